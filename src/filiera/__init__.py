@@ -1,0 +1,3 @@
+"""Filiera: one chain from sources to a watched service."""
+
+__version__ = "0.1.0"

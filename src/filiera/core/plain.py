@@ -1,0 +1,211 @@
+"""Plain values as deterministic JSON bytes and back: parameters, small results, keys.
+
+Plain: None, bool, int, float (NaN and infinities too), str, bytes, list, tuple, dict, set, frozenset, date, time,
+datetime, timedelta, Decimal, Path, UUID, Enum members, frozen or unfrozen dataclasses, and functions or classes found by
+name in a module. What JSON cannot say is written as ``{"$": kind, "v": …}``. Nothing is imported to decode: a class or
+function must be in a module that is already loaded, so bytes from elsewhere cannot make us run code.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime as dt
+import enum
+import json
+import math
+import sys
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import PurePath, PurePosixPath
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+from uuid import UUID
+
+_ATOMS = (bool, int, str, type(None))
+_MAX_DEPTH = 200
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Placeholder:
+    """Stands for input number *index* of a task inside its arguments."""
+
+    index: int
+
+
+def encode(value: object) -> bytes:
+    """Return deterministic JSON bytes of a plain *value*; dictionaries keep their order, sets are sorted.
+
+    Raises:
+        TypeError: The value, or something inside it, is not plain; the message says where.
+
+    >>> encode({"a": (1, 2.5)})
+    b'{"a":{"$":"tuple","v":[1,2.5]}}'
+    """
+    return json.dumps(_to_json(value, "value", 0), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
+        "utf-8", "surrogatepass"
+    )
+
+
+def decode(content: bytes) -> Any:
+    """Return the value that ``encode`` wrote.
+
+    Raises:
+        ValueError: The bytes are not ours, or name a class that no loaded module has.
+
+    >>> decode(encode({"a": (1, 2.5)}))
+    {'a': (1, 2.5)}
+    """
+    try:
+        return _from_json(json.loads(content.decode("utf-8", "surrogatepass")))
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"not a plain value: {error}") from error
+
+
+def is_plain(value: object) -> bool:
+    """Tell whether ``encode`` takes *value*."""
+    try:
+        _to_json(value, "value", 0)
+    except TypeError:
+        return False
+    return True
+
+
+def name_of(thing: Any) -> str:
+    """Return ``module:qualified.name`` of a class or function.
+
+    >>> name_of(Decimal)
+    'decimal:Decimal'
+    """
+    return f"{thing.__module__}:{thing.__qualname__}"
+
+
+def find_loaded(name: str) -> Any:
+    """Return the class or function that ``name_of`` named, from a module already loaded.
+
+    Raises:
+        ValueError: The module is not loaded or has no such name.
+    """
+    module_name, _, path = name.partition(":")
+    found: Any = sys.modules.get(module_name)
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    if found is None:
+        raise ValueError(f"{name!r} is not in a loaded module")
+    return found
+
+
+def _to_json(value: Any, at: str, depth: int) -> Any:
+    if depth > _MAX_DEPTH:
+        raise TypeError(f"{at} is nested deeper than {_MAX_DEPTH} levels, or contains itself")
+    kind = type(value)
+    if kind in _ATOMS:
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else {"$": "float", "v": repr(value)}
+    if kind is list:
+        return [_to_json(item, f"{at}[{i}]", depth + 1) for i, item in enumerate(value)]
+    if kind is dict:
+        return _dict_to_json(value, at, depth)
+    writer = _WRITERS.get(kind)
+    if writer is not None:
+        tag, write = writer
+        return {"$": tag, "v": write(value, at, depth)}
+    return _object_to_json(value, at, depth)
+
+
+def _dict_to_json(value: dict[Any, Any], at: str, depth: int) -> Any:
+    if all(type(key) is str for key in value) and "$" not in value:
+        return {key: _to_json(item, f"{at}[{key!r}]", depth + 1) for key, item in value.items()}
+    pairs = [
+        [_to_json(key, f"key of {at}", depth + 1), _to_json(item, f"{at}[{key!r}]", depth + 1)]
+        for key, item in value.items()
+    ]
+    return {"$": "dict", "v": pairs}
+
+
+def _object_to_json(value: Any, at: str, depth: int) -> Any:
+    if isinstance(value, enum.Enum):
+        return {"$": "enum", "of": name_of(type(value)), "v": value.name}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
+        items = {name: _to_json(item, f"{at}.{name}", depth + 1) for name, item in fields.items()}
+        return {"$": "object", "of": name_of(type(value)), "v": items}
+    if isinstance(value, PurePath):
+        return {"$": "path", "v": value.as_posix()}
+    if isinstance(value, FunctionType | BuiltinFunctionType | type):
+        if "<" in value.__qualname__ or value.__module__ is None:
+            raise TypeError(f"{at} is {value.__qualname__}, which no module can be asked for; define it at the top level")
+        return {"$": "name", "v": name_of(value)}
+    raise TypeError(f"{at} is a {name_of(type(value))}, which is not a plain value")
+
+
+def _items(value: Any, at: str, depth: int) -> list[Any]:
+    return [_to_json(item, f"{at}[{i}]", depth + 1) for i, item in enumerate(value)]
+
+
+def _sorted_items(value: Any, at: str, depth: int) -> list[Any]:
+    return sorted((_to_json(item, f"item of {at}", depth + 1) for item in value), key=json.dumps)
+
+
+_Write = Callable[[Any, str, int], Any]
+_WRITERS: Mapping[type, tuple[str, _Write]] = {
+    tuple: ("tuple", _items),
+    set: ("set", _sorted_items),
+    frozenset: ("frozenset", _sorted_items),
+    bytes: ("bytes", lambda value, at, depth: base64.b64encode(value).decode()),
+    dt.date: ("date", lambda value, at, depth: value.isoformat()),
+    dt.time: ("time", lambda value, at, depth: value.isoformat()),
+    dt.datetime: ("datetime", lambda value, at, depth: value.isoformat()),
+    dt.timedelta: ("timedelta", lambda value, at, depth: [value.days, value.seconds, value.microseconds]),
+    Decimal: ("decimal", lambda value, at, depth: str(value)),
+    UUID: ("uuid", lambda value, at, depth: str(value)),
+    Placeholder: ("input", lambda value, at, depth: value.index),
+}
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "float": float,
+    "tuple": lambda v: tuple(_from_json(item) for item in v),
+    "set": lambda v: {_from_json(item) for item in v},
+    "frozenset": lambda v: frozenset(_from_json(item) for item in v),
+    "dict": lambda v: {_from_json(key): _from_json(item) for key, item in v},
+    "bytes": base64.b64decode,
+    "date": dt.date.fromisoformat,
+    "time": dt.time.fromisoformat,
+    "datetime": dt.datetime.fromisoformat,
+    "timedelta": lambda v: dt.timedelta(*v),
+    "decimal": Decimal,
+    "uuid": UUID,
+    "path": PurePosixPath,
+    "input": Placeholder,
+    "name": find_loaded,
+}
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_from_json(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    tag = value.get("$")
+    if tag is None:
+        return {key: _from_json(item) for key, item in value.items()}
+    if tag == "enum":
+        return _enum_class(value["of"])[value["v"]]
+    if tag == "object":
+        return _dataclass(value["of"])(**{key: _from_json(item) for key, item in value["v"].items()})
+    return _READERS[tag](value["v"])
+
+
+def _enum_class(name: str) -> type[enum.Enum]:
+    found = find_loaded(name)
+    if not (isinstance(found, type) and issubclass(found, enum.Enum)):
+        raise ValueError(f"{name!r} is not an Enum")
+    return found
+
+
+def _dataclass(name: str) -> Callable[..., Any]:
+    found = find_loaded(name)
+    if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
+        raise ValueError(f"{name!r} is not a dataclass")
+    return found

@@ -1,0 +1,62 @@
+"""What a model takes and gives: the one source of its API, its validation and its contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from filiera.core import plain
+from filiera.core.digest import digest
+
+FieldType = Literal[
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float32", "float64", "string", "date", "timestamp",
+]  # fmt: skip
+Semantics = Literal["label", "probability", "value", "cluster", "score"]
+Task = Literal["classification", "regression", "clustering"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Field:
+    """One input column. The domain is what the dataset's checks promise: a value outside is refused.
+
+    >>> Field(name="rate", type="float64", minimum=0, maximum=1).nullable
+    False
+    """
+
+    name: str  #: column name
+    type: FieldType  #: Arrow's name of the type
+    nullable: bool = False  #: null (and, for floats, NaN) means missing and is taken
+    minimum: float | None = None  #: least value taken
+    maximum: float | None = None  #: greatest value taken
+    values: tuple[str | int | bool, ...] | None = None  #: closed set of values taken
+    unit: str = ""  #: for people
+    sensitive: bool = False  #: never logged or echoed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """One output column."""
+
+    name: str
+    type: FieldType
+    semantics: Semantics
+    labels: tuple[str | int | bool, ...] = ()  #: in the order of the model, for labels and probabilities
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signature:
+    """Typed inputs and outputs; one output row per input row, order kept."""
+
+    task: Task
+    inputs: tuple[Field, ...]
+    outputs: tuple[Output, ...]
+    max_rows: int = 1000  #: rows taken in one request
+    examples: tuple[Mapping[str, Any], ...] = ()  #: rows from the training data
+
+    @property
+    def hash(self) -> str:
+        """Return the digest of everything but the examples: equal hashes mean the same contract."""
+        parts = (self.task, self.inputs, self.outputs, self.max_rows)
+        return digest("signature/1", *(plain.encode(part) for part in parts))

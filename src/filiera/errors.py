@@ -1,0 +1,121 @@
+"""Errors a caller may want to catch, each saying what happened, why, and what to do.
+
+FilieraError (exit code 1)
+├── UsageError        2   a name, option or value that does not exist or has the wrong type
+├── ProjectError      4   ``filiera.toml`` or the project's code cannot be used
+│   └── GraphError        a pipeline that cannot be a graph: cycle, wrong types, unpublishable output
+├── SourceError       6   a source of the catalog is missing, unreadable or not what was declared
+├── StoreError        5   the store cannot be read or written
+│   ├── BlobMissing       the records name bytes that are not there
+│   ├── BlobCorrupted     bytes that do not have the digest they are filed under
+│   ├── SchemaTooNew      the database was written by a newer version
+│   ├── StoreBusy         another process holds the database for too long
+│   └── StoreFull         no space left on the device
+├── CodecError        1   a value that no codec can store, or bytes no codec can read
+├── StepFailed        1   a step raised, crashed, ran out of time or memory
+├── Rejected          3   a blocking check or gate said no
+└── Cancelled       130   the user stopped the run
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class FilieraError(Exception):
+    """Base of all errors we raise on purpose: *what* happened, *why*, and what to *do*.
+
+    >>> print(FilieraError("No pipeline 'x'.", why="The project has: flows.", do="filiera run flows"))
+    No pipeline 'x'.
+    Why: The project has: flows.
+    Do:  filiera run flows
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, why: str = "", do: str = "") -> None:
+        self.what, self.why, self.do = what, why, do
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.why:
+            lines.append(f"Why: {self.why}")
+        if self.do:
+            lines.append(f"Do:  {self.do}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.what, self.why, self.do)
+
+
+def _rebuild(kind: type[FilieraError], what: str, why: str, do: str) -> FilieraError:
+    return kind(what, why=why, do=do)
+
+
+class UsageError(FilieraError):
+    """A name, option or value that does not exist or has the wrong type."""
+
+    exit_code = 2
+
+
+class ProjectError(FilieraError):
+    """``filiera.toml`` or the project's code cannot be used."""
+
+    exit_code = 4
+
+
+class GraphError(ProjectError):
+    """A pipeline that cannot be a graph: a cycle, wrong types, an output that cannot be published."""
+
+
+class SourceError(FilieraError):
+    """A source of the catalog is missing, unreadable or not what was declared."""
+
+    exit_code = 6
+
+
+class StoreError(FilieraError):
+    """The store cannot be read or written."""
+
+    exit_code = 5
+
+
+class BlobMissing(StoreError):
+    """The records name bytes that are not in the blob store."""
+
+
+class BlobCorrupted(StoreError):
+    """Bytes that do not have the digest they are filed under."""
+
+
+class SchemaTooNew(StoreError):
+    """The database was written by a newer version of Filiera."""
+
+
+class StoreBusy(StoreError):
+    """Another process held the database for longer than we wait."""
+
+
+class StoreFull(StoreError):
+    """No space is left on the device that holds the store."""
+
+
+class CodecError(FilieraError):
+    """A value that no codec can store, or bytes that no codec can read."""
+
+
+class StepFailed(FilieraError):
+    """A step raised, crashed, or ran out of time or memory."""
+
+
+class Rejected(FilieraError):
+    """A blocking check or gate said no."""
+
+    exit_code = 3
+
+
+class Cancelled(FilieraError):
+    """The user stopped the run."""
+
+    exit_code = 130

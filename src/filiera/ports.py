@@ -1,0 +1,166 @@
+"""What Filiera needs from the outside world, as protocols of at most ten methods.
+
+Adapters implement one port each with one outside library each; ``filiera.testing`` holds the contract tests that every
+adapter, ours or a stranger's, must pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from filiera.core.task import Entry, ExecutorEvent, Task
+
+Row = Mapping[str, Any]
+Statement = tuple[str, Mapping[str, Any]]
+"""The name of a query in ``filiera/sql/queries.sql`` and its parameters."""
+
+
+class BlobStore(Protocol):
+    """Keeps bytes under their plain BLAKE3 digest. Putting the same bytes twice is harmless."""
+
+    def put(self, content: bytes) -> str:
+        """Store *content* durably and return its digest. Raises StoreFull, StoreError."""
+
+    def adopt(self, file: Path, digest: str) -> None:
+        """Take over a finished *file* from the scratch folder whose content has *digest* (the caller hashed it)."""
+
+    def get(self, digest: str) -> bytes:
+        """Return the bytes, verified. Raises BlobMissing, BlobCorrupted."""
+
+    def path(self, digest: str) -> Path:
+        """Return a local, read-only file with the bytes, verified, for reading or mapping. Same errors as get."""
+
+    def has(self, digest: str) -> bool:
+        """Tell whether the digest is there (its content unverified)."""
+
+    def delete(self, digest: str) -> None:
+        """Remove a blob; absent is fine."""
+
+    def blobs(self) -> Iterator[tuple[str, int, float]]:
+        """Yield digest, size in bytes and time of storing (seconds since the epoch) of every blob."""
+
+    def scratch(self) -> Path:
+        """Return a folder for unfinished files, on the same file system, so that adopting is a rename."""
+
+
+class MetadataStore(Protocol):
+    """Keeps the records: runs named SQL, one writer at a time."""
+
+    def write(self, statements: Sequence[Statement], *, durable: bool = False) -> list[list[Row]]:
+        """Run *statements* in one transaction, all or nothing; return each one's rows (RETURNING), else empty lists.
+
+        With *durable*, come back only when the records survive a power cut. Raises StoreBusy, StoreFull, StoreError.
+        """
+
+    def read(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        """Return the rows of a named query, as of the last finished write."""
+
+    def close(self) -> None:
+        """Give back what is held. A closed store is not used again."""
+
+
+class ArtifactWriter(Protocol):
+    """Where a codec writes one value."""
+
+    @property
+    def stream(self) -> BinaryIO:
+        """The artifact's bytes: append only; ``write`` and ``tell``, no seeking."""
+
+    def put_child(self, content: bytes | Path) -> str:
+        """Store a part of its own (a file of a folder) and return its digest, to be named in the stream."""
+
+
+class ArtifactReader(Protocol):
+    """Where a codec reads one value from."""
+
+    def bytes(self) -> bytes:
+        """The artifact's bytes in memory."""
+
+    def path(self) -> Path:
+        """The artifact's bytes as a read-only local file, for mapping."""
+
+    def child(self, digest: str) -> Path:
+        """A part stored with ``put_child``, as a read-only local file."""
+
+
+class Codec(Protocol):
+    """Turns values of some types into deterministic bytes and back. Never pickle."""
+
+    name: str  #: "arrow/1": changing the bytes a value gets means a new number
+
+    def handles(self, value: object) -> bool:
+        """Tell whether this codec stores *value*; must not import the library to find out."""
+
+    def encode(self, value: Any, writer: ArtifactWriter) -> None:
+        """Write *value*: the same value gives the same bytes on any machine. Raises CodecError."""
+
+    def decode(self, reader: ArtifactReader) -> Any:
+        """Return an equal value. Raises CodecError."""
+
+
+class Executor(Protocol):
+    """Runs tasks somewhere. A task's crash, exit, hang or death is its own failure and nothing else's."""
+
+    @property
+    def slots(self) -> int:
+        """How many tasks can run at once."""
+
+    def submit(self, task: Task) -> None:
+        """Take a task; it starts when a place is free. Never blocks on the task."""
+
+    def wait(self, timeout_s: float | None) -> Sequence[ExecutorEvent]:
+        """Return what happened since the last call; block until something does or *timeout_s* has passed."""
+
+    def cancel(self, task_ids: Collection[str]) -> None:
+        """Stop these tasks; each still ends in one Finished, with a failure of kind "cancelled"."""
+
+    def close(self) -> None:
+        """Stop everything and leave no process behind."""
+
+
+class SourceReader(Protocol):
+    """Reads one type of catalog entry, such as ``csv``."""
+
+    def check(self, entry: Entry) -> None:
+        """Refuse an entry with missing, unknown or mistyped options. Raises ProjectError."""
+
+    def fingerprint(self, entry: Entry, root: Path) -> str:
+        """Return a digest that changes when the source's content does. Raises SourceError."""
+
+    def read(self, entry: Entry, root: Path) -> Any:
+        """Return the value, usually a ``polars.DataFrame``. *root*: paths are relative to it. Raises SourceError."""
+
+
+class CodeHistory(Protocol):
+    """What version control knows of the project's code."""
+
+    def commit(self) -> str | None:
+        """Return the commit checked out, or None outside a repository."""
+
+    def uncommitted(self) -> str:
+        """Return the difference of the working tree to that commit as a patch, untracked files included; may be ''."""
+
+
+class PredictionLog(Protocol):
+    """Keeps what services answered, append-only, off the hot path."""
+
+    def append(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Queue records (each with ``id``, ``at``, ``inputs``, ``outputs``); returns at once."""
+
+    def flush(self) -> None:
+        """Return when all that was appended before is on disk."""
+
+    def read(self, *, since: float = 0.0, until: float | None = None) -> Iterator[Mapping[str, Any]]:
+        """Yield intact records in order of logging; a torn tail is skipped and counted, never an error."""
+
+    def dropped(self) -> int:
+        """Return how many records could not be kept (disk full): counted, never silent."""
+
+    def close(self) -> None:
+        """Flush and stop."""
+
+
+Codecs = Sequence[Codec]
+Clock = Callable[[], float]
