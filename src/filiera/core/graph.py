@@ -1,0 +1,221 @@
+"""A pipeline as a graph: nodes, what flows between them, and what is published in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn
+
+from filiera.core.artifact import ArtifactRef
+from filiera.core.products import Dataset, Model, ProductKind, Source
+from filiera.core.stages import Kind, Stage
+from filiera.core.step import Step
+from filiera.errors import GraphError
+
+
+def _unknown_yet(name: str) -> Callable[..., NoReturn]:
+    def refuse(self: Future, *_: Any, **__: Any) -> NoReturn:
+        raise GraphError(
+            f"The pipeline uses the value of {self.label} while the graph is built ({name}).",
+            why="A step's output is known only when the run has come that far.",
+            do="Move the expression into a step, or use a parameter of the pipeline.",
+        )
+
+    return refuse
+
+
+class Future:
+    """Stands, while a pipeline is traced, for a value that a run will have."""
+
+    __slots__ = ()
+
+    @property
+    def label(self) -> str:
+        """Return what it stands for, for people."""
+        raise NotImplementedError
+
+    __bool__ = _unknown_yet("truth")
+    __len__ = _unknown_yet("len")
+    __iter__ = _unknown_yet("iteration or unpacking; annotate the step as '-> tuple[A, B]' for several outputs")
+    __getitem__ = _unknown_yet("[...]")
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _unknown_yet(
+        "arithmetic"
+    )
+    __lt__ = __le__ = __gt__ = __ge__ = _unknown_yet("comparison")
+    __call__ = _unknown_yet("call")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        _unknown_yet(f".{name}")(self)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRef(Future):
+    """Output number *index* of a node."""
+
+    node: str
+    index: int
+    type: Any = field(default=Any, compare=False)
+
+    @property
+    def label(self) -> str:
+        """Return the step's name."""
+        return f"step {self.node!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class Given(Future):
+    """An input of the pipeline that is looked up before the run: a source, or a version of a product."""
+
+    parameter: str
+    origin: Source | Dataset | Model
+    type: Any = field(default=Any, compare=False)
+
+    @property
+    def label(self) -> str:
+        """Return the pipeline's parameter."""
+        return f"parameter {self.parameter!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class Known(Future):
+    """A value already in the store: what a ``Given`` becomes once it is looked up."""
+
+    artifact: ArtifactRef
+    origin: str  #: for people, such as "flows@3"
+
+    @property
+    def label(self) -> str:
+        """Return where it comes from."""
+        return self.origin
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """One call of a step."""
+
+    name: str  #: unique in the graph
+    step: Step[Any, Any]
+    stage: Stage
+    arguments: Mapping[str, Any]  #: by parameter name; futures may lie inside lists, tuples and dictionaries
+    codecs: tuple[str, ...] = ()  #: encoding per output where it is not the usual one of the type, else ""
+
+    def futures(self) -> Iterator[Future]:
+        """Yield what the arguments wait for, in order, repeated where used twice."""
+        for value in self.arguments.values():
+            yield from futures_in(value)
+
+    @property
+    def upstream(self) -> tuple[str, ...]:
+        """Return the names of the nodes it waits for, each once."""
+        return tuple(dict.fromkeys(f.node for f in self.futures() if isinstance(f, OutputRef)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Publication:
+    """What becomes a product version when the run succeeds."""
+
+    kind: ProductKind
+    name: str
+    artifact: OutputRef  #: the product itself
+    description: OutputRef  #: a plain dictionary kept with the version
+    attachments: Mapping[str, OutputRef] = field(default_factory=dict)  #: further artifacts kept with the version
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Graph:
+    """All nodes of one pipeline in an order in which they can run.
+
+    Raises:
+        GraphError: Two nodes have one name, a node waits for one that is not there, or there is a cycle.
+    """
+
+    pipeline: str
+    kind: Kind
+    nodes: tuple[Node, ...]
+    result: Any = None  #: what the pipeline function returned, with futures in it
+    publication: Publication | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nodes", in_order(self.nodes))
+
+    def givens(self) -> list[Given]:
+        """Return every input that must be looked up before the run, each parameter once."""
+        found = {f.parameter: f for node in self.nodes for f in node.futures() if isinstance(f, Given)}
+        return list(found.values())
+
+    def replace_futures(self, substitute: Callable[[Future], Future]) -> Graph:
+        """Return the graph with every future replaced by what *substitute* returns for it."""
+        nodes = tuple(
+            replace(node, arguments={name: map_futures(value, substitute) for name, value in node.arguments.items()})
+            for node in self.nodes
+        )
+        return replace(self, nodes=nodes, result=map_futures(self.result, substitute))
+
+
+def futures_in(value: Any) -> Iterator[Future]:
+    """Yield the futures inside *value*, depth first."""
+    if isinstance(value, Future):
+        yield value
+    elif type(value) in (list, tuple):
+        for item in value:
+            yield from futures_in(item)
+    elif type(value) is dict:
+        for item in value.values():
+            yield from futures_in(item)
+
+
+def map_futures(value: Any, substitute: Callable[[Future], Any]) -> Any:
+    """Return *value* with every future inside replaced; lists, tuples and dictionaries are rebuilt."""
+    if isinstance(value, Future):
+        return substitute(value)
+    if type(value) is list:
+        return [map_futures(item, substitute) for item in value]
+    if type(value) is tuple:
+        return tuple(map_futures(item, substitute) for item in value)
+    if type(value) is dict:
+        return {key: map_futures(item, substitute) for key, item in value.items()}
+    return value
+
+
+def in_order(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Return *nodes* so that each comes after what it waits for; already ordered ones stay as they are.
+
+    Raises:
+        GraphError: Two nodes have one name, a node waits for one that is not there, or there is a cycle.
+    """
+    by_name = {node.name: node for node in nodes}
+    if len(by_name) != len(nodes):
+        raise GraphError("Two nodes have the same name.", do="Name each call differently.")
+    waits = {node.name: node.upstream for node in nodes}
+    done: dict[str, Node] = {}
+    for start in nodes:
+        _visit(start.name, by_name, waits, done)
+    return tuple(done.values())
+
+
+def _visit(
+    start: str, by_name: Mapping[str, Node], waits: Mapping[str, tuple[str, ...]], done: dict[str, Node]
+) -> None:
+    path: dict[str, Iterator[str]] = {}
+    stack = [start] if start not in done else []
+    while stack:
+        name = stack[-1]
+        if name not in path:
+            path[name] = iter(waits[name])
+        following = next((up for up in path[name] if up not in done), None)
+        if following is None:
+            done[name] = by_name[name]
+            del path[name]
+            stack.pop()
+        elif following not in by_name:
+            raise GraphError(f"Step {name!r} waits for {following!r}, which is not in the graph.")
+        elif following in path:
+            circle = [*list(path)[list(path).index(following) :], following]
+            raise GraphError(
+                f"The steps wait for each other in a circle: {' ← '.join(circle)}.",
+                do="Break the circle: give one of them its input from elsewhere.",
+            )
+        else:
+            stack.append(following)

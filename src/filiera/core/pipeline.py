@@ -1,0 +1,199 @@
+"""A pipeline: a Python function over steps, traced into a graph."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import Any, ClassVar
+
+from filiera.core import plain
+from filiera.core.graph import Given, Graph, Node, OutputRef, futures_in
+from filiera.core.parameters import Parameter, bind, parameters_of, value_fits
+from filiera.core.products import Dataset, Model, Product, Source, check_name
+from filiera.core.stages import Kind, infer_stage
+from filiera.core.step import Step, active_tracer
+from filiera.core.types import fits, show
+from filiera.errors import GraphError, UsageError
+
+_tracing: ContextVar[tuple[str, ...]] = ContextVar("tracing", default=())
+
+
+class Pipeline:
+    """A function whose step calls make a graph. Called with values for all inputs, it is the plain function."""
+
+    launcher: ClassVar[Callable[[Pipeline, Mapping[str, Any]], Any] | None] = None
+    """What ``run`` calls; the front door sets it, so that the core knows nothing of projects and stores."""
+
+    def __init__(self, function: Callable[..., Any], *, kind: Kind, publishes: Product | None) -> None:
+        self.function = function
+        self.kind = kind
+        self.publishes = publishes
+        functools.update_wrapper(self, function)
+        self.name = check_name(function.__name__, "pipeline")
+        if publishes is not None and publishes.ref.selector != "latest":
+            raise GraphError(
+                f"Pipeline {self.name!r} publishes {publishes.ref}.",
+                why="A version's number is given when it is published.",
+                do=f"Write {type(publishes).__name__}({publishes.ref.name!r}).",
+            )
+
+    @functools.cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Return the function's arguments, in order."""
+        return parameters_of(self.function, self.name)
+
+    def trace(self, values: Mapping[str, Any] | None = None) -> Graph:
+        """Return the graph for these parameter values. Nothing runs but the pipeline function itself.
+
+        Raises:
+            UsageError: A parameter is unknown, missing or of another type.
+            GraphError: Steps are wired wrongly.
+        """
+        bound = bind(self.parameters, values or {}, self.name)
+        types = {parameter.name: parameter.type for parameter in self.parameters}
+        inputs = {
+            name: Given(name, value, types[name]) if isinstance(value, Source | Dataset | Model) else value
+            for name, value in bound.items()
+        }
+        tracer = _GraphTracer(self.kind)
+        token, path = active_tracer.set(tracer), _tracing.set((*_tracing.get(), self.name))
+        try:
+            result = self.function(**inputs)
+        finally:
+            active_tracer.reset(token)
+            _tracing.reset(path)
+        if not tracer.nodes:
+            raise GraphError(
+                f"Pipeline {self.name!r} calls no step.", do="Call at least one function marked with @step."
+            )
+        return Graph(pipeline=self.name, kind=self.kind, nodes=tuple(tracer.nodes), result=result)
+
+    def run(self, **parameters: Any) -> Any:
+        """Run the pipeline in the project it belongs to and return the ``Run``.
+
+        Raises:
+            UsageError: A parameter is unknown, missing or of another type.
+            StepFailed: A step failed.
+            Rejected: A blocking check or gate said no.
+        """
+        if Pipeline.launcher is None:
+            raise GraphError("Pipelines run from the package 'filiera'.", do="import filiera")
+        return Pipeline.launcher(self, parameters)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if active_tracer.get() is None:
+            self._check_values(args, kwargs)
+            return self.function(*args, **kwargs)
+        path = _tracing.get()
+        if self.name in path:
+            raise GraphError(
+                f"Pipeline {self.name!r} calls itself: {' → '.join((*path, self.name))}.",
+                why="That is a circle; its graph would never end.",
+                do="Call a different pipeline, or steps only.",
+            )
+        token = _tracing.set((*path, self.name))
+        try:
+            return self.function(*args, **kwargs)
+        finally:
+            _tracing.reset(token)
+
+    def _check_values(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        given = set(inspect.signature(self.function).bind_partial(*args, **kwargs).arguments)
+        missing = [p.name for p in self.parameters if p.is_input and p.name not in given]
+        if missing:
+            raise UsageError(
+                f"{self.name}() needs values for {', '.join(missing)}.",
+                why="Called directly it is a plain function; sources and products are looked up only by a run.",
+                do=f"Pass them, or call {self.name}.run().",
+            )
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} pipeline {self.name}>"
+
+
+class _GraphTracer:
+    """Collects the step calls of one pipeline function."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind: Kind = kind
+        self.nodes: list[Node] = []
+        self.counts: dict[str, int] = {}
+
+    def add(self, step: Step[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return a future per output of a new node. Raises GraphError."""
+        arguments = _bind_call(step, args, kwargs)
+        for name, value in arguments.items():
+            _check_argument(step, name, value)
+        stage = step.options.stage or infer_stage(self.kind, step.hints.get("return", Any))
+        node = Node(name=self._fresh_name(step.name), step=step, stage=stage, arguments=arguments)
+        self.nodes.append(node)
+        outputs = tuple(OutputRef(node.name, index, kind) for index, kind in enumerate(step.outputs))
+        if not outputs:
+            return None
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def _fresh_name(self, name: str) -> str:
+        self.counts[name] = self.counts.get(name, 0) + 1
+        return name if self.counts[name] == 1 else f"{name}-{self.counts[name]}"
+
+
+def _bind_call(step: Step[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    signature = inspect.signature(step.function)
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise GraphError(
+            f"Step {step.name!r} is called wrongly: {error}.", why=f"It is {step.name}{signature}."
+        ) from error
+    bound.apply_defaults()
+    arguments = {}
+    for name, value in bound.arguments.items():
+        if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+            arguments.update(value)
+        elif signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL:
+            raise GraphError(f"Step {step.name!r} takes *{name}.", do="Name its parameters, or take one list.")
+        else:
+            arguments[name] = value
+    return arguments
+
+
+def _check_argument(step: Step[Any, Any], name: str, value: Any) -> None:
+    wanted = step.hints.get(name, Any)
+    if isinstance(value, OutputRef | Given):
+        if not fits(value.type, wanted):
+            raise GraphError(
+                f"Step {step.name!r} wants {name}: {show(wanted)}, but {value.label} gives {show(value.type)}.",
+                do="Correct the annotation that is wrong, or put a converting step between them.",
+            )
+        return
+    if next(futures_in(value), None) is not None:
+        return
+    if not plain.is_plain(value):
+        raise GraphError(
+            f"Step {step.name!r} is given {name}={type(value).__name__} while the graph is built.",
+            why="Only plain values (numbers, text, lists, dataclasses…) can be written in a graph.",
+            do="Make it the output of a step, or a source of the catalog.",
+        )
+    if not value_fits(value, wanted):
+        raise GraphError(f"Step {step.name!r} wants {name}: {show(wanted)}, not {value!r}.")
+
+
+def pipeline(*, kind: Kind, publishes: Product | None = None) -> Callable[[Callable[..., Any]], Pipeline]:
+    """Return a decorator that makes a pipeline of a function over steps.
+
+    Args:
+        kind: ``"data"``, ``"model"`` or ``"serving"``.
+        publishes: What the returned value becomes a version of: a ``Dataset``, or a ``Model`` (then the function
+            returns the model and its ``Metrics``).
+
+    Raises:
+        UsageError: The function's name cannot name a pipeline.
+        GraphError: *publishes* names a version.
+    """
+    if kind not in ("data", "model", "serving"):
+        raise GraphError(f"A pipeline's kind is 'data', 'model' or 'serving', not {kind!r}.")
+    if kind == "data" and isinstance(publishes, Model):
+        raise GraphError("A data pipeline publishes a Dataset, not a Model.", do='Use kind="model".')
+    return lambda function: Pipeline(function, kind=kind, publishes=publishes)

@@ -1,0 +1,111 @@
+"""What pipelines publish and consume: named products with numbered versions, and the sources of the catalog."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from filiera.core.signature import Task
+from filiera.errors import UsageError
+
+ProductKind = Literal["dataset", "model"]
+LATEST = "latest"
+CHAMPION = "champion"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")
+
+
+def check_name(name: str, what: str) -> str:
+    """Return *name* if it can name a *what*: a letter, then letters, digits, ``-`` and ``_``, at most 100.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot name a {what}.",
+            why="Names become folders, addresses and options.",
+            do="Use a letter, then letters, digits, '-' or '_', at most 100.",
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class ProductRef:
+    """A product and which version of it: a number, or an alias such as ``champion``; ``latest`` is the newest.
+
+    >>> ProductRef.parse("flows@3"), ProductRef.parse("flows").selector
+    (ProductRef(name='flows', selector='3'), 'latest')
+    """
+
+    name: str
+    selector: str = LATEST
+
+    @classmethod
+    def parse(cls, text: str) -> ProductRef:
+        """Return the reference written as ``name``, ``name@version`` or ``name@alias``. Raises UsageError."""
+        name, at, selector = text.partition("@")
+        check_name(name, "product")
+        if at and not _VERSION.fullmatch(selector):
+            check_name(selector, "version or alias")
+        return cls(name, selector if at else LATEST)
+
+    @property
+    def number(self) -> int | None:
+        """Return the version asked for by number, or None for an alias."""
+        return int(self.selector) if _VERSION.fullmatch(self.selector) else None
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.selector}"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An entry of the catalog in ``filiera.toml``, as the default of a pipeline's parameter."""
+
+    name: str
+
+
+class Dataset:
+    """A dataset: what a data pipeline publishes (with checks), or which version a pipeline consumes.
+
+    Args:
+        reference: ``"flows"`` when published; ``"flows@latest"``, ``"flows@3"`` or ``"flows@alias"`` when consumed.
+        checks: What must hold before a version is published; a blocking check that fails ends the run as rejected.
+
+    >>> Dataset("flows@3").ref.number
+    3
+    """
+
+    kind: ProductKind = "dataset"
+
+    def __init__(self, reference: str, *, checks: Any = ()) -> None:
+        self.ref = ProductRef.parse(reference)
+        self.checks = tuple(checks)
+
+    def __repr__(self) -> str:
+        return f"Dataset({str(self.ref)!r})"
+
+
+class Model:
+    """A model: what a model pipeline publishes (with gates), or which version a pipeline consumes.
+
+    Args:
+        reference: ``"flow-classifier"`` when published; with ``@version`` or ``@alias`` when consumed.
+        task: What it does; decides the signature's outputs.
+        gates: Blocking checks on the metrics; one that fails ends the run as rejected.
+    """
+
+    kind: ProductKind = "model"
+
+    def __init__(self, reference: str, *, task: Task = "classification", gates: Any = ()) -> None:
+        self.ref = ProductRef.parse(reference)
+        self.task = task
+        self.gates = tuple(gates)
+
+    def __repr__(self) -> str:
+        return f"Model({str(self.ref)!r})"
+
+
+Product = Dataset | Model

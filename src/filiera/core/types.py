@@ -1,0 +1,94 @@
+"""Do two annotated types fit? Asked when a graph is built, so that a wrong wire is an error before anything runs."""
+
+from __future__ import annotations
+
+import collections.abc
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+_NUMBERS = {(int, float), (bool, int), (bool, float), (int, complex), (float, complex)}
+
+
+def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the resolved annotations of *function*; one that cannot be resolved is left out, hence unchecked."""
+    try:
+        return typing.get_type_hints(function)
+    except (NameError, AttributeError, TypeError):
+        raw = getattr(function, "__annotations__", {})
+        return {name: hint for name, hint in raw.items() if not isinstance(hint, str)}
+
+
+def output_types(returned: Any) -> tuple[Any, ...]:
+    """Return one type per output of a step: ``tuple[A, B]`` makes two outputs, ``None`` none, all else one.
+
+    >>> output_types(tuple[int, str])
+    (<class 'int'>, <class 'str'>)
+    """
+    if returned is None or returned is type(None):
+        return ()
+    parts = get_args(returned)
+    if get_origin(returned) is tuple and parts and parts[-1] is not Ellipsis:
+        return parts
+    return (returned,)
+
+
+def fits(given: Any, wanted: Any) -> bool:
+    """Tell whether a value annotated *given* may go where *wanted* is annotated; unknown types fit everywhere.
+
+    >>> fits(bool, int), fits(str, int), fits(list[int], list[str]), fits(int, int | None)
+    (True, False, False, True)
+    """
+    if _unknown(given) or _unknown(wanted) or given == wanted:
+        return True
+    if get_origin(given) in (Union, types.UnionType):
+        return all(fits(part, wanted) for part in get_args(given))
+    if get_origin(wanted) in (Union, types.UnionType):
+        return any(fits(given, part) for part in get_args(wanted))
+    if get_origin(wanted) is Literal:
+        return get_origin(given) is Literal and set(get_args(given)) <= set(get_args(wanted))
+    if get_origin(given) is Literal:
+        return all(fits(type(value), wanted) for value in get_args(given))
+    return _classes_fit(given, wanted)
+
+
+def _unknown(hint: Any) -> bool:
+    return hint in (Any, object, inspect.Parameter.empty) or isinstance(hint, str | TypeVar | typing.ForwardRef)
+
+
+def _classes_fit(given: Any, wanted: Any) -> bool:
+    given_class, wanted_class = get_origin(given) or given, get_origin(wanted) or wanted
+    given_class = type(None) if given_class is None else given_class
+    wanted_class = type(None) if wanted_class is None else wanted_class
+    if not isinstance(given_class, type) or not isinstance(wanted_class, type):
+        return True
+    if (given_class, wanted_class) in _NUMBERS:
+        return True
+    if _is_protocol(wanted_class):
+        return True
+    if not issubclass(given_class, wanted_class):
+        return False
+    given_parts, wanted_parts = get_args(given), get_args(wanted)
+    if not given_parts or not wanted_parts or given_class is not wanted_class:
+        return True
+    return len(given_parts) == len(wanted_parts) and all(map(fits, given_parts, wanted_parts))
+
+
+def _is_protocol(cls: type) -> bool:
+    return bool(getattr(cls, "_is_protocol", False)) and not issubclass(cls, collections.abc.Collection)
+
+
+def show(hint: Any) -> str:
+    """Return a type as people write it: ``pl.DataFrame`` without its private module path.
+
+    >>> show(int), show(list[int]), show(int | None)
+    ('int', 'list[int]', 'int | None')
+    """
+    if get_origin(hint) is not None:
+        return str(hint).replace("typing.", "")
+    if isinstance(hint, type):
+        root = hint.__module__.partition(".")[0]
+        return hint.__qualname__ if root in ("builtins", "__main__") else f"{root}.{hint.__qualname__}"
+    return str(hint)
