@@ -38,6 +38,7 @@ class Task:
     arguments: bytes  #: parameters by name, as ``filiera.core.plain.encode`` wrote them; placeholders for inputs
     inputs: tuple[ArtifactRef, ...] = ()  #: values to load; placeholder number i in *arguments* stands for inputs[i]
     outputs: int = 1  #: how many artifacts the result is split into; 0: the step returns nothing
+    codecs: tuple[str, ...] = ()  #: encoding per output where it is not the usual one of the type, else ""
     timeout_s: float | None = None  #: kill the attempt after this many seconds
     resources: Resources = field(default_factory=Resources)
 

@@ -1,0 +1,117 @@
+"""What can happen in a run. A run's state is the fold of its events; nothing else changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from filiera.core.artifact import ArtifactRef
+from filiera.core.stages import Kind, Stage
+from filiera.core.task import Failure, LogSpan
+
+RunOutcome = Literal["succeeded", "failed", "rejected", "cancelled"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunStarted:
+    """A run was planned; none of its steps has begun."""
+
+    pipeline: str
+    kind: Kind
+    steps: tuple[tuple[str, Stage], ...]  #: name and stage, in an order in which they can run
+    parameters: Mapping[str, str]  #: for people: each parameter's value as text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunInterrupted:
+    """The driver was found dead."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunResumed:
+    """Another driver goes on with a run that had ended or been interrupted; what was under way is pending again."""
+
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFinished:
+    """No step will run any more."""
+
+    outcome: RunOutcome
+    message: str = ""  #: one line: what decided it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepHit:
+    """The outputs were in the cache."""
+
+    step: str
+    key: str
+    outputs: tuple[ArtifactRef, ...]
+    reason: str
+    blocked: str = ""  #: the cached verdict blocks: its summary
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepStarted:
+    """An attempt has begun in a process."""
+
+    step: str
+    attempt: int  #: 1 for the first
+    pid: int
+    log: LogSpan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepSucceeded:
+    """An attempt has returned and its outputs are stored."""
+
+    step: str
+    outputs: tuple[ArtifactRef, ...]
+    duration_s: float
+    log: LogSpan | None = None
+    blocked: str = ""  #: an output is a verdict that blocks: its summary
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepFailed:
+    """An attempt has failed; perhaps another one follows."""
+
+    step: str
+    attempt: int
+    failure: Failure
+    duration_s: float
+    retry_in_s: float | None = None  #: None: this was the last attempt
+    log: LogSpan | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepBlocked:
+    """It will not run in this run, because of another step."""
+
+    step: str
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepCancelled:
+    """It was stopped, or had not begun when the run was."""
+
+    step: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """A product version is, with the run's success, what it says."""
+
+    product: str  #: "flows@3"
+    is_new: bool  #: False: the newest version has the same content already
+
+
+RunEvent = RunStarted | RunInterrupted | RunResumed | RunFinished | Published
+StepEvent = StepHit | StepStarted | StepSucceeded | StepFailed | StepBlocked | StepCancelled
+Event = RunEvent | StepEvent

@@ -1,0 +1,29 @@
+"""What a run would do with each step, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from filiera.core.artifact import ArtifactRef
+from filiera.core.key import KeyParts
+from filiera.core.stages import Stage
+
+PlanStatus = Literal["hit", "run", "after", "blocked"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """What happens with one step.
+
+    ``hit``: its outputs are in the cache. ``run``: it runs. ``after``: known only when what it waits for has run; if that
+    returns what it returned before, this is a hit. ``blocked``: it will not run.
+    """
+
+    step: str
+    stage: Stage
+    status: PlanStatus
+    reason: str  #: one line for people
+    parts: KeyParts | None = None  #: of its key; None when an input is not known yet
+    outputs: tuple[ArtifactRef, ...] = ()  #: of a hit
+    blocked: str = ""  #: a hit whose verdict blocks: the verdict's summary

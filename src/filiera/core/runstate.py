@@ -1,0 +1,186 @@
+"""The state of a run: a fold of its events, with the legal transitions as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from filiera.core.artifact import ArtifactRef
+from filiera.core.events import (
+    Event,
+    Published,
+    RunFinished,
+    RunInterrupted,
+    RunResumed,
+    RunStarted,
+    StepBlocked,
+    StepCancelled,
+    StepEvent,
+    StepFailed,
+    StepHit,
+    StepStarted,
+    StepSucceeded,
+)
+from filiera.core.stages import Stage
+from filiera.core.task import Failure, LogSpan
+
+RunStatus = Literal["new", "running", "succeeded", "failed", "rejected", "cancelled", "interrupted"]
+StepStatus = Literal["pending", "running", "retrying", "succeeded", "hit", "failed", "rejected", "blocked", "cancelled"]
+
+STEP_TRANSITIONS: Mapping[StepStatus, frozenset[StepStatus]] = {
+    "pending": frozenset({"running", "hit", "rejected", "failed", "blocked", "cancelled"}),
+    "running": frozenset({"succeeded", "rejected", "failed", "retrying", "cancelled"}),
+    "retrying": frozenset({"running", "failed", "cancelled"}),
+    "succeeded": frozenset(),
+    "hit": frozenset(),
+    "failed": frozenset(),
+    "rejected": frozenset(),
+    "blocked": frozenset(),
+    "cancelled": frozenset(),
+}
+"""From each state of a step, where it may go. Only resuming the run makes a step pending again."""
+
+RUN_TRANSITIONS: Mapping[RunStatus, frozenset[RunStatus]] = {
+    "new": frozenset({"running"}),
+    "running": frozenset({"succeeded", "failed", "rejected", "cancelled", "interrupted", "running"}),
+    "interrupted": frozenset({"running"}),
+    "failed": frozenset({"running"}),
+    "rejected": frozenset({"running"}),
+    "cancelled": frozenset({"running"}),
+    "succeeded": frozenset(),
+}
+"""From each state of a run, where it may go; what has ended goes on only by being resumed."""
+
+DONE: frozenset[StepStatus] = frozenset({"succeeded", "hit"})
+ENDED: frozenset[StepStatus] = DONE | {"failed", "rejected", "blocked", "cancelled"}
+
+
+class IllegalTransition(ValueError):
+    """An event came that cannot follow the events before it."""
+
+
+@dataclass(kw_only=True, slots=True)
+class StepState:
+    """Where one step of a run is."""
+
+    name: str
+    stage: Stage
+    position: int
+    status: StepStatus = "pending"
+    attempt: int = 0
+    outputs: tuple[ArtifactRef, ...] = ()
+    failure: Failure | None = None
+    detail: str = ""  #: why it is a hit, what blocks it, or the verdict's summary
+    duration_s: float = 0.0
+    log: LogSpan | None = None
+
+
+@dataclass(kw_only=True, slots=True)
+class RunState:
+    """Where a run is; changed by ``apply`` only."""
+
+    status: RunStatus = "new"
+    pipeline: str = ""
+    steps: dict[str, StepState] = field(default_factory=dict)
+    published: list[str] = field(default_factory=list)
+    message: str = ""
+
+    @classmethod
+    def fold(cls, events: Iterable[Event]) -> RunState:
+        """Return the state that *events* lead to. Raises IllegalTransition."""
+        state = cls()
+        for event in events:
+            state.apply(event)
+        return state
+
+    def apply(self, event: Event) -> None:
+        """Take one event into account.
+
+        Raises:
+            IllegalTransition: It cannot follow what came before; the state is unchanged.
+        """
+        match event:
+            case RunStarted():
+                self._move("running", only_from=("new",))
+                self.pipeline = event.pipeline
+                self.steps = {
+                    name: StepState(name=name, stage=stage, position=i) for i, (name, stage) in enumerate(event.steps)
+                }
+            case RunInterrupted():
+                self._move("interrupted", only_from=("running",))
+                self.message = event.reason
+            case RunResumed():
+                self._resume()
+            case RunFinished():
+                self._finish(event)
+            case Published():
+                self._require_running(event)
+                self.published.append(event.product)
+            case _:
+                self._require_running(event)
+                self._apply_to_step(event)
+
+    def count(self, *statuses: StepStatus) -> int:
+        """Return how many steps are in one of *statuses*."""
+        return sum(step.status in statuses for step in self.steps.values())
+
+    def _move(self, status: RunStatus, *, only_from: tuple[RunStatus, ...]) -> None:
+        if self.status not in only_from or status not in RUN_TRANSITIONS[self.status]:
+            raise IllegalTransition(f"a run that is {self.status} cannot become {status}")
+        self.status = status
+
+    def _require_running(self, event: Event) -> None:
+        if self.status != "running":
+            raise IllegalTransition(f"{type(event).__name__} in a run that is {self.status}")
+
+    def _resume(self) -> None:
+        self._move("running", only_from=("interrupted", "failed", "rejected", "cancelled"))
+        self.message = ""
+        for step in self.steps.values():
+            self.steps[step.name] = StepState(name=step.name, stage=step.stage, position=step.position)
+
+    def _finish(self, event: RunFinished) -> None:
+        unfinished = [step.name for step in self.steps.values() if step.status not in ENDED]
+        if self.status == "running" and unfinished:
+            raise IllegalTransition(f"a run cannot finish while {unfinished[0]} is {self.steps[unfinished[0]].status}")
+        self._move(event.outcome, only_from=("running",))
+        self.message = event.message
+
+    def _apply_to_step(self, event: StepEvent) -> None:
+        step = self.steps.get(event.step)
+        if step is None:
+            raise IllegalTransition(f"the run has no step {event.step!r}")
+        status = _status_after(event)
+        if status not in STEP_TRANSITIONS[step.status]:
+            raise IllegalTransition(f"step {step.name!r} is {step.status} and cannot become {status}")
+        step.status = status
+        match event:
+            case StepHit():
+                step.outputs, step.detail = event.outputs, event.blocked or event.reason
+            case StepStarted():
+                step.attempt, step.log = event.attempt, event.log
+            case StepSucceeded():
+                step.outputs, step.duration_s, step.detail = event.outputs, event.duration_s, event.blocked
+                step.log = event.log or step.log
+            case StepFailed():
+                step.failure, step.attempt, step.duration_s = event.failure, event.attempt, event.duration_s
+                step.log = event.log or step.log
+            case StepBlocked():
+                step.detail = event.by
+
+
+def _status_after(event: StepEvent) -> StepStatus:
+    match event:
+        case StepHit():
+            return "rejected" if event.blocked else "hit"
+        case StepStarted():
+            return "running"
+        case StepSucceeded():
+            return "rejected" if event.blocked else "succeeded"
+        case StepFailed():
+            return "failed" if event.retry_in_s is None else "retrying"
+        case StepBlocked():
+            return "blocked"
+        case StepCancelled():
+            return "cancelled"

@@ -1,0 +1,151 @@
+"""The one write path of a run: events, and the projections that lists read, in the same transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from filiera.core.artifact import ArtifactRef
+from filiera.core.events import Event, RunEvent, StepHit, StepStarted, StepSucceeded
+from filiera.core.key import KeyParts
+from filiera.core.runstate import RunState, StepState
+from filiera.engine.rows import to_json, write_arguments, write_event, write_inputs, write_refs
+from filiera.ports import Clock, MetadataStore, Statement
+
+FLUSH_AFTER_S = 0.02
+"""Records wait at most so long for others to share a commit with."""
+FLUSH_AT = 2000
+_ENDED = ("succeeded", "failed", "rejected", "cancelled")
+
+
+@dataclass(slots=True)
+class StepRecord:
+    """What the projection of a step keeps beside its state."""
+
+    parts: KeyParts | None = None
+    key: str = ""
+    reason: str = ""
+    started_at: float | None = None
+
+
+@dataclass(kw_only=True)
+class Recorder:
+    """Folds events into the run's state and writes both, many in one transaction."""
+
+    records: MetadataStore
+    run_id: str
+    clock: Clock
+    seq: int = 0
+    state: RunState = field(default_factory=RunState)
+    steps: dict[str, StepRecord] = field(default_factory=dict)
+    listener: Callable[[Event, RunState], None] | None = None
+    _buffer: list[Statement] = field(default_factory=list)
+    _dirty: dict[str, None] = field(default_factory=dict)
+    _buffered_at: float = 0.0
+
+    def record(self, event: Event) -> None:
+        """Apply an event and queue it for writing."""
+        self.state.apply(event)
+        now = self.clock()
+        if not self._buffer:
+            self._buffered_at = now
+        self.seq += 1
+        body = write_event(event)
+        row = {"run_id": self.run_id, "seq": self.seq, "at": now, "kind": type(event).__name__, "body": body}
+        self._buffer.append(("add_event", row))
+        if not isinstance(event, RunEvent):
+            self._dirty[event.step] = None
+            self._note(event, now)
+        if self.listener is not None:
+            self.listener(event, self.state)
+
+    def _note(self, event: Event, now: float) -> None:
+        if isinstance(event, StepStarted):
+            self.steps.setdefault(event.step, StepRecord()).started_at = now
+        elif isinstance(event, StepSucceeded | StepHit):
+            for ref in event.outputs:
+                self._buffer.append(("put_artifact", _artifact_row(ref)))
+
+    def decided(self, step: str, parts: KeyParts, key: str, reason: str) -> None:
+        """Note the key of a step and why it runs or not, for its next write."""
+        self.steps[step] = StepRecord(parts=parts, key=key, reason=reason)
+
+    def keep(self, key: str, step: str, outputs: tuple[ArtifactRef, ...], blocked: str) -> None:
+        """Put a result into the cache, in the same transaction as its event."""
+        row = {"key": key, "outputs": write_refs(outputs), "blocked": blocked, "run_id": self.run_id, "step": step}
+        self._buffer.append(("put_cache_entry", {**row, "stored_at": self.clock()}))
+
+    def keep_code(self, digest: str, parts: bytes) -> None:
+        """Keep the parts of a code closure, so that a later miss can be explained."""
+        self._buffer.append(("put_closure", {"digest": digest, "parts": parts.decode()}))
+
+    @property
+    def flush_due_in_s(self) -> float | None:
+        """Return how long the queue may still wait, or None when it is empty."""
+        if not self._buffer:
+            return None
+        if len(self._buffer) >= FLUSH_AT:
+            return 0.0
+        return max(0.0, self._buffered_at + FLUSH_AFTER_S - self.clock())
+
+    def flush(self, *, durable: bool = False) -> None:
+        """Write what is queued, in one transaction; *durable* survives a power cut."""
+        if not self._buffer and not durable:
+            return
+        statements = self._buffer
+        statements += [("put_step_run", self._step_row(self.state.steps[name])) for name in self._dirty]
+        statements.append(("update_run", self.run_row()))
+        self.records.write(statements, durable=durable)
+        self._buffer, self._dirty = [], {}
+
+    def beat(self) -> None:
+        """Say that the driver lives."""
+        self.records.write([("update_run", self.run_row())])
+
+    def run_row(self) -> dict[str, Any]:
+        """Return the run's projection."""
+        now = self.clock()
+        state = self.state
+        return {
+            "run_id": self.run_id,
+            "state": state.status,
+            "finished_at": now if state.status in _ENDED else None,
+            "failure": state.message,
+            "steps_done": state.count("succeeded", "hit"),
+            "steps_hit": state.count("hit"),
+            "heartbeat_at": now,
+            "outcome": to_json({"published": state.published}),
+        }
+
+    def _step_row(self, step: StepState) -> dict[str, Any]:
+        record = self.steps.get(step.name) or StepRecord()
+        parts = record.parts
+        failure = step.failure
+        return {
+            "run_id": self.run_id,
+            "step": step.name,
+            "position": step.position,
+            "stage": step.stage,
+            "state": step.status,
+            "attempt": step.attempt,
+            "key": record.key,
+            "closure_digest": parts.closure if parts else "",
+            "arguments": write_arguments(dict(parts.arguments)) if parts else "{}",
+            "inputs": write_inputs(parts) if parts else "{}",
+            "outputs": write_refs(step.outputs),
+            "started_at": record.started_at,
+            "duration_s": step.duration_s,
+            "failure": to_json(_failure(failure)) if failure and step.status in ("failed", "retrying") else "",
+            "reason": step.detail if step.status in ("blocked", "rejected") else record.reason,
+            "log": to_json([step.log.file, step.log.start, step.log.end]) if step.log else "",
+        }
+
+
+def _failure(failure: Any) -> dict[str, str]:
+    names = ("kind", "error", "message", "traceback")
+    return {name: getattr(failure, name) for name in names}
+
+
+def _artifact_row(ref: ArtifactRef) -> dict[str, Any]:
+    return {"digest": ref.digest, "codec": ref.codec, "size_bytes": ref.size_bytes, "inline": ref.inline}

@@ -1,0 +1,75 @@
+"""Values as the text that the records keep, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from filiera.core import plain
+from filiera.core.artifact import ArtifactRef
+from filiera.core.events import Event
+from filiera.core.key import KeyParts
+from filiera.ports import Row
+
+FindInline = Callable[[str, str], bytes | None]
+"""Returns the bytes of a small artifact by digest and codec."""
+
+
+def write_refs(refs: Iterable[ArtifactRef]) -> str:
+    """Return artifacts as ``digest codec size;…``, without their bytes."""
+    return ";".join(f"{ref.digest} {ref.codec} {ref.size_bytes}" for ref in refs)
+
+
+def read_refs(text: str, inline: FindInline) -> tuple[ArtifactRef, ...]:
+    """Return the artifacts that ``write_refs`` wrote, small ones with their bytes."""
+    found = []
+    for item in text.split(";") if text else ():
+        digest, codec, size = item.split(" ")
+        found.append(ArtifactRef(digest=digest, codec=codec, size_bytes=int(size), inline=inline(digest, codec)))
+    return tuple(found)
+
+
+def write_arguments(arguments: dict[str, bytes]) -> str:
+    """Return encoded parameters as one JSON object."""
+    return "{" + ",".join(f"{json.dumps(name)}:{value.decode()}" for name, value in arguments.items()) + "}"
+
+
+def read_arguments(text: str) -> dict[str, bytes]:
+    """Return the parameters that ``write_arguments`` wrote, each still encoded."""
+    values = json.loads(text or "{}")
+    return {
+        name: json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() for name, value in values.items()
+    }
+
+
+def read_key_parts(row: Row) -> KeyParts:
+    """Return the parts of the key of a recorded step run."""
+    recorded = json.loads(row["inputs"] or "{}")
+    return KeyParts(
+        closure=row["closure_digest"],
+        arguments=read_arguments(row["arguments"]),
+        inputs=tuple((origin, identity) for origin, identity in recorded.get("inputs", ())),
+        codecs=tuple(recorded.get("codecs", ())),
+    )
+
+
+def write_inputs(parts: KeyParts) -> str:
+    """Return the inputs of a key as JSON."""
+    return json.dumps({"inputs": parts.inputs, "codecs": parts.codecs}, separators=(",", ":"))
+
+
+def write_event(event: Event) -> str:
+    """Return an event as JSON."""
+    return plain.encode(event).decode()
+
+
+def read_event(text: str) -> Event:
+    """Return the event that ``write_event`` wrote. Raises ValueError."""
+    event: Event = plain.decode(text.encode())
+    return event
+
+
+def to_json(value: Any) -> str:
+    """Return plain JSON with sorted keys, for columns that people and scripts read."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,169 @@
+-- create_run --
+-- A new run under the pipeline's next number; returns its number and id.
+INSERT INTO run (run_id, pipeline, number, kind, state, parameters, started_at, finished_at, driver, heartbeat_at,
+                 record, failure, steps_total, steps_done, steps_hit, project, profile, outcome)
+SELECT :pipeline || '-' || (COALESCE(MAX(number), 0) + 1), :pipeline, COALESCE(MAX(number), 0) + 1, :kind, 'running',
+       :parameters, :started_at, NULL, :driver, :started_at, :record, '', :steps_total, 0, 0, :project, :profile, '{}'
+  FROM run WHERE pipeline = :pipeline
+RETURNING run_id, number;
+
+-- update_run --
+-- The run as the fold of its events shows it now.
+UPDATE run SET state = :state, finished_at = :finished_at, failure = :failure, steps_done = :steps_done,
+               steps_hit = :steps_hit, heartbeat_at = :heartbeat_at, outcome = :outcome
+ WHERE run_id = :run_id;
+
+-- adopt_run --
+-- Another driver goes on with a run, unless a living one took it first: the driver seen must still be the one named.
+UPDATE run SET state = 'running', driver = :driver, heartbeat_at = :at, finished_at = NULL, failure = '',
+               steps_total = :steps_total
+ WHERE run_id = :run_id AND driver = :seen_driver
+RETURNING run_id;
+
+-- put_step_run --
+-- A step of a run as the fold of its events shows it now.
+INSERT INTO step_run (run_id, step, position, stage, state, attempt, key, closure_digest, arguments, inputs, outputs,
+                      started_at, duration_s, failure, reason, log)
+VALUES (:run_id, :step, :position, :stage, :state, :attempt, :key, :closure_digest, :arguments, :inputs, :outputs,
+        :started_at, :duration_s, :failure, :reason, :log)
+ON CONFLICT (run_id, step) DO UPDATE SET
+       position = excluded.position, stage = excluded.stage, state = excluded.state, attempt = excluded.attempt,
+       key = excluded.key, closure_digest = excluded.closure_digest, arguments = excluded.arguments,
+       inputs = excluded.inputs, outputs = excluded.outputs, started_at = excluded.started_at,
+       duration_s = excluded.duration_s, failure = excluded.failure, reason = excluded.reason, log = excluded.log;
+
+-- add_event --
+-- One event, numbered within its run.
+INSERT INTO event (run_id, seq, at, kind, body) VALUES (:run_id, :seq, :at, :kind, :body);
+
+-- put_artifact --
+-- An artifact's name, and its bytes when small.
+INSERT INTO artifact (digest, codec, size_bytes, inline) VALUES (:digest, :codec, :size_bytes, :inline)
+ON CONFLICT (digest, codec) DO NOTHING;
+
+-- put_cache_entry --
+-- What a step with this key returned; the newest computation wins.
+INSERT INTO cache_entry (key, outputs, blocked, run_id, step, stored_at)
+VALUES (:key, :outputs, :blocked, :run_id, :step, :stored_at)
+ON CONFLICT (key) DO UPDATE SET outputs = excluded.outputs, blocked = excluded.blocked, run_id = excluded.run_id,
+                                step = excluded.step, stored_at = excluded.stored_at;
+
+-- put_closure --
+-- The parts of a code closure, once per digest.
+INSERT INTO closure (digest, parts) VALUES (:digest, :parts) ON CONFLICT (digest) DO NOTHING;
+
+-- try_cache_entry --
+-- What a step with this key returned, or no row. :key is 64 hex digits.
+SELECT outputs, blocked, run_id, step FROM cache_entry WHERE key = :key;
+
+-- get_artifact --
+-- One artifact, or no row.
+SELECT digest, codec, size_bytes, inline FROM artifact WHERE digest = :digest AND codec = :codec;
+
+-- previous_step_run --
+-- The newest earlier run of this step of this pipeline that had a key.
+SELECT step_run.run_id, key, closure_digest, arguments, inputs, step_run.state
+  FROM run JOIN step_run ON step_run.run_id = run.run_id
+ WHERE run.pipeline = :pipeline AND step_run.step = :step AND step_run.key <> '' AND run.run_id <> :run_id
+ ORDER BY run.started_at DESC LIMIT 1;
+
+-- get_closure --
+-- The parts of a closure, or no row.
+SELECT parts FROM closure WHERE digest = :digest;
+
+-- get_run --
+-- One run, or no row.
+SELECT * FROM run WHERE run_id = :run_id;
+
+-- steps_of_run --
+-- All recorded steps of a run, in order.
+SELECT * FROM step_run WHERE run_id = :run_id ORDER BY position;
+
+-- events_of_run --
+-- The events of a run from a number on, in order.
+SELECT seq, at, kind, body FROM event WHERE run_id = :run_id AND seq >= :since ORDER BY seq;
+
+-- last_event_of_run --
+-- The number of the run's newest event; 0 when it has none.
+SELECT COALESCE(MAX(seq), 0) AS seq FROM event WHERE run_id = :run_id;
+
+-- find_runs --
+-- The newest runs before a place in the list, perhaps of one pipeline or in one state.
+SELECT * FROM run
+ WHERE (:pipeline = '' OR pipeline = :pipeline) AND (:state = '' OR state = :state)
+   AND (started_at < :before_at OR (started_at = :before_at AND run_id < :before_id))
+ ORDER BY started_at DESC, run_id DESC LIMIT :limit;
+
+-- latest_run --
+-- The newest run, perhaps of one pipeline, or no row.
+SELECT * FROM run WHERE :pipeline = '' OR pipeline = :pipeline ORDER BY started_at DESC, run_id DESC LIMIT 1;
+
+-- running_runs --
+-- Runs that say they are running; their drivers may be dead.
+SELECT run_id, driver, heartbeat_at FROM run WHERE state = 'running';
+
+-- add_product_version --
+-- The product's next version, unless the newest one has the same artifact and description; returns its number, or no row.
+INSERT INTO product_version (kind, name, number, artifact, run_id, created_at, body)
+SELECT :kind, :name, newest.number + 1, :artifact, :run_id, :created_at, :body
+  FROM (SELECT COALESCE(MAX(number), 0) AS number FROM product_version WHERE kind = :kind AND name = :name) AS newest
+ WHERE NOT EXISTS (
+       SELECT 1 FROM product_version AS same
+        WHERE same.kind = :kind AND same.name = :name AND same.number = newest.number
+          AND same.artifact = :artifact AND same.body = :body)
+RETURNING number;
+
+-- newest_product_version --
+-- The newest version of a product, or no row.
+SELECT * FROM product_version WHERE kind = :kind AND name = :name ORDER BY number DESC LIMIT 1;
+
+-- get_product_version --
+-- One version of a product, or no row.
+SELECT * FROM product_version WHERE kind = :kind AND name = :name AND number = :number;
+
+-- find_product_versions --
+-- Versions, newest first; of one kind and name when these are not empty.
+SELECT * FROM product_version WHERE (:kind = '' OR kind = :kind) AND (:name = '' OR name = :name)
+ ORDER BY created_at DESC, kind, name, number DESC LIMIT :limit;
+
+-- product_names --
+-- Every product there is, with how many versions it has.
+SELECT kind, name, MAX(number) AS newest FROM product_version GROUP BY kind, name ORDER BY kind, name;
+
+-- get_alias --
+-- Where an alias points, or no row.
+SELECT number FROM alias WHERE kind = :kind AND name = :name AND alias = :alias;
+
+-- find_aliases --
+-- All aliases.
+SELECT kind, name, alias, number, moved_at FROM alias ORDER BY kind, name, alias;
+
+-- set_alias --
+-- Point an alias at a version.
+INSERT INTO alias (kind, name, alias, number, moved_at) VALUES (:kind, :name, :alias, :number, :at)
+ON CONFLICT (kind, name, alias) DO UPDATE SET number = excluded.number, moved_at = excluded.moved_at;
+
+-- set_first_alias --
+-- Point an alias at a version unless it points somewhere already; returns the number when it was set.
+INSERT INTO alias (kind, name, alias, number, moved_at) VALUES (:kind, :name, :alias, :number, :at)
+ON CONFLICT (kind, name, alias) DO NOTHING
+RETURNING number;
+
+-- add_alias_move --
+-- The history of an alias: who moved it, when, why.
+INSERT INTO alias_move (kind, name, alias, number, at, reason, "by")
+VALUES (:kind, :name, :alias, :number, :at, :reason, :by);
+
+-- put_endpoint --
+-- A service that answers, or has stopped.
+INSERT INTO endpoint (endpoint_id, model, version, url, pid, process_start, started_at, stopped_at)
+VALUES (:endpoint_id, :model, :version, :url, :pid, :process_start, :started_at, :stopped_at)
+ON CONFLICT (endpoint_id) DO UPDATE SET stopped_at = excluded.stopped_at;
+
+-- find_endpoints --
+-- Services that have not said they stopped, newest first.
+SELECT * FROM endpoint WHERE stopped_at IS NULL ORDER BY started_at DESC;
+
+-- artifacts_named --
+-- All artifacts, for checking the blob store.
+SELECT digest, codec, size_bytes, inline IS NULL AS is_blob FROM artifact;
