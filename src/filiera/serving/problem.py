@@ -1,0 +1,76 @@
+"""What a service says when it cannot answer: RFC 9457 problem details, never with the caller's data in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from filiera.errors import FilieraError
+
+MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS = 20
+_PREFIX = "urn:filiera:problem:"
+
+TITLES: Mapping[str, tuple[int, str]] = {
+    "not-json": (400, "The body is not JSON"),
+    "unauthorized": (401, "A valid token is needed"),
+    "unknown-path": (404, "Nothing is served at this path"),
+    "method-not-allowed": (405, "This path does not take this method"),
+    "body-too-large": (413, "The body is too large"),
+    "too-many-rows": (413, "The request has too many rows"),
+    "not-json-type": (415, "The content type is not application/json"),
+    "invalid-rows": (422, "The request does not follow the signature"),
+    "prediction-failed": (500, "The model failed on this request"),
+    "busy": (503, "The service is busy"),
+    "not-ready": (503, "The service is not ready"),
+}
+"""Every kind of problem with its status and title."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowError:
+    """One rule that the request breaks."""
+
+    at: str  #: place, such as ``instances[3].duration``
+    rule: str  #: what must hold there, in words
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """One refusal. *kind* is a key of TITLES."""
+
+    kind: str
+    detail: str  #: what happened and what to do, for this request
+    errors: tuple[RowError, ...] = ()  #: at most MAX_ERRORS
+    headers: Mapping[str, str] = field(default_factory=dict)  #: HTTP headers that belong to it
+    extra: Mapping[str, Any] = field(default_factory=dict)  #: further members, such as the paths that exist
+
+    @property
+    def status(self) -> int:
+        """Return the HTTP status."""
+        return TITLES[self.kind][0]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the members of the problem document.
+
+        >>> Problem(kind="busy", detail="Try again.").as_json()["status"]
+        503
+        """
+        status, title = TITLES[self.kind]
+        document = {"type": _PREFIX + self.kind, "title": title, "status": status, "detail": self.detail}
+        if self.errors:
+            document["errors"] = [{"at": error.at, "rule": error.rule} for error in self.errors]
+        return {**document, **self.extra}
+
+
+class RequestRefused(FilieraError):
+    """A request that the service does not answer with predictions; carries the problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        places = "; ".join(f"{error.at} {error.rule}" for error in problem.errors)
+        super().__init__(TITLES[problem.kind][1] + ".", why=" ".join(filter(None, (problem.detail, places))))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.problem,)

@@ -1,0 +1,212 @@
+"""Request bodies into typed columns.
+
+The good path is one msgspec call into a class made from the signature. Only when it refuses does a second, slow pass
+look at every value, to say what is wrong and where; what that pass accepts is accepted (a repeated key whose last value
+is right, or a name that msgspec cannot spell).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+
+from filiera.core.signature import FieldType, Signature
+from filiera.serving.domain import INTEGER_RANGES, NOT_FINITE, Domain, domains_of, try_temporal
+from filiera.serving.problem import MAX_ERRORS, Problem, RequestRefused, RowError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_INT64_MAX = 2**63 - 1
+_LONGEST_FLOAT = 400  #: digits; a longer whole number is beyond float64 in any case
+_SHOWN_NAME = 64
+
+
+class _Mismatch(Exception):
+    """The good path cannot take the body; the slow pass says why."""
+
+
+class RowDecoder:
+    """Decodes the request bodies of one signature."""
+
+    def __init__(self, signature: Signature) -> None:
+        """Prepare the decoder. Raises UsageError when the signature cannot be served."""
+        self._domains = domains_of(signature)
+        self._max_rows = signature.max_rows
+        self._names = [domain.field.name for domain in self._domains]
+        self._known = frozenset(self._names)
+        self._fast = _fast_decoder(self._domains)
+
+    def decode(self, body: bytes) -> pl.DataFrame:
+        """Return the rows as columns in the signature's order and types.
+
+        Times come out in UTC without an offset, missing values as nulls.
+
+        Raises:
+            RequestRefused: With status 400 (not JSON), 413 (too many rows) or 422 (breaks the signature).
+        """
+        try:
+            return self._frame(self._fast_columns(body))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _Mismatch):
+            rows = self._checked_rows(body)
+        return self._frame([[row[name] for row in rows] for name in self._names])
+
+    def _fast_columns(self, body: bytes) -> Sequence[Sequence[Any]]:
+        if self._fast is None:
+            raise _Mismatch
+        rows = self._fast.decode(body).instances
+        if not 0 < len(rows) <= self._max_rows:
+            raise _Mismatch
+        columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
+        for domain, values in zip(self._domains, columns, strict=True):
+            if _needs_look(domain) and any(domain.broken_rule(value) for value in values):
+                raise _Mismatch
+        return columns
+
+    def _frame(self, columns: Sequence[Sequence[Any]]) -> pl.DataFrame:
+        import polars as pl
+
+        return pl.DataFrame([_series(domain, values) for domain, values in zip(self._domains, columns, strict=True)])
+
+    def _checked_rows(self, body: bytes) -> list[dict[str, Any]]:
+        rows = _rows(_parse(body), self._max_rows)
+        found = (error for index, row in enumerate(rows) for error in self._row_errors(row, f"instances[{index}]"))
+        errors = list(islice(found, MAX_ERRORS))
+        if errors:
+            raise _invalid(errors)
+        return rows
+
+    def _row_errors(self, row: object, at: str) -> Iterator[RowError]:
+        if not isinstance(row, dict):
+            yield RowError(at=at, rule="must be an object with one value per field")
+            return
+        for domain in self._domains:
+            name = domain.field.name
+            rule = domain.broken_rule(row[name]) if name in row else "is missing"
+            if rule is not None:
+                yield RowError(at=_place(at, name), rule=rule)
+        for name in row:
+            if name not in self._known:
+                yield RowError(at=_place(at, name), rule="is not a field of this model")
+
+
+def polars_type(kind: FieldType) -> pl.DataType:
+    """Return the polars type of a column. Times are UTC in microseconds, without a zone."""
+    import polars as pl
+
+    if kind == "timestamp":
+        return pl.Datetime("us")
+    names = {"bool": "Boolean", "uint8": "UInt8", "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64"}
+    found: pl.DataType = getattr(pl, names.get(kind, kind.capitalize()))()
+    return found
+
+
+def _series(domain: Domain, values: Sequence[Any]) -> pl.Series:
+    import polars as pl
+
+    kind = domain.field.type
+    if kind in ("date", "timestamp"):
+        values = [None if value is None else try_temporal(kind, value) for value in values]
+    elif kind in ("float32", "float64"):
+        values = [None if value is None else float(value) for value in values]
+    return pl.Series(domain.field.name, values, dtype=polars_type(kind), strict=True)
+
+
+def _fast_decoder(domains: Sequence[Domain]) -> msgspec.json.Decoder[Any] | None:
+    """Return the decoder of one request, or None when msgspec cannot spell a field's name (quotes, control signs)."""
+    fields: list[tuple[str, Any]] = [(f"f{i}", _msgspec_type(domain)) for i, domain in enumerate(domains)]
+    names = {f"f{i}": domain.field.name for i, domain in enumerate(domains)}
+    if any(ord(sign) < 32 or sign in '"\\' for name in names.values() for sign in name):
+        return None
+    row = msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, gc=False)
+    request = msgspec.defstruct("Request", [("instances", list[row])], forbid_unknown_fields=True)  # type: ignore[valid-type]
+    return msgspec.json.Decoder(request)
+
+
+def _msgspec_type(domain: Domain) -> Any:
+    found = _literal(domain) if domain.values is not None and not _needs_look(domain) else _bounded(domain)
+    return found | None if domain.field.nullable else found
+
+
+def _literal(domain: Domain) -> Any:
+    assert domain.values is not None
+    return Literal.__getitem__(domain.values)
+
+
+def _bounded(domain: Domain) -> Any:
+    kind = domain.field.type
+    if kind == "bool":
+        return bool
+    if kind not in INTEGER_RANGES and kind not in ("float32", "float64"):
+        return str
+    lower, upper = domain.lower, domain.upper
+    if kind == "uint64" and upper is not None and upper > _INT64_MAX:
+        upper = None
+    return Annotated[int if kind in INTEGER_RANGES else float, msgspec.Meta(ge=lower, le=upper)]
+
+
+def _needs_look(domain: Domain) -> bool:
+    """Tell whether msgspec cannot express the whole domain, so that each value is looked at again."""
+    kind = domain.field.type
+    if kind in ("date", "timestamp"):
+        return True
+    if kind == "uint64":
+        return domain.upper is not None and domain.upper > _INT64_MAX
+    return kind in ("float32", "float64") and domain.values is not None
+
+
+def _parse(body: bytes) -> object:
+    """Return the JSON value, with NOT_FINITE for numbers beyond float64 and for NaN and infinities."""
+    try:
+        return json.loads(
+            body.decode(),
+            parse_int=lambda text: int(text) if len(text) <= _LONGEST_FLOAT else NOT_FINITE,
+            parse_float=lambda text: number if math.isfinite(number := float(text)) else NOT_FINITE,
+            parse_constant=lambda _: NOT_FINITE,
+        )
+    except UnicodeDecodeError:
+        detail = "It is not UTF-8 text."
+    except RecursionError:
+        detail = "It is nested too deeply."
+    except json.JSONDecodeError as error:
+        detail = f"{error.msg} at line {error.lineno}, column {error.colno}."
+    raise RequestRefused(Problem(kind="not-json", detail=detail))
+
+
+def _rows(request: object, max_rows: int) -> list[Any]:
+    if not isinstance(request, dict):
+        raise _invalid([RowError(at="body", rule='must be an object such as {"instances": [{…}]}')])
+    errors = [RowError(at=_shown(name), rule="is not known here") for name in request if name != "instances"]
+    rows = request.get("instances")
+    if not isinstance(rows, list):
+        errors.append(RowError(at="instances", rule="must be a list of rows"))
+    elif not rows:
+        errors.append(RowError(at="instances", rule="must have at least one row"))
+    if errors or not isinstance(rows, list):
+        raise _invalid(errors)
+    if len(rows) > max_rows:
+        detail = f"It has {len(rows)} rows, at most {max_rows} are taken; send them in several requests."
+        raise RequestRefused(Problem(kind="too-many-rows", detail=detail))
+    return rows
+
+
+def _invalid(errors: Sequence[RowError]) -> RequestRefused:
+    count = f"At least {MAX_ERRORS}" if len(errors) >= MAX_ERRORS else str(len(errors))
+    detail = f"{count} {'value breaks' if len(errors) == 1 else 'values break'} a rule."
+    return RequestRefused(Problem(kind="invalid-rows", detail=detail, errors=tuple(errors[:MAX_ERRORS])))
+
+
+def _place(row: str, name: str) -> str:
+    shown = _shown(name)
+    return f"{row}.{shown}" if shown.isidentifier() else f"{row}[{json.dumps(shown, ensure_ascii=False)}]"
+
+
+def _shown(name: str) -> str:
+    """Return *name* so that it can be shown: valid Unicode and short, for an unknown name is the caller's text."""
+    valid = name.encode("utf-8", "backslashreplace").decode()
+    return valid if len(valid) <= _SHOWN_NAME else valid[:_SHOWN_NAME] + "…"
