@@ -22,6 +22,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "not-json-type": (415, "The content type is not application/json"),
     "invalid-rows": (422, "The request does not follow the signature"),
     "prediction-failed": (500, "The model failed on this request"),
+    "internal-error": (500, "The service failed on this request"),
     "busy": (503, "The service is busy"),
     "not-ready": (503, "The service is not ready"),
 }

@@ -1,0 +1,92 @@
+"""The little of HTTP that the service needs, over ASGI: a request, a response, a bounded body."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from filiera.serving.problem import MEDIA_TYPE, Problem, RequestRefused
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class ClientGone(Exception):
+    """The caller hung up before its request was complete: nobody is there to answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One HTTP request whose body has not been read."""
+
+    method: str
+    path: str  #: decoded, without the query
+    headers: Mapping[str, str]  #: names in lower case; of repeated ones the first
+    receive: Receive
+
+    @classmethod
+    def from_scope(cls, scope: Scope, receive: Receive) -> Request:
+        """Return the request that an ASGI *scope* describes."""
+        headers: dict[str, str] = {}
+        for name, value in scope["headers"]:
+            headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+        return cls(method=scope["method"], path=scope["path"], headers=headers, receive=receive)
+
+    async def body(self, *, max_bytes: int) -> bytes:
+        """Return the whole body. Raises RequestRefused as soon as it is known to be larger, ClientGone."""
+        announced = self.headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > max_bytes:
+            raise _too_large(max_bytes)
+        chunks, size = [], 0
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > max_bytes:
+                raise _too_large(max_bytes)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Response:
+    """One whole HTTP response."""
+
+    status: int = 200
+    content: bytes
+    media_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    async def send(self, send: Send, *, with_body: bool = True) -> None:
+        """Send it; without the body as the answer to HEAD."""
+        headers = {
+            "content-type": self.media_type,
+            "content-length": str(len(self.content)),
+            **{name.lower(): value for name, value in self.headers.items()},
+        }
+        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": self.status, "headers": encoded})
+        await send({"type": "http.response.body", "body": self.content if with_body else b""})
+
+
+def json_response(document: object) -> Response:
+    """Return *document* as a JSON response with status 200."""
+    return Response(content=msgspec.json.encode(document))
+
+
+def problem_response(problem: Problem) -> Response:
+    """Return *problem* as a response with its status and headers."""
+    content = msgspec.json.encode(problem.as_json())
+    return Response(status=problem.status, content=content, media_type=MEDIA_TYPE, headers=problem.headers)
+
+
+def _too_large(max_bytes: int) -> RequestRefused:
+    detail = f"At most {max_bytes} bytes are taken; send the rows in several requests."
+    return RequestRefused(Problem(kind="body-too-large", detail=detail, headers={"Connection": "close"}))

@@ -1,0 +1,98 @@
+"""From typed columns to answers, for any object with ``predict`` and, for probabilities, ``predict_proba``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from filiera.core.signature import Output, Signature
+from filiera.errors import FilieraError
+from filiera.serving.contract import ANSWER_KEYS, label_key
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Answer = dict[str, Any]
+"""One answer: ``label`` and ``probabilities``, or ``value``, or ``cluster``, or ``score``."""
+
+
+class PredictionFailed(FilieraError):
+    """The model raised, or gave something that its signature does not promise."""
+
+
+class Predictor:
+    """Answers with one model as its signature promises."""
+
+    def __init__(self, model: Any, signature: Signature) -> None:
+        """Check that *model* can give what *signature* promises. Raises PredictionFailed when it cannot."""
+        self._outputs = signature.outputs
+        self._columns = _columns_of(model, signature)
+        self._prepare, self._last = _split(model)
+        _check_methods(model, signature.outputs)
+
+    def predict(self, frame: pl.DataFrame) -> list[Answer]:
+        """Return one answer per row of *frame*, in its order. *frame* has the signature's columns.
+
+        Raises:
+            PredictionFailed: From whatever the model raised; or the answers are too few, too many or not finite.
+        """
+        try:
+            ready = self._prepare(frame.to_numpy() if self._columns is None else frame.select(self._columns))
+            columns = {ANSWER_KEYS[output.semantics]: self._answers(output, ready) for output in self._outputs}
+        except (Exception, SystemExit) as error:
+            raise PredictionFailed("The model failed to predict.", why=f"It raised {type(error).__name__}.") from error
+        if any(len(values) != frame.height for values in columns.values()):
+            raise PredictionFailed("The model failed to predict.", why="It did not give one answer per row.")
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def _answers(self, output: Output, ready: Any) -> list[Any]:
+        if output.semantics == "probability":
+            keys = [label_key(label) for label in output.labels]
+            rows = self._last.predict_proba(ready).tolist()
+            _check_finite(probability for row in rows for probability in row)
+            return [dict(zip(keys, row, strict=True)) for row in rows]
+        values: list[Any] = self._last.predict(ready).tolist()
+        if output.type in ("float32", "float64"):
+            values = [float(value) for value in values]
+            _check_finite(values)
+        return values
+
+
+def _columns_of(model: Any, signature: Signature) -> list[str] | None:
+    """Return the columns in the order of fitting, or None for a model fitted on arrays without names."""
+    given = [field.name for field in signature.inputs]
+    names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        return None if hasattr(model, "n_features_in_") else given
+    missing = [str(name) for name in names if name not in given]
+    if missing:
+        raise PredictionFailed(
+            "The model and its signature disagree.", why=f"The model needs columns the signature lacks: {missing}."
+        )
+    return [str(name) for name in names]
+
+
+def _split(model: Any) -> tuple[Callable[[Any], Any], Any]:
+    """Return what comes before a pipeline's last step, and that step: label and probabilities share the first part."""
+    steps = getattr(model, "steps", None)
+    if not isinstance(steps, list) or len(steps) < 2:
+        return (lambda frame: frame), model
+    return model[:-1].transform, steps[-1][1]
+
+
+def _check_methods(model: Any, outputs: Iterable[Output]) -> None:
+    for output in outputs:
+        method = "predict_proba" if output.semantics == "probability" else "predict"
+        if not hasattr(model, method):
+            why = f"Output {output.name!r} needs {method}, which the model does not have."
+            raise PredictionFailed("The model and its signature disagree.", why=why)
+        classes = getattr(model, "classes_", None)
+        if output.semantics == "probability" and classes is not None and list(classes) != list(output.labels):
+            why = f"The labels of output {output.name!r} are not the model's, or not in its order."
+            raise PredictionFailed("The model and its signature disagree.", why=why)
+
+
+def _check_finite(values: Iterable[float]) -> None:
+    if not all(map(math.isfinite, values)):
+        raise ValueError("an answer is not a finite number")

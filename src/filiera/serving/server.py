@@ -1,0 +1,99 @@
+"""Runs an app under granian, in this process: one place that knows that server."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+from filiera.errors import UsageError
+from filiera.serving.app import App
+from filiera.serving.http import Message, Receive, Scope, Send
+
+_BACKLOG = 1024
+
+
+def serve(build_app: Callable[[], App], *, host: str, port: int, on_ready: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; come back when requests taken are answered and the log is flushed.
+
+    Call it from the main thread. The address is taken before *build_app* loads anything, so that a taken port is told
+    at once.
+
+    Args:
+        build_app: Makes the app; its errors and those of its warm-up travel to the caller.
+        host: Name or address to listen on.
+        port: 0 takes a free one.
+        on_ready: Called once with the service's URL when it answers predictions.
+
+    Raises:
+        UsageError: The address cannot be listened on.
+    """
+    with closing(_listen(host, port)) as listener:
+        app = build_app()
+        app.start()
+        asyncio.run(_run(app, listener, lambda: on_ready(_url(listener))))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except (OSError, OverflowError) as error:
+        raise _unusable(host, port, error) from error
+    try:
+        # Without SO_REUSEPORT, which granian would set: two services on one port would share its callers.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise _unusable(host, port, error) from error
+    return listener
+
+
+def _unusable(host: str, port: int, error: Exception) -> UsageError:
+    return UsageError(
+        f"Cannot listen on {host}, port {port}.",
+        why=getattr(error, "strerror", None) or str(error),
+        do="choose another port, or 0 for any free one",
+    )
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _run(app: App, listener: socket.socket, started: Callable[[], None]) -> None:
+    from granian.constants import Interfaces
+
+    async def announced(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_and_tell(message: Message) -> None:
+            await send(message)
+            if message["type"] == "lifespan.startup.complete":
+                started()
+
+        await app(scope, receive, send_and_tell if scope["type"] == "lifespan" else send)
+
+    server = _server_class(listener)(announced, interface=Interfaces.ASGI, websockets=False, log_enabled=False)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, server.stop)
+    await server.serve()
+
+
+def _server_class(listener: socket.socket) -> Any:
+    from granian._granian import SocketHolder
+    from granian.server.embed import Server
+
+    class OnListener(Server):  # type: ignore[misc]
+        """Granian on a socket that is already listening, which it has no public way to take."""
+
+        def _init_shared_socket(self) -> None:
+            self._shd = SocketHolder(listener.fileno(), False, _BACKLOG)
+
+    return OnListener
