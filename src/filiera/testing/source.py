@@ -1,0 +1,96 @@
+"""What every reader of catalog entries promises: inherit, provide the fixtures, and yours is held to it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filiera.errors import ProjectError, SourceError
+from filiera.ports import SourceReader
+
+
+class SourceReaderContract:
+    """Inherit, and provide the fixtures ``reader``, ``entry`` and ``project``; override ``change`` and ``same``."""
+
+    @pytest.fixture
+    def reader(self) -> SourceReader:
+        """Return the reader under test."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def entry(self) -> Mapping[str, Any]:
+        """Return a correct entry whose ``path`` is relative to the project."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def project(self, tmp_path: Path) -> Path:
+        """Return a folder in *tmp_path* that holds what *entry* names."""
+        raise NotImplementedError
+
+    def change(self, project: Path) -> None:
+        """Change the content of the source, so that it can still be read."""
+        raise NotImplementedError
+
+    def same(self, one: Any, other: Any) -> bool:
+        """Tell whether two values that were read are equal."""
+        return bool(one == other)
+
+    def test_correct_entry_is_accepted(self, reader: SourceReader, entry: Mapping[str, Any]) -> None:
+        """Checking looks at the entry only: nothing needs to be there yet."""
+        reader.check(entry)
+
+    def test_unknown_option_is_named_with_those_that_exist(
+        self, reader: SourceReader, entry: Mapping[str, Any]
+    ) -> None:
+        """A misspelt option is never ignored."""
+        with pytest.raises(ProjectError, match="pahts") as caught:
+            reader.check({**entry, "pahts": "x"})
+        assert "path" in caught.value.do
+
+    @pytest.mark.parametrize("value", [None, 3, "", ["x"], "a\0b"])
+    def test_path_is_a_text(self, reader: SourceReader, entry: Mapping[str, Any], value: Any) -> None:
+        """A path of another type is refused before anything is opened."""
+        with pytest.raises(ProjectError, match="path"):
+            reader.check({**entry, "path": value})
+
+    def test_path_is_needed(self, reader: SourceReader, entry: Mapping[str, Any]) -> None:
+        """An entry without a path names nothing."""
+        with pytest.raises(ProjectError, match="path"):
+            reader.check({name: value for name, value in entry.items() if name != "path"})
+
+    def test_reading_twice_gives_equal_values(
+        self, reader: SourceReader, entry: Mapping[str, Any], project: Path
+    ) -> None:
+        """The same source is the same value."""
+        assert self.same(reader.read(entry, project), reader.read(entry, project))
+
+    def test_fingerprint_is_the_content_not_the_place(
+        self, reader: SourceReader, entry: Mapping[str, Any], project: Path
+    ) -> None:
+        """A copy of the project elsewhere, with other times of change, has the same fingerprint."""
+        copy = project.with_name("elsewhere")
+        shutil.copytree(project, copy, copy_function=shutil.copyfile)
+        assert reader.fingerprint(entry, project) == reader.fingerprint(entry, copy)
+
+    def test_fingerprint_follows_the_content(
+        self, reader: SourceReader, entry: Mapping[str, Any], project: Path
+    ) -> None:
+        """Changed content is another fingerprint and another value."""
+        before, value = reader.fingerprint(entry, project), reader.read(entry, project)
+        self.change(project)
+        assert reader.fingerprint(entry, project) != before
+        assert not self.same(reader.read(entry, project), value)
+
+    @pytest.mark.parametrize("path", ["not/there", "../nor/there", "/nor/here/at/all"])
+    def test_missing_source_is_named(
+        self, reader: SourceReader, entry: Mapping[str, Any], project: Path, path: str
+    ) -> None:
+        """What is not there is a SourceError that names the place and says what to do."""
+        for action in (reader.fingerprint, reader.read):
+            with pytest.raises(SourceError, match="there") as caught:
+                action({**entry, "path": path}, project)
+            assert caught.value.do
