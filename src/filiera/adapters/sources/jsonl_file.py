@@ -67,13 +67,22 @@ def _with_types(path: Path, frame: pl.DataFrame, columns: Mapping[str, str]) -> 
             do="Correct 'columns' in the catalog.",
         )
     try:
-        return frame.cast({name: getattr(pl, TYPES[kind]) for name, kind in columns.items()})
+        return frame.with_columns(_cast(name, kind, frame.schema[name]) for name, kind in columns.items())
     except pl.exceptions.PolarsError as error:
         raise SourceError(
             f"{path} holds values that are not of their declared type.",
             why=str(error).strip().splitlines()[0],
             do="Correct the file, or 'columns' in the catalog.",
         ) from error
+
+
+def _cast(name: str, kind: str, dtype: pl.DataType) -> pl.Expr:
+    import polars as pl
+
+    column = pl.col(name)
+    if dtype == pl.String and kind in ("date", "timestamp", "time"):
+        return {"date": column.str.to_date, "timestamp": column.str.to_datetime, "time": column.str.to_time}[kind]()
+    return column.cast(getattr(pl, TYPES[kind]))
 
 
 def _explain(path: Path, content: bytes, message: str) -> SourceError:
