@@ -31,7 +31,7 @@ def freeze_column(column: pl.Series, *, bins: int = 256, listed: int = 100) -> R
     seconds = column.to_physical().cast(pl.Float64)
     finite = np.sort(seconds.filter(seconds.is_finite()).to_numpy())
     uppers = np.unique(np.quantile(finite, np.arange(bins) / bins, method="inverted_cdf")) if finite.size else []
-    edges = np.array([-inf, *_with_atoms(finite, np.asarray(uppers), bins), inf])
+    edges = np.array([-inf, *_with_atoms(finite, np.asarray(uppers), bins, is_whole=not kind.startswith("float")), inf])
     below = np.searchsorted(finite, edges[1:-1], side="right")
     counts = np.diff([0, *below, finite.size])
     return NumericReference(
@@ -49,10 +49,11 @@ def freeze_column(column: pl.Series, *, bins: int = 256, listed: int = 100) -> R
     )
 
 
-def _with_atoms(finite: np.ndarray, uppers: np.ndarray, bins: int) -> list[float]:
+def _with_atoms(finite: np.ndarray, uppers: np.ndarray, bins: int, *, is_whole: bool) -> list[float]:
     values, counts = np.unique(finite, return_counts=True)
     atoms = values[counts > len(finite) / bins]
-    return np.unique(np.concatenate([uppers, atoms, np.nextafter(atoms, -inf)])).tolist()
+    below = atoms - 1 if is_whole else np.nextafter(atoms, -inf)
+    return np.unique(np.concatenate([uppers, atoms, below])).tolist()
 
 
 def _categorical(column: pl.Series, kind: FieldType, listed: int) -> CategoricalReference:

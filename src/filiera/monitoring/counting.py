@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,6 +16,8 @@ from filiera.monitoring.statistics import Counts
 COARSE_CELLS = 10
 """Cells of the coarse histogram: PSI and drawings."""
 
+_LONGEST_WHOLE = 1e9
+_NEXT_TO_ZERO = 1e-300
 _INTEGERS = frozenset({"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"})
 
 
@@ -76,21 +79,39 @@ def bin_numbers(column: pl.Series, reference: NumericReference) -> Binned:
 def coarse_cells(reference: NumericReference) -> NDArray[np.intp]:
     """Return for each bin the number of its coarse cell, ascending; every cell has about a tenth of the training rows.
 
-    A value more frequent than that has a cell to itself and its neighbours' remains. Shape ``(bins,)``.
+    A value more frequent than that has a cell to itself. Bins empty in training go with the next one that is not.
+    Shape ``(bins,)``.
     """
     counts = np.asarray(reference.counts, dtype=np.float64)
-    middle = (np.cumsum(counts) - counts / 2) / max(1.0, counts.sum())
+    filled = np.flatnonzero(counts)
+    if not filled.size:
+        return np.zeros(counts.size, dtype=np.intp)
+    middle = (np.cumsum(counts) - counts / 2) / counts.sum()
     tenth = np.minimum((middle * COARSE_CELLS).astype(np.intp), COARSE_CELLS - 1)
-    return np.unique(tenth, return_inverse=True)[1].astype(np.intp)
+    stand_in = filled[np.searchsorted(filled, np.arange(counts.size)).clip(max=filled.size - 1)]
+    return np.unique(tenth[stand_in], return_inverse=True)[1].astype(np.intp)
 
 
 def coarse_labels(reference: NumericReference, cells: NDArray[np.intp]) -> tuple[str, ...]:
-    """Return the range of each coarse cell in words, such as ``"3 to 7.5"``: above the first, up to the second."""
-    uppers = [reference.edges[last + 1] for last in np.searchsorted(cells, np.arange(cells[-1] + 1), side="right") - 1]
+    """Return the range of each coarse cell in words, such as ``"3 to 7"``, or its only value."""
+    is_whole = not reference.type.startswith("float")
+    lasts = np.searchsorted(cells, np.arange(cells[-1] + 1), side="right")
+    uppers = [reference.edges[last] for last in lasts]
     if len(uppers) == 1:
         return ("all",)
-    inner = [f"{low:.4g} to {high:.4g}" for low, high in pairwise(uppers[:-1])]
-    return (f"up to {uppers[0]:.4g}", *inner, f"above {uppers[-2]:.4g}")
+    labels = [f"up to {_number(uppers[0], is_whole)}"]
+    for low, high in pairwise(uppers):
+        start = low + 1 if is_whole else math.nextafter(low, math.inf)
+        only = _number(start, is_whole)
+        labels.append(only if start == high else f"{only} to {_number(high, is_whole)}")
+    labels[-1] = f"from {_number(uppers[-2] + 1 if is_whole else uppers[-2], is_whole)}"
+    return tuple(labels)
+
+
+def _number(value: float, is_whole: bool) -> str:
+    if is_whole and abs(value) < _LONGEST_WHOLE:
+        return f"{value:,.0f}"
+    return f"{value if abs(value) > _NEXT_TO_ZERO else 0:.4g}"
 
 
 def count_categories(column: pl.Series, reference: CategoricalReference) -> Categories:

@@ -13,7 +13,7 @@ Aspect = Literal["values", "missing", "unseen"]
 State = Literal["ok", "drift", "not enough data", "missing column", "not tested"]
 Verdict = Literal["quiet", "drift", "not enough data"]
 
-_URGENCY: tuple[State, ...] = ("drift", "missing column", "ok", "not enough data", "not tested")
+_URGENCY: tuple[State, ...] = ("missing column", "drift", "ok", "not enough data", "not tested")
 _NAMED_IN_SUMMARY = 3
 
 
