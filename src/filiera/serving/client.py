@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, suppress
+from http import HTTPStatus
 from itertools import islice
 from typing import Any
 
@@ -21,9 +22,12 @@ class ServiceClient:
 
     def __init__(self, url: str, *, token: str | None = None, timeout_s: float = _TIMEOUT_S) -> None:
         """Remember where the service is; nothing is sent yet. Raises UsageError for an address that is not HTTP."""
-        if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError(f"{url!r} is not the address of a service.", do="give one such as http://127.0.0.1:8000")
-        self._url = url.rstrip("/")
+        self.url = url.rstrip("/")
+        self._connection = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._host, self._path = parts.netloc, parts.path.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._timeout_s = timeout_s
 
@@ -59,26 +63,32 @@ class ServiceClient:
         return names[0]
 
     def _call(self, path: str, body: bytes | None = None) -> dict[str, Any]:
-        url = self._url + urllib.parse.quote(path, safe="/:")
+        method = "GET" if body is None else "POST"
         headers = {**self._headers, "Content-Type": "application/json"}
-        request = urllib.request.Request(url, body, headers)  # noqa: S310 - the scheme was checked
+        place = urllib.parse.quote(self._path + path, safe="/:")
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout_s) as response:  # noqa: S310
-                answer: dict[str, Any] = json.load(response)
-                return answer
-        except urllib.error.HTTPError as error:
-            with error:
-                raise _refused(url, error) from None
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", error)
-            raise FilieraError(f"No answer from {url}.", why=f"{reason}.", do="filiera serve MODEL") from error
+            with closing(self._connection(self._host, timeout=self._timeout_s)) as connection:
+                # A service that refuses a large body hangs up before it has read all of it, its answer already sent.
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    connection.request(method, place, body, headers)
+                response = connection.getresponse()
+                status, content = response.status, response.read()
+        except (OSError, http.client.HTTPException) as error:
+            why = f"{type(error).__name__}: {error}"
+            raise FilieraError(f"No answer from {self.url}.", why=why, do="filiera serve MODEL") from error
+        return self._answer(status, content)
 
-
-def _refused(url: str, error: urllib.error.HTTPError) -> FilieraError:
-    kind = UsageError if 400 <= error.code < 500 else FilieraError
-    try:
-        problem = json.load(error)
-        places = [f"{broken['at']} {broken['rule']}" for broken in problem.get("errors", ())]
-        return kind(f"{problem['title']} ({error.code}, {url}).", why="; ".join([problem["detail"], *places]))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return kind(f"{url} answered with status {error.code}.", why="It does not seem to be a Filiera service.")
+    def _answer(self, status: int, content: bytes) -> dict[str, Any]:
+        stranger = FilieraError(f"{self.url} answered with status {status}.", why="It is no service of Filiera.")
+        try:
+            answer = json.loads(content)
+        except ValueError as error:
+            raise stranger from error
+        if not isinstance(answer, dict):
+            raise stranger
+        if status == HTTPStatus.OK:
+            return answer
+        kind = UsageError if 400 <= status < 500 else FilieraError
+        places = "; ".join(f"{error['at']} {error['rule']}" for error in answer.get("errors", ()))
+        why = " ".join(filter(None, (str(answer.get("detail", "")), places)))
+        raise kind(f"{answer.get('title', 'Refused')} (status {status}).", why=why)

@@ -87,13 +87,15 @@ async def _run(app: App, listener: socket.socket, started: Callable[[], None]) -
 
 
 def _server_class(listener: socket.socket) -> Any:
-    from granian._granian import SocketHolder
+    from granian import _granian
     from granian.server.embed import Server
 
-    class OnListener(Server):  # type: ignore[misc]
+    holder: Any = _granian.SocketHolder  # its stub does not know the arguments
+
+    class OnListener(Server):
         """Granian on a socket that is already listening, which it has no public way to take."""
 
         def _init_shared_socket(self) -> None:
-            self._shd = SocketHolder(listener.fileno(), False, _BACKLOG)
+            self._shd: Any = holder(listener.fileno(), False, _BACKLOG)
 
     return OnListener

@@ -1,0 +1,269 @@
+"""The prediction log as a folder of append-only segments.
+
+A segment is a text file of one record per line, ``CRC JSON``: eight hex digits of the CRC-32 of the JSON, a space, the
+JSON. A line cut off by a crash has a wrong CRC or no line end, and is skipped. A process only appends to segments that
+it began, so nothing is ever written behind such a line, and several processes may log to one folder.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from filiera.errors import StoreError
+
+_SUFFIX = ".log"
+_CRC_LENGTH = 8
+
+
+class SegmentLog:
+    """Prediction log in a folder; the folder and the writing thread come with the first record.
+
+    ``append`` never waits for the disk. The thread hands records to the system as they come and to the disk at the
+    latest *sync_every_s* later: a killed process loses only what its thread had not picked up, a power cut at most that
+    interval. When the disk takes nothing more, services go on answering, and what is lost is counted and said once.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        sync_every_s: float = 0.1,
+        segment_bytes: int = 64 * 1024 * 1024,
+        max_pending_bytes: int = 64 * 1024 * 1024,
+    ) -> None:
+        """Use *folder*; nothing is touched yet.
+
+        Args:
+            folder: Made when it is absent.
+            sync_every_s: How much a power cut may lose.
+            segment_bytes: A larger segment is closed and another begun.
+            max_pending_bytes: How much may wait for a slow disk; what comes beyond is counted as dropped.
+        """
+        self.damaged_lines = 0  #: how many lines the latest ``read`` skipped
+        self._folder = folder
+        self._segment = _Segment(folder, segment_bytes)
+        self._sync_every_s = sync_every_s
+        self._max_pending_bytes = max_pending_bytes
+        self._changed = threading.Condition()
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._accepted = 0  #: records that ever were pending
+        self._settled = 0  #: of these, how many are on disk or counted as dropped
+        self._dropped = 0
+        self._is_urgent = False
+        self._is_closed = False
+        self._thread: threading.Thread | None = None
+
+    def open(self) -> None:
+        """Make the folder and prove that it can be written, so that a service fails before it starts.
+
+        Raises:
+            StoreError: It cannot.
+        """
+        probe = self._folder / f".{secrets.token_hex(8)}.probe"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise _unusable(self._folder, error) from error
+
+    def append(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Queue *records*. Raises TypeError for values that JSON has no word for, StoreError once closed."""
+        lines = [_framed(msgspec.json.encode(record)) for record in records]
+        size = sum(map(len, lines))
+        with self._changed:
+            if self._is_closed:
+                raise StoreError("This prediction log is closed.")
+            if self._pending_bytes + size > self._max_pending_bytes:
+                self._drop(len(lines), "the disk is too slow")
+                return
+            self._pending += lines
+            self._pending_bytes += size
+            self._accepted += len(lines)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="prediction-log", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Return when all that was appended before is on disk, or counted as dropped."""
+        with self._changed:
+            goal = self._accepted
+            self._is_urgent = self._settled < goal
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._settled >= goal)
+
+    def read(self, *, since: float = 0.0, until: float | None = None) -> Iterator[dict[str, Any]]:
+        """Yield intact records with ``since <= at < until``, segment after segment, each in order of logging.
+
+        What this log was given before is included. Lines that are not intact are skipped; ``damaged_lines`` then has
+        their number.
+
+        Raises:
+            StoreError: The folder or a segment cannot be read.
+        """
+        self.flush()
+        self.damaged_lines = 0
+        try:
+            for segment in _segments(self._folder):
+                for record in self._intact(segment):
+                    if since <= record["at"] and (until is None or record["at"] < until):
+                        yield record
+        except OSError as error:
+            raise _unusable(self._folder, error) from error
+
+    def dropped(self) -> int:
+        """Return how many records this log could not keep."""
+        with self._changed:
+            return self._dropped
+
+    def close(self) -> None:
+        """Flush and stop. Doing it twice is harmless."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _intact(self, segment: Path) -> Iterator[dict[str, Any]]:
+        with segment.open("rb") as file:
+            for line in file:
+                content = line[_CRC_LENGTH + 1 : -1]
+                if line == _framed(content):
+                    yield msgspec.json.decode(content)
+                else:
+                    self.damaged_lines += 1
+
+    def _work(self) -> None:
+        taken, written, sync_at_s, is_closed = 0, 0, 0.0, False  # records since the last sync
+        while not is_closed:
+            with self._changed:
+                patience_s = max(0.0, sync_at_s - time.monotonic()) if taken else None
+                self._changed.wait_for(lambda: self._pending or self._is_urgent or self._is_closed, patience_s)
+                lines, self._pending, self._pending_bytes = self._pending, [], 0
+                is_closed = self._is_closed
+                must_sync = self._is_urgent or is_closed
+                self._is_urgent = False
+            if lines:
+                sync_at_s = sync_at_s if taken else time.monotonic() + self._sync_every_s
+                taken += len(lines)
+                is_kept = self._kept(len(lines), lambda lines=lines: self._segment.write(lines))  # type: ignore[misc]
+                written += len(lines) if is_kept else 0
+            if taken and (must_sync or time.monotonic() >= sync_at_s):
+                self._kept(written, self._segment.sync)
+                self._settle(taken)
+                taken = written = 0
+        self._segment.close()
+
+    def _kept(self, count: int, act: Callable[[], None]) -> bool:
+        """Tell whether *act* went well; else *count* records are lost, and counted."""
+        try:
+            act()
+        except OSError as error:
+            with self._changed:
+                self._drop(count, error.strerror or str(error))
+            return False
+        return True
+
+    def _drop(self, count: int, why: str) -> None:
+        if not self._dropped:
+            message = f"Predictions are answered but not logged in {self._folder}: {why}. /metrics counts them."
+            print(message, file=sys.stderr, flush=True)
+        self._dropped += count
+
+    def _settle(self, count: int) -> None:
+        with self._changed:
+            self._settled += count
+            self._changed.notify_all()
+
+
+class _Segment:
+    """The file written to. After an error either its end is clean again, or the next write begins another file."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._file: int | None = None
+        self._size_bytes = 0
+        self._started_ns = 0
+
+    def write(self, lines: Sequence[bytes]) -> None:
+        """Hand all *lines* to the system. Raises OSError: then none of them is in the file."""
+        file = self._open_file()
+        rest = memoryview(b"".join(lines))
+        end = self._size_bytes + len(rest)
+        try:
+            while rest:
+                rest = rest[os.write(file, rest) :]
+        except OSError:
+            self._cut(file)
+            raise
+        self._size_bytes = end
+
+    def sync(self) -> None:
+        """Return when all that was written is on disk. Raises OSError: then none of it counts as kept."""
+        if self._file is None:
+            return
+        try:
+            os.fsync(self._file)
+        except OSError:
+            self.close()
+            raise
+        if self._size_bytes > self._max_bytes:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        file, self._file, self._size_bytes = self._file, None, 0
+        if file is not None:
+            os.close(file)
+
+    def _open_file(self) -> int:
+        if self._file is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # Names sort by age, also of two begun in one tick of the clock or after it was set back.
+            self._started_ns = max(time.time_ns(), self._started_ns + 1)
+            name = f"{self._started_ns:019d}-{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}"
+            self._file = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
+            _sync_folder(self._folder)
+        return self._file
+
+    def _cut(self, file: int) -> None:
+        try:
+            os.ftruncate(file, self._size_bytes)
+        except OSError:
+            self.close()
+
+
+def _framed(content: bytes) -> bytes:
+    return b"%08x %b\n" % (zlib.crc32(content), content)
+
+
+def _segments(folder: Path) -> list[Path]:
+    try:
+        return sorted(file for file in folder.iterdir() if file.suffix == _SUFFIX)
+    except FileNotFoundError:
+        return []
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _unusable(folder: Path, error: OSError) -> StoreError:
+    return StoreError(f"The prediction log {folder} cannot be used.", why=error.strerror or str(error))

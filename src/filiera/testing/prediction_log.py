@@ -1,0 +1,76 @@
+"""The promises of the PredictionLog port: inherit, provide ``log``, and your adapter is held to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from filiera.ports import PredictionLog
+
+
+def prediction(number: int, *, at: float | None = None) -> dict[str, Any]:
+    """Return a record as services log it; *at* is *number* seconds unless given."""
+    return {
+        "id": f"{number:026d}",
+        "at": float(number) if at is None else at,
+        "model": "m",
+        "version": 1,
+        "signature": "0" * 64,
+        "inputs": {"size": number, "name": "naïve \n\u2028", "missing": None},
+        "outputs": {"label": "a", "probabilities": {"a": 0.25, "b": 0.75}},
+    }
+
+
+class PredictionLogContract:
+    """What every prediction log promises. Provide a fixture ``log`` with an empty one."""
+
+    def test_records_come_back_unchanged_and_in_order(self, log: PredictionLog) -> None:
+        """What was appended and flushed is read as it was, in the order of appending."""
+        records = [prediction(number) for number in range(100)]
+        log.append(records[:1])
+        log.append(records[1:60])
+        log.append(records[60:])
+        log.flush()
+        assert list(log.read()) == records
+
+    def test_an_empty_log_has_no_records(self, log: PredictionLog) -> None:
+        """A log that was never written reads as empty, and nothing was dropped."""
+        log.flush()
+        assert list(log.read()) == []
+        assert log.dropped() == 0
+
+    def test_appending_nothing_is_fine(self, log: PredictionLog) -> None:
+        """No records is not an error."""
+        log.append([])
+        log.flush()
+        assert list(log.read()) == []
+
+    @pytest.mark.parametrize(
+        ("since", "until", "expected"),
+        [(0.0, None, [1, 2, 3, 4]), (2.0, None, [2, 3, 4]), (0.0, 3.0, [1, 2]), (2.0, 3.0, [2]), (9.0, None, [])],
+    )
+    def test_a_window_takes_its_start_and_leaves_its_end(
+        self, log: PredictionLog, since: float, until: float | None, expected: list[int]
+    ) -> None:
+        """Windows that follow each other read each record once."""
+        log.append([prediction(number) for number in (1, 2, 3, 4)])
+        log.flush()
+        assert [record["at"] for record in log.read(since=since, until=until)] == expected
+
+    def test_flushing_twice_and_appending_after_is_fine(self, log: PredictionLog) -> None:
+        """Flush is a point in time, not an end."""
+        log.append([prediction(1)])
+        log.flush()
+        log.flush()
+        log.append([prediction(2)])
+        log.flush()
+        assert [record["at"] for record in log.read()] == [1, 2]
+
+    def test_what_was_appended_before_closing_is_kept(self, log: PredictionLog) -> None:
+        """Close flushes, twice is harmless, and a closed log can still be read."""
+        log.append([prediction(1)])
+        log.close()
+        log.close()
+        assert [record["at"] for record in log.read()] == [1]
+        assert log.dropped() == 0

@@ -1,0 +1,223 @@
+"""The prediction log over files: the port's promises, crashes, full disks, several writers."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filiera.adapters.prediction_segments import SegmentLog
+from filiera.errors import StoreError
+from filiera.testing.prediction_log import PredictionLogContract, prediction
+
+_WRITER = """
+import sys
+from pathlib import Path
+from filiera.adapters.prediction_segments import SegmentLog
+from filiera.testing.prediction_log import prediction
+log = SegmentLog(Path(sys.argv[1]))
+number = 0
+while True:
+    log.append([prediction(number + i) for i in range(50)])
+    number += 50
+    log.flush()
+    print(number, flush=True)
+    log.append([prediction(-1)] * 3)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "predictions"
+
+
+def ids(log: SegmentLog) -> list[float]:
+    return [record["at"] for record in log.read()]
+
+
+class TestSegmentLog(PredictionLogContract):
+    @pytest.fixture
+    def log(self, folder: Path) -> Iterator[SegmentLog]:
+        log = SegmentLog(folder)
+        yield log
+        log.close()
+
+
+def segments(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.log"))
+
+
+def test_reading_leaves_no_trace(folder: Path) -> None:
+    """A log that is only read makes no folder, no file and no thread."""
+    assert list(SegmentLog(folder).read()) == []
+    assert not folder.exists()
+
+
+def test_records_reach_the_disk_without_being_asked(folder: Path) -> None:
+    """Another process sees records though nobody flushes: the interval alone brings them there."""
+    log = SegmentLog(folder, sync_every_s=0.0)
+    log.append([prediction(1)])
+    while not ids(SegmentLog(folder)):  # looking again is not a flush, which would hurry it
+        pass
+    log.close()
+
+
+@given(cut=st.integers(min_value=1, max_value=400), flip=st.booleans())
+def test_a_torn_tail_is_skipped_and_counted(tmp_path_factory: pytest.TempPathFactory, cut: int, flip: bool) -> None:
+    """Whatever of the last line a crash left, the records before it are intact and later ones go elsewhere."""
+    folder = tmp_path_factory.mktemp("log")
+    log = SegmentLog(folder)
+    log.append([prediction(1), prediction(2)])
+    log.close()
+    (segment,) = segments(folder)
+    content = segment.read_bytes()
+    last = content.index(b"\n") + 1
+    keep = max(last, len(content) - cut)
+    torn = content[:keep] + (b"\0" * 7 if flip else b"")
+    segment.write_bytes(torn)
+
+    again = SegmentLog(folder)
+    again.append([prediction(3)])
+    assert ids(again) == [1, 3]
+    assert again.damaged_lines == (0 if torn == content[:last] else 1)
+    assert segment.read_bytes() == torn
+    again.close()
+
+
+def test_a_damaged_line_costs_only_itself(folder: Path) -> None:
+    """One flipped bit in the middle loses one record."""
+    log = SegmentLog(folder)
+    log.append([prediction(1), prediction(2), prediction(3)])
+    log.close()
+    (segment,) = segments(folder)
+    content = segment.read_bytes()
+    segment.write_bytes(content.replace(b'"size":2', b'"size":3', 1))
+    assert ids(log) == [1, 3]
+    assert log.damaged_lines == 1
+
+
+def test_segments_are_closed_when_they_are_large(folder: Path) -> None:
+    """A log of many records has many segments, read in order."""
+    log = SegmentLog(folder, segment_bytes=1000)
+    for number in range(30):
+        log.append([prediction(number)])
+        log.flush()
+    assert ids(log) == list(range(30))
+    assert len(segments(folder)) > 5
+    log.close()
+
+
+def test_two_logs_share_a_folder(folder: Path) -> None:
+    """Each writer has segments of its own; a reader sees both, each in its order."""
+    logs = [SegmentLog(folder), SegmentLog(folder)]
+    for number in range(10):
+        logs[number % 2].append([prediction(number)])
+    for log in logs:
+        log.close()
+    found = ids(SegmentLog(folder))
+    assert sorted(found) == list(range(10))
+    assert [number for number in found if number % 2] == [1, 3, 5, 7, 9]
+
+
+def test_a_killed_process_keeps_what_it_flushed(folder: Path) -> None:
+    """After kill -9 in the middle of logging, every record that a flush acknowledged is intact, in order."""
+    with subprocess.Popen([sys.executable, "-c", _WRITER, str(folder)], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        for _ in range(5):
+            acknowledged = int(writer.stdout.readline())
+        writer.send_signal(signal.SIGKILL)
+    found = [number for number in ids(SegmentLog(folder)) if number >= 0]
+    assert found[:acknowledged] == list(range(acknowledged))
+    assert found == list(range(len(found)))
+
+
+@contextmanager
+def files_at_most(size_bytes: int) -> Iterator[None]:
+    """Let no file grow beyond *size_bytes*: what a full disk feels like, without being root."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_counted_and_said_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """When nothing more can be written, appending goes on, losses are counted, what is on disk stays readable."""
+    log = SegmentLog(folder)
+    log.append([prediction(number) for number in range(10)])
+    log.flush()
+    with files_at_most(segments(folder)[0].stat().st_size + 100):
+        log.append([prediction(10)])
+        log.flush()
+        log.append([prediction(11), prediction(12)])
+        log.flush()
+        assert log.dropped() == 3
+    log.append([prediction(13)])
+    assert ids(log) == [*range(10), 13]
+    assert log.damaged_lines == 0
+    assert log.dropped() == 3
+    log.close()
+    assert capsys.readouterr().err.count("not logged") == 1
+
+
+def test_a_slow_disk_does_not_fill_the_memory(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What comes beyond the bound on waiting bytes is dropped at once, and counted."""
+    log = SegmentLog(folder, max_pending_bytes=1000)
+    log.append([prediction(number) for number in range(50)])
+    assert log.dropped() == 50
+    assert ids(log) == []
+    assert "too slow" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_is_told_before_serving(tmp_path: Path) -> None:
+    """Where a file stands in the way, opening fails with a reason, and so does reading."""
+    (tmp_path / "file").write_text("x")
+    log = SegmentLog(tmp_path / "file")
+    with pytest.raises(StoreError, match="cannot be used"):
+        log.open()
+    with pytest.raises(StoreError, match="cannot be used"):
+        list(log.read())
+
+
+def test_opening_leaves_the_folder_empty(folder: Path) -> None:
+    """The proof that the folder can be written leaves nothing behind."""
+    SegmentLog(folder).open()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_vanished_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A log that cannot even make its folder drops and counts, and never raises into the service."""
+    (tmp_path / "file").write_text("x")
+    log = SegmentLog(tmp_path / "file" / "log")
+    log.append([prediction(1)])
+    log.flush()
+    assert log.dropped() == 1
+    assert "not logged" in capsys.readouterr().err
+    log.close()
+
+
+def test_a_closed_log_takes_nothing(folder: Path) -> None:
+    """Appending after close is a programming error, said so."""
+    log = SegmentLog(folder)
+    log.close()
+    with pytest.raises(StoreError, match="closed"):
+        log.append([prediction(1)])
+
+
+def test_a_value_without_words_is_refused_at_the_door(folder: Path) -> None:
+    """A record that JSON cannot say is the caller's error, not the writing thread's end."""
+    log = SegmentLog(folder)
+    with pytest.raises(TypeError):
+        log.append([{**prediction(1), "inputs": {"x": object()}}])
+    log.append([prediction(2)])
+    assert ids(log) == [2]
+    log.close()
