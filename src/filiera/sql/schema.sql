@@ -1,0 +1,141 @@
+-- The tables of the records, in the SQL that SQLite and PostgreSQL share. This file is the truth; the numbered files in
+-- migrations/ lead to it, and a test shows that both roads end at the same tables.
+--
+-- Times are seconds since the epoch, UTC. Columns holding JSON are TEXT: they are read whole, never searched.
+-- WITHOUT ROWID and STRICT are left out: measured, the first gains nothing here and neither is known to PostgreSQL.
+
+CREATE TABLE schema_version (
+    version BIGINT NOT NULL PRIMARY KEY,
+    applied_at DOUBLE PRECISION NOT NULL
+);
+
+-- One execution of a pipeline, as its events say it stands.
+CREATE TABLE run (
+    run_id TEXT NOT NULL PRIMARY KEY,        -- "train-3"
+    pipeline TEXT NOT NULL,
+    number BIGINT NOT NULL,                  -- counts up per pipeline
+    kind TEXT NOT NULL,                      -- data, model or serving
+    state TEXT NOT NULL,
+    parameters TEXT NOT NULL DEFAULT '{}',   -- JSON
+    started_at DOUBLE PRECISION NOT NULL,
+    finished_at DOUBLE PRECISION,
+    driver TEXT NOT NULL DEFAULT '{}',       -- JSON: host, pid and start time of the process that drives it
+    heartbeat_at DOUBLE PRECISION,
+    record TEXT NOT NULL DEFAULT '{}',       -- JSON: commit, python, platform, ...
+    failure TEXT NOT NULL DEFAULT '',        -- why it did not succeed
+    steps_total BIGINT NOT NULL DEFAULT 0,
+    steps_done BIGINT NOT NULL DEFAULT 0,
+    steps_hit BIGINT NOT NULL DEFAULT 0,
+    project TEXT NOT NULL DEFAULT '',
+    profile TEXT NOT NULL DEFAULT '',
+    outcome TEXT NOT NULL DEFAULT '{}',      -- JSON
+    UNIQUE (pipeline, number)
+);
+
+CREATE INDEX run_by_start ON run (started_at DESC, run_id DESC);
+CREATE INDEX run_by_pipeline ON run (pipeline, started_at DESC, run_id DESC);
+CREATE INDEX run_by_state ON run (state, started_at DESC, run_id DESC);
+
+-- One execution of a step inside a run.
+CREATE TABLE step_run (
+    run_id TEXT NOT NULL,
+    step TEXT NOT NULL,
+    position BIGINT NOT NULL,                -- order in the plan, from 0
+    stage TEXT NOT NULL DEFAULT '',
+    state TEXT NOT NULL,
+    attempt BIGINT NOT NULL DEFAULT 0,
+    key TEXT NOT NULL DEFAULT '',            -- cache key
+    closure_digest TEXT NOT NULL DEFAULT '',
+    arguments TEXT NOT NULL DEFAULT '{}',    -- JSON: parameters by name
+    inputs TEXT NOT NULL DEFAULT '{}',       -- JSON: what its key saw
+    outputs TEXT NOT NULL DEFAULT '',        -- "digest codec size;..."
+    started_at DOUBLE PRECISION,
+    duration_s DOUBLE PRECISION,
+    failure TEXT NOT NULL DEFAULT '',        -- JSON, or ''
+    reason TEXT NOT NULL DEFAULT '',         -- why it ran, was a hit or was blocked
+    log TEXT NOT NULL DEFAULT '',            -- JSON: where its output lies, or ''
+    PRIMARY KEY (run_id, step)
+);
+
+CREATE INDEX step_run_by_key ON step_run (key);
+
+-- What happened in a run, in order. Everything else about a run follows from these.
+CREATE TABLE event (
+    run_id TEXT NOT NULL,
+    seq BIGINT NOT NULL,
+    at DOUBLE PRECISION NOT NULL,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL DEFAULT '{}',         -- JSON
+    PRIMARY KEY (run_id, seq)
+);
+
+-- Values made so far. Small ones are kept here whole, the others in the blob store.
+CREATE TABLE artifact (
+    digest TEXT NOT NULL,
+    codec TEXT NOT NULL,
+    size_bytes BIGINT NOT NULL,
+    inline BYTEA,
+    PRIMARY KEY (digest, codec)
+);
+
+-- The outputs made for a cache key.
+CREATE TABLE cache_entry (
+    key TEXT NOT NULL PRIMARY KEY,
+    outputs TEXT NOT NULL,                   -- "digest codec size;..."
+    blocked TEXT NOT NULL DEFAULT '',        -- the verdict's summary, when it blocks
+    run_id TEXT NOT NULL,                    -- the run and step that made them
+    step TEXT NOT NULL,
+    stored_at DOUBLE PRECISION NOT NULL
+);
+
+-- The parts of a code closure, so that two can be compared part by part.
+CREATE TABLE closure (
+    digest TEXT NOT NULL PRIMARY KEY,
+    parts TEXT NOT NULL                      -- JSON
+);
+
+-- Numbered versions of a dataset or model.
+CREATE TABLE product_version (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    artifact TEXT NOT NULL,                  -- JSON: digest, codec, size_bytes
+    run_id TEXT NOT NULL,
+    created_at DOUBLE PRECISION NOT NULL,
+    body TEXT NOT NULL DEFAULT '{}',         -- JSON
+    PRIMARY KEY (kind, name, number)
+);
+
+-- The version that an alias such as "champion" means now, and every move it made.
+CREATE TABLE alias (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    alias TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    moved_at DOUBLE PRECISION NOT NULL,
+    PRIMARY KEY (kind, name, alias)
+);
+
+CREATE TABLE alias_move (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    alias TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    at DOUBLE PRECISION NOT NULL,
+    reason TEXT NOT NULL DEFAULT '',
+    "by" TEXT NOT NULL DEFAULT ''
+);
+
+CREATE INDEX alias_move_by_product ON alias_move (kind, name, at);
+
+-- Running services.
+CREATE TABLE endpoint (
+    endpoint_id TEXT NOT NULL PRIMARY KEY,
+    model TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    url TEXT NOT NULL,
+    pid BIGINT NOT NULL,
+    process_start TEXT NOT NULL,             -- tells the process from a later one with the same pid
+    started_at DOUBLE PRECISION NOT NULL,
+    stopped_at DOUBLE PRECISION
+);
