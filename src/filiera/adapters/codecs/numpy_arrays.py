@@ -1,0 +1,161 @@
+"""NumPy arrays and scalars as ``.npy`` files, memory-mapped when they are large."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filiera.adapters.codecs.refusal import is_loaded, reading, unreadable, unstorable
+from filiera.ports import ArtifactReader, ArtifactWriter
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+MAPPED_FROM_BYTES = 256 * 1024
+"""Arrays of this size on are mapped: below it, one read costs less than a mapping."""
+
+_NATIVE_FLOAT_BYTES = {"f": 8, "c": 16}
+
+
+class NumpyArrayCodec:
+    """Arrays of fixed-size items, in C or Fortran order as they are. They come back read-only, small or large."""
+
+    name = "npy/1"
+
+    def handles(self, value: object) -> bool:
+        return is_loaded(value, "numpy", "ndarray")
+
+    def encode(self, value: Any, writer: ArtifactWriter) -> None:
+        import numpy as np
+
+        if type(value) not in (np.ndarray, np.memmap):
+            raise unstorable(
+                value,
+                why="Only plain arrays are stored; a subclass would come back as one.",
+                do="Return np.asarray(value), and a mask as an output of its own.",
+            )
+        _write(np.asarray(value), writer)
+
+    def decode(self, reader: ArtifactReader) -> Array:
+        path = reader.path()
+        with reading(self.name):
+            array = _mapped(path) if path.stat().st_size >= MAPPED_FROM_BYTES else _read(path.read_bytes(), self.name)
+        array.flags.writeable = False
+        return array
+
+
+class NumpyScalarCodec:
+    """NumPy scalars such as ``np.float64(0.9)``: what ``array.mean()`` returns."""
+
+    name = "npy-scalar/1"
+
+    def handles(self, value: object) -> bool:
+        return is_loaded(value, "numpy", "generic")
+
+    def encode(self, value: Any, writer: ArtifactWriter) -> None:
+        import numpy as np
+
+        _write(np.asarray(value), writer)
+
+    def decode(self, reader: ArtifactReader) -> Any:
+        content = reader.bytes()
+        with reading(self.name):
+            array = _read(content, self.name)
+        if array.ndim:
+            raise unreadable(self.name, f"an array of shape {array.shape} instead of a scalar")
+        return array[()]
+
+
+def _write(array: Array, writer: ArtifactWriter) -> None:
+    import numpy as np
+
+    reason = _unportable(array.dtype)
+    if reason:
+        raise unstorable(array, why=f"Its dtype {array.dtype} {reason}.", do=_REMEDY[reason])
+    if array.dtype.names is not None and _packed_bytes(array.dtype) != array.dtype.itemsize:
+        array = _without_garbage(array)
+    try:
+        np.lib.format.write_array(writer.stream, array, version=(1, 0), allow_pickle=False)
+    except (ValueError, UnicodeEncodeError):
+        if writer.stream.tell():
+            raise
+        np.lib.format.write_array(writer.stream, array, version=(3, 0), allow_pickle=False)
+
+
+_REMEDY = {
+    "holds Python objects": "Convert it: values.astype(float), values.astype(str), or return a table.",
+    "has a layout that differs between machines": "Convert it: values.astype(np.float64) or np.complex128.",
+    "has items of no fixed size": "Convert it: values.astype(str), or return a table.",
+}
+
+
+def _unportable(dtype: np.dtype[Any]) -> str:
+    """Return why values of *dtype* have no portable bytes, or ''."""
+    if dtype.names is not None:
+        parts = [_unportable(dtype[name]) for name in dtype.names]
+        return next(filter(None, parts), "")
+    if dtype.subdtype is not None:
+        return _unportable(dtype.subdtype[0])
+    if dtype.kind == "T":
+        return "has items of no fixed size"
+    if dtype.hasobject:
+        return "holds Python objects"
+    if dtype.itemsize > _NATIVE_FLOAT_BYTES.get(dtype.kind, dtype.itemsize):
+        return "has a layout that differs between machines"
+    return ""
+
+
+def _packed_bytes(dtype: np.dtype[Any]) -> int:
+    """Return the bytes one item's fields need, without the gaps between them."""
+    if dtype.names is not None:
+        return sum(_packed_bytes(dtype[name]) for name in dtype.names)
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        count = 1
+        for length in shape:
+            count *= length
+        return count * _packed_bytes(base)
+    return dtype.itemsize
+
+
+def _without_garbage(array: Array) -> Array:
+    """Return a copy whose gaps between fields are zero: NumPy leaves there what the memory held before."""
+    import numpy as np
+
+    clean = np.zeros(array.shape, dtype=array.dtype)
+    _copy_fields(array, clean)
+    return clean
+
+
+def _copy_fields(source: Array, target: Array) -> None:
+    if source.dtype.names is None:
+        target[...] = source
+        return
+    for name in source.dtype.names:
+        _copy_fields(source[name], target[name])
+
+
+def _mapped(path: Path) -> Array:
+    import numpy as np
+
+    mapped = np.lib.format.open_memmap(path, mode="r")
+    header_bytes = int(mapped.offset)
+    if header_bytes + mapped.nbytes != path.stat().st_size:
+        raise ValueError("more bytes than the array needs")
+    return np.asarray(mapped)
+
+
+def _read(content: bytes, codec: str) -> Array:
+    import numpy as np
+
+    stream = io.BytesIO(content)
+    try:
+        array: Array = np.lib.format.read_array(stream, allow_pickle=False)
+    except MemoryError as error:
+        raise unreadable(codec, "its header promises more items than there are bytes") from error
+    if stream.read(1):
+        raise ValueError("more bytes than the array needs")
+    return array

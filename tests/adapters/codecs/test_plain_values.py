@@ -1,0 +1,140 @@
+"""Plain values and raw bytes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import io
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filiera.adapters.codecs.plain_values import BytesCodec, PlainCodec
+from filiera.core import plain
+from filiera.errors import CodecError
+from filiera.testing.codec import CodecContract, MemoryArtifact
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@dataclass(frozen=True)
+class Point:
+    x: int
+    label: object = None
+
+
+class TestPlainCodec(CodecContract):
+    def make_codec(self) -> PlainCodec:
+        return PlainCodec()
+
+    def make_values(self) -> Sequence[Any]:
+        return [
+            None,
+            True,
+            -3,
+            2.5,
+            float("inf"),
+            "così fan tutte",
+            [1, (2, "x"), {"a": {3}}],
+            {1: "one", (2, 3): b"two"},
+            frozenset({"b", "a", "c", "d"}),
+            dt.datetime(2024, 2, 29, 12, 30, tzinfo=dt.UTC),
+            dt.timedelta(days=-1, microseconds=1),
+            Decimal("1.50"),
+            PurePosixPath("a/b"),
+            Colour.RED,
+            Point(1, [Colour.RED]),
+            plain.encode,
+        ]
+
+    @pytest.mark.parametrize(
+        ("value", "advice"),
+        [
+            ((n for n in range(3)), "Return a list"),
+            (iter([1]), "Return a list"),
+            (lambda: 1, "top level"),
+            (threading.Lock(), "belongs to the running process"),
+            (threading.RLock(), "belongs to the running process"),
+            (threading, "belongs to the running process"),
+            (io.StringIO("text"), "Return the file's Path"),
+            (OrderedDict(a=1), "plain dict"),
+            (Counter("aab"), "plain dict"),
+            (Point(1, threading.Lock()), "separate outputs"),
+            ({"scores": object()}, "plain data"),
+            (object(), "plain data"),
+            (1j, "plain data"),
+        ],
+        ids=lambda value: type(value).__name__ if not isinstance(value, str) else value,
+    )
+    def test_what_cannot_be_stored_is_told_with_what_to_return(self, value: object, advice: str) -> None:
+        """The message names the type, where in the value it sits, and what to return instead."""
+        with pytest.raises(CodecError) as caught:
+            PlainCodec().encode(value, MemoryArtifact(Path()))
+        assert type(value).__qualname__ in caught.value.what
+        assert caught.value.why
+        assert advice in caught.value.do
+
+    def test_the_place_inside_the_value_is_named(self) -> None:
+        """A bad item deep inside is found by its path."""
+        with pytest.raises(CodecError, match=r"value\['rows'\]\[1\]"):
+            PlainCodec().encode({"rows": [1, object()]}, MemoryArtifact(Path()))
+
+    def test_an_endless_value_is_refused(self) -> None:
+        """A list that contains itself ends in a message, not in a recursion."""
+        endless: list[object] = []
+        endless.append(endless)
+        with pytest.raises(CodecError, match="contains itself"):
+            PlainCodec().encode(endless, MemoryArtifact(Path()))
+
+    def test_a_number_json_cannot_print_is_refused(self) -> None:
+        """Python's limit on the digits of an integer is told as any other refusal."""
+        with pytest.raises(CodecError, match="digits"):
+            PlainCodec().encode(10**5000, MemoryArtifact(Path()))
+
+    def test_a_class_of_an_absent_module_is_named(self) -> None:
+        """Reading never imports: the message says which module to import first."""
+        content = b'{"$":"object","of":"never.imported:Thing","v":{}}'
+        with pytest.raises(CodecError, match=r"never\.imported:Thing") as caught:
+            PlainCodec().decode(MemoryArtifact(Path(), content))
+        assert "Import that module" in caught.value.do
+
+    def test_paths_and_bytes_have_codecs_of_their_own(self) -> None:
+        """A Path is the file it leads to, bytes are stored raw; neither is JSON unless inside something."""
+        assert not PlainCodec().handles(Path("report.html"))
+        assert not PlainCodec().handles(b"raw")
+        assert PlainCodec().handles([Path("report.html"), b"raw"])
+
+    @given(
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
+            lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text() | st.integers(), inner),
+            max_leaves=20,
+        )
+    )
+    def test_any_plain_value_comes_back(self, value: object) -> None:
+        """Encoding, then decoding, is the identity."""
+        artifact = MemoryArtifact(Path())
+        PlainCodec().encode(value, artifact)
+        assert PlainCodec().decode(artifact) == value
+
+
+class TestBytesCodec(CodecContract):
+    def make_codec(self) -> BytesCodec:
+        return BytesCodec()
+
+    def make_values(self) -> Sequence[Any]:
+        return [b"", b"\0\xff raw", b"x" * 10_000]
+
+    def test_a_bytearray_is_stored_as_its_bytes(self) -> None:
+        """Mutable or not, equal bytes are one artifact."""
+        assert self.digest_of(bytearray(b"abc")) == self.digest_of(b"abc")
