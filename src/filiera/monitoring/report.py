@@ -118,7 +118,7 @@ def _card(finding: Finding) -> str:
     if finding.effect is not None:
         facts.append(f"{finding.effect_name} {finding.effect:.3f} (alarm from {finding.threshold:g})")
     if finding.adjusted_p is not None:
-        facts.append(f"p {_p(finding.adjusted_p)}")
+        facts.append(f"p\N{NO-BREAK SPACE}{_p(finding.adjusted_p)}")
     note = f'<p class="soft">{escape(finding.note)}</p>' if finding.note else ""
     return (
         f'<section class="card"><h3>{escape(_name(finding))}</h3>'
