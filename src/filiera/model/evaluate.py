@@ -55,19 +55,8 @@ def classification_metrics(
     """
     answers = class_answers(truth, predicted, labels)
     counts = answers.counts()
-    n = len(answers.truth)
-    low, high = interval.wilson(np.trace(counts), n)
-    accuracy = Metric(
-        name="accuracy",
-        value=np.trace(counts) / n,
-        low=float(low),
-        high=float(high),
-        n=n,
-        method="wilson",
-        baseline=counts.sum(axis=1).max() / n,
-    )
     rng = np.random.Generator(np.random.PCG64(seed))
-    found = [accuracy, *_macro_metrics(counts, rng)]
+    found = [_accuracy(counts), *_macro_metrics(counts, rng)]
     notes = [
         f"Class {label!r} is neither in the truth nor in the predictions: nothing is known about it."
         for label, rows in zip(answers.labels, counts.sum(axis=0) + counts.sum(axis=1), strict=True)
@@ -168,6 +157,20 @@ def clustering_metrics(features: Any, clusters: Any, *, seed: int = 0, sample_ro
     found = (_silhouette(sample, members, dummy, rng), _davies_bouldin(sample, members, dummy, rng))
     notes = () if n == len(points) else (f"Measured on {n:,} of {len(points):,} rows, drawn with seed {seed}.",)
     return Metrics(found, task="clustering", notes=notes, evaluation=evaluation)
+
+
+def _accuracy(counts: Codes) -> Metric:
+    hits, n = int(np.trace(counts)), int(counts.sum())
+    low, high = interval.wilson(hits, n)
+    return Metric(
+        name="accuracy",
+        value=hits / n,
+        low=float(low),
+        high=float(high),
+        n=n,
+        method="wilson",
+        baseline=counts.sum(axis=1).max() / n,
+    )
 
 
 def _macro_metrics(counts: Codes, rng: np.random.Generator) -> list[Metric]:
