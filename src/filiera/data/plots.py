@@ -1,0 +1,128 @@
+"""Small SVG drawings of distributions, coloured by the page's style sheet (classes ``c0`` to ``c5``)."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from filiera.data.profile import Bar, Column
+
+_WIDTH = 300
+_HEIGHT = 84
+_ROW = 18
+_LABEL_WIDTH = 104
+_COUNT_WIDTH = 50
+_LABEL_CHARS = 17
+
+
+def histogram(column: Column, classes: Sequence[str]) -> str:
+    """Return a histogram of *column*, bars stacked by class, with its least and greatest value below."""
+    most = max((bar.count for bar in column.bars), default=0) or 1
+    step = _WIDTH / max(1, len(column.bars))
+    paths = ["" for _ in range(max(1, len(classes)))]
+    hints = []
+    for i, bar in enumerate(column.bars):
+        top, x, width = float(_HEIGHT), i * step + 0.5, step - 1
+        for place, count in enumerate(bar.by_class or (bar.count,)):
+            if count:
+                height = _HEIGHT * count / most
+                top -= height
+                paths[place] += f"M{x:.1f},{top:.1f}h{width:.1f}v{height:.1f}h-{width:.1f}z"
+        if bar.count:
+            hints.append(
+                f'<rect class="h" x="{i * step:.1f}" width="{step:.1f}" height="{_HEIGHT}">'
+                f"<title>{_text(_hint(bar, classes))}</title></rect>"
+            )
+    drawn = "".join(f'<path class="c{i}" d="{path}"/>' for i, path in enumerate(paths) if path)
+    ends = (column.minimum, column.maximum)
+    left, right = (number(end) if isinstance(end, float) else str(end)[:16] for end in ends)
+    scale = '<text class="m" x="150" y="98" text-anchor="middle">log scale</text>' if column.scale == "log" else ""
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} 102" role="img" aria-label="Distribution of {_text(column.name)}">{drawn}'
+        f'<path class="a" d="M0,{_HEIGHT}.5H{_WIDTH}"/>{"".join(hints)}'
+        f'<text class="m" x="0" y="98">{_text(left)}</text>{scale}'
+        f'<text class="m" x="{_WIDTH}" y="98" text-anchor="end">{_text(right)}</text></svg>'
+    )
+
+
+def value_bars(column: Column, classes: Sequence[str]) -> str:
+    """Return one horizontal bar per value of *column*, stacked by class, with its label and count."""
+    most = max((bar.count for bar in column.bars), default=0) or 1
+    room = _WIDTH - _LABEL_WIDTH - _COUNT_WIDTH
+    drawn = []
+    for i, bar in enumerate(column.bars):
+        y, x = i * _ROW, float(_LABEL_WIDTH)
+        drawn.append(f"<g><title>{_text(_hint(bar, classes))}</title>")
+        drawn.append(f'<text x="0" y="{y + 13}">{_text(_cut(bar.label))}</text>')
+        for place, count in enumerate(bar.by_class or (bar.count,)):
+            width = room * count / most
+            if width >= 0.05:
+                drawn.append(f'<rect class="c{place}" x="{x:.1f}" y="{y + 3}" width="{width:.1f}" height="12"/>')
+            x += width
+        drawn.append(f'<text class="m" x="{x + 5:.1f}" y="{y + 13}">{number(bar.count)}</text></g>')
+    height = max(1, len(column.bars)) * _ROW
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="Most frequent values of {_text(column.name)}">'
+        f"{''.join(drawn)}</svg>"
+    )
+
+
+def share_bar(bars: Sequence[Bar]) -> str:
+    """Return one bar split into the shares of *bars*."""
+    total = sum(bar.count for bar in bars) or 1
+    x, drawn = 0.0, []
+    for i, bar in enumerate(bars):
+        width = 1000 * bar.count / total
+        drawn.append(
+            f'<rect class="c{i}" x="{x:.1f}" width="{width:.1f}" height="26">'
+            f"<title>{_text(bar.label)}: {bar.count:,} rows, {share(bar.count / total)}</title></rect>"
+        )
+        x += width
+    return (
+        '<svg class="share" viewBox="0 0 1000 26" preserveAspectRatio="none" role="img" aria-label="Shares">'
+        f"{''.join(drawn)}</svg>"
+    )
+
+
+def meter(share: float, label: str) -> str:
+    """Return a thin bar filled up to *share*, 0 to 1."""
+    return (
+        f'<svg class="meter" viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label="{_text(label)}">'
+        f'<rect class="t" width="100" height="6"/><rect class="c0" width="{100 * share:.1f}" height="6"/></svg>'
+    )
+
+
+def number(value: float) -> str:
+    """Return *value* for people, at most about seven characters.
+
+    >>> number(25192), number(381709090), number(0.28416), number(-1e-9), number(2.0)
+    ('25,192', '382 M', '0.284', '-1e-09', '2')
+    """
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6)):
+        if size <= abs(value) < 1e15:
+            return f"{value / size:.3g} {unit}"
+    if value == int(value) and abs(value) < 1e6:
+        return f"{value:,.0f}"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+
+
+def share(part: float) -> str:
+    """Return a part of 1 as a percentage that does not look like nothing when it is something.
+
+    >>> share(0.5338), share(0.0004), share(0.0)
+    ('53.4 %', '0.04 %', '0 %')
+    """
+    return f"{100 * part:.3g} %" if part < 0.9995 else f"{100 * part:.2f} %".replace("100.00", "100")
+
+
+def _hint(bar: Bar, classes: Sequence[str]) -> str:
+    split = ", ".join(f"{label} {count:,}" for label, count in zip(classes, bar.by_class, strict=False) if count)
+    return f"{_cut(bar.label, 80)}: {bar.count:,} rows" + (f" ({split})" if split else "")
+
+
+def _cut(text: str, chars: int = _LABEL_CHARS) -> str:
+    return text if len(text) <= chars else text[: chars - 1] + "…"
+
+
+def _text(text: str) -> str:
+    return html.escape(text)

@@ -1,0 +1,68 @@
+"""The page of a profile."""
+
+import re
+from html.parser import HTMLParser
+
+import polars as pl
+
+from filiera.data.explore import explore
+from filiera.data.report import profile_html
+
+EVIL = "<script>alert('&')</script>\"><img src=x onerror=alert(1)>"
+VOID = {"meta", "rect", "path", "img", "br", "tr", "td", "th"}
+
+
+class Outline(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open = [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def page_of(frame, **options):
+    return profile_html(explore(frame, title=EVIL, **options)).text
+
+
+def test_no_text_of_the_data_becomes_markup():
+    """Titles, column names, values and classes are text, whatever they hold."""
+    frame = pl.DataFrame({EVIL: [EVIL, "b"] * 60, "y": [EVIL, "c"] * 60, "n": range(120)})
+    outline = Outline(page_of(frame, target="y"))
+    names = {tag for tag, _ in outline.tags}
+    assert outline.open == []
+    assert not names & {"script", "img", "link", "iframe", "object", "form"}
+    assert not [attrs for _, attrs in outline.tags if any(name.startswith("on") for name in attrs)]
+
+
+def test_page_needs_nothing_from_elsewhere():
+    """No address but its own anchors: it works offline and tells nobody that it was read."""
+    text = page_of(pl.DataFrame({"a": range(100), "b": ["x", "y"] * 50}), target="b")
+    assert not re.search(r"""(https?:)?//|url\(|@import|src=|href=""", text.replace("&lt;img src=x", ""))
+    assert "default-src 'none'" in text
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_page_of_a_very_wide_table_stays_small():
+    """Columns without room for a plot are listed, those without room in the list are counted."""
+    frame = pl.DataFrame({f"column_{i}": range(i, i + 30) for i in range(2000)})
+    text = page_of(frame)
+    cards = text.count("<article>")
+    assert len(text.encode()) <= 500_000
+    listed, left = text.count("<tr><td>"), int(re.search(r"And ([\d,]+) further", text)[1].replace(",", ""))
+    assert cards > 50
+    assert cards + listed + left == 2000
+
+
+def test_same_table_same_page():
+    """The page's bytes depend on the table alone."""
+    frame = pl.DataFrame({"a": [i % 17 / 7 for i in range(5000)], "b": [f"v{i % 30}" for i in range(5000)]})
+    assert page_of(frame, target="b") == page_of(frame, target="b")
