@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from filiera.core.task import Entry, ExecutorEvent, Task
+from filiera.core.task import CodeState, Entry, ExecutorEvent, Task
 
 Row = Mapping[str, Any]
 Statement = tuple[str, Mapping[str, Any]]
@@ -136,11 +136,8 @@ class SourceReader(Protocol):
 class CodeHistory(Protocol):
     """What version control knows of the project's code."""
 
-    def commit(self) -> str | None:
-        """Return the commit checked out, or None outside a repository."""
-
-    def uncommitted(self) -> str:
-        """Return the difference of the working tree to that commit as a patch, untracked files included; may be ''."""
+    def state(self) -> CodeState | None:
+        """Return the commit that is checked out and whether files differ from it; None outside a repository."""
 
 
 class PredictionLog(Protocol):
@@ -162,5 +159,5 @@ class PredictionLog(Protocol):
         """Flush and stop."""
 
 
-Codecs = Sequence[Codec]
 Clock = Callable[[], float]
+"""Seconds since the epoch, UTC."""

@@ -35,6 +35,7 @@ class RunResumed:
     """Another driver goes on with a run that had ended or been interrupted; what was under way is pending again."""
 
     pid: int
+    steps: tuple[tuple[str, Stage], ...]  #: as the code has them now
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

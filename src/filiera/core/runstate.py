@@ -104,14 +104,12 @@ class RunState:
             case RunStarted():
                 self._move("running", only_from=("new",))
                 self.pipeline = event.pipeline
-                self.steps = {
-                    name: StepState(name=name, stage=stage, position=i) for i, (name, stage) in enumerate(event.steps)
-                }
+                self.steps = _pending(event.steps)
             case RunInterrupted():
                 self._move("interrupted", only_from=("running",))
                 self.message = event.reason
             case RunResumed():
-                self._resume()
+                self._resume(event)
             case RunFinished():
                 self._finish(event)
             case Published():
@@ -134,11 +132,10 @@ class RunState:
         if self.status != "running":
             raise IllegalTransition(f"{type(event).__name__} in a run that is {self.status}")
 
-    def _resume(self) -> None:
+    def _resume(self, event: RunResumed) -> None:
         self._move("running", only_from=("interrupted", "failed", "rejected", "cancelled"))
         self.message = ""
-        for step in self.steps.values():
-            self.steps[step.name] = StepState(name=step.name, stage=step.stage, position=step.position)
+        self.steps = _pending(event.steps)
 
     def _finish(self, event: RunFinished) -> None:
         unfinished = [step.name for step in self.steps.values() if step.status not in ENDED]
@@ -168,6 +165,10 @@ class RunState:
                 step.log = event.log or step.log
             case StepBlocked():
                 step.detail = event.by
+
+
+def _pending(steps: tuple[tuple[str, Stage], ...]) -> dict[str, StepState]:
+    return {name: StepState(name=name, stage=stage, position=i) for i, (name, stage) in enumerate(steps)}
 
 
 def _status_after(event: StepEvent) -> StepStatus:

@@ -87,3 +87,11 @@ class Finished:
 ExecutorEvent = Started | Finished
 Entry = Mapping[str, Any]
 """One table of the catalog in ``filiera.toml``: ``type``, ``path`` and options of that type of source."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeState:
+    """Which code a run had, as version control knows it."""
+
+    commit: str  #: of the checked out commit; "" in a repository without one
+    is_dirty: bool  #: files differ from that commit, or are new

@@ -29,6 +29,7 @@ from filiera.engine.recorder import Recorder
 from filiera.ports import Executor
 
 HEARTBEAT_S = 5.0
+STOP_NOTICED_WITHIN_S = 0.25
 LONGEST_RETRY_DELAY_S = 60.0
 _NOT_RETRIED = frozenset({"codec", "input", "cancelled"})
 
@@ -50,6 +51,7 @@ class Driver:
     recorder: Recorder
     executor: Executor
     earlier: Mapping[str, EarlierResult] = field(default_factory=dict)  #: of the run that is resumed
+    stop_asked: bool = False  #: set it, from a signal handler too, and the run is cancelled
     _outputs: dict[str, tuple[ArtifactRef, ...]] = field(default_factory=dict)
     _tasks: dict[str, tuple[Node, KeyParts, Task]] = field(default_factory=dict)  #: running, by task id
     _attempts: dict[str, int] = field(default_factory=dict)
@@ -59,11 +61,7 @@ class Driver:
     _beat_at: float = 0.0
 
     def run(self) -> None:
-        """Run every step that can run; afterwards all steps have ended and everything is recorded.
-
-        Raises:
-            KeyboardInterrupt: The user stopped it; running steps are killed and recorded as cancelled.
-        """
+        """Run every step that can run; afterwards all steps have ended, some as cancelled when it was stopped."""
         self._nodes = {node.name: node for node in self.graph.nodes}
         self._waits = {node.name: len(node.upstream) for node in self.graph.nodes}
         self._downstream: dict[str, list[str]] = {name: [] for name in self._nodes}
@@ -72,15 +70,13 @@ class Driver:
                 self._downstream[name].append(node.name)
         self._ready = deque(name for name, count in self._waits.items() if count == 0)
         self._beat_at = self.recorder.clock() + HEARTBEAT_S
-        try:
-            self._loop()
-        except KeyboardInterrupt:
+        self._loop()
+        if self.stop_asked:
             self._cancel()
-            raise
 
     def _loop(self) -> None:
-        while True:
-            while self._ready:
+        while not self.stop_asked:
+            while self._ready and not self.stop_asked:
                 self._begin(self._nodes[self._ready.popleft()])
             if not self._tasks and not self._retries:
                 return
@@ -98,7 +94,7 @@ class Driver:
 
     def _wait_s(self, flush_due_in_s: float | None) -> float:
         now = self.recorder.clock()
-        waits = [max(0.0, self._beat_at - now)]
+        waits = [STOP_NOTICED_WITHIN_S, max(0.0, self._beat_at - now)]
         if flush_due_in_s is not None:
             waits.append(flush_due_in_s)
         if self._retries:
@@ -223,10 +219,13 @@ class Driver:
                 self._ready.append(following)
 
     def _block_downstream(self, name: str) -> None:
-        for following in self._downstream[name]:
-            if self.recorder.state.steps[following].status == "pending":
-                self.recorder.record(StepBlocked(step=following, by=name))
-                self._block_downstream(following)
+        blocking = [name]
+        while blocking:
+            by = blocking.pop()
+            for following in self._downstream[by]:
+                if self.recorder.state.steps[following].status == "pending":
+                    self.recorder.record(StepBlocked(step=following, by=by))
+                    blocking.append(following)
 
     def _cancel(self) -> None:
         self.executor.cancel(list(self._tasks))

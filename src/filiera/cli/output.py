@@ -1,0 +1,93 @@
+"""Tables for people, JSON for scripts."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_COLOURS = {
+    "succeeded": "32", "passed": "32", "quiet": "32", "ok": "32", "hit": "36", "running": "33", "retrying": "33",
+    "failed": "31", "rejected": "31", "interrupted": "35", "cancelled": "35", "blocked": "90", "pending": "90",
+    "drift": "31", "run": "33", "after": "90", "interrupted ": "35",
+}  # fmt: skip
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
+    """Print aligned columns; those named in *right* are aligned to the right."""
+    cells = [[_text(cell) for cell in row] for row in rows]
+    widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(header)]
+
+    def line(row: Sequence[str], paint: bool) -> str:
+        parts = []
+        for name, cell, width in zip(header, row, widths, strict=True):
+            padded = cell.rjust(width) if name in right else cell.ljust(width)
+            parts.append(coloured(padded, cell) if paint else padded)
+        return "  ".join(parts).rstrip()
+
+    title = line([name.upper() for name in header], paint=False)
+    print(f"\033[1m{title}\033[0m" if sys.stdout.isatty() else title)
+    for row in cells:
+        print(line(row, paint=True))
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """Print labels and values below each other."""
+    width = max(len(label) for label in facts)
+    for label, value in facts.items():
+        print(f"{label.ljust(width)}  {_text(value)}")
+
+
+def coloured(text: str, word: str) -> str:
+    """Return *text* in the colour that belongs to *word*, when standard output is a terminal."""
+    colour = _COLOURS.get(word.strip())
+    return f"\033[{colour}m{text}\033[0m" if colour and sys.stdout.isatty() else text
+
+
+def when(seconds: float | None) -> str:
+    """Return a time as people of this place read it; '' when there is none."""
+    if seconds is None:
+        return ""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def how_long(seconds: float | None) -> str:
+    """Return a duration.
+
+    >>> how_long(0.0042), how_long(3.21), how_long(75), how_long(3700)
+    ('4 ms', '3.2 s', '1 min 15 s', '1 h 1 min')
+    """
+    if seconds is None:
+        return ""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def how_big(size_bytes: float) -> str:
+    """Return a size.
+
+    >>> how_big(900), how_big(1536), how_big(5 * 1024**2)
+    ('900 B', '1.5 KiB', '5.0 MiB')
+    """
+    if size_bytes < 1024:
+        return f"{size_bytes:.0f} B"
+    exponent = min(int(math.log(size_bytes, 1024)), 4)
+    return f"{size_bytes / 1024**exponent:.1f} {'KMGT'[exponent - 1]}iB"
+
+
+def _text(cell: Any) -> str:
+    if cell is None:
+        return ""
+    return str(cell).replace("\n", " ")

@@ -1,0 +1,43 @@
+"""What people name on the command line: a run, a step of one, a version."""
+
+from __future__ import annotations
+
+from filiera.core.products import CHAMPION, ProductRef
+from filiera.errors import UsageError
+from filiera.ports import Row
+from filiera.project.launch import get_run
+from filiera.project.project import Project
+from filiera.project.versions import Version
+
+
+def find_run(project: Project, text: str) -> tuple[Row, str]:
+    """Return the run that *text* names, and the step after a slash or ''.
+
+    *text* is a run, ``latest``, or a pipeline, which means its newest run; each perhaps followed by ``/STEP``.
+
+    Raises:
+        UsageError: There is no such run.
+    """
+    name, _, step = text.partition("/")
+    rows = [] if name == "latest" else project.records.read("get_run", {"run_id": name})
+    if not rows and name != "latest":
+        rows = project.records.read("latest_run", {"pipeline": name}) if name else []
+    return (rows[0] if rows else get_run(project, name)), step
+
+
+def find_step(project: Project, run: Row, step: str) -> Row:
+    """Return the record of one step of a run. Raises UsageError with the steps there are."""
+    rows = project.records.read("steps_of_run", {"run_id": run["run_id"]})
+    for row in rows:
+        if row["step"] == step:
+            return row
+    raise UsageError(
+        f"Run {run['run_id']} has no record of a step {step!r}.",
+        why=f"It has: {', '.join(row['step'] for row in rows) or 'none yet'}.",
+    )
+
+
+def find_model(project: Project, text: str) -> Version:
+    """Return the model version that *text* names; without ``@`` its champion. Raises UsageError."""
+    ref = ProductRef.parse(text if "@" in text else f"{text}@{CHAMPION}")
+    return project.versions.resolve("model", ref)

@@ -1,0 +1,83 @@
+"""``filiera predict``."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from filiera.cli.places import find_model
+from filiera.cli.serve_command import TOKEN_VARIABLE
+from filiera.core.products import ProductRef
+from filiera.core.signature import Signature
+from filiera.errors import SourceError, UsageError
+from filiera.project import plugins
+from filiera.project.project import Project
+
+_TYPES = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print one prediction per row as JSON lines; the same code answers here and in a service."""
+    project = Project.open(profile=options.profile)
+    if options.limit is not None and options.limit < 1:
+        raise UsageError(f"--limit takes 1 or more, not {options.limit}.")
+    version = find_model(project, options.model) if options.url is None else None
+    if version is None:
+        from filiera.serving.client import ServiceClient
+
+        client = ServiceClient(options.url, token=os.environ.get(TOKEN_VARIABLE) or None)
+        name = ProductRef.parse(options.model).name
+        inputs = [field["name"] for field in client.describe(name)["signature"]["inputs"]]
+        answers: Iterator[Mapping[str, Any]] = client.predict(_rows(options, project, inputs), model=name)
+    else:
+        from filiera.serving.served_model import ServedModel
+
+        model, signature, _ = project.model_parts(version)
+        served = ServedModel(version.name, model, version=version.number, signature=signature)
+        answers = served.predict_rows(_rows(options, project, _names(signature)))
+    for answer in answers:
+        sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+    return 0
+
+
+def _names(signature: Signature) -> list[str]:
+    return [field.name for field in signature.inputs]
+
+
+def _rows(options: argparse.Namespace, project: Project, inputs: list[str]) -> Iterable[Mapping[str, Any]]:
+    """Return the rows of the file with the model's inputs only; other columns, such as the label, are left out."""
+    if options.file == "-":
+        rows: Iterable[Mapping[str, Any]] = _lines()
+    else:
+        path = Path(options.file).absolute()
+        kind = _TYPES.get(path.name.removesuffix(".gz")[path.name.removesuffix(".gz").rfind(".") :])
+        if kind is None:
+            raise UsageError(
+                f"{options.file} has no ending that says what it is.", why=f"Known are: {', '.join(_TYPES)}."
+            )
+        entry = {"type": kind, "path": str(path)}
+        reader = plugins.source_reader(kind)
+        reader.check(entry)
+        rows = reader.read(entry, project.config.root).iter_rows(named=True)
+    known = set(inputs)
+    picked = ({name: value for name, value in row.items() if name in known} for row in rows)
+    return itertools.islice(picked, options.limit)
+
+
+def _lines() -> Iterator[Mapping[str, Any]]:
+    for number, line in enumerate(sys.stdin, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise SourceError(f"Line {number} of standard input is not JSON: {error.msg}.") from error
+        if not isinstance(row, dict):
+            raise SourceError(f"Line {number} of standard input is no JSON object.")
+        yield row

@@ -1,0 +1,98 @@
+"""A run's progress: one line per step as it ends; in a terminal, a last line of what is running now."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+from filiera.cli.output import coloured, how_long
+from filiera.core.events import (
+    Event,
+    RunResumed,
+    RunStarted,
+    StepBlocked,
+    StepCancelled,
+    StepFailed,
+    StepHit,
+    StepStarted,
+    StepSucceeded,
+)
+from filiera.core.runstate import ENDED, RunState
+from filiera.project.project import Project
+
+_MANY = 200
+_REDRAW_S = 0.1
+
+
+class Progress:
+    """Listens to a run's events and prints them; a context manager that leaves the terminal clean."""
+
+    def __init__(self, project: Project, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._live = sys.stdout.isatty() and not quiet
+        self._width = 0
+        self._drawn_at = 0.0
+        self._started: dict[str, float] = {}
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._clear()
+
+    def __call__(self, event: Event, state: RunState) -> None:
+        """Print what an event means."""
+        if self._quiet:
+            return
+        match event:
+            case RunStarted() | RunResumed():
+                self._width = max(len(name) for name, _ in event.steps)
+            case StepStarted():
+                self._started[event.step] = time.monotonic()
+            case StepHit():
+                word = "rejected" if event.blocked else "hit"
+                self._line(state, event.step, word, event.blocked or event.reason)
+            case StepSucceeded():
+                word = "rejected" if event.blocked else "succeeded"
+                self._line(state, event.step, word, event.blocked or how_long(event.duration_s))
+            case StepFailed():
+                what = f"{event.failure.error}: {event.failure.message.partition(chr(10))[0]}"
+                if event.retry_in_s is None:
+                    self._line(state, event.step, "failed", what)
+                else:
+                    again = f"{what} (attempt {event.attempt}; again in {how_long(event.retry_in_s)})"
+                    self._line(state, event.step, "retrying", again)
+            case StepBlocked():
+                self._line(state, event.step, "blocked", f"by {event.by}")
+            case StepCancelled():
+                self._line(state, event.step, "cancelled", "")
+        self._draw(state)
+
+    def _line(self, state: RunState, step: str, word: str, detail: str) -> None:
+        if len(state.steps) > _MANY and word in ("succeeded", "hit"):
+            return
+        self._clear()
+        stage = state.steps[step].stage
+        print(
+            f"  {step.ljust(self._width)}  {stage.ljust(9)}  {coloured(word.ljust(9), word)}  {detail}".rstrip(),
+            flush=True,
+        )
+
+    def _draw(self, state: RunState) -> None:
+        now = time.monotonic()
+        if not self._live or now - self._drawn_at < _REDRAW_S:
+            return
+        self._drawn_at = now
+        running = [step.name for step in state.steps.values() if step.status == "running"]
+        done = state.count(*ENDED)
+        names = ", ".join(f"{name} {how_long(now - self._started.get(name, now))}" for name in running[:3])
+        more = f" and {len(running) - 3} more" if len(running) > 3 else ""
+        self._clear()
+        print(f"  [{done}/{len(state.steps)}] {names}{more}", end="", flush=True)
+
+    def _clear(self) -> None:
+        if self._live:
+            print("\r\033[K", end="", flush=True)

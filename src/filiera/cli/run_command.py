@@ -1,0 +1,94 @@
+"""``filiera run``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from filiera.cli.output import how_long, print_json
+from filiera.cli.parameters import parse_values, print_pipeline_help
+from filiera.cli.progress import Progress
+from filiera.errors import Cancelled, Rejected, StepFailed, UsageError
+from filiera.project.launch import Run, start_pipeline
+from filiera.project.project import Project
+
+EXIT_CODES = {
+    "succeeded": 0,
+    "failed": StepFailed.exit_code,
+    "rejected": Rejected.exit_code,
+    "cancelled": Cancelled.exit_code,
+}
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a pipeline, showing progress, and return how it ended as an exit code."""
+    if options.pipeline is None:
+        return no_pipeline(options)
+    project = Project.open(profile=options.profile)
+    pipeline = project.pipeline(options.pipeline)
+    if options.help:
+        print_pipeline_help("run", pipeline)
+        return 0
+    values = parse_values(pipeline, options.rest)
+    with Progress(project, quiet=options.json) as progress:
+        done = start_pipeline(project, pipeline, values, fresh=frozenset(options.fresh), listener=progress)
+    return report(done, as_json=options.json)
+
+
+def no_pipeline(options: argparse.Namespace) -> int:
+    """Say what is missing, or how ``run`` and ``plan`` are used. Raises UsageError."""
+    if options.help:
+        print(f"usage: filiera {options.verb} PIPELINE [parameters] [--fresh STEP] [--json] [--profile NAME]")
+        print(f"\nfiliera pipelines                lists the pipelines\nfiliera {options.verb} PIPELINE --help")
+        return 0
+    raise UsageError(f"filiera {options.verb} needs the name of a pipeline.", do="filiera pipelines")
+
+
+def report(done: Run, *, as_json: bool) -> int:
+    """Print how a run ended and return its exit code."""
+    if as_json:
+        print_json(as_data(done))
+        return EXIT_CODES[done.status]
+    state = done.state
+    counts = [f"{state.count('succeeded')} ran", f"{state.count('hit')} from cache"]
+    counts += [
+        f"{state.count(name)} {name}" for name in ("failed", "rejected", "blocked", "cancelled") if state.count(name)
+    ]
+    print(f"{done.run_id} {done.status}: {', '.join(counts)}")
+    if done.version is not None:
+        new = "published" if done.is_new_version else "unchanged, still"
+        aliases = f" ({', '.join(done.version.aliases)})" if done.version.aliases else ""
+        print(f"{new} {done.version.kind} {done.version.ref}{aliases}  {done.version.artifact.short}")
+    for step in state.steps.values():
+        if step.status == "failed" and step.failure is not None:
+            print(f"\nstep {step.name} failed ({step.failure.kind}) after {how_long(step.duration_s)}")
+            print(step.failure.traceback or f"{step.failure.error}: {step.failure.message}")
+        elif step.status == "rejected":
+            print(f"\nstep {step.name} stops the run: {step.detail}")
+    if done.status != "succeeded":
+        print(f"Do:  filiera show {done.run_id}; filiera log {done.run_id}; filiera resume {done.run_id}")
+    return EXIT_CODES[done.status]
+
+
+def as_data(done: Run) -> dict[str, Any]:
+    """Return a run as JSON data."""
+    return {
+        "run": done.run_id,
+        "pipeline": done.graph.pipeline,
+        "status": done.status,
+        "message": done.state.message,
+        "published": done.version.ref if done.version else None,
+        "is_new_version": done.is_new_version,
+        "steps": [
+            {
+                "step": step.name,
+                "stage": step.stage,
+                "status": step.status,
+                "duration_s": step.duration_s,
+                "outputs": [{"digest": o.digest, "codec": o.codec, "size_bytes": o.size_bytes} for o in step.outputs],
+                "detail": step.detail,
+                "error": step.failure.message if step.failure and step.status == "failed" else None,
+            }
+            for step in done.state.steps.values()
+        ],
+    }

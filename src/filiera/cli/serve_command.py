@@ -1,0 +1,70 @@
+"""``filiera serve``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import uuid
+
+from filiera.cli.places import find_model
+from filiera.errors import UsageError
+from filiera.project import identity, plugins
+from filiera.project.project import Project
+from filiera.project.versions import Version
+
+TOKEN_VARIABLE = "FILIERA_TOKEN"  # noqa: S105 - the name of the variable, not a token
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve a model until Ctrl-C; every prediction is logged."""
+    from filiera.serving.app import App, must_have_token
+    from filiera.serving.served_model import ServedModel
+    from filiera.serving.server import serve
+
+    project = Project.open(profile=options.profile)
+    version = find_model(project, options.model)
+    token = os.environ.get(TOKEN_VARIABLE) or None
+    if must_have_token(options.host) and token is None:
+        raise UsageError(
+            f"{options.host} can be reached from other machines.",
+            why="A service that others reach needs a token.",
+            do=f"Set {TOKEN_VARIABLE}, or serve on 127.0.0.1.",
+        )
+    log = plugins.prediction_log(project.store, version.name)
+
+    def build() -> App:
+        model, signature, _ = project.model_parts(version)
+        served = ServedModel(version.name, model, version=version.number, signature=signature, log=log)
+        return App([served], token=token)
+
+    endpoint = uuid.uuid4().hex
+
+    def announce(url: str) -> None:
+        _record(project, version, endpoint, url)
+        path = f"{url}/v1/models/{version.name}:predict"
+        print(f"serving {version.ref} at {url}", flush=True)
+        print(f"  predict   POST {path}\n  contract  GET  {url}/openapi.json\n  stop      Ctrl-C", flush=True)
+
+    try:
+        serve(build, host=options.host, port=options.port, on_ready=announce)
+    finally:
+        log.close()
+        _record(project, version, endpoint, "", stopped_at=project.clock())
+    print("stopped; all predictions are logged")
+    return 0
+
+
+def _record(project: Project, version: Version, endpoint: str, url: str, *, stopped_at: float | None = None) -> None:
+    me = json.loads(identity.me())
+    row = {
+        "endpoint_id": endpoint,
+        "model": version.name,
+        "version": version.number,
+        "url": url,
+        "pid": me["pid"],
+        "process_start": me["start"],
+        "started_at": project.clock(),
+        "stopped_at": stopped_at,
+    }
+    project.records.write([("put_endpoint", row)])

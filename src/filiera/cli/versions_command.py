@@ -1,0 +1,46 @@
+"""``filiera versions``."""
+
+from __future__ import annotations
+
+import argparse
+
+from filiera.cli.output import how_big, print_json, print_table, when
+from filiera.cli.show_command import version_data
+from filiera.project.project import Project
+from filiera.project.versions import Version
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print versions of products, newest first."""
+    project = Project.open(profile=options.profile)
+    kind = project.versions.kind_of(options.name) if options.name else ""
+    found = project.versions.find(kind=kind, name=options.name)
+    if options.json:
+        print_json([version_data(version) for version in found])
+    elif found:
+        header = ["version", "kind", "aliases", "content", "size", "what", "run", "published"]
+        print_table(header, [_row(version) for version in found], right=("size",))
+    else:
+        print("Nothing is published yet.")
+    return 0
+
+
+def _row(version: Version) -> list[str]:
+    return [
+        version.ref,
+        version.kind,
+        ", ".join(version.aliases),
+        version.artifact.short,
+        how_big(version.artifact.size_bytes),
+        _what(version),
+        version.run_id,
+        when(version.created_at),
+    ]
+
+
+def _what(version: Version) -> str:
+    description = version.description
+    if version.kind == "dataset":
+        return f"{description['rows']:,} rows × {len(description['columns'])} columns"
+    name, metric = next(iter(description["metrics"].items()), ("", None))
+    return f"{name} {metric['value']:.4f} ({metric['low']:.4f}…{metric['high']:.4f})" if metric else ""

@@ -1,0 +1,220 @@
+"""From a traced graph to one that can run: inputs looked up, checks, gates and publishing added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from filiera.core.artifact import ArtifactRef
+from filiera.core.graph import Future, Given, Graph, Known, Node, OutputRef, Publication
+from filiera.core.metric import Metrics
+from filiera.core.pipeline import Pipeline
+from filiera.core.products import Dataset, Model, ProductKind, ProductRef, Source
+from filiera.core.types import fits, show
+from filiera.errors import GraphError
+from filiera.project import builtin
+from filiera.project.versions import Version
+
+_TABLES = ("DataFrame", "Table")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lookups:
+    """How inputs are found."""
+
+    version: Callable[[ProductKind, ProductRef], Version]  #: kind, reference → version; raises UsageError
+    champion: Callable[[str], Metrics | None]  #: model name → metrics of its champion, None when there is none
+    source: Callable[[str], tuple[dict[str, Any], str]]  #: name → checked catalog entry and fingerprint
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assembled:
+    """A graph that can run, and where its inputs come from."""
+
+    graph: Graph
+    inputs: Mapping[str, str]  #: parameter → "flows@1", or "raw_flows" with the start of its fingerprint
+
+
+def assemble(pipeline: Pipeline, values: Mapping[str, Any], lookups: Lookups) -> Assembled:
+    """Return the graph of *pipeline* for these parameters, ready to run.
+
+    Raises:
+        UsageError: A parameter or version does not exist.
+        GraphError: Steps are wired wrongly, or what the function returns cannot be published.
+        SourceError: A source is missing.
+    """
+    traced = pipeline.trace(values)
+    found: dict[str, Future] = {}
+    collected: list[Node] = []
+    origins: dict[str, str] = {}
+    promised: list[Known] = []
+    for given in traced.givens():
+        origin = given.origin
+        if isinstance(origin, Source):
+            node, origins[given.parameter] = _collect(origin, lookups)
+            collected.append(node)
+            found[given.parameter] = OutputRef(node.name, 0, given.type)
+        else:
+            version = lookups.version(origin.kind, origin.ref)
+            origins[given.parameter] = version.ref
+            found[given.parameter] = Known(version.artifact, version.ref)
+            if "promised" in version.attachments:
+                promised.append(Known(version.attachments["promised"], f"checks of {version.ref}"))
+
+    def substitute(future: Future) -> Future:
+        return found[future.parameter] if isinstance(future, Given) else future
+
+    graph = traced.replace_futures(substitute)
+    graph = replace(graph, nodes=(*_distinct(collected), *graph.nodes))
+    if isinstance(pipeline.publishes, Dataset):
+        graph = _with_dataset(graph, pipeline.publishes)
+    elif isinstance(pipeline.publishes, Model):
+        graph = _with_model(graph, pipeline.publishes, promised, lookups)
+    return Assembled(graph=graph, inputs=origins)
+
+
+def _collect(source: Source, lookups: Lookups) -> tuple[Node, str]:
+    entry, fingerprint = lookups.source(source.name)
+    arguments = {"entry": entry, "fingerprint": fingerprint}
+    node = Node(name=f"collect-{source.name}", step=builtin.collect, stage="collect", arguments=arguments)
+    return node, f"{source.name} ({fingerprint[:12]})"
+
+
+def _distinct(collected: list[Node]) -> list[Node]:
+    return list({node.name: node for node in collected}.values())
+
+
+def _with_dataset(graph: Graph, dataset: Dataset) -> Graph:
+    result = graph.result
+    if not isinstance(result, OutputRef):
+        raise GraphError(
+            f"Pipeline {graph.pipeline!r} publishes {dataset!r} but returns {_what(result)}.",
+            do="Return the table that the last step returned.",
+        )
+    sets_aside = any(check.severity == "quarantine" for check in dataset.checks)
+    validate = Node(
+        name="validate",
+        step=builtin.validate_with_quarantine if sets_aside else builtin.validate,
+        stage="validate",
+        arguments={"table": result, "checks": dataset.checks},
+    )
+    report = OutputRef("validate", 0)
+    publish = Node(
+        name="publish",
+        step=builtin.publish_dataset,
+        stage="publish",
+        arguments={"table": OutputRef("validate", 2) if sets_aside else result, "report": report},
+        codecs=(builtin.PARQUET, ""),
+    )
+    publication = Publication(
+        kind="dataset",
+        name=dataset.ref.name,
+        artifact=OutputRef("publish", 0),
+        description=OutputRef("publish", 1),
+        attachments={
+            "report": report,
+            "promised": OutputRef("validate", 1),
+            **({"quarantine": OutputRef("validate", 3)} if sets_aside else {}),
+        },
+    )
+    return replace(graph, nodes=(*_free(graph, "validate", "publish"), validate, publish), publication=publication)
+
+
+def _with_model(graph: Graph, model: Model, promised: list[Known], lookups: Lookups) -> Graph:
+    fitted, metrics = _model_and_metrics(graph, model)
+    champion = lookups.champion(model.ref.name) if any(g.not_worse_than for g in model.gates) else None
+    gate = Node(
+        name="gate",
+        step=builtin.gate,
+        stage="gate",
+        arguments={"gates": model.gates, "metrics": metrics, "champion": champion},
+    )
+    publish = Node(
+        name="publish",
+        step=builtin.publish_model,
+        stage="publish",
+        arguments={
+            "model": fitted,
+            "training": _training_table(graph, fitted),
+            "evaluated": _table_into(graph, metrics),
+            "metrics": metrics,
+            "verdict": OutputRef("gate", 0),
+            "promised": promised,
+        },
+    )
+    publication = Publication(
+        kind="model",
+        name=model.ref.name,
+        artifact=fitted,
+        description=OutputRef("publish", 2),
+        attachments={
+            "signature": OutputRef("publish", 0),
+            "reference": OutputRef("publish", 1),
+            "metrics": metrics,
+            "gates": OutputRef("gate", 0),
+        },
+    )
+    return replace(graph, nodes=(*_free(graph, "gate", "publish"), gate, publish), publication=publication)
+
+
+def _model_and_metrics(graph: Graph, model: Model) -> tuple[OutputRef, OutputRef]:
+    result = graph.result
+    match result:
+        case (OutputRef() as fitted, OutputRef() as metrics) if fits(metrics.type, Metrics):
+            return fitted, metrics
+    raise GraphError(
+        f"Pipeline {graph.pipeline!r} publishes {model!r} but returns {_what(result)}.",
+        why="A model is published with the metrics that its gates decide on.",
+        do="Return the fitted model and its Metrics: return model, evaluate(model, test_rows)",
+    )
+
+
+def _training_table(graph: Graph, fitted: OutputRef) -> Future:
+    table = _table_into(graph, fitted)
+    if table is None:
+        raise GraphError(
+            f"Step {fitted.node!r} returns the model but takes no table.",
+            why="The model's signature and reference profile are made from the table it was trained on.",
+            do="Annotate the training table: def fit(rows: pl.DataFrame, …).",
+        )
+    return table
+
+
+def _table_into(graph: Graph, made: OutputRef) -> Future | None:
+    """Return the first table that goes into the step that made a value."""
+    node = next(node for node in graph.nodes if node.name == made.node)
+    for name, value in node.arguments.items():
+        if isinstance(value, OutputRef | Known) and _is_table(node.step.hints.get(name, Any)):
+            return value
+    return None
+
+
+def _is_table(hint: Any) -> bool:
+    return getattr(hint, "__name__", "") in _TABLES
+
+
+def _free(graph: Graph, *names: str) -> tuple[Node, ...]:
+    for node in graph.nodes:
+        if node.name in names:
+            raise GraphError(
+                f"Pipeline {graph.pipeline!r} has a step called {node.name!r}.",
+                why="The step that is added when a product is published has that name.",
+                do="Rename the function.",
+            )
+    return graph.nodes
+
+
+def _what(result: Any) -> str:
+    if result is None:
+        return "nothing"
+    if isinstance(result, OutputRef):
+        return f"{result.label}'s {show(result.type)}"
+    if isinstance(result, tuple):
+        return f"({', '.join(_what(item) for item in result)})"
+    return f"a {type(result).__name__}"
+
+
+def artifact_of(ref: OutputRef, outputs: Mapping[str, tuple[ArtifactRef, ...]]) -> ArtifactRef:
+    """Return what an output of a finished run is."""
+    return outputs[ref.node][ref.index]

@@ -1,0 +1,137 @@
+"""The steps that every pipeline gets: collecting sources, checking and publishing what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from filiera.core.check import Check, CheckReport, domains
+from filiera.core.gate import Gate, GateReport, decide
+from filiera.core.metric import Metrics
+from filiera.core.reference import ReferenceProfile
+from filiera.core.signature import Signature
+from filiera.core.step import step
+
+PARQUET = "parquet/1"
+
+
+@step(stage="collect")
+def collect(entry: dict[str, Any], fingerprint: str) -> Any:
+    """Return the value of a catalog entry; *fingerprint* changes when the source's content does.
+
+    Raises:
+        SourceError: The source is missing, unreadable, not what was declared, or changed since the run was planned.
+    """
+    from filiera.errors import SourceError
+    from filiera.project.plugins import source_reader
+    from filiera.project.surroundings import project_root
+
+    reader = source_reader(entry["type"])
+    value = reader.read(entry, project_root())
+    if reader.fingerprint(entry, project_root()) != fingerprint:
+        raise SourceError(
+            f"The source {entry.get('path', entry['type'])} changed while it was read.",
+            why="Its content is not what it was when the run was planned.",
+            do="Run again when nobody writes to it.",
+        )
+    return value
+
+
+Promised = dict[str, tuple[Any, Any, Any]]
+"""Per column: the least and the greatest value and the closed set of values that blocking checks promise, or None."""
+
+
+@step(stage="validate")
+def validate(table: Any, checks: tuple[Check, ...]) -> tuple[CheckReport, Promised]:
+    """Return what the checks of the dataset found, and what they promise; a blocking one that failed stops the run."""
+    from filiera.data.checks import run_checks
+
+    report = run_checks(_polars(table), checks)
+    _tell(report)
+    return report, _promised(checks)
+
+
+@step(stage="validate")
+def validate_with_quarantine(table: Any, checks: tuple[Check, ...]) -> tuple[CheckReport, Promised, Any, Any]:
+    """Return what ``validate`` does, the rows that are kept, and those set aside with the rule they broke."""
+    from filiera.data import checks as data_checks
+
+    validated = data_checks.validate(_polars(table), checks)
+    _tell(validated.report)
+    return validated.report, _promised(checks), validated.kept, validated.rejected
+
+
+@step(stage="publish")
+def publish_dataset(table: Any, report: CheckReport) -> tuple[Any, dict[str, Any]]:
+    """Return the table, to be stored as Parquet, and what is kept with the version."""
+    frame = _polars(table)
+    failed = report.failed_by_severity
+    description = {
+        "rows": frame.height,
+        "columns": {name: str(kind) for name, kind in frame.schema.items()},
+        "checks": {"passed": len(report.results) - len(report.failed), **{str(k): v for k, v in failed.items()}},
+    }
+    return frame, description
+
+
+def _polars(table: Any) -> Any:
+    import polars as pl
+
+    return table if isinstance(table, pl.DataFrame) else pl.DataFrame(table)
+
+
+def _tell(report: CheckReport) -> None:
+    print(report.summary)
+    for result in report.failed:
+        print(f"  {result.severity}: {result.name}: {result.reason}")
+
+
+def _promised(checks: tuple[Check, ...]) -> Promised:
+    return {name: (domain.minimum, domain.maximum, domain.values) for name, domain in domains(checks).items()}
+
+
+@step(stage="gate")
+def gate(gates: tuple[Gate, ...], metrics: Metrics, champion: Metrics | None) -> GateReport:
+    """Return whether the candidate's metrics pass; a gate that fails stops the run."""
+    report = decide(gates, metrics, champion)
+    for result in report.results:
+        print(f"{'passed' if result.passed else 'FAILED'}: {result.gate}: {result.reason}")
+    return report
+
+
+@step(stage="publish")
+def publish_model(
+    model: Any, training: Any, evaluated: Any, *, metrics: Metrics, verdict: GateReport, promised: list[Promised]
+) -> tuple[Signature, ReferenceProfile, dict[str, Any]]:
+    """Return the model's signature, what its training data looked like, and what is kept with the version."""
+    from filiera.model.package import describe_model
+
+    limits = {name: domain for each in promised for name, domain in each.items()}
+    card = describe_model(
+        model,
+        training=_polars(training),
+        metrics=metrics,
+        evaluated=None if evaluated is None else _polars(evaluated),
+        domains=limits,
+    )
+    description = {
+        "task": card.task,
+        "estimator": card.model,
+        "metrics": {
+            metric.name: {"value": metric.value, "low": metric.low, "high": metric.high, "n": metric.n}
+            for metric in metrics
+        },
+        "gates": verdict.summary,
+        "inputs": len(card.signature.inputs),
+        "signature": card.signature.hash,
+        "notes": list(card.notes),
+    }
+    return card.signature, card.reference, description
+
+
+def checked_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a catalog entry as a plain dictionary, checked by its reader. Raises ProjectError."""
+    from filiera.project.plugins import source_reader
+
+    source_reader(entry["type"]).check(entry)
+    return dict(entry)

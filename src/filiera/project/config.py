@@ -1,0 +1,159 @@
+"""``filiera.toml``: where a project's pipelines, sources and stores are."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filiera.core.products import check_name
+from filiera.errors import ProjectError, SourceError, UsageError
+
+FILE_NAME = "filiera.toml"
+PROFILE_VARIABLE = "FILIERA_PROFILE"
+DEFAULT_PROFILE = "local"
+_TABLES = ("project", "catalog", "profile")
+_PROJECT_KEYS = ("name", "flows", "profile")
+EXECUTORS = ("processes", "inline")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Profile:
+    """Where runs are kept and how they are executed: one ``[profile.NAME]`` table."""
+
+    name: str
+    store: Path  #: folder of blobs, records, logs and predictions
+    executor: str = "processes"  #: "processes" or "inline"
+    workers: int = 0  #: worker processes at once; 0: as many as there are processors
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProjectConfig:
+    """All that ``filiera.toml`` says, checked."""
+
+    root: Path
+    name: str
+    flows: tuple[str, ...]  #: packages or modules in which pipelines are found
+    profile: Profile
+    catalog: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def entry(self, source: str) -> Mapping[str, Any]:
+        """Return an entry of the catalog. Raises SourceError with the entries there are."""
+        if source not in self.catalog:
+            raise SourceError(
+                f"The catalog has no source {source!r}.",
+                why=f"It has: {', '.join(sorted(self.catalog)) or 'nothing'}.{_did_you_mean(source, self.catalog)}",
+                do=f"Add [catalog.{source}] with type and path to {self.root / FILE_NAME}.",
+            )
+        return self.catalog[source]
+
+
+def find_root(start: Path) -> Path:
+    """Return the nearest folder, from *start* upwards, that has a ``filiera.toml``. Raises ProjectError."""
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if (folder / FILE_NAME).is_file():
+            return folder
+    raise ProjectError(
+        f"No {FILE_NAME} in {start} or any folder above it.",
+        why="A project is a folder with that file.",
+        do="cd into a project, or make one: filiera init NAME",
+    )
+
+
+def load(root: Path, profile: str | None = None) -> ProjectConfig:
+    """Return the configuration of the project in *root* under a profile.
+
+    The profile is the argument, else ``$FILIERA_PROFILE``, else ``profile`` of ``[project]``, else ``local``.
+
+    Raises:
+        ProjectError: The file is missing, unreadable, not TOML, or says something we do not know.
+        UsageError: There is no such profile.
+    """
+    path = root / FILE_NAME
+    tables = _read(path)
+    _known_keys(tables, _TABLES, str(path))
+    project = _table(tables, "project", path)
+    _known_keys(project, _PROJECT_KEYS, f"[project] of {path}")
+    name = project.get("name", root.name)
+    flows = project.get("flows", ["flows"])
+    if not isinstance(name, str) or not isinstance(flows, list) or not all(isinstance(item, str) for item in flows):
+        raise ProjectError(f'[project] of {path} needs name = "…" and flows = ["package", …].')
+    wanted = profile or os.environ.get(PROFILE_VARIABLE) or project.get("profile", DEFAULT_PROFILE)
+    return ProjectConfig(
+        root=root,
+        name=check_name(name, "project"),
+        flows=tuple(flows),
+        profile=_profile(_table(tables, "profile", path), wanted, root, path),
+        catalog=_catalog(_table(tables, "catalog", path), path),
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ProjectError(f"There is no {path}.", do="filiera init NAME") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ProjectError(f"{path} is not valid TOML: {error}.", do="Correct that line.") from error
+    except UnicodeDecodeError as error:
+        raise ProjectError(f"{path} is not UTF-8 text: {error}.", do="Save it as UTF-8.") from error
+    except OSError as error:
+        raise ProjectError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _table(tables: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:
+    table = tables.get(name, {})
+    if not isinstance(table, dict):
+        raise ProjectError(f"{name!r} in {path} must be a table, as in [{name}].")
+    return table
+
+
+def _known_keys(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise ProjectError(
+                f"{where} has {key!r}, which means nothing.",
+                why=f"Known are: {', '.join(known)}.{_did_you_mean(key, known)}",
+                do="Correct or remove it.",
+            )
+
+
+def _did_you_mean(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _profile(tables: Mapping[str, Any], name: str, root: Path, path: Path) -> Profile:
+    if name not in tables and not (name == DEFAULT_PROFILE and not tables):
+        raise UsageError(f"{path} has no profile {name!r}.", why=f"It has: {', '.join(tables) or 'none'}.")
+    table = tables.get(name, {})
+    where = f"[profile.{name}] of {path}"
+    if not isinstance(table, dict):
+        raise ProjectError(f"{where} must be a table.")
+    _known_keys(table, ("store", "executor", "workers"), where)
+    store, executor, workers = (
+        table.get("store", ".filiera"),
+        table.get("executor", "processes"),
+        table.get("workers", 0),
+    )
+    if not isinstance(store, str) or not store:
+        raise ProjectError(f"store in {where} must be the path of a folder.")
+    if executor not in EXECUTORS:
+        raise ProjectError(f"executor in {where} must be one of {', '.join(EXECUTORS)}, not {executor!r}.")
+    if not isinstance(workers, int) or isinstance(workers, bool) or not 0 <= workers <= 1024:
+        raise ProjectError(f"workers in {where} must be a whole number from 0 to 1024, not {workers!r}.")
+    return Profile(name=name, store=root / Path(store).expanduser(), executor=executor, workers=workers)
+
+
+def _catalog(tables: Mapping[str, Any], path: Path) -> dict[str, Mapping[str, Any]]:
+    for name, entry in tables.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
+            raise ProjectError(
+                f"[catalog.{name}] of {path} has no type.", do='Add type = "csv" (or parquet, jsonl, files).'
+            )
+    return dict(tables)

@@ -1,0 +1,60 @@
+"""Who is driving: a process named so that another one, later, with the same number is not taken for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+LEASE_S = 60.0
+"""On another host, a driver that has not said anything for so long is dead."""
+
+
+def process_start(pid: int) -> str:
+    """Return when a process of this host began, as the kernel counts; '' when there is none or it is a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return "alive" if not Path("/proc/self/stat").exists() and _answers(pid) else ""
+    fields = stat[stat.rindex(")") + 2 :].split()
+    return "" if fields[0] in ("Z", "X") else fields[19]
+
+
+def _answers(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def me() -> str:
+    """Return this process as JSON: host, boot, number, start time."""
+    pid = os.getpid()
+    return json.dumps(
+        {"host": socket.gethostname(), "boot": _boot(), "pid": pid, "start": process_start(pid)}, sort_keys=True
+    )
+
+
+def is_alive(driver: str, *, last_seen_at: float, now: float) -> bool:
+    """Tell whether the process that ``me`` named still runs; on another host, whether it spoke within the lease."""
+    named = json.loads(driver)
+    if named["host"] != socket.gethostname():
+        return now - last_seen_at < LEASE_S
+    return bool(named["boot"] == _boot() and named["start"] and process_start(named["pid"]) == named["start"])
+
+
+def pid_of(driver: str) -> int | None:
+    """Return the process number if the driver is on this host, else None."""
+    named = json.loads(driver)
+    return int(named["pid"]) if named["host"] == socket.gethostname() else None
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,328 @@
+"""Starting, resuming and ending runs of a project."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from filiera.core import plain
+from filiera.core.artifact import ArtifactRef
+from filiera.core.events import Published, RunInterrupted, RunResumed, RunStarted
+from filiera.core.graph import Graph
+from filiera.core.pipeline import Pipeline
+from filiera.core.products import Dataset, Model, Source
+from filiera.core.runstate import RunState
+from filiera.engine.driver import Driver, EarlierResult, conclusion
+from filiera.engine.planner import Planner
+from filiera.engine.recorder import Recorder
+from filiera.engine.rows import read_event, read_refs, to_json
+from filiera.errors import Cancelled, FilieraError, Rejected, StepFailed, UsageError
+from filiera.ports import Row
+from filiera.project import identity, plugins
+from filiera.project.assemble import Assembled, artifact_of
+from filiera.project.project import Listener, Project
+from filiera.project.versions import Made, Version
+
+
+@dataclass(kw_only=True)
+class Run:
+    """A run that has ended: its state, its steps' values, and what it published."""
+
+    project: Project
+    run_id: str
+    state: RunState
+    graph: Graph
+    version: Version | None = None
+    is_new_version: bool = False
+    _outputs: dict[str, tuple[ArtifactRef, ...]] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        """Return ``succeeded``, ``failed``, ``rejected`` or ``cancelled``."""
+        return self.state.status
+
+    def value(self, step: str, index: int = 0) -> Any:
+        """Return what a step of the run returned.
+
+        Raises:
+            UsageError: There is no such step, or it did not finish.
+        """
+        found = self.state.steps.get(step)
+        if found is None or index >= len(found.outputs):
+            raise UsageError(
+                f"Run {self.run_id} has no output {index} of step {step!r}.",
+                why=f"Its steps are: {', '.join(self.state.steps)}.",
+            )
+        return self.project.value(found.outputs[index])
+
+    def require_success(self) -> Run:
+        """Return the run itself if it succeeded. Raises StepFailed, Rejected or Cancelled else."""
+        kinds: dict[str, type[FilieraError]] = {"failed": StepFailed, "rejected": Rejected, "cancelled": Cancelled}
+        if self.state.status in kinds:
+            raise kinds[self.state.status](
+                f"Run {self.run_id} {self.state.status}.",
+                why=self.state.message,
+                do=f"filiera show {self.run_id}",
+            )
+        return self
+
+
+def start(
+    project: Project,
+    pipeline: str,
+    values: Mapping[str, Any],
+    *,
+    fresh: frozenset[str] = frozenset(),
+    listener: Listener | None = None,
+) -> Run:
+    """Run a pipeline by name and return the run, however it ended.
+
+    Raises:
+        UsageError, GraphError, SourceError: The run could not be planned; nothing was recorded.
+        StoreError: The store could not be written.
+    """
+    return start_pipeline(project, project.pipeline(pipeline), values, fresh=fresh, listener=listener)
+
+
+def start_pipeline(
+    project: Project,
+    pipeline: Pipeline,
+    values: Mapping[str, Any],
+    *,
+    fresh: frozenset[str] = frozenset(),
+    listener: Listener | None = None,
+) -> Run:
+    """Run a pipeline object; see ``start``."""
+    assembled = project.assemble(pipeline, values)
+    planner = project.planner(assembled, fresh=fresh)
+    graph = assembled.graph
+    shown = {p.name: _text(values.get(p.name, p.default)) for p in pipeline.parameters}
+    row = project.records.write([("create_run", _new_run(project, assembled, values))])[0][0]
+    recorder = Recorder(records=project.records, run_id=row["run_id"], clock=project.clock, listener=listener)
+    steps = tuple((node.name, node.stage) for node in graph.nodes)
+    recorder.record(RunStarted(pipeline=graph.pipeline, kind=graph.kind, steps=steps, parameters=shown))
+    return _drive(project, assembled, planner, recorder, {})
+
+
+def start_in_its_project(pipeline: Pipeline, values: Mapping[str, Any]) -> Run:
+    """Run a pipeline object in the project that its file lies in, or else the current folder.
+
+    Raises:
+        ProjectError: There is no project.
+        StepFailed, Rejected, Cancelled: How the run ended, unless it succeeded.
+    """
+    file = Path(pipeline.function.__code__.co_filename)
+    project = Project.open(file.parent if file.is_file() else None)
+    return start_pipeline(project, pipeline, values).require_success()
+
+
+def resume(project: Project, run_id: str, *, listener: Listener | None = None) -> Run:
+    """Go on with a run that was interrupted, failed, rejected or cancelled; finished steps are not repeated.
+
+    Raises:
+        UsageError: There is no such run, it succeeded, or its driver is alive.
+    """
+    row = get_run(project, run_id)
+    if row["state"] == "succeeded":
+        raise UsageError(
+            f"Run {run_id} has succeeded.", why="There is nothing left to do.", do=f"filiera show {run_id}"
+        )
+    if row["state"] == "running" and _lives(project, row):
+        raise UsageError(f"Run {run_id} is running.", do=f"filiera log {run_id} --follow, or filiera cancel {run_id}")
+    pipeline = project.pipeline(row["pipeline"])
+    values = plain.decode(row["parameters"].encode())
+    assembled = project.assemble(pipeline, values)
+    planner = project.planner(assembled)
+    graph = assembled.graph
+    last = project.records.read("last_event_of_run", {"run_id": run_id})[0]["seq"]
+    recorder = Recorder(
+        records=project.records,
+        run_id=run_id,
+        clock=project.clock,
+        seq=last,
+        state=recorded_state(project, run_id),
+        listener=listener,
+    )
+    _adopt(project, row, len(graph.nodes))
+    if recorder.state.status == "running":
+        recorder.record(RunInterrupted(reason="its driver was gone"))
+    steps = tuple((node.name, node.stage) for node in graph.nodes)
+    recorder.record(RunResumed(pid=identity.pid_of(identity.me()) or 0, steps=steps))
+    return _drive(project, assembled, planner, recorder, _earlier(project, run_id))
+
+
+def get_run(project: Project, run_id: str) -> Row:
+    """Return a run's record; ``latest`` is the newest. Raises UsageError when there is none."""
+    if run_id == "latest":
+        rows = project.records.read("latest_run", {"pipeline": ""})
+    else:
+        rows = project.records.read("get_run", {"run_id": run_id})
+    if not rows:
+        known = project.records.read("latest_run", {"pipeline": ""})
+        raise UsageError(
+            f"There is no run {run_id!r}.",
+            why=f"The newest run is {known[0]['run_id']}." if known else "Nothing has run yet.",
+            do="filiera runs",
+        )
+    return rows[0]
+
+
+def recorded_state(project: Project, run_id: str) -> RunState:
+    """Return the fold of a run's recorded events."""
+    rows = project.records.read("events_of_run", {"run_id": run_id, "since": 0})
+    return RunState.fold(read_event(row["body"]) for row in rows)
+
+
+def shown_state(project: Project, row: Row) -> str:
+    """Return a run's state for people: ``interrupted`` when it says running but its driver is dead."""
+    return "interrupted" if row["state"] == "running" and not _lives(project, row) else str(row["state"])
+
+
+def cancel(project: Project, run_id: str) -> None:
+    """Ask the driver of a running run to stop it, as Ctrl-C there would.
+
+    Raises:
+        UsageError: The run is not running, or its driver is on another host.
+    """
+    row = get_run(project, run_id)
+    state = shown_state(project, row)
+    if state != "running":
+        raise UsageError(f"Run {row['run_id']} is {state}.", why="Only a running run can be cancelled.")
+    pid = identity.pid_of(row["driver"])
+    if pid is None:
+        host = json.loads(row["driver"])["host"]
+        raise UsageError(f"Run {row['run_id']} is driven on host {host!r}.", do="Cancel it there.")
+    os.kill(pid, signal.SIGINT)
+
+
+def _drive(
+    project: Project,
+    assembled: Assembled,
+    planner: Planner,
+    recorder: Recorder,
+    earlier: Mapping[str, EarlierResult],
+) -> Run:
+    log_dir = project.store / "logs" / recorder.run_id
+    executor = project.executor(log_dir)
+    driver = Driver(graph=assembled.graph, planner=planner, recorder=recorder, executor=executor, earlier=earlier)
+    recorder.flush()
+    run = Run(project=project, run_id=recorder.run_id, state=recorder.state, graph=assembled.graph)
+    try:
+        with _stopping(driver, raises=project.config.profile.executor == "inline"):
+            driver.run()
+    finally:
+        executor.close()
+    outcome = conclusion(recorder)
+    if outcome.outcome == "succeeded" and assembled.graph.publication is not None:
+        run.version, run.is_new_version = _publish(project, assembled, recorder)
+        recorder.record(Published(product=run.version.ref, is_new=run.is_new_version))
+    recorder.record(outcome)
+    recorder.flush(durable=True)
+    return run
+
+
+def _publish(project: Project, assembled: Assembled, recorder: Recorder) -> tuple[Version, bool]:
+    publication = assembled.graph.publication
+    assert publication is not None
+    recorder.flush()
+    outputs = {name: step.outputs for name, step in recorder.state.steps.items()}
+    made = Made(
+        artifact=artifact_of(publication.artifact, outputs),
+        description=project.value(artifact_of(publication.description, outputs)),
+        inputs=assembled.inputs,
+        attachments={name: artifact_of(ref, outputs) for name, ref in publication.attachments.items()},
+    )
+    return project.versions.publish(publication, run_id=recorder.run_id, at=project.clock(), made=made)
+
+
+@contextmanager
+def _stopping(driver: Driver, *, raises: bool) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM stop the driver between two events, so that no record is cut in half."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        again = driver.stop_asked
+        driver.stop_asked = True
+        if raises or again:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _new_run(project: Project, assembled: Assembled, values: Mapping[str, Any]) -> dict[str, Any]:
+    code = plugins.code_history(project.config.root).state()
+    record = {
+        "commit": code.commit if code else "",
+        "is_dirty": code.is_dirty if code else None,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "argv": sys.argv,
+        "inputs": dict(assembled.inputs),
+    }
+    return {
+        "pipeline": assembled.graph.pipeline,
+        "kind": assembled.graph.kind,
+        "parameters": plain.encode({name: _given(value) for name, value in values.items()}).decode(),
+        "started_at": project.clock(),
+        "driver": identity.me(),
+        "record": to_json(record),
+        "steps_total": len(assembled.graph.nodes),
+        "project": project.config.name,
+        "profile": project.config.profile.name,
+    }
+
+
+def _given(value: Any) -> Any:
+    if isinstance(value, Source):
+        return value.name
+    return str(value.ref) if isinstance(value, Dataset | Model) else value
+
+
+def _text(value: Any) -> str:
+    return str(_given(value))
+
+
+def _lives(project: Project, row: Row) -> bool:
+    return identity.is_alive(row["driver"], last_seen_at=row["heartbeat_at"], now=project.clock())
+
+
+def _adopt(project: Project, row: Row, steps: int) -> None:
+    statement = {
+        "run_id": row["run_id"],
+        "driver": identity.me(),
+        "seen_driver": row["driver"],
+        "at": project.clock(),
+        "steps_total": steps,
+    }
+    if not project.records.write([("adopt_run", statement)])[0]:
+        raise UsageError(f"Run {row['run_id']} is being resumed by another process.")
+
+
+def _earlier(project: Project, run_id: str) -> dict[str, EarlierResult]:
+    found = {}
+    for row in project.records.read("steps_of_run", {"run_id": run_id}):
+        if row["state"] in ("succeeded", "hit"):
+            found[row["step"]] = EarlierResult(row["key"], read_refs(row["outputs"], project.versions.inline))
+    return found
+
+
+def log_folder(project: Project, run_id: str) -> Path:
+    """Return where the output of a run's steps lies."""
+    return project.store / "logs" / run_id

@@ -1,0 +1,168 @@
+"""Adapters by name: ours from tables, strangers' from entry points. The only place that loads them.
+
+An adapter is imported when it is first used, never before: a run of plain functions loads no table library.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from filiera.engine.artifacts import Artifacts
+from filiera.errors import CodecError, ProjectError
+from filiera.ports import BlobStore, Codec, CodeHistory, Executor, MetadataStore, PredictionLog, SourceReader
+
+CODEC_GROUP = "filiera.codecs"
+"""Entry points: the name is the top-level module of the types served, the value ``module:Class`` of a Codec."""
+SOURCE_GROUP = "filiera.sources"
+"""Entry points: the name is the ``type`` of a catalog entry, the value ``module:Class`` of a SourceReader."""
+
+_PLAIN = "filiera.adapters.codecs.plain_values:PlainCodec"
+_BYTES = "filiera.adapters.codecs.plain_values:BytesCodec"
+_CODECS: Mapping[str, tuple[str, ...]] = {
+    "builtins": (_BYTES,),
+    "numpy": (
+        "filiera.adapters.codecs.numpy_arrays:NumpyArrayCodec",
+        "filiera.adapters.codecs.numpy_arrays:NumpyScalarCodec",
+    ),
+    "polars": (
+        "filiera.adapters.codecs.polars_frames:PolarsFrameCodec",
+        "filiera.adapters.codecs.polars_frames:PolarsSeriesCodec",
+        "filiera.adapters.codecs.polars_frames:ParquetCodec",
+    ),
+    "filiera": ("filiera.adapters.codecs.reports:HtmlCodec", "filiera.adapters.codecs.reports:MarkdownCodec"),
+}
+_SOURCES: Mapping[str, str] = {
+    "csv": "filiera.adapters.sources.csv_file:CsvSource",
+    "parquet": "filiera.adapters.sources.parquet_file:ParquetSource",
+    "jsonl": "filiera.adapters.sources.jsonl_file:JsonLinesSource",
+    "files": "filiera.adapters.sources.folder:FilesSource",
+}
+
+
+@functools.cache
+def _load(address: str) -> Any:
+    module, _, name = address.partition(":")
+    return getattr(importlib.import_module(module), name)()
+
+
+@functools.cache
+def _entry_points(group: str) -> Mapping[str, str]:
+    from importlib.metadata import entry_points
+
+    return {point.name: point.value for point in entry_points(group=group)}
+
+
+def find_codec(value: object) -> Codec:
+    """Return the codec that stores values of this type. Raises CodecError when there is none."""
+    for address in _codecs_for(type(value)):
+        codec: Codec = _load(address)
+        if codec.handles(value):
+            return codec
+    kind = type(value)
+    raise CodecError(
+        f"A value of type {kind.__module__}.{kind.__qualname__} cannot be stored.",
+        why="No codec takes it, and we never pickle.",
+        do="Return plain data, a table, an array, a model, a figure, or the Path of a file or folder; or install a "
+        f"plug-in with an entry point {kind.__module__.partition('.')[0]!r} in the group {CODEC_GROUP!r}.",
+    )
+
+
+@functools.lru_cache(maxsize=512)
+def _codecs_for(kind: type) -> tuple[str, ...]:
+    roots = dict.fromkeys(cls.__module__.partition(".")[0] for cls in kind.__mro__)
+    ours = [address for root in roots for address in _CODECS.get(root, ())]
+    if kind.__module__ == "builtins":
+        return (*ours, _PLAIN)
+    theirs = [_entry_points(CODEC_GROUP)[root] for root in roots if root in _entry_points(CODEC_GROUP)]
+    return (*theirs, *ours, _PLAIN)
+
+
+@functools.cache
+def codec_named(name: str) -> Codec:
+    """Return the codec with this name and version. Raises CodecError when it is not installed."""
+    for address in _all_codecs():
+        codec: Codec = _load(address)
+        if codec.name == name:
+            return codec
+    raise CodecError(
+        f"There is no codec {name!r}.",
+        why="The value was stored by a plug-in that is not installed here, or by another version of Filiera.",
+        do="Install that plug-in.",
+    )
+
+
+def _all_codecs() -> Iterator[str]:
+    yield _PLAIN
+    yield from dict.fromkeys(address for addresses in _CODECS.values() for address in addresses)
+    yield from _entry_points(CODEC_GROUP).values()
+
+
+def source_reader(type_name: str) -> SourceReader:
+    """Return the reader for one type of catalog entry. Raises ProjectError with the types there are."""
+    address = _SOURCES.get(type_name) or _entry_points(SOURCE_GROUP).get(type_name)
+    if address is None:
+        known = sorted({*_SOURCES, *_entry_points(SOURCE_GROUP)})
+        raise ProjectError(
+            f"There is no source type {type_name!r}.",
+            why=f"There are: {', '.join(known)}.",
+            do="Correct type in the catalog of filiera.toml, or install the plug-in that has it.",
+        )
+    reader: SourceReader = _load(address)
+    return reader
+
+
+def metadata_store(store: Path) -> MetadataStore:
+    """Return the records of the store in a folder."""
+    from filiera.adapters.sqlite_records import SqliteRecords
+
+    return SqliteRecords(store / "records.sqlite")
+
+
+def blob_store(store: Path) -> BlobStore:
+    """Return the blobs of the store in a folder."""
+    from filiera.adapters.folder_blobs import FolderBlobs
+
+    return FolderBlobs(store / "blobs")
+
+
+def prediction_log(store: Path, model: str) -> PredictionLog:
+    """Return the log of what services of one model answered."""
+    from filiera.adapters.prediction_segments import SegmentLog
+
+    return SegmentLog(store / "predictions" / model)
+
+
+def code_history(root: Path) -> CodeHistory:
+    """Return what version control knows of a project's code."""
+    from filiera.adapters.git_history import GitHistory
+
+    return GitHistory(root)
+
+
+def inline_executor(artifacts: Artifacts, log_dir: Path) -> Executor:
+    """Return the executor that runs steps in this process."""
+    from filiera.adapters.inline import InlineExecutor
+    from filiera.engine.execute import execute_here
+
+    return InlineExecutor(functools.partial(execute_here, artifacts=artifacts), log_dir=log_dir)
+
+
+def process_executor(root: Path, store: Path, workers: int, log_dir: Path) -> Executor:
+    """Return the executor that runs steps in warm worker processes."""
+    from filiera.adapters.processes import ProcessExecutor
+    from filiera.project.worker import PATH_VARIABLE, run_worker
+
+    environment = {**os.environ, PATH_VARIABLE: os.pathsep.join(sys.path)}
+    return ProcessExecutor(
+        command=[sys.executable, "-m", "filiera.project.worker", str(root), str(store)],
+        workers=workers,
+        log_dir=log_dir,
+        environment=environment,
+        fork_main=functools.partial(run_worker, root, store),
+    )

@@ -1,0 +1,141 @@
+"""A project put together: its configuration, its store, its pipelines."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from filiera.core.artifact import ArtifactRef
+from filiera.core.events import Event
+from filiera.core.metric import Metrics
+from filiera.core.pipeline import Pipeline
+from filiera.core.plan import Decision
+from filiera.core.products import CHAMPION, ProductRef
+from filiera.core.runstate import RunState
+from filiera.engine.artifacts import Artifacts
+from filiera.engine.planner import Planner
+from filiera.errors import UsageError
+from filiera.ports import BlobStore, Clock, Executor, MetadataStore
+from filiera.project import builtin, plugins
+from filiera.project.assemble import Assembled, Lookups, assemble
+from filiera.project.code import ProjectCode
+from filiera.project.config import ProjectConfig, find_root, load
+from filiera.project.index import load_pipeline
+from filiera.project.surroundings import set_project_root
+from filiera.project.versions import Version, Versions
+
+Listener = Callable[[Event, RunState], None]
+
+
+class Project:
+    """The composition root: everything concrete is chosen here, from ``filiera.toml`` and a profile."""
+
+    def __init__(self, config: ProjectConfig, *, clock: Clock = time.time) -> None:
+        self.config = config
+        self.clock = clock
+        set_project_root(config.root)
+
+    @classmethod
+    def open(cls, start: Path | None = None, *, profile: str | None = None) -> Project:
+        """Return the project that *start*, by default the current folder, lies in.
+
+        Raises:
+            ProjectError: There is none, or its ``filiera.toml`` cannot be used.
+            UsageError: There is no such profile.
+        """
+        return cls(load(find_root(start or Path.cwd()), profile))
+
+    @property
+    def store(self) -> Path:
+        """Return the folder that holds records, blobs, logs and predictions."""
+        return self.config.profile.store
+
+    @functools.cached_property
+    def records(self) -> MetadataStore:
+        """Return the records."""
+        return plugins.metadata_store(self.store)
+
+    @functools.cached_property
+    def blobs(self) -> BlobStore:
+        """Return the blobs."""
+        return plugins.blob_store(self.store)
+
+    @functools.cached_property
+    def artifacts(self) -> Artifacts:
+        """Return the values, by codecs over the blobs."""
+        return Artifacts(self.blobs, plugins.find_codec, plugins.codec_named)
+
+    @functools.cached_property
+    def versions(self) -> Versions:
+        """Return the products' versions."""
+        return Versions(self.records)
+
+    @functools.cached_property
+    def code(self) -> ProjectCode:
+        """Return what knows the code each step reaches."""
+        return ProjectCode(self.config.root)
+
+    def pipeline(self, name: str) -> Pipeline:
+        """Return a pipeline by name. Raises UsageError, ProjectError."""
+        return load_pipeline(self.config, name)
+
+    def assemble(self, pipeline: Pipeline, values: Mapping[str, Any]) -> Assembled:
+        """Return a pipeline's graph with its inputs looked up. Raises UsageError, GraphError, SourceError."""
+        lookups = Lookups(version=self.versions.resolve, champion=self._champion_metrics, source=self._source)
+        return assemble(pipeline, values, lookups)
+
+    def planner(self, assembled: Assembled, *, fresh: frozenset[str] = frozenset()) -> Planner:
+        """Return what decides for each step whether it runs. Raises UsageError for an unknown step in *fresh*."""
+        names = [node.name for node in assembled.graph.nodes]
+        for name in fresh:
+            if name not in names:
+                raise UsageError(f"There is no step {name!r}.", why=f"The steps are: {', '.join(names)}.")
+        return Planner(
+            graph=assembled.graph,
+            records=self.records,
+            blobs=self.blobs,
+            code_of=self.code.of,
+            compare_code=self.code.compare,
+            fresh=fresh,
+        )
+
+    def plan(self, name: str, values: Mapping[str, Any], *, fresh: frozenset[str] = frozenset()) -> list[Decision]:
+        """Return what a run would do with each step, and why. Raises as ``assemble`` does."""
+        return self.planner(self.assemble(self.pipeline(name), values), fresh=fresh).plan()
+
+    def executor(self, log_dir: Path) -> Executor:
+        """Return the profile's executor, writing step output under *log_dir*."""
+        workers = self.config.profile.workers or os.cpu_count() or 1
+        if self.config.profile.executor == "inline":
+            return plugins.inline_executor(self.artifacts, log_dir)
+        return plugins.process_executor(self.config.root, self.store, workers, log_dir)
+
+    def value(self, ref: ArtifactRef) -> Any:
+        """Return a stored value. Raises CodecError, BlobMissing, BlobCorrupted."""
+        return self.artifacts.get(ref)
+
+    def model_parts(self, version: Version) -> tuple[Any, Any, Any]:
+        """Return a model version's estimator, signature and reference profile."""
+        attached = version.attachments
+        return self.value(version.artifact), self.value(attached["signature"]), self.value(attached["reference"])
+
+    def close(self) -> None:
+        """Let go of the records."""
+        if "records" in self.__dict__:
+            self.records.close()
+
+    def _champion_metrics(self, model: str) -> Metrics | None:
+        try:
+            version = self.versions.resolve("model", ProductRef(model, CHAMPION))
+        except UsageError:
+            return None
+        metrics: Metrics = self.value(version.attachments["metrics"])
+        return metrics
+
+    def _source(self, name: str) -> tuple[dict[str, Any], str]:
+        entry = builtin.checked_entry(self.config.entry(name))
+        return entry, plugins.source_reader(entry["type"]).fingerprint(entry, self.config.root)

@@ -1,0 +1,190 @@
+"""Versions of products and the aliases that point at them."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from filiera.core.artifact import ArtifactRef
+from filiera.core.graph import Publication
+from filiera.core.products import CHAMPION, LATEST, ProductKind, ProductRef, check_name
+from filiera.engine.rows import read_refs, to_json, write_refs
+from filiera.errors import StoreError, UsageError
+from filiera.ports import MetadataStore, Row
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Version:
+    """One published version of a product."""
+
+    kind: ProductKind
+    name: str
+    number: int
+    artifact: ArtifactRef
+    run_id: str  #: the run that published it
+    created_at: float  #: seconds since the epoch, UTC
+    description: Mapping[str, Any]  #: what the publishing step said of it
+    inputs: Mapping[str, str]  #: where the pipeline's inputs came from: "flows@1", or a source and its fingerprint
+    attachments: Mapping[str, ArtifactRef] = field(default_factory=dict)  #: further artifacts kept with it
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def ref(self) -> str:
+        """Return ``name@number``."""
+        return f"{self.name}@{self.number}"
+
+
+class Versions:
+    """The versions in one store."""
+
+    def __init__(self, records: MetadataStore) -> None:
+        self._records = records
+
+    def resolve(self, kind: ProductKind, ref: ProductRef) -> Version:
+        """Return the version that a reference means.
+
+        Raises:
+            UsageError: There is no such product, version or alias; the message lists what there is.
+        """
+        number = ref.number
+        if number is None and ref.selector != LATEST:
+            rows = self._records.read("get_alias", {"kind": kind, "name": ref.name, "alias": ref.selector})
+            if not rows:
+                raise self._absent(kind, ref)
+            number = int(rows[0]["number"])
+        where = {"kind": kind, "name": ref.name}
+        if number is None:
+            rows = self._records.read("newest_product_version", where)
+        else:
+            rows = self._records.read("get_product_version", {**where, "number": number})
+        if not rows:
+            raise self._absent(kind, ref)
+        return self._version(rows[0], self._aliases())
+
+    def find(self, *, kind: str = "", name: str = "", limit: int = 100) -> list[Version]:
+        """Return versions, newest first; of one kind and name when given."""
+        rows = self._records.read("find_product_versions", {"kind": kind, "name": name, "limit": limit})
+        aliases = self._aliases()
+        return [self._version(row, aliases) for row in rows]
+
+    def kind_of(self, name: str) -> ProductKind:
+        """Return whether a name is a dataset's or a model's. Raises UsageError when it is neither."""
+        for row in self._records.read("product_names"):
+            if row["name"] == name:
+                kind: ProductKind = row["kind"]
+                return kind
+        raise self._absent("model", ProductRef(name))
+
+    def publish(self, publication: Publication, *, run_id: str, at: float, made: Made) -> tuple[Version, bool]:
+        """Return the version that holds what a run made, and whether it is new.
+
+        Nothing is added when the newest version has the same content and description. The first version of a model
+        becomes its champion, since there is nothing to compare it with.
+        """
+        body = {
+            "description": made.description,
+            "inputs": dict(made.inputs),
+            "attachments": {name: write_refs([ref]) for name, ref in made.attachments.items()},
+        }
+        where = {"kind": publication.kind, "name": publication.name}
+        row = {
+            **where,
+            "artifact": write_refs([made.artifact]),
+            "run_id": run_id,
+            "created_at": at,
+            "body": to_json(body),
+        }
+        added = self._records.write([("add_product_version", row)], durable=True)[0]
+        version = self.resolve(publication.kind, ProductRef(publication.name))
+        if publication.kind == "model":
+            alias = {**where, "alias": CHAMPION, "number": version.number, "at": at}
+            if self._records.write([("set_first_alias", alias)])[0]:
+                self._note_move(alias, "first version that passed its gates")
+                version = self.resolve(publication.kind, ProductRef(publication.name))
+        return version, bool(added)
+
+    def promote(self, ref: ProductRef, alias: str, *, reason: str, at: float) -> Version:
+        """Point *alias* at a version and return it; the move is kept with who made it.
+
+        Raises:
+            UsageError: There is no such version, or the alias is reserved or malformed.
+        """
+        if alias == LATEST:
+            raise UsageError(
+                "'latest' always means the newest version.", do="Choose another alias, such as 'champion'."
+            )
+        check_name(alias, "alias")
+        kind = self.kind_of(ref.name)
+        version = self.resolve(kind, ref)
+        row = {"kind": kind, "name": ref.name, "alias": alias, "number": version.number, "at": at}
+        self._records.write([("set_alias", row)], durable=True)
+        self._note_move(row, reason)
+        return self.resolve(kind, ProductRef(ref.name, str(version.number)))
+
+    def _note_move(self, alias: Mapping[str, Any], reason: str) -> None:
+        self._records.write([("add_alias_move", {**alias, "reason": reason, "by": _user()})], durable=True)
+
+    def _aliases(self) -> dict[tuple[str, str, int], list[str]]:
+        found: dict[tuple[str, str, int], list[str]] = {}
+        for row in self._records.read("find_aliases"):
+            found.setdefault((row["kind"], row["name"], row["number"]), []).append(row["alias"])
+        return found
+
+    def _version(self, row: Row, aliases: Mapping[tuple[str, str, int], Sequence[str]]) -> Version:
+        body = json.loads(row["body"])
+        return Version(
+            kind=row["kind"],
+            name=row["name"],
+            number=row["number"],
+            artifact=self._refs(row["artifact"])[0],
+            run_id=row["run_id"],
+            created_at=row["created_at"],
+            description=body["description"],
+            inputs=body["inputs"],
+            attachments={name: self._refs(text)[0] for name, text in body["attachments"].items()},
+            aliases=tuple(aliases.get((row["kind"], row["name"], row["number"]), ())),
+        )
+
+    def _refs(self, text: str) -> tuple[ArtifactRef, ...]:
+        return read_refs(text, self.inline)
+
+    def inline(self, digest: str, codec: str) -> bytes | None:
+        """Return the bytes of a small artifact, or None for one in the blob store. Raises StoreError when unknown."""
+        rows = self._records.read("get_artifact", {"digest": digest, "codec": codec})
+        if not rows:
+            raise StoreError(f"Artifact {digest[:12]} is not in the records.", do="filiera doctor")
+        content: bytes | None = rows[0]["inline"]
+        return content
+
+    def _absent(self, kind: ProductKind, ref: ProductRef) -> UsageError:
+        names = [
+            f"{row['name']}@1…{row['newest']}" for row in self._records.read("product_names") if row["kind"] == kind
+        ]
+        rows = self._records.read("find_aliases")
+        aliases = [f"{r['name']}@{r['alias']}" for r in rows if r["kind"] == kind and r["name"] == ref.name]
+        known = ", ".join([*names, *aliases]) or f"no {kind} yet"
+        return UsageError(
+            f"There is no {kind} {ref}.",
+            why=f"The store has: {known}.",
+            do="Run the pipeline that publishes it, or name one of those.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """What a run made of a publication."""
+
+    artifact: ArtifactRef
+    description: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    attachments: Mapping[str, ArtifactRef]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
