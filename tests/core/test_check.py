@@ -88,18 +88,33 @@ def test_senseless_check_is_refused_at_birth(make, why):
     assert caught.value.do
 
 
-def test_domains_are_what_blocking_checks_promise():
-    """Ranges of one column are narrowed, sets intersected; weaker severities promise nothing."""
+def test_domains_are_what_published_rows_keep():
+    """Ranges of one column are narrowed, sets intersected; a warning promises nothing."""
     checks = [
         Check.in_range("rate", 0),
-        Check.in_range("rate", -1, 1.0),
+        Check.in_range("rate", -1, 1.0, severity="quarantine"),
         Check.in_set("p", ["tcp", "udp", "icmp"]),
         Check.in_set("p", ["icmp", "tcp"]),
         Check.in_range("other", 0, 1, severity="warn"),
         Check.in_set("third", ["x"], severity="quarantine"),
         Check.not_null("fourth"),
     ]
-    assert domains(checks) == {"rate": Domain(0, 1.0, None), "p": Domain(None, None, ("tcp", "icmp"))}
+    assert domains(checks) == {
+        "rate": Domain(0, 1.0, None),
+        "p": Domain(None, None, ("tcp", "icmp")),
+        "third": Domain(None, None, ("x",)),
+    }
+
+
+def test_domains_say_only_what_a_signature_can():
+    """Infinite bounds, dates and sets of fractions have no place in a signature."""
+    checks = [
+        Check.in_range("a", 0, math.inf),
+        Check.in_range("day", date(2020, 1, 1)),
+        Check.in_set("f", [0.5, 1.0]),
+        Check.in_set("flag", [True]),
+    ]
+    assert domains(checks) == {"a": Domain(0, None, None), "flag": Domain(None, None, (True,))}
 
 
 @given(bounds=st.lists(st.tuples(st.integers(), st.integers()), min_size=1), value=st.integers())

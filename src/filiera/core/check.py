@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeGuard
 
 from filiera.errors import ProjectError
 
@@ -134,34 +134,46 @@ class Check:
 
 
 class Domain(NamedTuple):
-    """What the checks promise for a column."""
+    """What the checks promise for a column, in the terms of a model's signature."""
 
-    minimum: Bound | None = None  #: least value
-    maximum: Bound | None = None  #: greatest value
-    values: tuple[Value, ...] | None = None  #: closed set of values, in the order they were declared
+    minimum: float | None = None  #: least value
+    maximum: float | None = None  #: greatest value
+    values: tuple[str | int | bool, ...] | None = None  #: closed set of values, in the order they were declared
 
 
 def domains(checks: Iterable[Check]) -> dict[str, Domain]:
-    """Return what the blocking range and set checks promise per column: the narrowest range, the common values.
+    """Return what *checks* promise for every published row, per column: the narrowest range, the common values.
+
+    A blocking check promises, and so does a quarantining one, as rows that break it are not published. Ranges of dates
+    and sets of fractions are promised too, but a signature has no words for them: they are left out.
 
     >>> domains([Check.in_range("a", 0), Check.in_range("a", -1, 9), Check.in_set("b", ["x"], severity="warn")])
     {'a': Domain(minimum=0, maximum=9, values=None)}
     """
     found: dict[str, Domain] = {}
     for check in checks:
-        if check.severity == "block" and check.kind in ("in_range", "in_set"):
-            before = found.get(check.columns[0], Domain())
-            found[check.columns[0]] = _narrow(before, check)
+        if check.severity != "warn" and check.kind in ("in_range", "in_set"):
+            column = check.columns[0]
+            narrowed = _narrow(found.get(column, Domain()), check)
+            if narrowed != Domain():
+                found[column] = narrowed
     return found
 
 
 def _narrow(before: Domain, check: Check) -> Domain:
     if check.kind == "in_set":
-        common = check.values if before.values is None else tuple(v for v in before.values if v in check.values)
+        values = tuple(value for value in check.values if isinstance(value, str | int))
+        if len(values) < len(check.values):
+            return before
+        common = values if before.values is None else tuple(value for value in before.values if value in values)
         return before._replace(values=common)
-    minima: list[Any] = [bound for bound in (before.minimum, check.minimum) if bound is not None]
-    maxima: list[Any] = [bound for bound in (before.maximum, check.maximum) if bound is not None]
+    minima = [bound for bound in (before.minimum, check.minimum) if _is_finite_number(bound)]
+    maxima = [bound for bound in (before.maximum, check.maximum) if _is_finite_number(bound)]
     return before._replace(minimum=max(minima, default=None), maximum=min(maxima, default=None))
+
+
+def _is_finite_number(bound: Bound | None) -> TypeGuard[float]:
+    return isinstance(bound, int | float) and math.isfinite(bound)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
