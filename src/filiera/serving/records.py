@@ -71,7 +71,8 @@ class RowDecoder:
     def _frame(self, columns: Sequence[Sequence[Any]]) -> pl.DataFrame:
         import polars as pl
 
-        return pl.DataFrame([_series(domain, values) for domain, values in zip(self._domains, columns, strict=True)])
+        pairs = zip(self._domains, columns, strict=True)
+        return pl.DataFrame({domain.field.name: _series(domain, values) for domain, values in pairs})
 
     def _checked_rows(self, body: bytes) -> list[dict[str, Any]]:
         rows = _rows(_parse(body), self._max_rows)
@@ -114,7 +115,7 @@ def _series(domain: Domain, values: Sequence[Any]) -> pl.Series:
         values = [None if value is None else try_temporal(kind, value) for value in values]
     elif kind in ("float32", "float64"):
         values = [None if value is None else float(value) for value in values]
-    return pl.Series(domain.field.name, values, dtype=polars_type(kind), strict=True)
+    return pl.Series(values=values, dtype=polars_type(kind), strict=True)
 
 
 def _fast_decoder(domains: Sequence[Domain]) -> msgspec.json.Decoder[Any] | None:

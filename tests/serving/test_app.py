@@ -1,0 +1,326 @@
+"""The service over HTTP, in this process: answers, refusals, health, limits, tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filiera.adapters.prediction_segments import SegmentLog
+from filiera.errors import FilieraError
+from filiera.serving.app import App, Limits, must_have_token
+from filiera.serving.served_model import ServedModel
+from tests.serving.offers import GOOD, SIGNATURE, Broken, Rule, Stuck, get, post, post_bytes, service, talk
+
+PREDICT = "/v1/models/flows:predict"
+JSON = {"content-type": "application/json"}
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[SegmentLog]:
+    log = SegmentLog(tmp_path / "log")
+    yield log
+    log.close()
+
+
+@pytest.fixture(scope="module")
+def app() -> App:
+    return service()
+
+
+def test_a_request_gets_one_prediction_per_row_in_order(app: App) -> None:
+    """Answers stand in the order of the rows, with label and probabilities, under fresh ids that sort by time."""
+    answer = post(app, [GOOD, {**GOOD, "duration": 90}, {**GOOD, "rate": None}])
+    assert answer.status_code == 200
+    body = answer.json()
+    assert (body["model"], body["version"]) == ("flows", 3)
+    assert [p["label"] for p in body["predictions"]] == ["normal", "attack", "normal"]
+    assert body["predictions"][1]["probabilities"] == {"attack": 0.75, "normal": 0.25}
+    ids = [p["id"] for p in body["predictions"]]
+    assert ids == sorted(set(ids))
+    assert {len(each) for each in ids} == {26}
+
+
+def test_predictions_are_logged_without_sensitive_fields(log: SegmentLog) -> None:
+    """The log has inputs and outputs of every answered row under its id, and no value of a sensitive field."""
+    answer = post(service(log=log), [GOOD, {**GOOD, "rate": None}]).json()
+    log.flush()
+    records = list(log.read())
+    assert [record["id"] for record in records] == [p["id"] for p in answer["predictions"]]
+    assert records[0]["inputs"] == {"duration": 3, "protocol": "tcp", "rate": 0.5}
+    assert records[1]["inputs"]["rate"] is None
+    assert records[0]["outputs"] == {"label": "normal", "probabilities": {"attack": 0.25, "normal": 0.75}}
+    assert (records[0]["model"], records[0]["version"], records[0]["signature"]) == ("flows", 3, SIGNATURE.hash)
+
+
+def test_neither_warm_up_nor_refusals_are_logged(log: SegmentLog) -> None:
+    """Only answers to callers are predictions."""
+    app = service(log=log)
+    assert post(app, [{**GOOD, "duration": -1}]).status_code == 422
+    log.flush()
+    assert list(log.read()) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "kind"),
+    [
+        (b"not json", "application/json", 400, "not-json"),
+        (b"", "application/json", 400, "not-json"),
+        (b"[" * 100_000, "application/json", 400, "not-json"),
+        (b"\xff\xfe{}", "application/json", 400, "not-json"),
+        (b"{}", "text/plain", 415, "not-json-type"),
+        (b"{}", "", 415, "not-json-type"),
+        (b"{}", "application/json; charset=utf-8", 422, "invalid-rows"),
+        (b'{"instances": []}', "application/json", 422, "invalid-rows"),
+        (json.dumps({"instances": [GOOD] * 6}).encode(), "application/json", 413, "too-many-rows"),
+        (b"[" + b" " * 10_000_000 + b"]", "application/json", 413, "body-too-large"),
+    ],
+)
+def test_a_wrong_body_gets_its_problem(app: App, body: bytes, content_type: str, status: int, kind: str) -> None:
+    """Each way of being wrong has a status and a kind, as application/problem+json."""
+    answer = post_bytes(app, body, content_type)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"] == f"urn:filiera:problem:{kind}"
+    assert answer.json()["status"] == status
+
+
+def test_a_body_is_limited_whatever_its_length_says(app: App) -> None:
+    """A stream without a length is cut off at the limit."""
+
+    async def stream() -> AsyncIterator[bytes]:
+        while True:
+            yield b" " * 1_000_000
+
+    answer = talk(app, lambda client: client.post(PREDICT, content=stream(), headers=JSON))
+    assert answer.status_code == 413
+
+
+def test_a_length_that_lies_is_not_believed() -> None:
+    """A small announced length does not let a larger body in."""
+    app = service(limits=Limits(max_body_bytes=100))
+    answer = talk(app, lambda client: client.post(PREDICT, content=b" " * 101, headers={**JSON, "content-length": "5"}))
+    assert answer.status_code == 413
+
+
+def test_a_refusal_names_the_place_and_never_the_value(app: App) -> None:
+    """Places and rules are said; what the caller sent is not sent back."""
+    answer = post(app, [GOOD, {**GOOD, "duration": -1, "protocol": "s3cret", "user": 4711}])
+    assert answer.json()["errors"] == [
+        {"at": "instances[1].duration", "rule": "must be at least 0"},
+        {"at": "instances[1].protocol", "rule": "must be one of: icmp, tcp, udp"},
+        {"at": "instances[1].user", "rule": "must be a string"},
+    ]
+    assert "s3cret" not in answer.text
+    assert "4711" not in answer.text
+
+
+def test_what_does_not_exist_is_answered_with_what_does(app: App) -> None:
+    """404 lists the paths."""
+    answer = get(app, "/v1/models/flow")
+    assert answer.status_code == 404
+    assert PREDICT in answer.json()["paths"]
+
+
+@pytest.mark.parametrize(("path", "allow"), [(PREDICT, "POST"), ("/v1/models/flows", "GET, HEAD")])
+def test_a_wrong_method_is_told_the_right_one(app: App, path: str, allow: str) -> None:
+    """405 comes with Allow."""
+    answer = get(app, path, "DELETE")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == allow
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/openapi.json", "/v1/models", "/v1/models/flows"])
+def test_head_is_get_without_the_body(app: App, path: str) -> None:
+    """HEAD has GET's status and headers."""
+    whole, head = get(app, path), get(app, path, "HEAD")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers == whole.headers
+
+
+def test_the_model_describes_itself_without_its_secrets(app: App) -> None:
+    """Version, signature and examples are there, sensitive values of the training data are not."""
+    answer = get(app, "/v1/models/flows")
+    card = answer.json()
+    assert (card["version"], card["signature"], card["max_rows"]) == (3, SIGNATURE.hash, 5)
+    assert card["inputs"][1]["values"] == ["icmp", "tcp", "udp"]
+    assert card["examples"][0] == {**GOOD, "user": ""}
+    assert "secret" not in answer.text
+    assert "secret" not in get(app, "/openapi.json").text
+
+
+def test_nothing_is_predicted_before_the_warm_up() -> None:
+    """Alive at once, ready after the examples were answered."""
+    app = App([ServedModel("flows", Rule(), version=3, signature=SIGNATURE)])
+    assert get(app, "/health/live").status_code == 200
+    assert get(app, "/health/ready").status_code == 503
+    assert post(app, [GOOD]).status_code == 503
+    app.start()
+    assert get(app, "/health/ready").status_code == 200
+    assert post(app, [GOOD]).status_code == 200
+
+
+def test_a_model_that_fails_its_examples_does_not_start() -> None:
+    """Warm-up errors end the start, they are not served."""
+
+    class Failing(Rule):
+        def predict(self, frame: Any) -> Any:
+            raise ZeroDivisionError
+
+    with pytest.raises(FilieraError, match="failed to predict"):
+        service(Failing())
+
+
+def test_a_failing_model_is_logged_and_not_quoted(caplog: pytest.LogCaptureFixture) -> None:
+    """500 without the data; the log has where it failed, without the message when fields are sensitive."""
+    with caplog.at_level(logging.ERROR, "filiera.serving"):
+        answer = post(service(Broken()), [{**GOOD, "duration": 99, "user": "hush"}])
+    assert answer.status_code == 500
+    assert answer.json()["type"].endswith("prediction-failed")
+    assert "offers.py" in caplog.text
+    assert "hush" not in answer.text + caplog.text
+
+
+def test_health_answers_while_a_prediction_runs() -> None:
+    """A busy model blocks neither health nor the refusal of what cannot wait any more."""
+    model = Stuck()
+    app = service(model, limits=Limits(max_waiting=1))
+    model.go.clear()
+    model.began.clear()
+
+    async def act(client: httpx.AsyncClient) -> tuple[int, list[int], httpx.Response]:
+        def predict() -> asyncio.Task[httpx.Response]:
+            return asyncio.create_task(client.post(PREDICT, json={"instances": [GOOD]}))
+
+        first = predict()
+        await asyncio.to_thread(model.began.wait)
+        others = [predict() for _ in range(2)]
+        refused, pending = await asyncio.wait(others, return_when=asyncio.FIRST_COMPLETED)
+        live = await client.get("/health/live")
+        model.go.set()
+        answered = [(await task).status_code for task in (first, *pending)]
+        return live.status_code, answered, refused.pop().result()
+
+    live, answered, refused = talk(app, act)
+    assert live == 200
+    assert answered == [200, 200]
+    assert refused.status_code == 503
+    assert refused.headers["retry-after"] == "1"
+    assert 'status="503"} 1' in get(app, "/metrics").text
+
+
+def test_metrics_count_what_happened(log: SegmentLog) -> None:
+    """Requests by status, rows, times and losses are counted."""
+    app = service(log=log)
+    post(app, [GOOD, GOOD])
+    post(app, [])
+    text = get(app, "/metrics").text
+    assert 'filiera_requests_total{model="flows",status="200"} 1' in text
+    assert 'filiera_requests_total{model="flows",status="422"} 1' in text
+    assert 'filiera_rows_total{model="flows"} 2' in text
+    assert 'filiera_request_seconds_count{model="flows"} 2' in text
+    assert 'filiera_request_seconds_bucket{model="flows",le="+Inf"} 2' in text
+    assert "filiera_log_dropped_total 0" in text
+
+
+def test_with_a_token_only_health_is_open() -> None:
+    """401 with WWW-Authenticate for a missing, wrong or differently spelled token; health needs none."""
+    app = service(token="t0p")
+    for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Basic t0p"}, {"authorization": "t0p"}):
+        for path in ("/v1/models/flows", PREDICT, "/metrics", "/openapi.json", "/nothing"):
+            answer = get(app, path, headers=headers)
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert get(app, "/health/ready").status_code == 200
+    assert get(app, "/metrics", headers={"authorization": "bearer t0p"}).status_code == 200
+    assert get(app, "/openapi.json", headers={"authorization": "Bearer t0p"}).json()["security"] == [{"token": []}]
+
+
+@pytest.mark.parametrize(
+    ("host", "must"),
+    [
+        *[(host, False) for host in ("127.0.0.1", "127.9.9.9", "::1", "localhost")],
+        *[(host, True) for host in ("0.0.0.0", "::", "192.168.0.1", "example.org", "")],
+    ],
+)
+def test_only_loopback_goes_without_token(host: str, must: bool) -> None:
+    """What other machines can reach needs a token."""
+    assert must_have_token(host) is must
+
+
+def test_a_caller_that_hangs_up_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """A request cut off in its body ends quietly."""
+    sent: list[Any] = []
+
+    async def run() -> None:
+        messages = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+        headers = [(b"content-type", b"application/json")]
+        scope = {"type": "http", "method": "POST", "path": PREDICT, "headers": headers}
+
+        async def receive() -> Any:
+            return next(messages)
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await service()(scope, receive, send)
+
+    asyncio.run(run())
+    assert sent == []
+    assert caplog.text == ""
+
+
+def test_stopping_answers_what_was_taken_and_flushes(log: SegmentLog) -> None:
+    """Lifespan: ready after startup; shutdown waits for a running prediction and for the log."""
+    model = Stuck()
+    app = App([ServedModel("flows", model, version=3, signature=SIGNATURE, log=log)])
+
+    async def run() -> httpx.Response:
+        inbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+        outbox: asyncio.Queue[Any] = asyncio.Queue()
+        life = asyncio.create_task(app({"type": "lifespan"}, inbox.get, outbox.put))
+        await inbox.put({"type": "lifespan.startup"})
+        assert (await outbox.get())["type"] == "lifespan.startup.complete"
+        model.go.clear()
+        model.began.clear()
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+            request = asyncio.create_task(client.post(PREDICT, json={"instances": [GOOD]}))
+            await asyncio.to_thread(model.began.wait)
+            await inbox.put({"type": "lifespan.shutdown"})
+            while (await client.get("/health/ready")).status_code == 200:
+                await asyncio.sleep(0)
+            model.go.set()
+            assert (await outbox.get())["type"] == "lifespan.shutdown.complete"
+            await life
+            return await request
+
+    assert asyncio.run(run()).status_code == 200
+    assert len(list(log.read())) == 1
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["instances", *GOOD]) | st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(body=st.binary() | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
+def test_no_body_makes_the_service_fail(app: App, body: bytes) -> None:
+    """Whatever is posted, the answer is a prediction or a refusal, never a 5xx."""
+    assert post_bytes(app, body).status_code in (200, 400, 413, 422)
+
+
+@given(row=st.fixed_dictionaries({name: JSON_VALUES | st.just(value) for name, value in GOOD.items()}))
+def test_no_value_makes_the_service_fail(app: App, row: dict[str, Any]) -> None:
+    """Whatever stands in a known field, the answer is a prediction or a 422."""
+    answer = post(app, [row])
+    assert answer.status_code in (200, 422)
