@@ -69,13 +69,25 @@ class NumpyScalarCodec:
         return array[()]
 
 
+def without_gaps(content: bytes) -> bytes:
+    """Return an ``.npy`` file's *content* with zeros in the gaps between the fields of structured items."""
+    import numpy as np
+
+    array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    if not _has_gaps(array.dtype):
+        return content
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, _without_garbage(array), allow_pickle=False)
+    return stream.getvalue()
+
+
 def _write(array: Array, writer: ArtifactWriter) -> None:
     import numpy as np
 
     reason = _unportable(array.dtype)
     if reason:
         raise unstorable(array, why=f"Its dtype {array.dtype} {reason}.", do=_REMEDY[reason])
-    if array.dtype.names is not None and _packed_bytes(array.dtype) != array.dtype.itemsize:
+    if _has_gaps(array.dtype):
         array = _without_garbage(array)
     try:
         np.lib.format.write_array(writer.stream, array, version=(1, 0), allow_pickle=False)
@@ -106,6 +118,10 @@ def _unportable(dtype: np.dtype[Any]) -> str:
     if dtype.itemsize > _NATIVE_FLOAT_BYTES.get(dtype.kind, dtype.itemsize):
         return "has a layout that differs between machines"
     return ""
+
+
+def _has_gaps(dtype: np.dtype[Any]) -> bool:
+    return dtype.names is not None and _packed_bytes(dtype) != dtype.itemsize
 
 
 def _packed_bytes(dtype: np.dtype[Any]) -> int:
