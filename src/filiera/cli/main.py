@@ -121,6 +121,11 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--html", metavar="FILE", help="write a report with plots")
     json_flag(sub)
 
+    sub = verb("demo", "demo", "walk the whole chain on real network connections")
+    sub.add_argument(
+        "folder", nargs="?", default="flows-demo", help="project to make or go on with (default: flows-demo)"
+    )
+
     sub = verb("doctor", "doctor", "check the project and its store")
     sub.add_argument("--repair", action="store_true", help="remove damaged blobs, so that their steps run again")
     json_flag(sub)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 
 from filiera.cli.output import coloured, how_long
@@ -19,10 +20,33 @@ from filiera.core.events import (
     StepSucceeded,
 )
 from filiera.core.runstate import ENDED, RunState
+from filiera.core.task import LOG_UNKNOWN, LogSpan
+from filiera.engine.logs import read_log
 from filiera.project.project import Project
 
 _MANY = 200
 _REDRAW_S = 0.1
+
+
+class _Tail:
+    """The output of one attempt, read as it grows."""
+
+    def __init__(self, span: LogSpan) -> None:
+        self._span = span
+        self._read_bytes = 0
+        self._rest = b""
+        self.end = LOG_UNKNOWN
+
+    def lines(self, log_dir: Path) -> list[str]:
+        """Return the whole lines written since the last call; the last, unfinished one once the attempt has ended."""
+        place = LogSpan(file=self._span.file, start=self._span.start + self._read_bytes, end=self.end)
+        new = read_log(log_dir, place)
+        self._read_bytes += len(new)
+        *whole, self._rest = (self._rest + new).split(b"\n")
+        if self.end != LOG_UNKNOWN and self._rest:
+            whole.append(self._rest)
+            self._rest = b""
+        return [line.decode("utf-8", "replace").rstrip("\r") for line in whole]
 
 
 class Progress:
@@ -34,6 +58,8 @@ class Progress:
         self._width = 0
         self._drawn_at = 0.0
         self._started: dict[str, float] = {}
+        self._log_dir = Path()
+        self._logs: dict[str, _Tail] = {}
 
     def __enter__(self) -> Progress:
         return self
@@ -42,6 +68,17 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._clear()
+
+    def begins(self, log_dir: Path) -> None:
+        """Remember where the steps' output is."""
+        self._log_dir = log_dir
+
+    def waits(self, state: RunState) -> None:
+        """Show what the running steps have printed."""
+        if not self._quiet:
+            for step in list(self._logs):
+                self._show_log(step, len(state.steps) > _MANY)
+            self._draw(state)
 
     def __call__(self, event: Event, state: RunState) -> None:
         """Print what an event means."""
@@ -52,13 +89,16 @@ class Progress:
                 self._width = max(len(name) for name, _ in event.steps)
             case StepStarted():
                 self._started[event.step] = time.monotonic()
+                self._logs[event.step] = _Tail(event.log)
             case StepHit():
                 word = "rejected" if event.blocked else "hit"
                 self._line(state, event.step, word, event.blocked or event.reason)
             case StepSucceeded():
+                self._end_log(event.step, event.log, state)
                 word = "rejected" if event.blocked else "succeeded"
                 self._line(state, event.step, word, event.blocked or how_long(event.duration_s))
             case StepFailed():
+                self._end_log(event.step, event.log, state)
                 what = f"{event.failure.error}: {event.failure.message.partition(chr(10))[0]}"
                 if event.retry_in_s is None:
                     self._line(state, event.step, "failed", what)
@@ -70,6 +110,19 @@ class Progress:
             case StepCancelled():
                 self._line(state, event.step, "cancelled", "")
         self._draw(state)
+
+    def _end_log(self, step: str, log: LogSpan | None, state: RunState) -> None:
+        if step in self._logs:
+            self._logs[step].end = log.end if log is not None else LOG_UNKNOWN
+            self._show_log(step, len(state.steps) > _MANY)
+            del self._logs[step]
+
+    def _show_log(self, step: str, is_silent: bool) -> None:
+        lines = self._logs[step].lines(self._log_dir)
+        if lines and not is_silent:
+            self._clear()
+            for line in lines:
+                print(f"  {step.ljust(self._width)}  │ {line}", flush=True)
 
     def _line(self, state: RunState, step: str, word: str, detail: str) -> None:
         if len(state.steps) > _MANY and word in ("succeeded", "hit"):

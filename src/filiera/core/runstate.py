@@ -164,7 +164,7 @@ class RunState:
                 step.failure, step.attempt, step.duration_s = event.failure, event.attempt, event.duration_s
                 step.log = event.log or step.log
             case StepBlocked():
-                step.detail = event.by
+                step.detail = f"{event.by} did not succeed"
 
 
 def _pending(steps: tuple[tuple[str, Stage], ...]) -> dict[str, StepState]:

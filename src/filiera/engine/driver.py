@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from filiera.core import plain
@@ -22,7 +22,7 @@ from filiera.core.events import (
 from filiera.core.graph import Graph, Node
 from filiera.core.key import KeyParts
 from filiera.core.plan import Decision
-from filiera.core.runstate import ENDED
+from filiera.core.runstate import ENDED, RunState
 from filiera.core.task import Finished, Started, Task
 from filiera.engine.planner import Planner
 from filiera.engine.recorder import Recorder
@@ -51,6 +51,7 @@ class Driver:
     recorder: Recorder
     executor: Executor
     earlier: Mapping[str, EarlierResult] = field(default_factory=dict)  #: of the run that is resumed
+    on_wait: Callable[[RunState], None] | None = None  #: called a few times a second while steps run
     stop_asked: bool = False  #: set it, from a signal handler too, and the run is cancelled
     _outputs: dict[str, tuple[ArtifactRef, ...]] = field(default_factory=dict)
     _tasks: dict[str, tuple[Node, KeyParts, Task]] = field(default_factory=dict)  #: running, by task id
@@ -91,6 +92,8 @@ class Driver:
                     self._finished(event)
             self._wake_retries()
             self._beat()
+            if self.on_wait is not None:
+                self.on_wait(self.recorder.state)
 
     def _wait_s(self, flush_due_in_s: float | None) -> float:
         now = self.recorder.clock()

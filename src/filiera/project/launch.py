@@ -111,7 +111,7 @@ def start_pipeline(
     recorder = Recorder(records=project.records, run_id=row["run_id"], clock=project.clock, listener=listener)
     steps = tuple((node.name, node.stage) for node in graph.nodes)
     recorder.record(RunStarted(pipeline=graph.pipeline, kind=graph.kind, steps=steps, parameters=shown))
-    return _drive(project, assembled, planner, recorder, {})
+    return _drive(project, assembled, planner, recorder, _Following({}, listener))
 
 
 def start_in_its_project(pipeline: Pipeline, values: Mapping[str, Any]) -> Run:
@@ -158,7 +158,7 @@ def resume(project: Project, run_id: str, *, listener: Listener | None = None) -
         recorder.record(RunInterrupted(reason="its driver was gone"))
     steps = tuple((node.name, node.stage) for node in graph.nodes)
     recorder.record(RunResumed(pid=identity.pid_of(identity.me()) or 0, steps=steps))
-    return _drive(project, assembled, planner, recorder, _earlier(project, run_id))
+    return _drive(project, assembled, planner, recorder, _Following(_earlier(project, run_id), listener))
 
 
 def get_run(project: Project, run_id: str) -> Row:
@@ -210,11 +210,21 @@ def _drive(
     assembled: Assembled,
     planner: Planner,
     recorder: Recorder,
-    earlier: Mapping[str, EarlierResult],
+    following: _Following,
 ) -> Run:
-    log_dir = project.store / "logs" / recorder.run_id
+    log_dir = log_folder(project, recorder.run_id)
+    listener = following.listener
+    if listener is not None:
+        listener.begins(log_dir)
     executor = project.executor(log_dir)
-    driver = Driver(graph=assembled.graph, planner=planner, recorder=recorder, executor=executor, earlier=earlier)
+    driver = Driver(
+        graph=assembled.graph,
+        planner=planner,
+        recorder=recorder,
+        executor=executor,
+        earlier=following.earlier,
+        on_wait=listener.waits if listener is not None else None,
+    )
     recorder.flush()
     run = Run(project=project, run_id=recorder.run_id, state=recorder.state, graph=assembled.graph)
     try:
@@ -229,6 +239,14 @@ def _drive(
     recorder.record(outcome)
     recorder.flush(durable=True)
     return run
+
+
+@dataclass(frozen=True, slots=True)
+class _Following:
+    """What a driver goes on from, and who follows it."""
+
+    earlier: Mapping[str, EarlierResult]
+    listener: Listener | None
 
 
 def _publish(project: Project, assembled: Assembled, recorder: Recorder) -> tuple[Version, bool]:

@@ -60,11 +60,11 @@ def _entry_points(group: str) -> Mapping[str, str]:
 
 def find_codec(value: object) -> Codec:
     """Return the codec that stores values of this type. Raises CodecError when there is none."""
-    for address in _codecs_for(type(value)):
+    kind: Any = type(value)
+    for address in _codecs_for(kind):
         codec: Codec = _load(address)
         if codec.handles(value):
             return codec
-    kind = type(value)
     raise CodecError(
         f"A value of type {kind.__module__}.{kind.__qualname__} cannot be stored.",
         why="No codec takes it, and we never pickle.",
@@ -74,7 +74,7 @@ def find_codec(value: object) -> Codec:
 
 
 @functools.lru_cache(maxsize=512)
-def _codecs_for(kind: type) -> tuple[str, ...]:
+def _codecs_for(kind: Any) -> tuple[str, ...]:
     roots = dict.fromkeys(cls.__module__.partition(".")[0] for cls in kind.__mro__)
     ours = [address for root in roots for address in _CODECS.get(root, ())]
     if kind.__module__ == "builtins":

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.events import Event
@@ -28,7 +28,18 @@ from filiera.project.index import load_pipeline
 from filiera.project.surroundings import set_project_root
 from filiera.project.versions import Version, Versions
 
-Listener = Callable[[Event, RunState], None]
+
+class Listener(Protocol):
+    """Follows a run while it goes on."""
+
+    def begins(self, log_dir: Path) -> None:
+        """A driver starts; what its steps print goes to files in *log_dir*."""
+
+    def __call__(self, event: Event, state: RunState) -> None:
+        """An event was applied to the state."""
+
+    def waits(self, state: RunState) -> None:
+        """Nothing happened for a moment; called a few times a second while steps run."""
 
 
 class Project:
