@@ -1,0 +1,145 @@
+"""Runs tasks in this process, one at a time: for debuggers, notebooks and tests.
+
+What a separate process gives is missing: a task's timeout and memory limit are not enforced, one that crashes takes
+this process along, and only one that has not begun can be cancelled, except by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+from filiera.core.task import ExecutorEvent, Failure, Finished, LogSpan, Started, Task
+
+_LOG_NAME = "inline.log"
+
+
+class InlineExecutor:
+    """The executor ``inline``. A task runs inside ``wait``; what it prints goes to the terminal and to the log."""
+
+    slots = 1  #: how many tasks can run at once
+
+    def __init__(self, execute: Callable[[Task], Finished], *, log_dir: Path) -> None:
+        """Make an executor that calls *execute*, and appends what tasks print to ``inline.log`` in *log_dir*."""
+        self._execute = execute
+        self._log_dir = log_dir
+        self._queue: OrderedDict[str, Task] = OrderedDict()
+        self._next: tuple[Task, LogSpan] | None = None
+        self._events: list[ExecutorEvent] = []
+
+    def submit(self, task: Task) -> None:
+        """Take a task; a later ``wait`` runs it. Raises ValueError when its id is in use."""
+        if task.task_id in self._queue or (self._next and self._next[0].task_id == task.task_id):
+            raise ValueError(f"task {task.task_id!r} was submitted twice")
+        self._queue[task.task_id] = task
+
+    def wait(self, timeout_s: float | None) -> Sequence[ExecutorEvent]:
+        """Tell that the next task starts, or run it and tell how it ended: one of the two in each call.
+
+        Without a task, sleeps for *timeout_s*; without that too, returns an empty sequence at once.
+
+        Raises:
+            KeyboardInterrupt: The user pressed Ctrl-C. The running task has ended as "cancelled", see the next call.
+        """
+        if self._events:
+            events, self._events = self._events, []
+            return events
+        if self._next:
+            (task, log), self._next = self._next, None
+            return [self._run(task, log)]
+        if self._queue:
+            _, task = self._queue.popitem(last=False)
+            return [self._announce(task)]
+        time.sleep(timeout_s or 0)
+        return []
+
+    def cancel(self, task_ids: Collection[str]) -> None:
+        """Stop these tasks, none of which is running; each ends in one Finished with a failure of kind "cancelled"."""
+        for task_id in task_ids:
+            if self._next and self._next[0].task_id == task_id:
+                self._next = None
+            elif self._queue.pop(task_id, None) is None:
+                continue
+            failure = Failure(kind="cancelled", error="Cancelled", message="cancelled before it started")
+            self._events.append(Finished(task_id=task_id, failure=failure, started_at=time.time()))
+
+    def close(self) -> None:
+        """Forget the tasks that have not run."""
+        self._queue.clear()
+        self._next = None
+
+    def _announce(self, task: Task) -> Started:
+        log = LogSpan(file=_LOG_NAME, start=self._log_size())
+        self._next = task, log
+        return Started(task_id=task.task_id, pid=os.getpid(), log=log)
+
+    def _run(self, task: Task, log: LogSpan) -> Finished:
+        started_at, start = time.time(), time.monotonic()
+        try:
+            with self._open_log() as file, _copying_output_to(file):
+                finished = self._execute(task)
+        except KeyboardInterrupt:
+            failure = Failure(kind="cancelled", error="KeyboardInterrupt", message="cancelled by Ctrl-C while it ran")
+            duration_s = time.monotonic() - start
+            finished = Finished(task_id=task.task_id, failure=failure, started_at=started_at, duration_s=duration_s)
+            self._events.append(replace(finished, log=replace(log, end=self._log_size())))
+            raise
+        return replace(finished, log=replace(log, end=self._log_size()))
+
+    def _open_log(self) -> IO[str]:
+        self._log_dir.mkdir(parents=True, exist_ok=True)
+        return (self._log_dir / _LOG_NAME).open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+
+    def _log_size(self) -> int:
+        try:
+            return (self._log_dir / _LOG_NAME).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+
+@contextmanager
+def _copying_output_to(file: IO[str]) -> Iterator[None]:
+    """Let what is printed, and what ``logging`` shows, also go to *file*."""
+    former = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = _Tee(sys.stdout, file), _Tee(sys.stderr, file)
+    # Handlers hold on to the stream they were made with, so the file needs one of its own beside them; where nobody
+    # configured any, one for both, showing what a worker process would show.
+    root, level = logging.root, logging.root.level
+    handler = logging.StreamHandler(file if root.handlers else sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    if not root.handlers:
+        root.setLevel(logging.INFO)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+        sys.stdout, sys.stderr = former
+
+
+class _Tee:
+    """A text stream that also writes to a file, and is in all else (debuggers ask a lot) the stream it stands for."""
+
+    def __init__(self, stream: IO[str], file: IO[str]) -> None:
+        self._stream, self._file = stream, file
+
+    def write(self, text: str) -> int:
+        if not self._file.closed:  # a handler or thread made in a step may keep this stream for longer
+            self._file.write(text)
+        return self._stream.write(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

@@ -1,0 +1,154 @@
+"""The life of a worker process: take a task, execute it, report, clean up, again, until the driver is gone.
+
+A worker is started with three file descriptors beside the usual ones, see ``filiera.core.wire``. It is the leader of a
+session of its own: Ctrl-C in the terminal does not reach it, and killing its process group takes along whatever its
+steps started.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+
+from filiera.core.task import Finished, Task
+from filiera.core.wire import (
+    LIFELINE_FD,
+    LINK_LOST,
+    READY,
+    RESULTS_FD,
+    TASKS_FD,
+    Messages,
+    pack_finished,
+    unpack_task,
+)
+from filiera.engine.execute import Artifacts, Surroundings, execute
+from filiera.engine.failures import failure_from
+from filiera.engine.logs import ProcessOutput, forget_logging
+
+_CHUNK_BYTES = 1 << 16  # what a pipe holds; larger would make each read map and unmap memory, 20 µs
+_DEFAULT_SIGNALS = (signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD)
+
+
+def work(artifacts: Artifacts) -> None:
+    """Execute the driver's tasks with *artifacts* until the driver closes the link: the process has no more use then."""
+    die_with_driver()
+    for fd in (TASKS_FD, RESULTS_FD, LIFELINE_FD):
+        os.set_inheritable(fd, False)
+    os.register_at_fork(after_in_child=_leave_link)
+    _reset_signals()
+    forget_logging()
+    output = ProcessOutput()
+    _show_crashes(output)
+    surroundings, threads = Surroundings(), _count_threads()
+    _send(READY)
+    for task in _tasks():
+        finished = _execute(task, artifacts)
+        signal.setitimer(signal.ITIMER_REAL, 0)  # an alarm that this step forgot would end a later one
+        is_spent = _has_children() or _count_threads() > threads
+        try:
+            _send(pack_finished(finished, log_end=output.flush(), is_spent=is_spent))
+        except OSError:
+            os._exit(LINK_LOST)
+        # The rest while the driver is busy with the result.
+        output.restore()
+        surroundings.restore()
+        _reset_signals()
+
+
+def die_with_driver() -> None:
+    """Have this process group killed at the moment when the driver, however it ends, lets go of the lifeline.
+
+    On Linux the kernel does it: end of file on a pipe sends its reader's group the signal asked for, even while a step
+    holds the interpreter. ``PR_SET_PDEATHSIG`` would kill this process only, not what its steps started, and already
+    when the driver's *thread* that started it ends.
+    """
+    if sys.platform == "linux":
+        fcntl.fcntl(LIFELINE_FD, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(LIFELINE_FD, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(LIFELINE_FD, fcntl.F_SETFL, fcntl.fcntl(LIFELINE_FD, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
+        if _is_driver_gone():
+            _end_group()
+    else:
+        from threading import Thread
+
+        Thread(target=_wait_for_end_of_driver, daemon=True, name="filiera-lifeline").start()
+
+
+def _is_driver_gone() -> bool:
+    try:
+        return os.read(LIFELINE_FD, 1) == b""
+    except BlockingIOError:
+        return False
+
+
+def _wait_for_end_of_driver() -> None:
+    os.read(LIFELINE_FD, 1)
+    _end_group()
+
+
+def _end_group() -> None:
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _leave_link() -> None:
+    """In a process that a step forks: the link is not its own, and holding it would hide the worker's death."""
+    for fd in (TASKS_FD, RESULTS_FD):
+        with suppress(OSError):  # closed by the step itself
+            os.close(fd)
+
+
+def _reset_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in _DEFAULT_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _show_crashes(output: ProcessOutput) -> None:
+    """Leave the Python stack in the log when C code brings the process down."""
+    import faulthandler
+
+    faulthandler.enable(output.log_fd, all_threads=False)
+
+
+def _tasks() -> Iterator[Task]:
+    messages = Messages()
+    while piece := os.read(TASKS_FD, _CHUNK_BYTES):
+        for content in messages.feed(piece):
+            yield unpack_task(content)
+
+
+def _execute(task: Task, artifacts: Artifacts) -> Finished:
+    pid = os.getpid()
+    try:
+        finished = execute(task, artifacts=artifacts)
+    except KeyboardInterrupt as error:  # Ctrl-C is for the driver alone: this one the step raised itself
+        finished = Finished(task_id=task.task_id, failure=failure_from(error, "raised"))
+    if os.getpid() != pid:
+        os._exit(0)  # the step forked and let its child return too
+    return finished
+
+
+def _send(message: bytes) -> None:
+    view = memoryview(message)
+    while view:
+        view = view[os.write(RESULTS_FD, view) :]
+
+
+def _has_children() -> bool:
+    """Tell whether the step left processes running; those that have ended are reaped."""
+    try:
+        while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG) is not None:
+            continue
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _count_threads() -> int:
+    threading = sys.modules.get("threading")
+    return threading.active_count() if threading else 1

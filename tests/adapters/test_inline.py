@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from filiera.adapters.inline import InlineExecutor
+from filiera.core.task import Finished, Task
+from filiera.engine.execute import execute_here
+from filiera.engine.logs import read_log
+from filiera.testing.executor import ExecutorContract, Load, make_task, run
+from tests.engine.plain_artifacts import PlainArtifacts
+
+
+@pytest.fixture
+def log_dir(tmp_path: Path) -> Path:
+    return tmp_path / "logs"
+
+
+@pytest.fixture
+def executor(log_dir: Path) -> Iterator[InlineExecutor]:
+    executor = InlineExecutor(functools.partial(execute_here, artifacts=PlainArtifacts()), log_dir=log_dir)
+    yield executor
+    executor.close()
+
+
+class TestInlineExecutor(ExecutorContract):
+    @pytest.fixture
+    def load(self) -> Load:
+        return PlainArtifacts().get
+
+
+def test_output_goes_to_the_terminal_too(executor: InlineExecutor, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a step prints is seen where the run was started, and the streams are the old ones afterwards."""
+    streams = sys.stdout, sys.stderr
+    run(executor, make_task("1", "speak", {"word": "hello"}, outputs=0))
+    shown = capsys.readouterr()
+    assert (shown.out, "hello on stderr" in shown.err) == ("hello on stdout\n", True)
+    assert (sys.stdout, sys.stderr) == streams
+
+
+def test_logging_is_shown_when_nobody_configured_it(
+    executor: InlineExecutor, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, log_dir: Path
+) -> None:
+    """Messages reach terminal and log once each, and the root logger is left as it was."""
+    monkeypatch.setattr(logging.root, "handlers", [])
+    level = logging.root.level
+    (finished,) = run(executor, make_task("1", "speak", {"word": "hello"}, outputs=0))
+    assert finished.log is not None
+    for text in (capsys.readouterr().err, read_log(log_dir, finished.log).decode()):
+        assert text.count("WARNING contract: hello by logging") == 1
+    assert (logging.root.handlers, logging.root.level) == ([], level)
+
+
+def test_ctrl_c_cancels_the_running_task_and_travels_on(log_dir: Path) -> None:
+    """KeyboardInterrupt leaves ``wait``; the task has ended as cancelled and the next one still waits."""
+
+    def interrupt(task: Task) -> Finished:
+        raise KeyboardInterrupt
+
+    executor = InlineExecutor(interrupt, log_dir=log_dir)
+    executor.submit(make_task("1", "nothing"))
+    executor.submit(make_task("2", "nothing"))
+    executor.wait(None)
+    with pytest.raises(KeyboardInterrupt):
+        executor.wait(None)
+    executor.cancel(["1", "2"])
+    ends = {event.task_id: event for event in executor.wait(None) if isinstance(event, Finished)}
+    assert {task_id: end.failure and end.failure.error for task_id, end in ends.items()} == {
+        "1": "KeyboardInterrupt",
+        "2": "Cancelled",
+    }
+    assert list(executor.wait(None)) == []
+
+
+def test_announced_task_can_be_cancelled(executor: InlineExecutor) -> None:
+    """A task that was announced but has not begun is still cancelled."""
+    executor.submit(make_task("1", "nothing", outputs=0))
+    executor.wait(None)
+    executor.cancel(["1"])
+    (end,) = executor.wait(None)
+    assert isinstance(end, Finished)
+    assert end.failure is not None
+    assert end.failure.kind == "cancelled"

@@ -1,0 +1,348 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from filiera.adapters.processes import ProcessExecutor
+from filiera.core.task import Finished, Resources, Started, Task
+from filiera.engine.logs import read_log
+from filiera.testing.executor import (
+    IsolatingExecutorContract,
+    Load,
+    events_of,
+    events_until,
+    failure_of,
+    make_task,
+    run,
+)
+from tests.adapters.worker_main import main
+from tests.engine.plain_artifacts import PlainArtifacts
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "tests.adapters.worker_main"]
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def make_executor(log_dir: Path, *, workers: int = 2, fork_main: Callable[[], None] | None = main) -> ProcessExecutor:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return ProcessExecutor(
+        command=COMMAND, workers=workers, log_dir=log_dir, environment=environment, fork_main=fork_main
+    )
+
+
+def bad_task(function: str, arguments: dict[str, object] | None = None, *, name: str = "bad", outputs: int = 1) -> Task:
+    return make_task(name, f"tests.adapters.process_steps:{function}", arguments, outputs=outputs)
+
+
+def value_of(executor: ProcessExecutor, function: str, arguments: dict[str, object] | None = None) -> object:
+    (finished,) = run(executor, bad_task(function, arguments, name=function))
+    assert finished.failure is None, finished.failure
+    return PlainArtifacts().get(finished.outputs[0])
+
+
+@pytest.fixture
+def log_dir(tmp_path: Path) -> Path:
+    return tmp_path / "logs"
+
+
+@pytest.fixture
+def executor(log_dir: Path) -> Iterator[ProcessExecutor]:
+    with closing(make_executor(log_dir)) as executor:
+        yield executor
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> str:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    return str(path)
+
+
+class TestForkedWorkers(IsolatingExecutorContract):
+    """Forked while the tests have one thread only; else the same as below."""
+
+    @pytest.fixture
+    def load(self) -> Load:
+        return PlainArtifacts().get
+
+
+class TestSpawnedWorkers(IsolatingExecutorContract):
+    @pytest.fixture
+    def executor(self, log_dir: Path) -> Iterator[ProcessExecutor]:
+        with closing(make_executor(log_dir, fork_main=None)) as executor:
+            yield executor
+
+    @pytest.fixture
+    def load(self) -> Load:
+        return PlainArtifacts().get
+
+
+class TestOneBadTask:
+    """What a step can do to its process, and that nobody else is touched."""
+
+    def test_exception_nobody_can_rebuild(self, executor: ProcessExecutor) -> None:
+        """An exception travels as words, so its class may be as odd as it likes."""
+        failure = failure_of(executor, bad_task("raise_odd"))
+        assert (failure.kind, failure.error) == ("raised", "Odd")
+        assert "RuntimeError" in failure.message
+        assert "in raise_odd" in failure.traceback
+
+    def test_keyboard_interrupt_is_an_exception_like_others(self, executor: ProcessExecutor) -> None:
+        """Ctrl-C is for the driver; a step that raises KeyboardInterrupt itself has failed."""
+        failure = failure_of(executor, bad_task("interrupt"))
+        assert (failure.kind, failure.error) == ("raised", "KeyboardInterrupt")
+
+    @pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "SIGTERM", "SIGABRT", "SIGUSR1"])
+    def test_killed_by_a_signal(self, executor: ProcessExecutor, name: str) -> None:
+        """The failure names the signal; for SIGKILL it says what the reason often is."""
+        failure = failure_of(executor, bad_task("signal_myself", {"number": int(signal.Signals[name])}))
+        assert (failure.kind, failure.error) == ("crashed", name)
+        assert ("out of memory" in failure.message) == (name == "SIGKILL")
+
+    def test_crash_leaves_its_stack_in_the_log(self, executor: ProcessExecutor, log_dir: Path) -> None:
+        """The span of a crashed task has what it printed and the Python lines it was in."""
+        (finished,) = run(executor, bad_task("signal_myself", {"number": int(signal.SIGSEGV)}))
+        assert finished.log is not None
+        log = read_log(log_dir, finished.log).decode()
+        assert "about to be killed" in log
+        assert "in signal_myself" in log
+        (after,) = run(executor, bad_task("say", {"text": "I am next"}, outputs=0))
+        assert after.log is not None
+        assert read_log(log_dir, after.log) == b"I am next\n"
+
+    def test_standard_files_closed(self, executor: ProcessExecutor, log_dir: Path) -> None:
+        """A step may close descriptors 0 to 2: the next one has them again."""
+        assert value_of(executor, "close_files", {"first": 0, "last": 3}) == "done"
+        (after,) = run(executor, bad_task("say", {"text": "still heard"}, outputs=0))
+        assert after.log is not None
+        assert read_log(log_dir, after.log) == b"still heard\n"
+
+    def test_streams_closed(self, executor: ProcessExecutor, log_dir: Path) -> None:
+        """A step may close ``sys.stdout``: the next one has it again."""
+        assert value_of(executor, "close_streams") == 1
+        (after,) = run(executor, bad_task("say", {"text": "still heard"}, outputs=0))
+        assert after.log is not None
+        assert read_log(log_dir, after.log) == b"still heard\n"
+
+    def test_all_files_closed(self, executor: ProcessExecutor) -> None:
+        """A step that closes what is not its own fails, and is told so."""
+        failure = failure_of(executor, bad_task("close_files", {"first": 3, "last": 100}))
+        assert (failure.kind, failure.error) == ("crashed", "LinkLost")
+
+    def test_garbage_and_huge_output(self, executor: ProcessExecutor, log_dir: Path) -> None:
+        """Any bytes, any amount: output is only output."""
+        (finished,) = run(executor, bad_task("write_garbage", {"size": 500_000}))
+        assert finished.failure is None
+        assert finished.log is not None
+        assert len(read_log(log_dir, finished.log)) > 2_000_000
+        failure_of(executor, bad_task("raise_odd"))
+
+    def test_thread_left_behind(self, executor: ProcessExecutor) -> None:
+        """A worker with a thread that outlived its step is replaced."""
+        left = value_of(executor, "leave_thread")
+        assert value_of(executor, "pid") != left
+
+    def test_process_left_behind(self, executor: ProcessExecutor, fifo: str) -> None:
+        """A process that outlived its step is killed, with the worker that it belonged to."""
+        with _reader(fifo) as held:
+            left = value_of(executor, "leave_process", {"fifo": fifo})
+            assert held.read() == b"."  # and end of file, which comes when the last holder is gone
+            assert value_of(executor, "pid") != left
+
+    def test_fork_that_returns_too(self, executor: ProcessExecutor) -> None:
+        """When a step forks and both processes return, one result counts."""
+        assert value_of(executor, "return_twice") != 0
+        assert value_of(executor, "pid") != 0
+
+    def test_death_is_noticed_though_a_fork_lives_on(self, executor: ProcessExecutor, fifo: str) -> None:
+        """A child process that shares the worker's descriptors does not hide the worker's death."""
+        failure = failure_of(executor, bad_task("leave_fork", {"fifo": fifo}))
+        assert failure.error == "SIGKILL"
+
+    def test_forgotten_alarm(self, executor: ProcessExecutor) -> None:
+        """An alarm set by one step does not go off in the next."""
+        first = value_of(executor, "set_alarm")
+        assert [value_of(executor, "pid") for _ in range(3)] == [first] * 3
+
+    def test_forgotten_signal_handler(self, log_dir: Path) -> None:
+        """What a step does to signals is undone for the next."""
+        with closing(make_executor(log_dir, workers=1)) as executor:
+            run(executor, bad_task("ignore_children", outputs=0))
+            assert value_of(executor, "exit_code_of_child") == 7
+
+
+class TestLimits:
+    def test_cpu_slots_are_kept(self, executor: ProcessExecutor, fifo: str) -> None:
+        """A task that wants all slots waits for the others, while a small one passes it."""
+        executor.submit(bad_task("wait_for", {"fifo": fifo}, name="holds one slot"))
+        executor.submit(make_task("wants two", "add", {"a": 1, "b": 1}, resources=Resources(cpu=2)))
+        events = events_of(executor, make_task("wants one", "add", {"a": 1, "b": 1}))
+        assert "wants two" not in {event.task_id for event in events}
+        Path(fifo).write_text("go on")
+        events += events_until(executor, {"holds one slot", "wants two"})
+        kinds = [(type(event), event.task_id) for event in events]
+        assert kinds.index((Started, "wants two")) > kinds.index((Finished, "holds one slot"))
+
+    @pytest.mark.parametrize("greedy", [Resources(cpu=9), Resources(memory_mib=10**9), Resources(gpu=99)], ids=str)
+    def test_task_too_large_for_the_machine_runs_alone(self, executor: ProcessExecutor, greedy: Resources) -> None:
+        """More than there is gets all there is."""
+        tasks = [
+            make_task("a", "add", {"a": 1, "b": 1}),
+            make_task("greedy", "add", {"a": 1, "b": 1}, resources=greedy),
+            make_task("b", "add", {"a": 1, "b": 1}),
+        ]
+        events = events_of(executor, *tasks)
+        assert [event.failure for event in events if isinstance(event, Finished)] == [None] * 3
+        running: set[str] = set()
+        for event in events:
+            running = running | {event.task_id} if isinstance(event, Started) else running - {event.task_id}
+            assert running <= {"a", "b"} or running == {"greedy"}
+
+    def test_time_of_starting_does_not_count(self, log_dir: Path, fifo: str) -> None:
+        """A task's clock starts when its worker is up, not while an interpreter starts and imports."""
+        program = f"open({fifo!r}).read(); from tests.adapters.worker_main import main; main()"
+        executor = ProcessExecutor(
+            command=[sys.executable, "-c", program], workers=1, log_dir=log_dir, environment={"PYTHONPATH": str(ROOT)}
+        )
+        with closing(executor):
+            executor.submit(make_task("1", "add", {"a": 1, "b": 2}, timeout_s=0.5))
+            assert [type(event) for event in executor.wait(None)] == [Started]
+            assert list(executor.wait(0.6)) == []
+            Path(fifo).write_text("go on")
+            (finished,) = events_until(executor, {"1"})
+            assert isinstance(finished, Finished)
+            assert finished.failure is None
+
+
+class TestWorkers:
+    def test_are_started_when_needed_and_used_again(self, executor: ProcessExecutor) -> None:
+        """Tasks one after the other run in one process."""
+        assert len({value_of(executor, "pid") for _ in range(5)}) == 1
+
+    def test_get_the_environment_they_are_to_have(self, log_dir: Path) -> None:
+        """The environment given is the workers' only one, forked or not."""
+        environment = {"PYTHONPATH": str(ROOT), "FILIERA_TEST": "yes"}
+        for fork_main in (main, None):
+            executor = ProcessExecutor(
+                command=COMMAND, workers=1, log_dir=log_dir, environment=environment, fork_main=fork_main
+            )
+            with closing(executor):
+                assert value_of(executor, "read_variable", {"name": "FILIERA_TEST"}) == "yes"
+                assert value_of(executor, "read_variable", {"name": "PATH"}) is None
+
+    @linux
+    def test_inherit_nothing_else(self, executor: ProcessExecutor, tmp_path: Path) -> None:
+        """Files the driver has open are not open in a worker."""
+        with (tmp_path / "secret").open("w"):
+            assert not any("secret" in str(name) for name in _list(value_of(executor, "open_descriptors")))
+
+    def test_one_killed_in_its_sleep_is_replaced(self, log_dir: Path) -> None:
+        """A worker that dies while idle fails no task."""
+        with closing(make_executor(log_dir, workers=1)) as executor:
+            pid = value_of(executor, "pid")
+            assert isinstance(pid, int)
+            os.kill(pid, signal.SIGKILL)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+            assert value_of(executor, "pid") != pid
+
+    def test_that_cannot_start_fail_their_task(self, log_dir: Path) -> None:
+        """A worker program that ends at once is told as such, and its words are in the log."""
+        command = [sys.executable, "-c", "raise SystemExit('no worker here')"]
+        with closing(ProcessExecutor(command=command, workers=1, log_dir=log_dir)) as executor:
+            for finished in run(executor, *(make_task(i, "nothing") for i in "ab")):
+                assert finished.failure is not None
+                assert finished.log is not None
+                assert (finished.failure.kind, "could not start" in finished.failure.message) == ("crashed", True)
+                assert read_log(log_dir, finished.log) == b"no worker here\n"
+
+    def test_whose_program_is_missing_fail_their_task(self, log_dir: Path) -> None:
+        """A worker program that does not exist is a failure that says so."""
+        with closing(ProcessExecutor(command=["/no/such/program"], workers=1, log_dir=log_dir)) as executor:
+            (finished,) = run(executor, make_task("1", "nothing"))
+            assert finished.failure is not None
+            assert (finished.failure.kind, finished.failure.error) == ("crashed", "FileNotFoundError")
+
+    @linux
+    @pytest.mark.parametrize("fork_main", [main, None], ids=["fork", "spawn"])
+    def test_leave_nothing_behind(self, log_dir: Path, fork_main: Callable[[], None] | None) -> None:
+        """After closing there is no process, no zombie and no open file more than before."""
+        before = _open_files()
+        executor = make_executor(log_dir, fork_main=fork_main)
+        run(executor, bad_task("leave_thread"), make_task("2", "crash"), make_task("3", "nothing", outputs=0))
+        executor.submit(make_task("4", "hang"))
+        executor.close()
+        assert _open_files() == before
+        with pytest.raises(ChildProcessError):
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)
+
+    def test_are_at_least_one(self, log_dir: Path) -> None:
+        """An executor without workers is refused."""
+        with pytest.raises(ValueError, match="at least 1"):
+            ProcessExecutor(command=COMMAND, workers=0, log_dir=log_dir)
+
+
+DRIVER = """
+import sys, threading
+from pathlib import Path
+from filiera.core.task import Finished
+from tests.adapters.test_processes import bad_task, make_executor
+if __name__ == "__main__":
+    what, place, way = sys.argv[1:]
+    if way == "threads":
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+    executor = make_executor(Path(place) / "logs")
+    executor.submit(bad_task(what, {"fifo": str(Path(place) / "fifo")} if "fifo" in what or "hang" in what else {}))
+    while True:
+        for event in executor.wait(None):
+            if isinstance(event, Finished):
+                print(event.failure or event.outputs[0].inline.decode(), flush=True)
+                executor.close()
+                sys.exit()
+"""
+
+
+def start_driver(what: str, place: Path, way: str) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([sys.executable, "-c", DRIVER, what, place, way], env=environment, stdout=subprocess.PIPE)
+
+
+@linux
+class TestDriver:
+    @pytest.mark.parametrize("way", ["alone", "threads"])
+    def test_death_takes_workers_and_their_children_along(self, way: str, tmp_path: Path, fifo: str) -> None:
+        """When the driver is killed, its workers and what they started vanish, though a step hangs."""
+        with start_driver("hang_with_process", tmp_path, way) as driver, Path(fifo).open("rb") as held:
+            assert held.read(1) == b"."
+            driver.kill()
+            assert held.read() == b""  # end of file: the last holder, the step's child, is gone
+
+    @pytest.mark.parametrize(("way", "is_forked"), [("alone", True), ("threads", False)])
+    def test_forks_only_while_it_has_one_thread(self, way: str, is_forked: bool, tmp_path: Path) -> None:
+        """With a second thread about, workers are started afresh: a fork could copy a lock that is held."""
+        with start_driver("command_line", tmp_path, way) as driver:
+            command_line = driver.communicate()[0].decode()
+        assert ("tests.adapters.worker_main" not in command_line) == is_forked, command_line
+
+
+def _reader(fifo: str) -> BinaryIO:
+    """Return a blocking reader, opened without waiting for a writer."""
+    fd = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(fd, True)
+    return os.fdopen(fd, "rb", 0)
+
+
+def _open_files() -> list[str]:
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
+
+
+def _list(value: object) -> list[object]:
+    assert isinstance(value, list)
+    return value
