@@ -1,23 +1,24 @@
 """Filiera: one chain from sources to a watched service.
 
-    sources → [data pipeline] → dataset version → [model pipeline] → model version → [serving pipeline] → service → monitoring
+    sources → [data pipeline] → dataset → [model pipeline] → model → [serving pipeline] → service → monitoring
 
-The front door: what a project's code needs. Everything else is found under the module that does it.
+The front door: what a project's code needs. Everything else is found under the module that does it. A name is loaded
+when it is first used, so that the command starts without what it does not need.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from filiera.core.check import Check
-from filiera.core.gate import Gate
-from filiera.core.metric import Metric, Metrics
-from filiera.core.pipeline import Pipeline, pipeline
-from filiera.core.products import Dataset, Model, Source
-from filiera.core.report import Html, Markdown
-from filiera.core.step import step
-from filiera.core.task import Resources
+if TYPE_CHECKING:
+    from filiera.core.check import Check
+    from filiera.core.gate import Gate
+    from filiera.core.metric import Metric, Metrics
+    from filiera.core.pipeline import pipeline
+    from filiera.core.products import Dataset, Model, Source
+    from filiera.core.report import Html, Markdown
+    from filiera.core.step import step
+    from filiera.core.task import Resources
 
 __version__ = "0.1.0"
 
@@ -36,12 +37,42 @@ __all__ = [
     "step",
 ]
 
+_HOMES = {
+    "Check": "check",
+    "Dataset": "products",
+    "Gate": "gate",
+    "Html": "report",
+    "Markdown": "report",
+    "Metric": "metric",
+    "Metrics": "metric",
+    "Model": "products",
+    "Resources": "task",
+    "Source": "products",
+    "pipeline": "pipeline",
+    "step": "step",
+}
 
-def _launch(started: Pipeline, parameters: Mapping[str, Any]) -> Any:
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'filiera' has no attribute {name!r}")
+    from importlib import import_module
+
+    module = import_module(f"filiera.core.{home}")
+    if home == "pipeline":
+        module.Pipeline.launcher = staticmethod(_launch)
+    found = getattr(module, name)
+    globals()[name] = found
+    return found
+
+
+def _launch(started: Any, parameters: Any) -> Any:
     """Run a pipeline in the project its file lies in; see ``Pipeline.run``."""
     from filiera.project.launch import start_in_its_project
 
     return start_in_its_project(started, parameters)
 
 
-Pipeline.launcher = staticmethod(_launch)
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from filiera.core.digest import digest
 _LAYOUT = b"1"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class KeyParts:
     """All that a step's result can depend on. Equal parts, equal result; the parts are kept, to explain a miss."""
 
@@ -19,7 +20,7 @@ class KeyParts:
     inputs: tuple[tuple[str, str], ...]  #: per placeholder: where it comes from (for people), and codec:digest
     codecs: tuple[str, ...] = ()  #: encodings asked for, one per output, or none
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """Return the cache key: 64 hex digits."""
         arguments = [part for name, value in self.arguments.items() for part in (name.encode(), value)]

@@ -79,7 +79,7 @@ class Pipeline:
             Rejected: A blocking check or gate said no.
         """
         if Pipeline.launcher is None:
-            raise GraphError("Pipelines run from the package 'filiera'.", do="import filiera")
+            raise GraphError("Pipelines are run by the package 'filiera'.", do="from filiera import pipeline")
         return Pipeline.launcher(self, parameters)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

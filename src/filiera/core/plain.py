@@ -24,6 +24,7 @@ from uuid import UUID
 
 _ATOMS = (bool, int, str, type(None))
 _MAX_DEPTH = 200
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,9 +43,7 @@ def encode(value: object) -> bytes:
     >>> encode({"a": (1, 2.5)})
     b'{"a":{"$":"tuple","v":[1,2.5]}}'
     """
-    return json.dumps(_to_json(value, "value", 0), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
-        "utf-8", "surrogatepass"
-    )
+    return _ENCODER.encode(_to_json(value, "value", 0)).encode("utf-8", "surrogatepass")
 
 
 def decode(content: bytes) -> Any:
@@ -135,7 +134,9 @@ def _object_to_json(value: Any, at: str, depth: int) -> Any:
         return {"$": "path", "v": value.as_posix()}
     if isinstance(value, FunctionType | BuiltinFunctionType | type):
         if "<" in value.__qualname__ or value.__module__ is None:
-            raise TypeError(f"{at} is {value.__qualname__}, which no module can be asked for; define it at the top level")
+            raise TypeError(
+                f"{at} is {value.__qualname__}, which no module can be asked for; define it at the top level"
+            )
         return {"$": "name", "v": name_of(value)}
     raise TypeError(f"{at} is a {name_of(type(value))}, which is not a plain value")
 
