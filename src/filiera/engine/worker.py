@@ -34,7 +34,7 @@ _DEFAULT_SIGNALS = (signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD)
 
 
 def work(artifacts: Artifacts) -> None:
-    """Execute the driver's tasks with *artifacts* until the driver closes the link: the process has no more use then."""
+    """Execute the driver's tasks with *artifacts* until the driver closes the link; then the process has no use."""
     die_with_driver()
     for fd in (TASKS_FD, RESULTS_FD, LIFELINE_FD):
         os.set_inheritable(fd, False)
