@@ -150,9 +150,9 @@ def test_the_model_describes_itself_without_its_secrets(app: App) -> None:
     """Version, signature and examples are there, sensitive values of the training data are not."""
     answer = get(app, "/v1/models/flows")
     card = answer.json()
-    assert (card["version"], card["signature"], card["max_rows"]) == (3, SIGNATURE.hash, 5)
-    assert card["inputs"][1]["values"] == ["icmp", "tcp", "udp"]
-    assert card["examples"][0] == {**GOOD, "user": ""}
+    assert (card["version"], card["signature"]["hash"], card["signature"]["max_rows"]) == (3, SIGNATURE.hash, 5)
+    assert card["signature"]["inputs"][1]["values"] == ["icmp", "tcp", "udp"]
+    assert card["signature"]["examples"][0] == {**GOOD, "user": ""}
     assert "secret" not in answer.text
     assert "secret" not in get(app, "/openapi.json").text
 

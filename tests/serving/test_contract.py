@@ -142,7 +142,7 @@ def references(node: Any) -> list[str]:
 
 def test_the_card_is_json() -> None:
     """The description holds nothing that JSON cannot say."""
-    assert json.loads(json.dumps(describe(CONTRACT), allow_nan=False))["inputs"][0]["unit"] == "s"
+    assert json.loads(json.dumps(describe(CONTRACT), allow_nan=False))["signature"]["inputs"][0]["unit"] == "s"
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a b", "a:predict", "ü"])

@@ -51,7 +51,7 @@ class ServiceClient:
             FilieraError: The service cannot be reached or failed.
         """
         name = model or self._only_model()
-        size = self.describe(name)["max_rows"]
+        size = self.describe(name)["signature"]["max_rows"]
         rest = iter(rows)
         while chunk := list(islice(rest, size)):
             yield from self._call(f"/v1/models/{name}:predict", request_body(chunk))["predictions"]
@@ -84,11 +84,11 @@ class ServiceClient:
             answer = json.loads(content)
         except ValueError as error:
             raise stranger from error
-        if not isinstance(answer, dict):
+        if not isinstance(answer, dict) or (status != HTTPStatus.OK and "title" not in answer):
             raise stranger
         if status == HTTPStatus.OK:
             return answer
         kind = UsageError if 400 <= status < 500 else FilieraError
         places = "; ".join(f"{error['at']} {error['rule']}" for error in answer.get("errors", ()))
         why = " ".join(filter(None, (str(answer.get("detail", "")), places)))
-        raise kind(f"{answer.get('title', 'Refused')} (status {status}).", why=why)
+        raise kind(f"{answer['title']} (status {status}).", why=why)

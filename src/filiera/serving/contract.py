@@ -99,17 +99,19 @@ def shown_examples(signature: Signature) -> list[dict[str, Any]]:
 
 
 def describe(contract: ModelContract) -> dict[str, Any]:
-    """Return the model's card for machines: version, signature and its hash."""
+    """Return the model's card for machines: name, version and signature."""
     signature = contract.signature
     return {
         "model": contract.name,
         "version": contract.version,
-        "task": signature.task,
-        "signature": signature.hash,
-        "max_rows": signature.max_rows,
-        "inputs": [asdict(field) for field in signature.inputs],
-        "outputs": [asdict(output) for output in signature.outputs],
-        "examples": shown_examples(signature),
+        "signature": {
+            "hash": signature.hash,
+            "task": signature.task,
+            "max_rows": signature.max_rows,
+            "inputs": [asdict(field) for field in signature.inputs],
+            "outputs": [asdict(output) for output in signature.outputs],
+            "examples": shown_examples(signature),
+        },
     }
 
 

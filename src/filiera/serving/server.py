@@ -14,6 +14,7 @@ from filiera.serving.app import App
 from filiera.serving.http import Message, Receive, Scope, Send
 
 _BACKLOG = 1024
+_LAST_PORT = 65_535
 
 
 def serve(build_app: Callable[[], App], *, host: str, port: int, on_ready: Callable[[str], None]) -> None:
@@ -32,16 +33,19 @@ def serve(build_app: Callable[[], App], *, host: str, port: int, on_ready: Calla
         UsageError: The address cannot be listened on.
     """
     with closing(_listen(host, port)) as listener:
+        url = _url(listener)
         app = build_app()
         app.start()
-        asyncio.run(_run(app, listener, lambda: on_ready(_url(listener))))
+        asyncio.run(_run(app, listener.detach(), lambda: on_ready(url)))
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= _LAST_PORT:
+        raise _unusable(host, port, f"ports end at {_LAST_PORT}")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
-    except (OSError, OverflowError) as error:
+    except (OSError, UnicodeError) as error:
         raise _unusable(host, port, error) from error
     try:
         # Without SO_REUSEPORT, which granian would set: two services on one port would share its callers.
@@ -49,13 +53,13 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind(address)
         listener.listen(_BACKLOG)
         listener.setblocking(False)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         listener.close()
         raise _unusable(host, port, error) from error
     return listener
 
 
-def _unusable(host: str, port: int, error: Exception) -> UsageError:
+def _unusable(host: str, port: int, error: Exception | str) -> UsageError:
     return UsageError(
         f"Cannot listen on {host}, port {port}.",
         why=getattr(error, "strerror", None) or str(error),
@@ -68,7 +72,7 @@ def _url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def _run(app: App, listener: socket.socket, started: Callable[[], None]) -> None:
+async def _run(app: App, listener: int, started: Callable[[], None]) -> None:
     from granian.constants import Interfaces
 
     async def announced(scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,16 +90,17 @@ async def _run(app: App, listener: socket.socket, started: Callable[[], None]) -
     await server.serve()
 
 
-def _server_class(listener: socket.socket) -> Any:
+def _server_class(listener: int) -> Any:
+    """Return granian's server class, to run on the file descriptor *listener*, which it then closes."""
     from granian import _granian
     from granian.server.embed import Server
 
     holder: Any = _granian.SocketHolder  # its stub does not know the arguments
 
     class OnListener(Server):
-        """Granian on a socket that is already listening, which it has no public way to take."""
+        """Takes a socket that is already listening, for which granian has no public way."""
 
         def _init_shared_socket(self) -> None:
-            self._shd: Any = holder(listener.fileno(), False, _BACKLOG)
+            self._shd: Any = holder(listener, False, _BACKLOG)
 
     return OnListener

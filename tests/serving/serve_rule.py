@@ -1,0 +1,27 @@
+"""Serves the small model in a process of its own: the log's folder, then the port.  Prints the URL when ready."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from filiera.adapters.prediction_segments import SegmentLog
+from filiera.serving.app import App
+from filiera.serving.served_model import ServedModel
+from filiera.serving.server import serve
+from tests.serving.offers import SIGNATURE, Rule
+
+
+def main() -> None:
+    log = SegmentLog(Path(sys.argv[1]), sync_every_s=3600.0)
+
+    def build() -> App:
+        return App([ServedModel("flows", Rule(), version=3, signature=SIGNATURE, log=log)])
+
+    serve(build, host="127.0.0.1", port=int(sys.argv[2]), on_ready=lambda url: print(url, flush=True))
+    log.close()
+    print("stopped", flush=True)
+
+
+if __name__ == "__main__":
+    main()

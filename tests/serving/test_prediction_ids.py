@@ -1,0 +1,29 @@
+"""Prediction ids: unique and sorted by time."""
+
+from __future__ import annotations
+
+import pytest
+
+from filiera.serving import prediction_ids
+from filiera.serving.prediction_ids import PredictionIds
+
+
+def test_ids_ascend_and_never_repeat() -> None:
+    """Thousands in one millisecond are still in order."""
+    ids = PredictionIds()
+    made = [ids.next() for _ in range(5000)]
+    assert made == sorted(set(made))
+
+
+def test_ids_ascend_when_the_clock_steps_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A corrected clock does not disturb the order."""
+    times = iter([2_000_000_000_000_000_000, 1_000_000_000_000_000_000])
+    monkeypatch.setattr(prediction_ids.time, "time_ns", lambda: next(times))
+    ids = PredictionIds()
+    assert ids.next() < ids.next()
+
+
+def test_the_time_can_be_read_from_an_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first ten characters are milliseconds since the epoch, as ULIDs have them."""
+    monkeypatch.setattr(prediction_ids.time, "time_ns", lambda: 1_469_918_176_385_000_000)
+    assert PredictionIds().next().startswith("01ARYZ6S41")

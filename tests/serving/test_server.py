@@ -1,0 +1,125 @@
+"""A real server in a process of its own, on loopback, and the client that talks to it."""
+
+from __future__ import annotations
+
+import math
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from filiera.adapters.prediction_segments import SegmentLog
+from filiera.errors import FilieraError, UsageError
+from filiera.serving.app import App
+from filiera.serving.client import ServiceClient
+from filiera.serving.server import serve
+from tests.serving.offers import GOOD
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the service until the block ends; gives the process and its URL once it is ready."""
+    command = [sys.executable, "-m", "tests.serving.serve_rule", str(folder), "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_stopped_service_has_answered_and_logged_all(tmp_path: Path, number: signal.Signals) -> None:
+    """From the address on, requests are answered; a signal ends it quietly with every prediction on disk."""
+    with running(tmp_path) as (process, url):
+        answers = list(ServiceClient(url).predict([GOOD] * 12))
+        process.send_signal(number)
+        out, err = process.communicate()
+    assert (out, err, process.returncode) == ("stopped\n", "", 0)
+    assert [record["id"] for record in SegmentLog(tmp_path).read()] == [answer["id"] for answer in answers]
+
+
+def test_a_killed_service_leaves_an_intact_log(tmp_path: Path) -> None:
+    """After kill -9 under load the log reads without error, and has only predictions that were made, once each."""
+    answered: set[str] = set()
+
+    def ask(url: str) -> None:
+        with pytest.raises(FilieraError, match="No answer"):
+            while True:
+                answered.update(answer["id"] for answer in ServiceClient(url).predict([GOOD] * 5))
+
+    with running(tmp_path) as (process, url):
+        callers = [threading.Thread(target=ask, args=(url,)) for _ in range(3)]
+        for caller in callers:
+            caller.start()
+        while len(answered) < 200:
+            assert all(caller.is_alive() for caller in callers)
+        process.kill()
+        for caller in callers:
+            caller.join()
+    log = SegmentLog(tmp_path)
+    found = [record["id"] for record in log.read()]
+    assert log.damaged_lines <= 1
+    assert len(found) == len(set(found))
+    assert len(set(found) & answered) >= 100
+
+
+def test_a_taken_port_is_told_before_anything_is_loaded() -> None:
+    """The second service on a port says so, and does not share the first one's callers."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as other, pytest.raises(UsageError, match="Cannot listen"):
+        serve(_never, host="127.0.0.1", port=other.getsockname()[1], on_ready=print)
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 70_000), ("no..host", 0), ("192.0.2.1", 0)])
+def test_an_impossible_address_is_an_error_of_use(host: str, port: int) -> None:
+    """Ports and hosts that do not exist here are refused with the reason."""
+    with pytest.raises(UsageError, match="Cannot listen"):
+        serve(_never, host=host, port=port, on_ready=print)
+
+
+def test_a_service_that_cannot_start_frees_its_port() -> None:
+    """An error of the app travels to the caller and the address can be used again."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        port = probe.getsockname()[1]
+    with pytest.raises(FilieraError, match="broken model"):
+        serve(_never, host="127.0.0.1", port=port, on_ready=print)
+    socket.create_server(("127.0.0.1", port)).close()
+
+
+def _never() -> App:
+    raise FilieraError("broken model")
+
+
+def test_the_client_speaks_as_the_command_line_does(tmp_path: Path) -> None:
+    """Rows of any number come back in order; refusals name places; NaN is sent as missing."""
+    with running(tmp_path) as (_, url):
+        client = ServiceClient(url + "/")
+        rows = [{**GOOD, "duration": 100 * (i % 2), "rate": math.nan} for i in range(13)]
+        assert client.models() == ["flows"]
+        assert client.describe("flows")["version"] == 3
+        assert [answer["label"] for answer in client.predict(rows)] == ["normal", "attack"] * 6 + ["normal"]
+        with pytest.raises(UsageError, match=r"422") as refused:
+            list(client.predict([{**GOOD, "duration": "x"}], model="flows"))
+        assert "instances[0].duration must be an integer" in str(refused.value)
+        with pytest.raises(UsageError, match="404"):
+            list(client.predict([GOOD], model="flow"))
+        with pytest.raises(UsageError, match="413"):
+            list(client.predict([{**GOOD, "user": "x" * 20_000_000}], model="flows"))
+
+
+def test_a_service_that_is_not_there_is_one_clear_error() -> None:
+    """Nobody listening, or somebody else, is said; an address of another kind is refused at once."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        nobody = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    with pytest.raises(FilieraError, match="No answer"):
+        ServiceClient(nobody).models()
+    with pytest.raises(UsageError, match="address"):
+        ServiceClient("localhost:8000")
