@@ -48,6 +48,8 @@ def test_check_is_hashable_and_named():
     assert len({*ONE_OF_EACH, *ONE_OF_EACH}) == len(ONE_OF_EACH)
     assert [check.name for check in ONE_OF_EACH[:2]] == ["a, b not null", "a in 0..1.5"]
     assert Check.in_set("p", {3, 1, 2}).name == "p in {1, 2, 3}"
+    assert Check.types({"a": "int64", "b": "int64"}).name == "a, b are int64"
+    assert Check.types({"a": "int64", "b": "bool"}).name == "a is int64, b is bool"
     assert Check.not_null("a", "b", "c", "d", "e").name == "a, b, c and 2 more not null"
 
 

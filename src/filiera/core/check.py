@@ -362,6 +362,8 @@ def _describe(check: Check) -> str:
         case "matches":
             return f"{names} matches {check.pattern}"
         case "types":
+            if len(set(check.type_names)) == 1:
+                return f"{names} {'is' if len(check.columns) == 1 else 'are'} {check.type_names[0]}"
             pairs = [f"{column} is {name}" for column, name in zip(check.columns, check.type_names, strict=True)]
             return _listed(pairs, _SHOWN_COLUMNS)
         case "rows":

@@ -1,0 +1,50 @@
+"""From raw connections to the dataset "flows"."""
+
+import polars as pl
+from traffic.cleaning import USELESS, is_usable
+from traffic.columns import ATTACK, COUNTS, FEATURES, FLAGS, NORMAL, PROTOCOLS, RATES, STATES, TARGET, TEXTS
+
+from filiera import Check, Dataset, Html, Source, pipeline, step
+from filiera.data.explore import explore
+from filiera.data.report import profile_html
+
+CHECKS = [
+    Check.rows(at_least=1000),
+    Check.types(dict.fromkeys((*TEXTS, TARGET), "string")),
+    Check.types(dict.fromkeys(FLAGS + COUNTS, "int64")),
+    Check.types(dict.fromkeys(RATES, "float64")),
+    Check.not_null(*FEATURES, TARGET),
+    Check.finite(*RATES),
+    Check.in_set("protocol_type", PROTOCOLS),
+    Check.in_set("flag", STATES),
+    Check.matches("service", r"^[A-Za-z0-9_]+$"),
+    *(Check.in_range(name, 0, 1) for name in FLAGS + RATES),
+    *(Check.in_range(name, 0) for name in COUNTS),
+    Check.in_set(TARGET, [NORMAL, ATTACK]),
+]
+
+
+@step(stage="explore")
+def explore_flows(raw: pl.DataFrame) -> Html:
+    """Return a page that shows each column, split by the kind of attack."""
+    return profile_html(explore(raw, title="Network connections, as collected", target="category"))
+
+
+@step(stage="clean")
+def clean(raw: pl.DataFrame) -> pl.DataFrame:
+    """Return usable connections, each once, without the columns that leak or say nothing."""
+    return raw.drop(USELESS).filter(is_usable()).unique(maintain_order=True)
+
+
+@step(stage="transform")
+def features(flows: pl.DataFrame) -> pl.DataFrame:
+    """Return the features and the target: every label but "normal" is an attack."""
+    is_attack = pl.col("label") != "normal"
+    return flows.select(*FEATURES, pl.when(is_attack).then(pl.lit(ATTACK)).otherwise(pl.lit(NORMAL)).alias(TARGET))
+
+
+@pipeline(kind="data", publishes=Dataset("flows", checks=CHECKS))
+def flows(raw: pl.DataFrame = Source("raw_flows")):
+    """Collect, explore, clean, transform, validate and publish the connections."""
+    explore_flows(raw)
+    return features(clean(raw))

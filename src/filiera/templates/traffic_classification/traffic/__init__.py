@@ -1,0 +1,1 @@
+"""What we know about network traffic: plain Python, used by the steps."""
