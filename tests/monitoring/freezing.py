@@ -34,6 +34,7 @@ def freeze_column(column: pl.Series, *, bins: int = 256, listed: int = 100) -> R
     edges = np.array([-inf, *_with_atoms(finite, np.asarray(uppers), bins, is_whole=not kind.startswith("float")), inf])
     below = np.searchsorted(finite, edges[1:-1], side="right")
     counts = np.diff([0, *below, finite.size])
+    scale = float(np.abs(finite).max(initial=1.0))
     return NumericReference(
         name=column.name,
         type=kind,
@@ -42,8 +43,8 @@ def freeze_column(column: pl.Series, *, bins: int = 256, listed: int = 100) -> R
         non_finite=len(column) - column.null_count() - finite.size,
         edges=tuple(edges.tolist()),
         counts=tuple(counts.tolist()),
-        mean=float(finite.mean()) if finite.size else None,
-        sd=float(finite.std()) if finite.size else None,
+        mean=float((finite / scale).mean() * scale) if finite.size else None,
+        sd=float((finite / scale).std() * scale) if finite.size else None,
         minimum=float(finite[0]) if finite.size else None,
         maximum=float(finite[-1]) if finite.size else None,
     )

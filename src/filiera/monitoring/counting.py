@@ -39,11 +39,12 @@ class Binned:
 class Categories:
     """A categorical column on both sides, over the union of the values."""
 
-    labels: tuple[str, ...]  #: the reference's values, then "other" if it has any, then the most frequent unlisted ones
+    labels: tuple[str, ...]  #: listed values, then "other" or, where training listed all, the most frequent new ones
     reference: Counts  #: training rows per cell, shape ``(cells,)``
-    current: Counts  #: rows of the window per cell; unlisted values beyond the named ones have cells without a name
+    current: Counts  #: rows of the window per cell; like the labels
     missing: int  #: rows of the window without a value
-    unlisted: int  #: rows of the window whose value the reference does not list
+    unlisted: int  #: rows of the window whose value training does not list
+    news: tuple[str, ...]  #: the most frequent values never seen in training; () where training did not list all
 
 
 def count_missing(column: pl.Series) -> int:
@@ -71,7 +72,7 @@ def bin_numbers(column: pl.Series, reference: NumericReference) -> Binned:
     return Binned(
         counts=np.diff(below).astype(np.float64),
         missing=len(column) - values.size,
-        mean=float(values.mean()) if values.size else None,
+        mean=_mean(values),
         outside=values.size - inside,
     )
 
@@ -104,7 +105,10 @@ def coarse_labels(reference: NumericReference, cells: NDArray[np.intp]) -> tuple
         start = low + 1 if is_whole else math.nextafter(low, math.inf)
         only = _number(start, is_whole)
         labels.append(only if start == high else f"{only} to {_number(high, is_whole)}")
-    labels[-1] = f"from {_number(uppers[-2] + 1 if is_whole else uppers[-2], is_whole)}"
+    last = uppers[-2]
+    begins = last + 1 if is_whole else math.nextafter(last, math.inf)
+    is_value = is_whole or begins in reference.edges
+    labels[-1] = f"from {_number(begins, is_whole)}" if is_value else f"above {_number(last, is_whole)}"
     return tuple(labels)
 
 
@@ -117,31 +121,68 @@ def _number(value: float, is_whole: bool) -> str:
 def count_categories(column: pl.Series, reference: CategoricalReference) -> Categories:
     """Return rows per category on both sides: one cell per value that either side has.
 
-    When the reference did not list all its values, every unlisted value counts as "other".
+    Where training did not list all its values, those that it lists owe their place to a high count in training, and
+    the rarer ones seem fewer in every window. So they count as "other" too, unless both sides together leave no doubt
+    that the value belongs on the list, whichever rows were drawn.
 
     Raises:
         WrongKind: The column holds lists, structures or objects.
     """
     found = _tally(column, reference)
     rows = sum(found.values())
-    listed = [_spell(value, reference) for value in reference.values]
-    known = [found.pop(value, 0) for value in listed]
-    strange = np.fromiter(found.values(), dtype=np.float64, count=len(found))
-    unlisted = int(strange.sum())
+    cut = listing_cut(reference)
+    listed = [(_spell(v, reference), n) for v, n in zip(reference.values, reference.counts, strict=True) if n > cut]
+    cells = [(value, count, found.pop(value, 0)) for value, count in listed]
+    unlisted = sum(found.values())
     if reference.other:
-        labels, extra_reference, extra_current = ["other"], [float(reference.other)], [float(unlisted)]
+        least = (cut + 3 * math.sqrt(cut)) * (reference.total + rows) / reference.total
+        cells = [cell for cell in cells if cell[1] + cell[2] >= least]
+        seen = [sum(counts) for counts in zip(*(cell[1:] for cell in cells), strict=True)] or [0, 0]
+        cells.append(("other", reference.total - seen[0], rows - seen[1]))
+        news: tuple[str, ...] = ()
     else:
-        names = list(found)
-        order = np.argsort(-strange, kind="stable")
-        labels = [names[place] for place in order[:COARSE_CELLS]]
-        extra_reference, extra_current = [0.0] * len(strange), strange[order].tolist()
+        strangers = sorted(found.items(), key=lambda pair: -pair[1])
+        cells += [(value, 0, count) for value, count in strangers]
+        news = tuple(value for value, _ in strangers[:COARSE_CELLS])
     return Categories(
-        labels=(*listed, *labels),
-        reference=np.asarray([*reference.counts, *extra_reference], dtype=np.float64),
-        current=np.asarray([*known, *extra_current], dtype=np.float64),
+        labels=tuple(value for value, _, _ in cells),
+        reference=np.array([count for _, count, _ in cells], dtype=np.float64),
+        current=np.array([count for _, _, count in cells], dtype=np.float64),
         missing=len(column) - rows,
         unlisted=unlisted,
+        news=news,
     )
+
+
+def listing_cut(reference: CategoricalReference) -> int:
+    """Return the count above which every value of the training data is listed: 0 where all are."""
+    return min(reference.counts, default=0) if reference.other else 0
+
+
+def would_be_unlisted(reference: CategoricalReference) -> tuple[int, int]:
+    """Return how many of how many training rows stand for the share of unlisted values to be expected in new rows.
+
+    A row left out of training, one at a time, has an unlisted value if its value was not listed, or occurs just often
+    enough to be: for a full list, once. The number of such rows varies more than a binomial one; fewer rows than there
+    were, with the same share, make up for that.
+
+    Source:
+        Good (1953) for the values that occur once, and Esty (1983) for the variance; with S rows in values of up to k
+        rows and N values of k + 1, the same steps for Poisson counts give a variance of S + k·(k + 1)·N.
+    """
+    k = listing_cut(reference) + 1
+    expected = reference.total - sum(count for count in reference.counts if count > k)
+    following = reference.counts.count(k + 1)
+    worth = expected / (expected + k * (k + 1) * following) if expected else 1.0
+    return round(expected * worth), max(1, round(reference.total * worth))
+
+
+def _mean(values: NDArray[np.float64]) -> float | None:
+    """Return the mean of ascending values, without overflow on the way."""
+    if not values.size:
+        return None
+    scale = max(abs(float(values[0])), abs(float(values[-1])), 1.0)
+    return float((values / scale).mean()) * scale
 
 
 def _sorted_numbers(column: pl.Series, reference: NumericReference) -> NDArray[np.float64]:

@@ -58,7 +58,7 @@ def jensen_shannon_distance(reference: ArrayLike, current: ArrayLike) -> float:
     p, q = _shares(reference, current)
     middle = (p + q) / 2
     divergence = (special.rel_entr(p, middle).sum() + special.rel_entr(q, middle).sum()) / 2
-    return math.sqrt(max(0.0, float(divergence) / math.log(2)))
+    return math.sqrt(min(1.0, max(0.0, float(divergence) / math.log(2))))
 
 
 def hellinger(reference: ArrayLike, current: ArrayLike) -> float:
@@ -69,7 +69,7 @@ def hellinger(reference: ArrayLike, current: ArrayLike) -> float:
     """
     p, q = _shares(reference, current)
     # Half the squared distance of the roots equals 1 - Σ√(pq) and keeps its digits when p and q are close.
-    return float(np.sqrt(((np.sqrt(p) - np.sqrt(q)) ** 2).sum() / 2))
+    return min(1.0, float(np.sqrt(((np.sqrt(p) - np.sqrt(q)) ** 2).sum() / 2)))
 
 
 def total_variation(reference: ArrayLike, current: ArrayLike) -> float:
@@ -79,7 +79,7 @@ def total_variation(reference: ArrayLike, current: ArrayLike) -> float:
     0.1
     """
     p, q = _shares(reference, current)
-    return float(np.abs(p - q).sum() / 2)
+    return min(1.0, float(np.abs(p - q).sum() / 2))
 
 
 def l_infinity(reference: ArrayLike, current: ArrayLike) -> float:

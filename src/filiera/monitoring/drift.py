@@ -18,6 +18,7 @@ from filiera.monitoring.counting import (
     coarse_labels,
     count_categories,
     count_missing,
+    would_be_unlisted,
 )
 from filiera.monitoring.distances import jensen_shannon_distance, population_stability_index, total_variation
 from filiera.monitoring.findings import Aspect, Bar, DriftReport, DriftSettings, Finding, Role, Verdict
@@ -58,8 +59,7 @@ def compare(
     Source:
         Which test for which column: KS on frozen bins for many-valued numbers, χ² contingency for categories, two
         proportions (Fisher's exact test when few rows are expected) for two-valued columns, missing and unseen values.
-        Unseen values are compared with the training values that occur once: what would be unseen if left out
-        (Good 1953).
+        Unseen values are compared with what ``would_be_unlisted``.
     """
     settings = settings or DriftSettings()
     findings = list(_side(reference.columns, current, "input", settings))
@@ -183,21 +183,21 @@ def _mix(reference: CategoricalReference, live: Categories, settings: DriftSetti
 
 
 def _unseen(reference: CategoricalReference, live: Categories, settings: DriftSettings) -> list[Finding]:
-    if reference.type == "bool" or not reference.total:
+    if reference.type == "bool":
         return []
-    would_be = reference.other or sum(count == 1 for count in reference.counts)
+    would_be, rows = would_be_unlisted(reference)
     if would_be + live.unlisted == 0:
         return []
     base = replace(
         _finding(reference, "unseen"),
         threshold=settings.least_gap,
-        reference_rows=reference.total,
+        reference_rows=rows,
         current_rows=int(live.current.sum()),
     )
     found = _shares(base, would_be, live.unlisted)
-    if live.unlisted * base.reference_rows <= would_be * base.current_rows:
+    if live.unlisted * rows <= would_be * base.current_rows:
         return [replace(found, effect=0.0)]
-    names = "" if reference.other else ", ".join(live.labels[len(reference.values) :][:3])
+    names = ", ".join(live.news[:3])
     return [replace(found, note=f"{live.unlisted:,} rows" + (f", such as {names}" if names else ""))]
 
 
@@ -259,7 +259,7 @@ def _bars(labels: Iterable[str], a: Counts, b: Counts) -> tuple[Bar, ...]:
 def _category_bars(live: Categories) -> tuple[Bar, ...]:
     """Return the cells that are largest on either side, and one bar for all the others."""
     n, m = live.reference.sum(), live.current.sum()
-    weight = np.maximum(live.reference / n, live.current / m)[: len(live.labels)]
+    weight = np.maximum(live.reference / n, live.current / m)
     shown = np.sort(np.argsort(-weight, kind="stable")[:COARSE_CELLS])
     a, b = live.reference[shown], live.current[shown]
     labels = [live.labels[cell] for cell in shown]

@@ -121,8 +121,8 @@ class DriftReport:
     def summary(self) -> str:
         """Return one line for people: the verdict, over what, and the worst columns."""
         if self.verdict == "not enough data":
-            need = self.settings.minimum_rows
-            return f"not enough data: {self.current_rows:,} rows in the window; a column needs {need:,} values on both sides"
+            need = f"a column needs {self.settings.minimum_rows:,} values on both sides"
+            return f"not enough data: {self.current_rows:,} rows in the window; {need}"
         columns = len({(finding.role, finding.column) for finding in self.findings})
         where = f"{columns} columns over {self.current_rows:,} rows"
         if self.verdict == "quiet":
