@@ -69,7 +69,7 @@ def _print(model: str, report: Any, window: Any) -> None:
         if finding.aspect == "values" or finding.is_alarm
     ]
     print_table(["column", "role", "aspect", "test", "statistic", "adjusted p", "effect", "state"], rows)
-    print(f"\nverdict: {coloured(report.verdict, report.verdict)}: {report.summary}")
+    print(f"\nverdict: {coloured(report.summary, report.verdict)}")
 
 
 def _number(value: float | None) -> str:

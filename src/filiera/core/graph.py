@@ -145,9 +145,9 @@ class Graph:
         found = {f.parameter: f for node in self.nodes for f in node.futures() if isinstance(f, Given)}
         return list(found.values())
 
-    def replace_futures(self, substitute: Callable[[Future], Future]) -> Graph:
-        """Return the graph with every future replaced by what *substitute* returns for it."""
-        nodes = tuple(
+    def replace_futures(self, substitute: Callable[[Future], Future], *, before: tuple[Node, ...] = ()) -> Graph:
+        """Return the graph with every future replaced by what *substitute* returns for it, and further nodes first."""
+        nodes = before + tuple(
             replace(node, arguments={name: map_futures(value, substitute) for name, value in node.arguments.items()})
             for node in self.nodes
         )

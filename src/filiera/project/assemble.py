@@ -65,8 +65,7 @@ def assemble(pipeline: Pipeline, values: Mapping[str, Any], lookups: Lookups) ->
     def substitute(future: Future) -> Future:
         return found[future.parameter] if isinstance(future, Given) else future
 
-    graph = traced.replace_futures(substitute)
-    graph = replace(graph, nodes=(*_distinct(collected), *graph.nodes))
+    graph = traced.replace_futures(substitute, before=tuple({node.name: node for node in collected}.values()))
     if isinstance(pipeline.publishes, Dataset):
         graph = _with_dataset(graph, pipeline.publishes)
     elif isinstance(pipeline.publishes, Model):
@@ -79,10 +78,6 @@ def _collect(source: Source, lookups: Lookups) -> tuple[Node, str]:
     arguments = {"entry": entry, "fingerprint": fingerprint}
     node = Node(name=f"collect-{source.name}", step=builtin.collect, stage="collect", arguments=arguments)
     return node, f"{source.name} ({fingerprint[:12]})"
-
-
-def _distinct(collected: list[Node]) -> list[Node]:
-    return list({node.name: node for node in collected}.values())
 
 
 def _with_dataset(graph: Graph, dataset: Dataset) -> Graph:

@@ -95,7 +95,7 @@ def gate(gates: tuple[Gate, ...], metrics: Metrics, champion: Metrics | None) ->
     """Return whether the candidate's metrics pass; a gate that fails stops the run."""
     report = decide(gates, metrics, champion)
     for result in report.results:
-        print(f"{'passed' if result.passed else 'FAILED'}: {result.gate}: {result.reason}")
+        print(f"{'passed' if result.passed else 'FAILED'}: {result.reason}")
     return report
 
 

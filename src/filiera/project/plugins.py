@@ -35,6 +35,9 @@ _CODECS: Mapping[str, tuple[str, ...]] = {
         "filiera.adapters.codecs.polars_frames:PolarsSeriesCodec",
         "filiera.adapters.codecs.polars_frames:ParquetCodec",
     ),
+    "pandas": ("filiera.adapters.codecs.pandas_frames:PandasCodec",),
+    "pyarrow": ("filiera.adapters.codecs.arrow_tables:ArrowCodec",),
+    "sklearn": ("filiera.adapters.codecs.sklearn_models:SkopsCodec",),
     "filiera": ("filiera.adapters.codecs.reports:HtmlCodec", "filiera.adapters.codecs.reports:MarkdownCodec"),
 }
 _SOURCES: Mapping[str, str] = {
