@@ -1,0 +1,44 @@
+# Every verb does all of its own set-up: Python 3.11 or newer, git and make are enough.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Named after the content of pyproject.toml, so that a second call costs nothing and a changed dependency is noticed.
+STAMP := $(VENV)/set-up-$(shell cksum < pyproject.toml | tr -s ' \t' '--')
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check test campaign bench docs clean
+
+help:  ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP)  ## make .venv with the package and all that its development needs
+
+$(STAMP):
+	@$(PYTHON) .ci/set_up.py $(VENV)
+	@rm -f $(VENV)/set-up-* && touch $@
+
+demo: $(STAMP)  ## raw flows → dataset → model → service → monitoring verdict, in the folder .demo
+	@$(BIN)/filiera demo .demo
+
+check: $(STAMP)  ## style, types and the import rule
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check  ## check, then all tests
+	$(BIN)/pytest -n 2 --dist worksteal
+
+campaign: $(STAMP)  ## the long tests: many generated examples, many killed processes
+	$(BIN)/pytest -n 2 --dist worksteal --hypothesis-profile=campaign -m "campaign or not campaign"
+
+bench: $(STAMP)  ## measure against peers, each in a virtual environment of its own under .venvs
+	$(BIN)/python benchmarks/run.py
+
+docs: $(STAMP)  ## renew the generated pages and check the links between pages
+	$(BIN)/python docs/build.py
+
+clean:  ## remove what the verbs made
+	rm -rf $(VENV) .venvs .demo build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,38 @@
+"""What no file of the repository may say."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from tests.architecture.tree import ROOT
+
+# Written in pieces, so that this file does not say them either.
+FORBIDDEN = {
+    "a folder of one machine": r"(?<![\w.~-])/wo" r"rk/|/ho" r"me/\w|/ro" r"ot/|/Us" r"ers/\w",
+    "the host of a package index": r"py" r"pi\.org|python" r"hosted\.org|registry\.npm" r"js|deb\.deb" r"ian\.org",
+    "unfinished business": r"\bTO" r"DO\b|\bFIX" r"ME\b|\bXX" r"X\b",
+}
+
+
+def tracked_texts() -> dict[str, str]:
+    """Return the text of every file that version control knows, by its path."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    files = [ROOT / name for name in listed.split("\0") if name]
+    if not files:
+        pytest.skip("not a checkout")
+    found = {}
+    for path in files:
+        content = path.read_bytes() if path.is_file() else b""
+        if b"\0" not in content[:8000]:
+            found[str(path.relative_to(ROOT))] = content.decode("utf-8", errors="replace")
+    return found
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_no_file_says(what: str) -> None:
+    """No file names a place that exists on one machine only, an index to install from, or work left undone."""
+    found = {path: re.findall(FORBIDDEN[what], text) for path, text in tracked_texts().items()}
+    assert {path: hits for path, hits in found.items() if hits} == {}

@@ -1,0 +1,63 @@
+"""Nothing grows unseen: modules, functions, signatures and ports have budgets."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.tree import MODULES, SRC, Function, functions, parameters, parsed, short
+
+MANY_PARAMETERS = {
+    "core/step.py:step": "a decorator: each parameter is a field of StepOptions, explained there, and keyword-only",
+    "project/builtin.py:publish_model": "a step: the graph calls it, with every argument by name",
+}
+OPEN_KEYWORDS = {
+    "core/pipeline.py:run": "takes the parameters of the user's own function, checked against its signature",
+    "core/graph.py:refuse": "stands in for any operator, whatever it is called with",
+    "testing/executor.py:make_task": "fields of Task, for tests",
+}
+LAZY_NAMES = {"utils.py", "helpers.py", "common.py", "base.py", "misc.py", "tools.py"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=short)
+def test_module_fits_in_the_head(path: Path) -> None:
+    """A module has at most 400 lines and a function at most 50."""
+    long = [f.name for f in functions(path) if (f.end_lineno or 0) - f.lineno >= 50]
+    assert (len(path.read_text(encoding="utf-8").splitlines()) <= 400, long) == (True, [])
+
+
+@pytest.mark.parametrize("path", MODULES, ids=short)
+def test_module_says_what_it_is(path: Path) -> None:
+    """A module that holds anything opens with a docstring, and no module has a name that says nothing."""
+    assert path.name not in LAZY_NAMES
+    assert ast.get_docstring(parsed(path)) or not parsed(path).body
+
+
+def public_functions() -> Iterator[tuple[str, Function]]:
+    """Yield ``module:name`` and the syntax of every public function and method; tests of contracts are not called."""
+    for path in MODULES:
+        for function in functions(path):
+            if not function.name.startswith(("_", "test_")):
+                yield f"{short(path)}:{function.name}", function
+
+
+def test_signatures_are_short() -> None:
+    """A public function takes at most five parameters; the exceptions are named, with the reason, and real."""
+    long = {name for name, function in public_functions() if len(parameters(function)) > 5}
+    assert long == set(MANY_PARAMETERS)
+
+
+def test_signatures_are_closed() -> None:
+    """A public function takes no ``**kwargs``; the exceptions are named, with the reason, and real."""
+    assert {name for name, function in public_functions() if function.args.kwarg} == set(OPEN_KEYWORDS)
+
+
+def test_ports_are_narrow() -> None:
+    """A port has at most ten methods."""
+    ports = [node for node in parsed(SRC / "ports.py").body if isinstance(node, ast.ClassDef)]
+    sizes = {port.name: sum(isinstance(node, Function) for node in port.body) for port in ports}
+    assert len(sizes) >= 8
+    assert {name: size for name, size in sizes.items() if size > 10} == {}
