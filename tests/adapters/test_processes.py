@@ -299,19 +299,27 @@ if __name__ == "__main__":
     if way == "threads":
         threading.Thread(target=threading.Event().wait, daemon=True).start()
     executor = make_executor(Path(place) / "logs")
-    executor.submit(bad_task(what, {"fifo": str(Path(place) / "fifo")} if "fifo" in what or "hang" in what else {}))
+    executor.submit(bad_task(what, {"fifo": str(Path(place) / "fifo")} if "hang" in what else {}))
     while True:
-        for event in executor.wait(None):
-            if isinstance(event, Finished):
-                print(event.failure or event.outputs[0].inline.decode(), flush=True)
-                executor.close()
-                sys.exit()
+        try:
+            for event in executor.wait(None):
+                if isinstance(event, Finished):
+                    print(event.failure or event.outputs[0].inline.decode(), flush=True)
+                    executor.close()
+                    sys.exit()
+        except KeyboardInterrupt:
+            executor.cancel(["bad"])
 """
 
 
 def start_driver(what: str, place: Path, way: str) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, "-c", DRIVER, what, place, way], env=environment, stdout=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER, what, place, way],
+        env=environment,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
 
 
 @linux
@@ -323,6 +331,15 @@ class TestDriver:
             assert held.read(1) == b"."
             driver.kill()
             assert held.read() == b""  # end of file: the last holder, the step's child, is gone
+
+    @pytest.mark.parametrize("way", ["alone", "threads"])
+    def test_alone_gets_ctrl_c(self, way: str, tmp_path: Path, fifo: str) -> None:
+        """Ctrl-C in the terminal goes to the driver's process group: no worker sees it, and the driver may cancel."""
+        with start_driver("hang_with_process", tmp_path, way) as driver, Path(fifo).open("rb") as held:
+            assert held.read(1) == b"."
+            os.killpg(driver.pid, signal.SIGINT)
+            assert held.read() == b""
+            assert "kind='cancelled'" in driver.communicate()[0].decode()
 
     @pytest.mark.parametrize(("way", "is_forked"), [("alone", True), ("threads", False)])
     def test_forks_only_while_it_has_one_thread(self, way: str, is_forked: bool, tmp_path: Path) -> None:
