@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import filiera
 
-GOLDEN = Path(__file__).with_name("bare_import.txt")
+GOLDEN = {"import filiera": "bare_import.txt", "from filiera import *": "whole_front_door.txt"}
 RENEW = "FILIERA_RENEW=1 pytest tests/architecture/test_front_door.py"
 
 
@@ -38,15 +40,17 @@ def test_front_door_is_small() -> None:
     assert all(hasattr(filiera, name) for name in filiera.__all__)
 
 
-def test_bare_import_loads_what_its_list_names() -> None:
-    """A bare import loads the modules of ours that the golden list names, of other packages at most blake3."""
-    loaded = modules_after("import filiera") - modules_after("")
+@pytest.mark.parametrize("statement", GOLDEN)
+def test_import_loads_what_its_list_names(statement: str) -> None:
+    """An import loads the modules of ours that its golden list names, of other packages at most blake3."""
+    golden = Path(__file__).with_name(GOLDEN[statement])
+    loaded = modules_after(statement) - modules_after("")
     ours = sorted(name for name in loaded if name.partition(".")[0] == "filiera")
     if os.environ.get("FILIERA_RENEW"):
-        GOLDEN.write_text("\n".join(ours) + "\n", encoding="utf-8")
+        golden.write_text("\n".join(ours) + "\n", encoding="utf-8")
     theirs = {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names - {"filiera"}
     assert theirs <= {"blake3"}
-    assert ours == GOLDEN.read_text(encoding="utf-8").split(), f"if that is meant: {RENEW}"
+    assert ours == golden.read_text(encoding="utf-8").split(), f"if that is meant: {RENEW}"
 
 
 def test_help_loads_no_project_code() -> None:
