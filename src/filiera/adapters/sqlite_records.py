@@ -24,6 +24,7 @@ _WAIT_S = 0.2
 """SQLite waits so long at a stretch for another process, deaf to Ctrl-C; we go on asking until the time-out."""
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _CLOSED_TO_US = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
+_NO_LOG = {*_CLOSED_TO_US, sqlite3.SQLITE_IOERR}
 _DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 _FAILURES = (sqlite3.Error, OverflowError, UnicodeEncodeError)
 """What sqlite3 raises, for the database or for a value that it cannot take."""
@@ -40,7 +41,7 @@ class SqliteRecords:
         self._busy_timeout_s = busy_timeout_s
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        self._is_frozen = False  # the folder is read-only and no log is there: what is read now may change any time
+        self._is_frozen = False  # no log can be made: what is read now may be another thing next time
         _stores.add(self)
 
     def write(self, statements: Sequence[Statement], *, durable: bool = False) -> list[list[Row]]:
@@ -95,9 +96,9 @@ class SqliteRecords:
             self._is_frozen = False
             return self._prepared(str(self._file))
         except sqlite3.OperationalError as error:
-            if _code(error) not in _CLOSED_TO_US or not self._file.exists() or _log_bytes(self._file) > 0:
+            if _code(error) not in _NO_LOG or not self._file.exists() or _log_bytes(self._file) > 0:
                 raise
-            # A closed database in a read-only folder: SQLite cannot make its log files, and needs none to read.
+            # A closed database in a read-only folder or on a full disk: SQLite can make no log, and needs none to read.
             self._is_frozen = True
             return self._prepared(f"{self._file.as_uri()}?immutable=1")
 
@@ -206,8 +207,10 @@ class SqliteRecords:
                 why=f"It was being written to all the {self._busy_timeout_s:g} s that we waited.",
                 do=f"Wait for that process, or end it: lsof {self._file} names it. Then run again.",
             )
-        if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _free_bytes(self._file) < 65_536):
+        if code == sqlite3.SQLITE_FULL:
             return full_disk(self._file, str(error))
+        if code in _NO_LOG and (fault := _disk_fault(self._file)) is not None:
+            return disk_error(fault, self._file)
         if code in _CLOSED_TO_US:
             return read_only(self._file, str(error))
         if code in _DAMAGED:
@@ -281,6 +284,13 @@ def _log_bytes(file: Path) -> int:
     return log.stat().st_size if log.exists() else 0
 
 
-def _free_bytes(file: Path) -> int:
-    disk = os.statvfs(file.parent)
-    return disk.f_bavail * disk.f_frsize
+def _disk_fault(file: Path) -> OSError | None:
+    """Return why nothing can be written beside *file*, which SQLite does not tell; None when it can."""
+    probe = file.with_name(f"{file.name}-probe-{os.getpid()}")
+    try:
+        probe.write_bytes(bytes(65_536))
+    except OSError as error:
+        return error
+    finally:
+        probe.unlink(missing_ok=True)
+    return None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from filiera.cli.output import coloured, print_facts
+from filiera.cli.places import find_model
 from filiera.cli.progress import Progress
 from filiera.core.check import CheckReport
 from filiera.errors import FilieraError
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     facts = _summary(flows, train)
     with _service(project.config.root) as url:
         facts["service"] = f"{url}/v1/models/{MODEL}:predict"
-        facts |= _watch(project, url, train, held_out)
+        facts |= _watch(project, url, held_out)
     _title("Summary")
     print_facts(facts)
     print(f"\nnext:\n  cd {folder}")
@@ -98,16 +99,16 @@ def _service(root: Path) -> Iterator[str]:
             process.communicate()
 
 
-def _watch(project: Project, url: str, train: Run, held_out: Any) -> dict[str, str]:
+def _watch(project: Project, url: str, held_out: Any) -> dict[str, str]:
     import polars as pl
 
     usual = held_out.sample(min(_ROWS, held_out.height), seed=_SEED)
     other = held_out.filter(pl.col("protocol_type") != "tcp")
     other = other.sample(min(_ROWS, other.height), seed=_SEED)
     answered = _predict(url, usual)
-    quiet = _verdict(project, train, answered)
+    quiet = _verdict(project, answered)
     more = _predict(url, other)
-    alarm = _verdict(project, train, more)
+    alarm = _verdict(project, more)
     for name, verdict in (("rows like those it learnt from", quiet), ("rows of other protocols", alarm)):
         word = verdict.partition(":")[0]
         print(f"  {name}: {coloured(verdict, word)}", flush=True)
@@ -127,14 +128,14 @@ def _predict(url: str, rows: Any) -> int:
     return sum(1 for _ in client.predict(records, model=MODEL))
 
 
-def _verdict(project: Project, train: Run, rows: int) -> str:
+def _verdict(project: Project, rows: int) -> str:
     """Return what monitoring says of the last *rows* predictions."""
     from filiera.monitoring.drift import compare
     from filiera.monitoring.window import Selection, collect
 
-    assert train.version is not None
-    reference = project.value(train.version.attachments["reference"])
-    selection = Selection(model=MODEL, version=train.version.number, last=rows)
+    version = find_model(project, MODEL)
+    reference = project.value(version.attachments["reference"])
+    selection = Selection(model=MODEL, version=version.number, last=rows)
     log = plugins.prediction_log(project.store, MODEL)
     window = collect(log.read(), reference, selection=selection)
     report = compare(reference, window.inputs, outputs=window.outputs)

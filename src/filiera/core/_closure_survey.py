@@ -129,7 +129,7 @@ class Survey:
         if isinstance(value, types.ModuleType):
             if len(chain) > 1:
                 self._chain(writer, module, name, value, chain[1:])
-        elif isinstance(value, type) or type(value).__module__ in ("typing", "types"):
+        elif issubclass(type(value), type) or type(value).__module__ in ("typing", "types"):
             self._bound(writer, module, name, value)
 
     def _for_type_checkers(self, writer: Writer, source: str, attribute: str) -> Any:
@@ -189,7 +189,7 @@ class Survey:
         if isinstance(value, types.ModuleType):
             return self.module(writer, value)
         value = unwrapped(value)
-        known = canonical_name(value) if isinstance(value, (*_CALLABLE, type)) else None
+        known = canonical_name(value) if callable(value) else None
         return self.named(writer, known or self.modules.origin(module, name, value), value)
 
     def _outside(self, writer: Writer, module: str, path: str) -> str:
@@ -216,9 +216,9 @@ class Survey:
             key = ("value", key[1] + "'")  # another value under the same name: it was defined twice
         if key not in self.nodes:
             kind: PartKind = "constant"
-            if isinstance(value, type):
+            if issubclass(type(value), type):
                 kind = "class"
-            elif isinstance(value, _CALLABLE):
+            elif issubclass(type(value), _CALLABLE):
                 kind = "function"
             self._add(key, Node(key[1], module, value, kind))
         return key
@@ -250,7 +250,7 @@ class Survey:
 
     def _sources(self, home: str) -> Iterable[Key]:
         """Yield parts for the source of a module and of all that it imports: they decide what it holds."""
-        if not self.modules.is_inside(home):
+        if home not in sys.modules or not self.modules.is_inside(home):
             yield self._never_equal(home)
         for name, content in self.modules.sources(home):
             if content is None:

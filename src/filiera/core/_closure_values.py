@@ -34,7 +34,6 @@ _GENERATED = frozenset(
         "__delattr__", "__replace__", "__getstate__", "__setstate__",
     )
 )  # fmt: skip
-_CALLABLES = (types.FunctionType, types.BuiltinFunctionType, type, functools._lru_cache_wrapper)
 _DESCRIPTORS = (
     types.WrapperDescriptorType,
     types.MethodDescriptorType,
@@ -92,7 +91,7 @@ class Writer:
         if atom is not None:
             self._atom(atom, value)
             return
-        if isinstance(value, _CALLABLES) and (name := canonical_name(value)) is not None:
+        if callable(value) and (name := canonical_name(value)) is not None:
             self.put(b"@", self.guide.named(self, name, value))
             return
         self.content(value)
@@ -242,11 +241,15 @@ class Writer:
 
     def _is_plain_kind(self, metaclass: type) -> bool:
         module = metaclass.__module__
+        if type(module) is not str:  # a property for its classes, as Cython has it
+            return False
         return module.partition(".")[0] in sys.stdlib_module_names or self.guide.modules.is_inside(module)
 
     def _builtin(self, value: Any) -> None:
         owner = value.__self__
-        if owner is None or isinstance(owner, types.ModuleType):
+        if (name := _exported_name(value)) is not None and not self.guide.modules.is_inside(name[0]):
+            self.put(b"@", self.guide.named(self, name, value))
+        elif owner is None or isinstance(owner, types.ModuleType):
             module = value.__module__ or "builtins"
             self.put(b"@", self.guide.named(self, (module, value.__qualname__), value))
         else:
@@ -266,11 +269,14 @@ class Writer:
         self.write(value.__wrapped__)
 
     def _method(self, value: types.MethodType) -> None:
+        if (name := _exported_name(value)) is not None and not self.guide.modules.is_inside(name[0]):
+            self.put(b"@", self.guide.named(self, name, value))
+            return
         self._wrapping(b"M", value.__func__)
         self.write(value.__self__)
 
     def _object(self, value: Any) -> None:
-        if isinstance(value, type):
+        if issubclass(type(value), type):  # isinstance takes ``list[int]`` for a class, and believes proxies
             self._class(value)
         elif isinstance(value, types.ModuleType):
             self.put(b"@", self.guide.module(self, value))
@@ -320,6 +326,7 @@ class Writer:
             self._alive.append(state)
         elif type(state) is bytes and _PICKLE.search(state):
             self.opaque(value)  # functions inside, as polars keeps them: their code cannot be compared
+            return
         self.write(state)
 
     def _global(self, value: Any, name: str) -> None:
@@ -343,12 +350,21 @@ def _chains(hint: str) -> tuple[Chain, ...]:
     return tuple(tuple(found.split(".")) for found in _DOTTED.findall(hint))
 
 
+def _exported_name(method: Any) -> tuple[str, str] | None:
+    """Return the name of a bound method that its module offers as a function, such as ``random.choice``."""
+    module = type(method.__self__).__module__
+    exported = getattr(sys.modules.get(module), method.__name__, None)
+    return (module, method.__name__) if exported is method else None
+
+
 def _is_derived(owner: type, name: str, entry: Any) -> bool:
     """Tell whether a class has *entry* as a consequence of others, or for bookkeeping."""
     if name in _BOOKKEEPING or name.startswith("__pydantic_"):
         return True
     if isinstance(owner, enum.EnumMeta):
         return name.startswith("_") and name.endswith("_") and not isinstance(entry, _FUNCTION_LIKE)
+    if isinstance(entry, types.FunctionType) and entry.__code__.co_filename.startswith("<attrs generated"):
+        return True  # from __attrs_attrs__, which is written; the hash method holds a number from the hash seed
     if name in _GENERATED and dataclasses.is_dataclass(owner) and isinstance(entry, types.FunctionType):
         return entry.__code__.co_filename == "<string>" or entry.__globals__.get("__name__") in (
             "dataclasses",

@@ -91,6 +91,19 @@ class Known(Future):
         return self.origin
 
 
+@dataclass(frozen=True, slots=True)
+class Late(Future):
+    """A value already in the store, but which one depends on what the run makes: looked up when *needs* are known."""
+
+    needs: tuple[OutputRef, ...]
+    find: Callable[[tuple[ArtifactRef, ...]], Known] = field(compare=False)
+
+    @property
+    def label(self) -> str:
+        """Return what it waits for."""
+        return f"what is looked up after {', '.join(need.node for need in self.needs)}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
     """One call of a step."""
@@ -109,7 +122,8 @@ class Node:
     @property
     def upstream(self) -> tuple[str, ...]:
         """Return the names of the nodes it waits for, each once."""
-        return tuple(dict.fromkeys(f.node for f in self.futures() if isinstance(f, OutputRef)))
+        refs = (ref for f in self.futures() for ref in (f.needs if isinstance(f, Late) else (f,)))
+        return tuple(dict.fromkeys(ref.node for ref in refs if isinstance(ref, OutputRef)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

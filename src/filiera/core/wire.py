@@ -31,23 +31,26 @@ def pack_task(task: Task) -> bytes:
     """Return *task* as one message."""
     resources = (task.resources.cpu, task.resources.memory_mib, task.resources.gpu)
     inputs = tuple(map(_ref_to_tuple, task.inputs))
-    return _frame((task.task_id, task.function, task.arguments, inputs, task.outputs, task.timeout_s, resources))
+    outputs = (task.outputs, task.codecs)
+    return _frame((task.task_id, task.function, task.arguments, inputs, outputs, task.timeout_s, resources))
 
 
 def unpack_task(content: bytes) -> Task:
     """Return the task in a message's *content*.
 
-    >>> task = Task(task_id="1", function="m:f", arguments=b"{}", timeout_s=2.5)
+    >>> task = Task(task_id="1", function="m:f", arguments=b"{}", timeout_s=2.5, codecs=("parquet/1",))
     >>> unpack_task(next(Messages().feed(pack_task(task)))) == task
     True
     """
-    task_id, function, arguments, inputs, outputs, timeout_s, (cpu, memory_mib, gpu) = marshal.loads(content)  # noqa: S302
+    task_id, function, arguments, inputs, outputs, timeout_s, resources = marshal.loads(content)  # noqa: S302
+    cpu, memory_mib, gpu = resources
     return Task(
         task_id=task_id,
         function=function,
         arguments=arguments,
         inputs=tuple(map(_ref_from_tuple, inputs)),
-        outputs=outputs,
+        outputs=outputs[0],
+        codecs=outputs[1],
         timeout_s=timeout_s,
         resources=Resources(cpu=cpu, memory_mib=memory_mib, gpu=gpu),
     )

@@ -47,7 +47,8 @@ def execute(task: Task, *, artifacts: Artifacts) -> Finished:
         values = _split(function(**arguments), task.outputs)
         blocked = _blocked(values)
         kind = "codec"
-        outputs = tuple([artifacts.put(value) for value in values])
+        codecs = task.codecs or ("",) * len(values)
+        outputs = tuple([artifacts.put(value, codec or None) for value, codec in zip(values, codecs, strict=True)])
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  the function is the user's: all that it raises is told, not handled

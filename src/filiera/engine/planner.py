@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from filiera.core import plain
 from filiera.core.artifact import ArtifactRef
-from filiera.core.graph import Future, Graph, Known, Node, OutputRef, map_futures
+from filiera.core.graph import Future, Graph, Known, Late, Node, OutputRef, map_futures
 from filiera.core.key import KeyParts, differences
 from filiera.core.plan import Decision
 from filiera.core.step import Step
@@ -145,6 +145,8 @@ def _resolve(future: Future, outputs: Outputs) -> tuple[ArtifactRef, str]:
         made = outputs[future.node]
         origin = future.node if len(made) == 1 else f"{future.node}[{future.index}]"
         return made[future.index], origin
+    if isinstance(future, Late):
+        future = future.find(tuple(_resolve(need, outputs)[0] for need in future.needs))
     if isinstance(future, Known):
         return future.artifact, future.origin
     raise GraphError(f"{future.label} was not looked up before the run.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from filiera.core.artifact import ArtifactRef
-from filiera.core.graph import Future, Given, Graph, Known, Node, OutputRef, Publication
+from filiera.core.graph import Future, Given, Graph, Known, Late, Node, OutputRef, Publication
 from filiera.core.metric import Metrics
 from filiera.core.pipeline import Pipeline
 from filiera.core.products import Dataset, Model, ProductKind, ProductRef, Source
@@ -24,7 +24,7 @@ class Lookups:
     """How inputs are found."""
 
     version: Callable[[ProductKind, ProductRef], Version]  #: kind, reference → version; raises UsageError
-    champion: Callable[[str], Metrics | None]  #: model name → metrics of its champion, None when there is none
+    rival: Callable[[str, ArtifactRef, ArtifactRef], Known]  #: name, model and metrics → metrics to compare with
     source: Callable[[str], tuple[dict[str, Any], str]]  #: name → checked catalog entry and fingerprint
 
 
@@ -118,12 +118,12 @@ def _with_dataset(graph: Graph, dataset: Dataset) -> Graph:
 
 def _with_model(graph: Graph, model: Model, promised: list[Known], lookups: Lookups) -> Graph:
     fitted, metrics = _model_and_metrics(graph, model)
-    champion = lookups.champion(model.ref.name) if any(g.not_worse_than for g in model.gates) else None
+    rival = Late((fitted, metrics), lambda made: lookups.rival(model.ref.name, made[0], made[1]))
     gate = Node(
         name="gate",
         step=builtin.gate,
         stage="gate",
-        arguments={"gates": model.gates, "metrics": metrics, "champion": champion},
+        arguments={"gates": model.gates, "metrics": metrics, "champion": rival if _compares(model) else None},
     )
     publish = Node(
         name="publish",
@@ -148,9 +148,14 @@ def _with_model(graph: Graph, model: Model, promised: list[Known], lookups: Look
             "reference": OutputRef("publish", 1),
             "metrics": metrics,
             "gates": OutputRef("gate", 0),
+            "rival": OutputRef("gate", 1),
         },
     )
     return replace(graph, nodes=(*_free(graph, "gate", "publish"), gate, publish), publication=publication)
+
+
+def _compares(model: Model) -> bool:
+    return any(gate.not_worse_than for gate in model.gates)
 
 
 def _model_and_metrics(graph: Graph, model: Model) -> tuple[OutputRef, OutputRef]:

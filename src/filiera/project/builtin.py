@@ -91,12 +91,12 @@ def _promised(checks: tuple[Check, ...]) -> Promised:
 
 
 @step(stage="gate")
-def gate(gates: tuple[Gate, ...], metrics: Metrics, champion: Metrics | None) -> GateReport:
-    """Return whether the candidate's metrics pass; a gate that fails stops the run."""
+def gate(gates: tuple[Gate, ...], metrics: Metrics, champion: Metrics | None) -> tuple[GateReport, Metrics | None]:
+    """Return whether the candidate's metrics pass, and what it was compared with; a gate that fails stops the run."""
     report = decide(gates, metrics, champion)
     for result in report.results:
         print(f"{'passed' if result.passed else 'FAILED'}: {result.reason}")
-    return report
+    return report, champion
 
 
 @step(stage="publish")

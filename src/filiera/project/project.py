@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.events import Event
-from filiera.core.metric import Metrics
+from filiera.core.graph import Known
 from filiera.core.pipeline import Pipeline
 from filiera.core.plan import Decision
 from filiera.core.products import CHAMPION, ProductRef
@@ -96,7 +96,7 @@ class Project:
 
     def assemble(self, pipeline: Pipeline, values: Mapping[str, Any]) -> Assembled:
         """Return a pipeline's graph with its inputs looked up. Raises UsageError, GraphError, SourceError."""
-        lookups = Lookups(version=self.versions.resolve, champion=self._champion_metrics, source=self._source)
+        lookups = Lookups(version=self.versions.resolve, rival=self._rival, source=self._source)
         return assemble(pipeline, values, lookups)
 
     def planner(self, assembled: Assembled, *, fresh: frozenset[str] = frozenset()) -> Planner:
@@ -139,13 +139,20 @@ class Project:
         if "records" in self.__dict__:
             self.records.close()
 
-    def _champion_metrics(self, model: str) -> Metrics | None:
+    def _rival(self, name: str, model: ArtifactRef, metrics: ArtifactRef) -> Known:
+        """Return the metrics that a candidate is compared with: the champion's.
+
+        A model that is published already keeps the rival it had then; else it would be compared with itself, and
+        running an unchanged pipeline again would not be a hit.
+        """
+        for version in self.versions.find(kind="model", name=name):
+            if version.artifact == model and version.attachments["metrics"] == metrics:
+                return Known(version.attachments["rival"], f"rival of {version.ref}")
         try:
-            version = self.versions.resolve("model", ProductRef(model, CHAMPION))
+            champion = self.versions.resolve("model", ProductRef(name, CHAMPION))
         except UsageError:
-            return None
-        metrics: Metrics = self.value(version.attachments["metrics"])
-        return metrics
+            return Known(self.artifacts.put(None), "no champion yet")
+        return Known(champion.attachments["metrics"], f"champion {champion.ref}")
 
     def _source(self, name: str) -> tuple[dict[str, Any], str]:
         entry = builtin.checked_entry(self.config.entry(name))

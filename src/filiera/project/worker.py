@@ -19,6 +19,7 @@ PATH_VARIABLE = "FILIERA_PATH"
 
 def run_worker(root: Path, store: Path) -> None:
     """Execute tasks for the project in *root* until the driver is gone."""
+    os.environ.pop(PATH_VARIABLE, None)
     set_project_root(root)
     os.chdir(root)
     work(Artifacts(plugins.blob_store(store), plugins.find_codec, plugins.codec_named))
@@ -26,7 +27,7 @@ def run_worker(root: Path, store: Path) -> None:
 
 def main() -> None:
     """Take the places from the command line and work."""
-    for place in reversed(os.environ.pop(PATH_VARIABLE, "").split(os.pathsep)):
+    for place in reversed(os.environ.get(PATH_VARIABLE, "").split(os.pathsep)):
         if place and place not in sys.path:
             sys.path.insert(0, place)
     run_worker(Path(sys.argv[1]), Path(sys.argv[2]))
