@@ -21,7 +21,7 @@ from filiera.monitoring.counting import (
     would_be_unlisted,
 )
 from filiera.monitoring.distances import jensen_shannon_distance, population_stability_index, total_variation
-from filiera.monitoring.findings import Aspect, Bar, DriftReport, DriftSettings, Finding, Role, Verdict
+from filiera.monitoring.findings import Aspect, Bar, DriftReport, DriftSettings, DriftVerdict, Finding, Role
 from filiera.monitoring.statistics import (
     MINIMUM_EXPECTED,
     Counts,
@@ -240,7 +240,7 @@ def _judge(findings: list[Finding], settings: DriftSettings) -> tuple[Finding, .
     return tuple(judged)
 
 
-def _verdict(findings: tuple[Finding, ...]) -> Verdict:
+def _verdict(findings: tuple[Finding, ...]) -> DriftVerdict:
     if any(finding.is_alarm for finding in findings):
         return "drift"
     return "quiet" if any(finding.state == "ok" for finding in findings) else "not enough data"

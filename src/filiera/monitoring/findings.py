@@ -11,7 +11,7 @@ from filiera.errors import UsageError
 Role = Literal["input", "output"]
 Aspect = Literal["values", "missing", "unseen"]
 State = Literal["ok", "drift", "not enough data", "missing column", "not tested"]
-Verdict = Literal["quiet", "drift", "not enough data"]
+DriftVerdict = Literal["quiet", "drift", "not enough data"]
 
 _URGENCY: tuple[State, ...] = ("missing column", "drift", "ok", "not enough data", "not tested")
 _NAMED_IN_SUMMARY = 3
@@ -21,8 +21,9 @@ _NAMED_IN_SUMMARY = 3
 class DriftSettings:
     """When a change is worth an alarm: it must be real (*q*) and large (*least_shift*, *least_gap*).
 
-    The defaults come from 500 seeded windows of real network flows per size, from 500 to 5,000 rows: without change,
-    fewer than 1 % of the windows had any alarm.
+    The defaults come from real network flows in 42 columns, 500 seeded windows of each 500, 1,000, 2,000 and 5,000
+    rows: without change the p-values alone alarmed in 0, 0.2, 0.8 and 0 % of them at this q, and with the thresholds
+    none did. A quarter of 500 rows replaced by one kind of traffic does alarm.
 
     >>> DriftSettings().q
     0.01
@@ -110,7 +111,7 @@ class Finding:
 class DriftReport:
     """The comparison of one window with the training data."""
 
-    verdict: Verdict
+    verdict: DriftVerdict
     findings: tuple[Finding, ...]  #: in the order of the model's inputs, then outputs
     unexpected: tuple[str, ...] = ()  #: columns of the window that the training data does not have
     reference_rows: int  #: training rows
