@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,9 +38,19 @@ def run_python(code: str, *arguments: str | Path) -> str:
     return done.stdout
 
 
+@cache
+def own_mounts() -> None:
+    """Give this process a view of mounts of its own, so that none outlives it or is seen elsewhere."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "unshare") or libc.unshare(0x0002_0000) != 0:  # CLONE_NEWNS
+        pytest.skip("mounting is not permitted here")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+
+
 @contextmanager
 def mounted(source: str, target: Path, *options: str) -> Iterator[Path]:
     """Mount a file system for the block; skip the test where that is not permitted."""
+    own_mounts()
     target.mkdir(exist_ok=True)
     done = subprocess.run(["mount", *options, source, target], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -46,7 +58,7 @@ def mounted(source: str, target: Path, *options: str) -> Iterator[Path]:
     try:
         yield target
     finally:
-        subprocess.run(["umount", target], check=True)
+        subprocess.run(["umount", "--lazy", target], check=True)
 
 
 def fill(folder: Path) -> Path:

@@ -92,8 +92,9 @@ def _entry(key: str, outputs: str) -> dict[str, object]:
     return {"key": key, "outputs": outputs, "blocked": "", "run_id": "r", "step": "s", "stored_at": 1.0}
 
 
-def test_a_held_database_is_busy(store: SqliteRecords, file: Path) -> None:
+def test_a_held_database_is_busy(store: SqliteRecords, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When another process writes for longer than the time-out, the error names the file; then writing works again."""
+    monkeypatch.setattr("filiera.adapters.sqlite_records._WAIT_S", 0.01)
     store.write([event(1)])
     impatient = SqliteRecords(file, busy_timeout_s=0.05)
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
@@ -106,6 +107,31 @@ def test_a_held_database_is_busy(store: SqliteRecords, file: Path) -> None:
     impatient.write([event(2)])
     assert seqs(impatient) == [1, 2]
     impatient.close()
+
+
+WRITE_ONCE = """
+import sys
+from pathlib import Path
+from filiera.adapters.sqlite_records import SqliteRecords
+from filiera.testing.metadata_store import event
+store = SqliteRecords(Path(sys.argv[1]))
+print("ready", flush=True)
+store.write([event(2)])
+"""
+
+
+def test_waiting_for_a_held_database_ends_with_ctrl_c(store: SqliteRecords, file: Path) -> None:
+    """Who waits for another process can be interrupted, long before the time-out of 30 s."""
+    store.write([event(1)])
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        command = [sys.executable, "-c", WRITE_ONCE, str(file)]
+        waiting = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert waiting.stdout is not None
+        assert waiting.stdout.readline() == b"ready\n"
+        waiting.send_signal(signal.SIGINT)
+        _, complaint = waiting.communicate(timeout=20)
+        assert b"KeyboardInterrupt" in complaint
 
 
 def test_a_new_database_that_is_held_is_busy(file: Path) -> None:
@@ -206,6 +232,45 @@ def test_a_full_disk_is_said_and_the_records_stay_whole(small_disk: Path) -> Non
     store.close()
 
 
+def test_closed_records_on_a_full_disk_can_be_read(small_disk: Path) -> None:
+    """Without space for the log closed records are read all the same, and a write is StoreFull."""
+    store = SqliteRecords(small_disk / "records.db")
+    store.write([event(1)])
+    store.close()
+    filler = fill(small_disk)
+    assert seqs(store) == seqs(store) == [1]
+    with pytest.raises(StoreFull):
+        store.write([event(2)])
+    filler.unlink()
+    store.write([event(2)])
+    assert seqs(store) == [1, 2]
+    store.close()
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from filiera.adapters.sqlite_records import SqliteRecords
+from filiera.errors import StoreFull
+from filiera.testing.metadata_store import event, seqs
+store = SqliteRecords(Path(sys.argv[1]))
+store.write([event(1)])
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+try:
+    store.write([event(seq, body="x" * 50_000) for seq in range(2, 10)])
+except StoreFull as error:
+    print(error.what)
+print(seqs(store))
+"""
+
+
+def test_a_limit_on_file_size_counts_as_full(file: Path) -> None:
+    """A quota of the system is StoreFull too: what SQLite calls an input/output error is looked into."""
+    lines = run_python(LIMITED, file).splitlines()
+    assert "No space is left" in lines[0]
+    assert lines[1] == "[1]"
+
+
 def test_a_new_database_on_a_full_disk_is_said(small_disk: Path) -> None:
     """Without space for the tables the first use is StoreFull; with space again it works."""
     filler = fill(small_disk)
@@ -267,17 +332,29 @@ os._exit(0)
 """
 
 
-def test_a_reader_of_a_closed_read_only_database_sees_later_writes(file: Path) -> None:
-    """Where nothing is locked nothing is kept open either: each read looks at the file as it is."""
-    reader = SqliteRecords(file)
-    for seq in (1, 2):
-        writer = SqliteRecords(file)
-        writer.write([event(seq)])
-        writer.close()
-        file.parent.chmod(0o555)
-        assert seqs(reader) == list(range(1, seq + 1))
-        file.parent.chmod(0o755)
-        reader.close()
+READ_BETWEEN_WRITES = """
+from pathlib import Path
+from filiera.adapters.sqlite_records import SqliteRecords
+from filiera.testing.metadata_store import event, seqs
+file = Path(sys.argv[1])
+reader = SqliteRecords(file)
+for seq in range(1, 4):
+    file.parent.chmod(0o755)
+    writer = SqliteRecords(file)
+    writer.write([event(seq)])
+    writer.close()
+    file.parent.chmod(0o555)
+    print(seqs(reader))
+file.parent.chmod(0o755)
+reader.write([event(4)])
+print(seqs(reader))
+"""
+
+
+def test_a_reader_of_a_read_only_database_sees_later_writes(file: Path) -> None:
+    """Where nothing can be locked nothing is kept open either: each use looks at the file as it is then."""
+    file.parent.mkdir()
+    assert run_unprivileged(READ_BETWEEN_WRITES, file).splitlines() == ["[1]", "[1, 2]", "[1, 2, 3]", "[1, 2, 3, 4]"]
 
 
 def test_a_database_that_cannot_be_made_is_said(tmp_path: Path) -> None:
@@ -377,6 +454,7 @@ def test_a_forked_child_has_a_connection_of_its_own(store: SqliteRecords, file: 
     ready, closed = os.pipe(), os.pipe()
 
     def child() -> None:
+        os.close(closed[1])
         store.write([event(2)])
         os.write(ready[1], b"x")
         os.read(closed[0], 1)
@@ -384,13 +462,14 @@ def test_a_forked_child_has_a_connection_of_its_own(store: SqliteRecords, file: 
         store.close()
 
     pid = start_child(child)
-    os.read(ready[0], 1)
+    os.close(ready[1])
+    assert os.read(ready[0], 1) == b"x"
     store.write([event(3)])
     store.close()
     assert file.with_name("records.db-wal").exists(), "the child's connection keeps the log"
     os.write(closed[1], b"x")
     assert wait_for(pid) == 0
-    for descriptor in (*ready, *closed):
+    for descriptor in (ready[0], *closed):
         os.close(descriptor)
     assert seqs(store) == [1, 2, 3, 4]
     store.close()
