@@ -99,7 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     json_flag(sub)
 
     sub = verb("promote", "promote", "point an alias at a version")
-    sub.add_argument("version", help="NAME@VERSION")
+    sub.add_argument("which", metavar="NAME@VERSION", help="the version")
     sub.add_argument("alias", nargs="?", default="champion", help="the alias (default: champion)")
     sub.add_argument("--reason", default="", help="kept with the move")
 

@@ -68,11 +68,12 @@ def find_codec(value: object) -> Codec:
         codec: Codec = _load(address)
         if codec.handles(value):
             return codec
+    library = kind.__module__.partition(".")[0]
+    plugin = "" if library == "builtins" else f", or install a plug-in: an entry point {library!r} of {CODEC_GROUP}"
     raise CodecError(
         f"A value of type {kind.__module__}.{kind.__qualname__} cannot be stored.",
         why="No codec takes it, and we never pickle.",
-        do="Return plain data, a table, an array, a model, a figure, or the Path of a file or folder; or install a "
-        f"plug-in with an entry point {kind.__module__.partition('.')[0]!r} in the group {CODEC_GROUP!r}.",
+        do=f"Return plain data, a table, an array, a model, a figure, or the Path of a file or folder{plugin}.",
     )
 
 

@@ -14,11 +14,11 @@ from filiera.core.events import Event
 from filiera.core.graph import Known
 from filiera.core.pipeline import Pipeline
 from filiera.core.plan import Decision
-from filiera.core.products import CHAMPION, ProductRef
+from filiera.core.products import CHAMPION, ProductKind, ProductRef
 from filiera.core.runstate import RunState
 from filiera.engine.artifacts import Artifacts
 from filiera.engine.planner import Planner
-from filiera.errors import UsageError
+from filiera.errors import BlobMissing, UsageError
 from filiera.ports import BlobStore, Clock, Executor, MetadataStore
 from filiera.project import builtin, plugins
 from filiera.project.assemble import Assembled, Lookups, assemble
@@ -96,7 +96,7 @@ class Project:
 
     def assemble(self, pipeline: Pipeline, values: Mapping[str, Any]) -> Assembled:
         """Return a pipeline's graph with its inputs looked up. Raises UsageError, GraphError, SourceError."""
-        lookups = Lookups(version=self.versions.resolve, rival=self._rival, source=self._source)
+        lookups = Lookups(version=self._version, rival=self._rival, source=self._source)
         return assemble(pipeline, values, lookups)
 
     def planner(self, assembled: Assembled, *, fresh: frozenset[str] = frozenset()) -> Planner:
@@ -138,6 +138,16 @@ class Project:
         """Let go of the records."""
         if "records" in self.__dict__:
             self.records.close()
+
+    def _version(self, kind: ProductKind, ref: ProductRef) -> Version:
+        version = self.versions.resolve(kind, ref)
+        if version.artifact.inline is None and not self.blobs.has(version.artifact.digest):
+            raise BlobMissing(
+                f"The bytes of {kind} {version.ref} are not in {self.store}.",
+                why="They were removed, or the records came here without them.",
+                do=f"filiera run {version.run_id.rpartition('-')[0]}",
+            )
+        return version
 
     def _rival(self, name: str, model: ArtifactRef, metrics: ArtifactRef) -> Known:
         """Return the metrics that a candidate is compared with: the champion's.
