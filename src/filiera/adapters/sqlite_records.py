@@ -1,4 +1,4 @@
-"""Records in one SQLite file: write-ahead log, one writer at a time, readers never wait for it."""
+"""Records in one SQLite file: a write-ahead log, one writer at a time, whom readers need not wait for."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ _FAILURES = (sqlite3.Error, OverflowError, UnicodeEncodeError)
 
 class SqliteRecords:
     """A MetadataStore in one file, opened at first use; for any number of threads, processes and forks.
+
+    Threads that share one store take turns; a store of another thread or process reads while this one writes.
 
     Measured and left at SQLite's own setting, because no change paid: mmap_size, temp_store, cache_size, page_size.
     """
@@ -154,9 +156,9 @@ class SqliteRecords:
 
     @contextmanager
     def _transaction(self, connection: sqlite3.Connection) -> Iterator[None]:
-        with self._explained("begin"):
-            self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
         try:
+            with self._explained("begin"):
+                self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
             yield
             with self._explained("commit"):
                 connection.execute("COMMIT")
