@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import BuiltinFunctionType, CodeType, MethodType, ModuleType
 from typing import Any
 
 from filiera.core._closure_code import Import, facts_of, imports_of
@@ -154,15 +154,22 @@ def canonical_name(value: Any) -> tuple[str, str] | None:
 
     What decorators, ``staticmethod`` and steps wrap is found behind them.
     """
+    if type(value) in (MethodType, BuiltinFunctionType) and (exported := _exported_name(value)) is not None:
+        return exported
     module, path = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-    if type(module) is not str or type(path) is not str or "<" in path:
+    if type(module) is not str or type(path) is not str or "<" in path or type(value) in (staticmethod, classmethod):
         return None
     owner: Any = sys.modules.get(module)
     for part in path.split("."):
         owner = getattr(owner, "__dict__", {}).get(part)
-    if owner is value or unwrapped(owner) is value:
-        return module, path
-    return None
+    return (module, path) if owner is value or unwrapped(owner) is value else None
+
+
+def _exported_name(method: Any) -> tuple[str, str] | None:
+    """Return the name of a bound method that its module offers as a function, such as ``random.choice``."""
+    module, name = type(method.__self__).__module__, method.__name__
+    exported: object = getattr(sys.modules.get(module), name, None)
+    return (module, name) if exported is method else None
 
 
 def unwrapped(value: Any) -> Any:

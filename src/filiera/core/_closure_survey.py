@@ -152,7 +152,7 @@ class Survey:
         if name in (builtins if isinstance(builtins, dict) else vars(builtins)):
             if name in _OWN_NAMESPACE and module in sys.modules:
                 self.module(writer, sys.modules[module])
-            return self._outside(writer, "builtins", name)
+            return self._note(writer, "builtins", name)
         return "missing"
 
     def _import(self, writer: Writer, statement: Import, globals_: dict[str, Any]) -> str:
@@ -160,7 +160,7 @@ class Survey:
         base = name if statement.from_list else name.partition(".")[0]
         label = f"import {name}:{'.'.join(statement.path)}="
         if not self.modules.is_inside(name):
-            return label + self._outside(writer, base, ".".join(statement.path))
+            return label + self._note(writer, base, ".".join(statement.path))
         load(name)
         module = load(base)
         if module is MISSING:
@@ -174,7 +174,7 @@ class Survey:
                 break
             module, name = value.__name__, attribute
             if not self.modules.is_inside(module):
-                return self._outside(writer, module, ".".join(attributes[at:]))
+                return self._note(writer, module, ".".join(attributes[at:]))
             if attribute in _PLACE:
                 return "place"
             if attribute in ("__dict__", "__path__"):
@@ -190,13 +190,18 @@ class Survey:
             return self.module(writer, value)
         value = unwrapped(value)
         known = canonical_name(value) if callable(value) else None
-        return self.named(writer, known or self.modules.origin(module, name, value), value)
+        found = known or self.modules.origin(module, name, value)
+        return self.named(writer, found, value) if self.modules.is_inside(found[0]) else self._note(writer, *found)
+
+    def _note(self, writer: Writer, module: str, path: str) -> str:
+        """Return how something outside is referred to, and note when it is a way to what cannot be followed."""
+        reason = _UNFOLLOWED.get((module, path.partition(".")[0]))
+        if reason:
+            writer.notes.add(f"uses {reason}")
+        return self._outside(writer, module, path)
 
     def _outside(self, writer: Writer, module: str, path: str) -> str:
         top = module.partition(".")[0]
-        reason = _UNFOLLOWED.get((module, ".".join(path.split(".")[:1])))
-        if reason:
-            writer.notes.add(f"uses {reason}")
         if top not in sys.stdlib_module_names:
             found = distribution_of(top)
             if found is not None:
@@ -247,6 +252,7 @@ class Survey:
             if is_submodule or (name.startswith("__") and name.endswith("__") and name != "__getattr__"):
                 continue
             writer.put(b"=", f"{name}={self._bound(writer, module.__name__, name, value)}")
+        writer.notes.clear()  # having eval as a member is not calling it
 
     def _sources(self, home: str) -> Iterable[Key]:
         """Yield parts for the source of a module and of all that it imports: they decide what it holds."""

@@ -247,9 +247,7 @@ class Writer:
 
     def _builtin(self, value: Any) -> None:
         owner = value.__self__
-        if (name := _exported_name(value)) is not None and not self.guide.modules.is_inside(name[0]):
-            self.put(b"@", self.guide.named(self, name, value))
-        elif owner is None or isinstance(owner, types.ModuleType):
+        if owner is None or isinstance(owner, types.ModuleType):
             module = value.__module__ or "builtins"
             self.put(b"@", self.guide.named(self, (module, value.__qualname__), value))
         else:
@@ -269,9 +267,6 @@ class Writer:
         self.write(value.__wrapped__)
 
     def _method(self, value: types.MethodType) -> None:
-        if (name := _exported_name(value)) is not None and not self.guide.modules.is_inside(name[0]):
-            self.put(b"@", self.guide.named(self, name, value))
-            return
         self._wrapping(b"M", value.__func__)
         self.write(value.__self__)
 
@@ -348,13 +343,6 @@ def _annotations(value: Any) -> dict[str, Any]:
 @functools.cache
 def _chains(hint: str) -> tuple[Chain, ...]:
     return tuple(tuple(found.split(".")) for found in _DOTTED.findall(hint))
-
-
-def _exported_name(method: Any) -> tuple[str, str] | None:
-    """Return the name of a bound method that its module offers as a function, such as ``random.choice``."""
-    module = type(method.__self__).__module__
-    exported = getattr(sys.modules.get(module), method.__name__, None)
-    return (module, method.__name__) if exported is method else None
 
 
 def _is_derived(owner: type, name: str, entry: Any) -> bool:
