@@ -38,7 +38,13 @@ _CODECS: Mapping[str, tuple[str, ...]] = {
     "pandas": ("filiera.adapters.codecs.pandas_frames:PandasCodec",),
     "pyarrow": ("filiera.adapters.codecs.arrow_tables:ArrowCodec",),
     "sklearn": ("filiera.adapters.codecs.sklearn_models:SkopsCodec",),
-    "filiera": ("filiera.adapters.codecs.reports:HtmlCodec", "filiera.adapters.codecs.reports:MarkdownCodec"),
+    "matplotlib": ("filiera.adapters.codecs.figures:SvgCodec",),
+    "pathlib": ("filiera.adapters.codecs.files:FileCodec", "filiera.adapters.codecs.files:FolderCodec"),
+    "filiera": (
+        "filiera.adapters.codecs.reports:HtmlCodec",
+        "filiera.adapters.codecs.reports:MarkdownCodec",
+        "filiera.adapters.codecs.figures:SvgCodec",
+    ),
 }
 _SOURCES: Mapping[str, str] = {
     "csv": "filiera.adapters.sources.csv_file:CsvSource",
