@@ -70,6 +70,7 @@ INTEGER = "must be an integer, written without point or exponent"
         ("uint64", "18446744073709551616", "must be at most 18446744073709551615"),
         ("int64", "1" * 5000, INTEGER),
         ("float64", "5", 5.0),
+        ("float64", "1" + "0" * 300, 1e300),
         ("float64", "true", "must be a number"),
         ("float64", "NaN", "must be a finite number"),
         ("float64", "-Infinity", "must be a finite number"),

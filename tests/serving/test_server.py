@@ -19,7 +19,7 @@ from filiera.errors import FilieraError, UsageError
 from filiera.serving.app import App
 from filiera.serving.client import ServiceClient
 from filiera.serving.server import serve
-from tests.serving.offers import GOOD
+from tests.serving.offers import GOOD, service
 
 ROOT = Path(__file__).parents[2]
 
@@ -92,6 +92,27 @@ def test_a_service_that_cannot_start_frees_its_port() -> None:
     with pytest.raises(FilieraError, match="broken model"):
         serve(_never, host="127.0.0.1", port=port, on_ready=print)
     socket.create_server(("127.0.0.1", port)).close()
+
+
+def test_nobody_to_tell_ends_the_service() -> None:
+    """When the address cannot be announced, nothing goes on serving behind the caller's back."""
+    urls: list[str] = []
+
+    def announce(url: str) -> None:
+        urls.append(url)
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        serve(service, host="127.0.0.1", port=0, on_ready=announce)
+    with pytest.raises(FilieraError, match="No answer"):
+        ServiceClient(urls[0]).models()
+
+
+def test_knowing_how_to_serve_loads_no_model_library() -> None:
+    """App, server and client start fast: tables and models are imported when there are some."""
+    code = "import filiera.serving.app, filiera.serving.server, filiera.serving.client, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"polars", "numpy", "sklearn", "pandas", "granian"} & set(loaded)
 
 
 def _never() -> App:

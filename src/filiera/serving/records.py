@@ -113,8 +113,6 @@ def _series(domain: Domain, values: Sequence[Any]) -> pl.Series:
     kind = domain.field.type
     if kind in ("date", "timestamp"):
         values = [None if value is None else try_temporal(kind, value) for value in values]
-    elif kind in ("float32", "float64"):
-        values = [None if value is None else float(value) for value in values]
     return pl.Series(values=values, dtype=polars_type(kind), strict=True)
 
 

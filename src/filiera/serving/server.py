@@ -75,19 +75,33 @@ def _url(listener: socket.socket) -> str:
 async def _run(app: App, listener: int, started: Callable[[], None]) -> None:
     from granian.constants import Interfaces
 
-    async def announced(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_and_tell(message: Message) -> None:
+    is_up = asyncio.Event()
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_and_note(message: Message) -> None:
             await send(message)
-            if message["type"] == "lifespan.startup.complete":
-                started()
+            is_up.set()
 
-        await app(scope, receive, send_and_tell if scope["type"] == "lifespan" else send)
+        await app(scope, receive, send_and_note if scope["type"] == "lifespan" else send)
 
-    server = _server_class(listener)(announced, interface=Interfaces.ASGI, websockets=False, log_enabled=False)
+    server = _server_class(listener)(
+        watched, interface=Interfaces.ASGI, websockets=False, log_enabled=False, backlog=_BACKLOG
+    )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.stop)
-    await server.serve()
+    serving = asyncio.create_task(server.serve())
+    coming_up = asyncio.create_task(is_up.wait())
+    await asyncio.wait((serving, coming_up), return_when=asyncio.FIRST_COMPLETED)
+    coming_up.cancel()
+    try:
+        if is_up.is_set():
+            started()
+    except BaseException:
+        server.stop()
+        raise
+    finally:
+        await serving
 
 
 def _server_class(listener: int) -> Any:
