@@ -14,7 +14,7 @@ from filiera.monitoring.findings import DriftSettings
 from tests.monitoring.freezing import freeze, freeze_column
 
 FLAGS = ("land", "logged_in", "root_shell", "is_guest_login", "is_host_login")
-SPLITS, WINDOWS = 5, 8
+SPLITS, WINDOWS = 3, 7
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -85,8 +85,8 @@ def test_rare_categories_raise_no_false_alarms(listed: int, rows: int) -> None:
     shares /= shares.sum()
     by_p_alone = DriftSettings(least_shift=0.0, least_gap=0.0, q=0.05)
     loud = 0
-    for _ in range(100):
+    for _ in range(60):
         trained, live = (pl.Series("x", rng.choice(2000, size, p=shares).astype(str)) for size in (3000, rows))
         reference = ReferenceProfile(rows=3000, columns=(freeze_column(trained, listed=listed),))
         loud += compare(reference, live.to_frame(), settings=by_p_alone).verdict == "drift"
-    assert loud <= 11
+    assert loud <= 8

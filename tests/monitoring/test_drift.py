@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from filiera.core import plain
@@ -298,7 +298,6 @@ def columns(draw: st.DrawFn) -> pl.Series:
 
 
 @given(trained=columns(), live=columns())
-@settings(max_examples=150, deadline=None)
 def test_no_data_is_too_awkward(trained: pl.Series, live: pl.Series) -> None:
     """NaN, infinities, nothing, one value, all null, other types: always a report, never an error or a warning."""
     report = compare(freeze(trained.to_frame()), live.to_frame())

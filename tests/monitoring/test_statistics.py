@@ -24,8 +24,8 @@ from filiera.monitoring.statistics import (
     wilson_interval,
 )
 
-samples = st.lists(st.integers(-20, 20).map(float) | st.floats(-1e6, 1e6), min_size=1, max_size=60)
-tables = st.integers(2, 12).flatmap(
+samples = st.lists(st.integers(-20, 20).map(float) | st.floats(-1e6, 1e6), min_size=1, max_size=25)
+tables = st.integers(2, 7).flatmap(
     lambda k: st.tuples(*[st.lists(st.integers(0, 200), min_size=k, max_size=k).filter(any)] * 2)
 )
 hits = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))

@@ -22,7 +22,7 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e6eaf0; --soft: #9aa6b6; --line: #323b48; --page: #12161c;
   --card: #1a2029; --before: #7d8999; --now: #62b0f5; --alarm: #ff8a80; --good: #6fd39b; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 980px; padding: 32px 24px 64px; background: var(--page); color: var(--ink);
+body { margin: 0 auto; max-width: 1080px; padding: 32px 24px 64px; background: var(--page); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; font-variant-numeric: tabular-nums; }
 h1 { font-size: 24px; margin: 0; } h2 { font-size: 18px; margin: 36px 0 12px; } h3 { font-size: 16px; margin: 0; }
 .verdict { font-size: 17px; margin: 12px 0 4px; } .verdict b { text-transform: uppercase; letter-spacing: .04em; }
@@ -32,7 +32,7 @@ h1 { font-size: 24px; margin: 0; } h2 { font-size: 18px; margin: 36px 0 12px; } 
 .cards { columns: 2 340px; column-gap: 16px; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 16px;
   break-inside: avoid; margin: 0 0 16px; }
-.card p { margin: 2px 0 8px; } .card h3, td, th { overflow-wrap: anywhere; }
+.card p { margin: 2px 0 8px; } .card h3, td:first-child, td:last-child { overflow-wrap: anywhere; }
 svg { display: block; width: 100%; height: auto; } svg text { fill: var(--ink); font-size: 12px; }
 svg .share { fill: var(--soft); font-size: 11px; }
 .before { fill: none; stroke: var(--before); } .now { fill: var(--now); }
@@ -42,6 +42,7 @@ svg .share { fill: var(--soft); font-size: 11px; }
 .legend .live::before { background: var(--now); border-color: var(--now); }
 .wide { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
 table { border-collapse: collapse; width: 100%; font-size: 13.5px; } th { color: var(--soft); font-weight: 600; }
+th, td span { white-space: nowrap; }
 th, td { text-align: left; padding: 6px 12px; border-bottom: 1px solid var(--line); vertical-align: top; }
 tr:last-child td { border-bottom: 0; } .number { text-align: right; white-space: nowrap; }
 details { margin-top: 24px; } summary { cursor: pointer; } a { color: var(--now); }
@@ -166,11 +167,11 @@ def _table(findings: Sequence[Finding]) -> str:
 def _table_row(finding: Finding) -> str:
     state = f'<span class="alarm">▲ {finding.state}</span>' if finding.is_alarm else finding.state
     tested = finding.effect is not None
-    test = f"{escape(finding.test)}<br><span class=soft>{escape(finding.effect_name)}</span>" if tested else _NONE
+    test = f"<span>{escape(finding.test)}</span> <span class=soft>{escape(finding.effect_name)}</span>"
     cells = [
         (escape(_name(finding)), False),
         (state, False),
-        (test, False),
+        (test if tested else _NONE, False),
         (f"{finding.effect:.3f}" if tested else _NONE, True),
         (f"{finding.threshold:g}" if tested else _NONE, True),
         (_NONE if finding.adjusted_p is None else escape(_p(finding.adjusted_p)), True),
