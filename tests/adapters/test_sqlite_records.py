@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from filiera.adapters.sqlite_records import SqliteRecords
 from filiera.errors import SchemaTooNew, StoreBusy, StoreError, StoreFull
-from filiera.sql.loader import SCHEMA_VERSION
+from filiera.sql.loader import SCHEMA_VERSION, load_migrations
 from filiera.testing.metadata_store import MetadataStoreContract, OpenStore, event, run, seqs
 from tests.adapters.disks import DiskWithoutPower, fill, run_python, run_unprivileged
 
@@ -197,6 +197,74 @@ def test_a_newer_database_is_refused_before_it_is_touched(store: SqliteRecords, 
         assert f"version {SCHEMA_VERSION + 1}" in caught.value.why
     assert file.read_bytes() == before
     assert sorted(path.name for path in file.parent.iterdir()) == ["records.db"]
+
+
+@pytest.fixture
+def next_version(store: SqliteRecords, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Make the program one version newer than records that hold one event; return the new migration to fill in."""
+    store.write([event(1)])
+    store.close()
+    statements = ["CREATE TABLE added (name TEXT)"]
+    module = "filiera.adapters.sqlite_records"
+    monkeypatch.setattr(f"{module}.SCHEMA_VERSION", SCHEMA_VERSION + 1)
+    monkeypatch.setattr(
+        f"{module}.load_migrations",
+        lambda after: [
+            *load_migrations(after),
+            *([(SCHEMA_VERSION + 1, statements)] if after <= SCHEMA_VERSION else []),
+        ],
+    )
+    return statements
+
+
+def versions(file: Path) -> list[int]:
+    with closing(sqlite3.connect(file)) as connection:
+        return [row[0] for row in connection.execute("SELECT version FROM schema_version ORDER BY version")]
+
+
+def test_older_records_are_migrated_once(next_version: list[str], file: Path) -> None:
+    """Several users who open older records at once bring them up to date together, and keep what they hold."""
+    stores = [SqliteRecords(file) for _ in range(4)]
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        assert list(threads.map(seqs, stores)) == [[1]] * 4
+    for store in stores:
+        store.close()
+    assert versions(file) == [SCHEMA_VERSION, SCHEMA_VERSION + 1]
+
+
+def test_a_migration_is_all_or_nothing(next_version: list[str], file: Path) -> None:
+    """A migration that fails halfway leaves the older records as they were, and says so."""
+    next_version.append("CREATE TABLE added (name TEXT)")
+    store = SqliteRecords(file)
+    with pytest.raises(StoreError, match="refused"):
+        store.read("find_aliases")
+    assert versions(file) == [SCHEMA_VERSION]
+    next_version.pop()
+    assert seqs(store) == [1]
+    store.close()
+
+
+READ_OLDER = """
+from pathlib import Path
+import filiera.adapters.sqlite_records as module
+from filiera.errors import StoreError
+module.SCHEMA_VERSION += 1
+module.load_migrations = lambda after: [(module.SCHEMA_VERSION, ["CREATE TABLE added (name TEXT)"])]
+file = Path(sys.argv[1])
+file.parent.chmod(0o555)
+try:
+    module.SqliteRecords(file).read("find_aliases")
+except StoreError as error:
+    print("Give this user the right" in error.do)
+file.parent.chmod(0o755)
+"""
+
+
+def test_older_records_in_a_read_only_folder_are_said(store: SqliteRecords, file: Path) -> None:
+    """Where records cannot be brought up to date, that is said, with what to do."""
+    store.write([event(1)])
+    store.close()
+    assert run_unprivileged(READ_OLDER, file).split() == ["True"]
 
 
 def test_a_folder_in_place_of_the_file_is_said(file: Path) -> None:
