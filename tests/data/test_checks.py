@@ -269,6 +269,15 @@ def test_range_agrees_with_python(values, low, width):
     assert [example.row for example in result.examples] == expected[:5]
 
 
+@given(values=st.lists(st.one_of(st.none(), st.sampled_from([0.0, -0.0, 1.5, NAN, INF])), max_size=30))
+def test_unique_counts_the_rows_it_shows(values):
+    """One column is counted by another road than several; both count the same rows, NaN and zeros included."""
+    frame = pl.DataFrame({"x": pl.Series(values, dtype=pl.Float64), "y": [1] * len(values)})
+    one, two = (run_one(frame, check) for check in (Check.unique("x"), Check.unique("x", "y")))
+    assert one.rows_failed == two.rows_failed
+    assert len(one.examples) == min(5, one.rows_failed)
+
+
 @given(values=st.lists(st.tuples(st.one_of(st.none(), st.integers(0, 3)), st.integers(0, 2)), max_size=30))
 def test_unique_agrees_with_python(values):
     """A key check counts rows whose complete key was seen before."""

@@ -17,6 +17,7 @@ class Broken:
     """A check as expressions over one schema; null in an expression counts as "not broken"."""
 
     parts: Mapping[str, pl.Expr] = field(default_factory=dict)  #: by column, or one under the check's name
+    total: pl.Expr | None = None  #: how many rows are broken, where that is cheaper than to find which
     columns: tuple[str, ...] = ()  #: columns worth showing beside an offending row
     problem: str = ""  #: why the check fails or cannot be evaluated whatever the rows are
 
@@ -83,8 +84,14 @@ def _matches(check: Check, schema: Mapping[str, pl.DataType]) -> Broken:
 
 def _unique(check: Check, schema: Mapping[str, pl.DataType]) -> Broken:
     has_null = pl.any_horizontal(*(pl.col(name).is_null() for name in check.columns))
-    key = pl.col(check.columns[0]) if len(check.columns) == 1 else pl.struct(*check.columns)
-    return Broken(parts={check.name: ~(key.is_first_distinct() | has_null)}, columns=check.columns)
+    if len(check.columns) > 1:
+        return Broken(
+            parts={check.name: ~(pl.struct(*check.columns).is_first_distinct() | has_null)}, columns=check.columns
+        )
+    key = pl.col(check.columns[0])
+    # Processor time for 1 M random integers: 38 ms, against 185 ms to mark the rows.
+    total = key.drop_nulls().len() - key.drop_nulls().n_unique()
+    return Broken(parts={check.name: ~(key.is_first_distinct() | has_null)}, total=total, columns=check.columns)
 
 
 def _types(check: Check, schema: Mapping[str, pl.DataType]) -> Broken:

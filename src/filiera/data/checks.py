@@ -131,7 +131,7 @@ def _measure(table: _Table, items: Sequence[_Item]) -> CheckReport:
         results.append(_result(check, rows=rows, failed=failed, reason=problem))
     failing = [number for number, result in enumerate(results) if result.rows_failed]
     for number, examples in zip(failing, _examples(table, [items[n] for n in failing], counts, failing), strict=True):
-        parts = {name: counts[f"{number}.{i}"] for i, name in enumerate(items[number].broken.parts)}
+        parts = _counts_of_parts(items[number], counts, number)
         results[number] = _with_examples(results[number], parts, examples)
     return CheckReport(results=tuple(results), rows=rows)
 
@@ -157,10 +157,18 @@ def _collect(table: _Table, aggregates: Sequence[pl.Expr]) -> dict[str, int]:
 
 def _aggregates(number: str, item: _Item) -> list[pl.Expr]:
     parts = list(item.broken.parts.values())
+    if len(parts) == 1:
+        # Named once: Polars evaluates an expression again for each name it is summed under.
+        total = parts[0].sum() if item.broken.total is None else item.broken.total
+        length = [parts[0].len().alias(f"{number}.length")] if item.check.kind == "rule" else []
+        return [total.alias(number), *length]
     counts = [part.sum().alias(f"{number}.{i}") for i, part in enumerate(parts)]
-    if item.check.kind == "rule":
-        counts.append(parts[0].len().alias(f"{number}.length"))
-    return [*counts, (_any(item.broken) if len(parts) > 1 else parts[0]).sum().alias(number)] if parts else []
+    return [*counts, _any(item.broken).sum().alias(number)] if parts else []
+
+
+def _counts_of_parts(item: _Item, counts: Counts, number: int) -> dict[str, int]:
+    """Return by part how many rows it calls broken."""
+    return {name: counts.get(f"{number}.{i}", counts[f"{number}"]) for i, name in enumerate(item.broken.parts)}
 
 
 def _problem(check: Check, counts: Counts, number: str) -> str:
@@ -210,7 +218,7 @@ def _examples(
 
 def _shown_columns(item: _Item, counts: Counts, number: int) -> list[str]:
     if len(item.broken.parts) > 1:
-        broken = [name for i, name in enumerate(item.broken.parts) if counts[f"{number}.{i}"]]
+        broken = [name for name, count in _counts_of_parts(item, counts, number).items() if count]
         return broken[:_SHOWN_COLUMNS]
     return list(item.broken.columns[:_SHOWN_COLUMNS])
 
