@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
             why="A service that others reach needs a token.",
             do=f"Set {TOKEN_VARIABLE}, or serve on 127.0.0.1.",
         )
-    log = plugins.prediction_log(project.store, version.name)
+    log = plugins.writable_prediction_log(project.store, version.name)
 
     def build() -> App:
         model, signature, _ = project.model_parts(version)
@@ -39,8 +39,10 @@ def run(options: argparse.Namespace) -> int:
         return App([served], token=token)
 
     endpoint = uuid.uuid4().hex
+    announced: list[str] = []
 
     def announce(url: str) -> None:
+        announced.append(url)
         _record(project, version, endpoint, url)
         path = f"{url}/v1/models/{version.name}:predict"
         print(f"serving {version.ref} at {url}", flush=True)
@@ -50,8 +52,10 @@ def run(options: argparse.Namespace) -> int:
         serve(build, host=options.host, port=options.port, on_ready=announce)
     finally:
         log.close()
-        _record(project, version, endpoint, "", stopped_at=project.clock())
-    print("stopped; all predictions are logged")
+        if announced:
+            _record(project, version, endpoint, announced[0], stopped_at=project.clock())
+    lost = log.dropped()
+    print(f"stopped; {lost:,} predictions could not be logged" if lost else "stopped; all predictions are logged")
     return 0
 
 

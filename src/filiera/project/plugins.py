@@ -148,6 +148,15 @@ def prediction_log(store: Path, model: str) -> PredictionLog:
     return SegmentLog(store / "predictions" / model)
 
 
+def writable_prediction_log(store: Path, model: str) -> PredictionLog:
+    """Return the log for a service, proven to be writable. Raises StoreError when it is not."""
+    from filiera.adapters.prediction_segments import SegmentLog
+
+    log = SegmentLog(store / "predictions" / model)
+    log.open()
+    return log
+
+
 def code_history(root: Path) -> CodeHistory:
     """Return what version control knows of a project's code."""
     from filiera.adapters.git_history import GitHistory
