@@ -30,7 +30,7 @@ class SvgCodec:
             return
         import matplotlib as mpl
 
-        style = {"svg.hashsalt": _SALT, "svg.fonttype": "path"}
+        style: Any = {"svg.hashsalt": _SALT, "svg.fonttype": "path"}
         with watched(writer.stream) as stream, mpl.rc_context(style):
             value.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
 

@@ -1,11 +1,11 @@
 """Files and folders that a step has written, as manifests of blobs.
 
-A manifest has one line of JSON for each file: its path inside the folder, size, digest, and whether it may be executed; a
-path that ends with "/" is an empty folder. The files' bytes are blobs of their own, so folders that share files share
+A manifest has one line of JSON for each file: its path inside the folder, size, digest, and whether it may be executed;
+a path that ends with "/" is an empty folder. The files' bytes are blobs of their own, so folders that share files share
 bytes. ``children`` lists them, for whoever must know which blobs a manifest keeps alive.
 
-A stored file or folder comes back as a copy in a temporary folder of this process, removed when the process ends. A link
-into the store would cost less, but who writes through it would damage the store for everyone.
+A stored file or folder comes back as a copy in a temporary folder of this process, removed when the process ends. A
+link into the store would cost less, but who writes through it would damage the store for everyone.
 """
 
 from __future__ import annotations
@@ -136,7 +136,10 @@ def _write_manifest(entries: Sequence[Entry], writer: ArtifactWriter) -> None:
 
 def _manifest(content: bytes, codec: str) -> list[Entry]:
     with reading(codec):
-        entries = [Entry(**json.loads(line)) for line in content.decode().splitlines()]
+        *lines, rest = content.decode().split("\n")
+        if rest:
+            raise ValueError("its last line is cut")
+        entries = [Entry(**json.loads(line)) for line in lines]
         paths = [entry.path for entry in entries]
         if paths != sorted(set(paths)):
             raise ValueError("its paths are not in order")

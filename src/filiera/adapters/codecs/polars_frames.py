@@ -148,7 +148,7 @@ def _rebuilt(batch: pl.DataFrame) -> pl.DataFrame:
 
     if not batch.width:
         return batch
-    return pl.DataFrame([_rebuilt_series(column) for column in batch])
+    return pl.DataFrame({column.name: _rebuilt_series(column) for column in batch})
 
 
 def _rebuilt_series(series: pl.Series) -> pl.Series:
@@ -169,8 +169,17 @@ def _rebuilt_items(items: pl.Series) -> pl.Series:
 
 
 def _rebuilt_fields(series: pl.Series) -> pl.Series:
+    import polars as pl
+
     fields = series.struct.unnest()
-    return _rebuilt(fields).to_struct(series.name) if fields.width else series
+    if not fields.width:
+        return series
+    if series.null_count():
+        present = series.is_not_null()
+        fields = pl.DataFrame(
+            [pl.select(pl.when(present).then(field)).to_series().alias(field.name) for field in fields]
+        )
+    return _rebuilt(fields).to_struct(series.name)
 
 
 def _rebuilt_arrays(series: pl.Series, dtype: pl.Array) -> pl.Series:
@@ -185,11 +194,13 @@ def _rebuilt_arrays(series: pl.Series, dtype: pl.Array) -> pl.Series:
 def _gathered(series: pl.Series, original: pl.Series) -> pl.Series:
     """Return a copy made by picking every row of *series* by its number, and no row where *original* is null.
 
-    Picking no row writes the type's default, so that nothing is left of what lay under the null.
+    Picking no row writes the type's default, so that nothing is left of what lay under the null. The mask is written
+    anew for the same reason: its last byte holds bits beyond the last row.
     """
     import polars as pl
 
-    row = pl.when(original.is_not_null()).then(pl.int_range(len(original), dtype=pl.UInt32))
+    mask = pl.concat([original.is_not_null(), pl.Series([False])], rechunk=True)[:-1]
+    row = pl.when(mask).then(pl.int_range(len(original), dtype=pl.UInt32))
     return series.gather(pl.select(row).to_series())
 
 
