@@ -44,6 +44,9 @@ class BlobStore(Protocol):
     def scratch(self) -> Path:
         """Return a folder for unfinished files, on the same file system, so that adopting is a rename."""
 
+    def sweep_scratch(self, older_than_s: float) -> int:
+        """Remove unfinished files that nobody has touched for so long, and return how many bytes that gave back."""
+
 
 class MetadataStore(Protocol):
     """Keeps the records: runs named SQL, one writer at a time."""

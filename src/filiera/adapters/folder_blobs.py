@@ -204,7 +204,7 @@ def _corrupted(digest: str, file: Path) -> BlobCorrupted:
     return BlobCorrupted(
         f"Blob {digest[:12]} is damaged: {file} does not hold the bytes it is named after.",
         why="The file was changed from outside, or the disk returned other bytes than were written.",
-        do="Run the pipeline again: the step that made it is recomputed. filiera doctor lists what else is damaged.",
+        do="filiera doctor --repair removes it; then run the pipeline that made it, and it is made again.",
     )
 
 

@@ -21,7 +21,7 @@ def find_run(project: Project, text: str) -> tuple[Row, str]:
     name, _, step = text.partition("/")
     rows = [] if name == "latest" else project.records.read("get_run", {"run_id": name})
     if not rows and name != "latest":
-        rows = project.records.read("latest_run", {"pipeline": name}) if name else []
+        rows = project.records.read("latest_run_of_pipeline", {"pipeline": name}) if name else []
     return (rows[0] if rows else get_run(project, name)), step
 
 

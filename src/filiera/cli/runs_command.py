@@ -20,6 +20,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--limit takes 1 to 10000, not {options.limit}.")
     project = Project.open(profile=options.profile)
     wanted = "running" if options.state == "interrupted" else options.state
+    query = "find_runs" + ("_of_pipeline" if options.pipeline else "") + ("_in_state" if wanted else "")
     where = {
         "pipeline": options.pipeline,
         "state": wanted,
@@ -27,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
         "before_id": "",
         "limit": options.limit,
     }
-    rows = [(row, shown_state(project, row)) for row in project.records.read("find_runs", where)]
+    rows = [(row, shown_state(project, row)) for row in project.records.read(query, where)]
     rows = [(row, state) for row, state in rows if options.state in ("", state)]
     if options.json:
         print_json(

@@ -27,6 +27,8 @@ _EXTRAS = {
     "msgspec": "serve",
 }
 
+_ABANDONED_AFTER_S = 86_400.0
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
@@ -130,6 +132,10 @@ def _blobs(project: Project, repair: bool) -> Iterator[Finding]:
         except BlobMissing:
             continue
     yield from _missing(project)
+    if repair:
+        freed = project.blobs.sweep_scratch(_ABANDONED_AFTER_S)
+        if freed:
+            yield Finding(what="scratch", state="repaired", detail=f"{freed:,} bytes of unfinished files removed")
     yield Finding(what="blobs", state="ok", detail=f"{len(present)} read and compared with their digests")
 
 

@@ -164,11 +164,11 @@ def resume(project: Project, run_id: str, *, listener: Listener | None = None) -
 def get_run(project: Project, run_id: str) -> Row:
     """Return a run's record; ``latest`` is the newest. Raises UsageError when there is none."""
     if run_id == "latest":
-        rows = project.records.read("latest_run", {"pipeline": ""})
+        rows = project.records.read("latest_run")
     else:
         rows = project.records.read("get_run", {"run_id": run_id})
     if not rows:
-        known = project.records.read("latest_run", {"pipeline": ""})
+        known = project.records.read("latest_run")
         raise UsageError(
             f"There is no run {run_id!r}.",
             why=f"The newest run is {known[0]['run_id']}." if known else "Nothing has run yet.",

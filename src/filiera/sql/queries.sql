@@ -61,11 +61,13 @@ SELECT outputs, blocked, run_id, step FROM cache_entry WHERE key = :key;
 SELECT digest, codec, size_bytes, inline FROM artifact WHERE digest = :digest AND codec = :codec;
 
 -- previous_step_run --
--- The newest earlier run of this step of this pipeline that had a key.
+-- The newest earlier run of this step with a key, among the last 50 runs of its pipeline.
 SELECT step_run.run_id, key, closure_digest, arguments, inputs, step_run.state
-  FROM run JOIN step_run ON step_run.run_id = run.run_id
- WHERE run.pipeline = :pipeline AND step_run.step = :step AND step_run.key <> '' AND run.run_id <> :run_id
- ORDER BY run.started_at DESC LIMIT 1;
+  FROM (SELECT run_id, started_at FROM run WHERE pipeline = :pipeline AND run_id <> :run_id
+         ORDER BY started_at DESC LIMIT 50) AS recent
+  JOIN step_run ON step_run.run_id = recent.run_id
+ WHERE step_run.step = :step AND step_run.key <> ''
+ ORDER BY recent.started_at DESC LIMIT 1;
 
 -- get_closure --
 -- The parts of a closure, or no row.
@@ -88,15 +90,32 @@ SELECT seq, at, kind, body FROM event WHERE run_id = :run_id AND seq >= :since O
 SELECT COALESCE(MAX(seq), 0) AS seq FROM event WHERE run_id = :run_id;
 
 -- find_runs --
--- The newest runs before a place in the list, perhaps of one pipeline or in one state.
-SELECT * FROM run
- WHERE (:pipeline = '' OR pipeline = :pipeline) AND (:state = '' OR state = :state)
-   AND (started_at < :before_at OR (started_at = :before_at AND run_id < :before_id))
+-- The newest runs before a place in the list. One query per filter: an optional condition would keep SQLite off the index.
+SELECT * FROM run WHERE (started_at, run_id) < (:before_at, :before_id)
+ ORDER BY started_at DESC, run_id DESC LIMIT :limit;
+
+-- find_runs_of_pipeline --
+-- The newest runs of one pipeline before a place in the list.
+SELECT * FROM run WHERE pipeline = :pipeline AND (started_at, run_id) < (:before_at, :before_id)
+ ORDER BY started_at DESC, run_id DESC LIMIT :limit;
+
+-- find_runs_in_state --
+-- The newest runs in one state before a place in the list.
+SELECT * FROM run WHERE state = :state AND (started_at, run_id) < (:before_at, :before_id)
+ ORDER BY started_at DESC, run_id DESC LIMIT :limit;
+
+-- find_runs_of_pipeline_in_state --
+-- The newest runs of one pipeline in one state before a place in the list.
+SELECT * FROM run WHERE pipeline = :pipeline AND state = :state AND (started_at, run_id) < (:before_at, :before_id)
  ORDER BY started_at DESC, run_id DESC LIMIT :limit;
 
 -- latest_run --
--- The newest run, perhaps of one pipeline, or no row.
-SELECT * FROM run WHERE :pipeline = '' OR pipeline = :pipeline ORDER BY started_at DESC, run_id DESC LIMIT 1;
+-- The newest run, or no row.
+SELECT * FROM run ORDER BY started_at DESC, run_id DESC LIMIT 1;
+
+-- latest_run_of_pipeline --
+-- The newest run of one pipeline, or no row.
+SELECT * FROM run WHERE pipeline = :pipeline ORDER BY started_at DESC, run_id DESC LIMIT 1;
 
 -- running_runs --
 -- Runs that say they are running; their drivers may be dead.
