@@ -243,6 +243,19 @@ def start(shape: list[shapes.Shape]): return shape[0].area()
     assert changes(one, two) == ["function traffic.shapes:Shape.area changed"]
 
 
+def test_bound_of_a_type_variable_is_followed(project: Any) -> None:
+    """An argument annotated with a type variable has the methods of its bound."""
+    text = """
+from typing import TypeVar
+class Shape:
+    def area(self): return {}
+S = TypeVar("S", bound=Shape)
+def start(shape: S) -> S: return shape.area()
+"""
+    one, two = (project(text.format(value)) for value in (1, 2))
+    assert changes(one, two) == ["function traffic:Shape.area changed"]
+
+
 def test_lazy_attribute_of_a_module_is_followed(project: Any) -> None:
     """A module with ``__getattr__`` gives what it would give."""
     text = "from traffic import lazy\ndef start(): return lazy.f()"

@@ -20,7 +20,7 @@ Chain = tuple[str, ...]
 """A name, and the attributes read from it one after the other: ``helpers.io.load`` is ("helpers", "io", "load")."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Import:
     """Something an import statement inside a function binds, and how it is used."""
 
@@ -35,8 +35,8 @@ class CodeFacts:
     """One code object with all that are nested in it."""
 
     digest: str
-    loads: frozenset[Chain]  #: global names with the attributes read from them
-    imports: frozenset[Import]
+    loads: tuple[Chain, ...]  #: global names with the attributes read from them, sorted
+    imports: tuple[Import, ...]  #: sorted
 
 
 _MAP: Mapping[str, int] = opcode.opmap
@@ -159,9 +159,9 @@ class _Reading:
             struct.pack(f"<{len(table)}I", *table) if (table := list(self._exceptions())) else b"",
             constant_bytes(constants),
         )
-        loads = frozenset(self._loads()).union(*(inner.loads for inner in nested))
-        imports = frozenset(self._imports()).union(*(inner.imports for inner in nested))
-        return CodeFacts(own, loads, imports)
+        loads = set(self._loads()).union(*(inner.loads for inner in nested))
+        imports = set(self._imports()).union(*(inner.imports for inner in nested))
+        return CodeFacts(own, tuple(sorted(loads)), tuple(sorted(imports)))
 
     def _number_instructions(self) -> list[int]:
         """Fill ``ops`` and ``args``; return for each unit of the raw code the number of the instruction there."""

@@ -46,6 +46,15 @@ class Modules:
             known = self._inside[name] = self._decide(name)
         return known
 
+    def is_code_inside(self, globals_name: Any) -> bool:
+        """Tell the same for code by the ``__name__`` it runs under.
+
+        Generated code (named tuples, attrs) has one that no module has, and no version stands for it.
+        """
+        if globals_name not in sys.modules:
+            self._inside[globals_name] = True
+        return self.is_inside(globals_name)
+
     def _decide(self, name: str) -> bool:
         if name in _MAIN or self.is_project(name):
             return True

@@ -42,6 +42,7 @@ _DESCRIPTORS = (
     types.MemberDescriptorType,
 )
 _FUNCTION_LIKE = (types.FunctionType, staticmethod, classmethod, property, functools._lru_cache_wrapper)
+_TYPE_NAMES = frozenset(("TypeVar", "ParamSpec", "TypeVarTuple", "TypeAliasType", "NewType"))
 _PICKLE = re.compile(rb"\x80[\x04\x05]\x95.{4}\0{4}", re.DOTALL)
 _OWN_COPYING = ("__getstate__", "__reduce__", "__reduce_ex__")
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
@@ -177,9 +178,8 @@ class Writer:
             self.put(b",", piece)
 
     def _function(self, value: types.FunctionType) -> None:
-        module = value.__globals__.get("__name__")
-        # Generated code (namedtuple, attrs) runs under a name that no module has, and no version stands for it.
-        if module not in sys.modules or self.guide.modules.is_inside(module):
+        module: Any = value.__globals__.get("__name__")
+        if self.guide.modules.is_code_inside(module):
             facts = facts_of(value.__code__)
             self.put(b"F", facts.digest)
             for binding in self.guide.bindings(self, facts, value.__globals__):
@@ -284,6 +284,10 @@ class Writer:
         elif isinstance(value, PurePath):
             self.put(b"P", type(value).__name__)
             self._path(str(value))
+        elif type(value).__module__ == "typing" and type(value).__name__ in _TYPE_NAMES:
+            self.put(b"N", value.__name__)
+            for stands_for in ("__bound__", "__constraints__", "__supertype__", "__value__"):
+                self.write(_evaluated(value, stands_for))
         elif type(value).__module__ == "_thread":
             self.put(b"T", type(value).__name__)  # a lock has no content
         else:
@@ -338,6 +342,13 @@ def _annotations(value: Any) -> dict[str, Any]:
     except NameError:  # Python 3.14 evaluates them now, and some names exist for type checkers only
         return {"return": value.__annotate__}
     return found
+
+
+def _evaluated(value: Any, name: str) -> Any:
+    try:
+        return getattr(value, name, None)
+    except NameError:  # evaluated on first use since Python 3.12: as above
+        return None
 
 
 @functools.cache

@@ -16,7 +16,8 @@ What cannot be followed:
 - what is read while running: files, environment variables, the network, the clock;
 - state kept in other libraries (``polars.Config``, ``numpy.seterr``) and attributes set on functions;
 - classes of arguments that no annotation names, and subclasses of those that are named;
-- effects of modules that are imported and never used by name.
+- code that a library calls because it was registered there (namespaces, plug-ins, replaced methods), and other effects
+  of modules that are imported and never used by name.
 
 ``Closure.opaque`` names the functions in which some of these were seen.
 """
@@ -45,7 +46,7 @@ class Part:
     """
 
     kind: PartKind
-    name: str  #: "traffic.helpers:THRESHOLD", "traffic.helpers", "polars 2.1.0", "cpython 3.11.7"
+    name: str  #: "traffic.helpers:THRESHOLD", "traffic.helpers", "polars 2.1.0", "cpython 3.11.7"; a ' if there are two
     digest: str  #: of its own content, in which other parts occur by name only
 
 
@@ -58,7 +59,9 @@ class Closure:
     digest: str = field(init=False)  #: 64 hex digits, of the parts
 
     def __post_init__(self) -> None:
-        pieces = [text.encode() for part in self.parts for text in (part.kind, part.name, part.digest)]
+        pieces = [
+            text.encode("utf-8", "surrogatepass") for part in self.parts for text in (part.kind, part.name, part.digest)
+        ]
         object.__setattr__(self, "digest", digest("closure/1", *pieces))
 
 

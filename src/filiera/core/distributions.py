@@ -29,23 +29,23 @@ _OTHER_NAMES = {
 class _Installed:
     name: str  #: normalised: lower case, single dashes
     version: str
-    folder: Path  #: where its records are
+    folder: str  #: where its records are
 
     def provides(self, top: str) -> bool:
         """Tell whether the top-level module *top*, or a part of it, is among its files."""
-        record = b"\n" + _content(self.folder / "RECORD")
+        record = b"\n" + _content(self.folder, "RECORD")
         if record == b"\n":
-            return top in _content(self.folder / "top_level.txt").decode().split() or _normalised(top) == self.name
+            return top in _content(self.folder, "top_level.txt").decode().split() or _normalised(top) == self.name
         return b"\n%b/" % top.encode() in record or b"\n%b." % top.encode() in record
 
     def provides_all_of(self, top: str) -> bool:
         """Tell whether no other distribution can add to *top*: it is a module or a package with an ``__init__``."""
-        record = b"\n" + _content(self.folder / "RECORD")
+        record = b"\n" + _content(self.folder, "RECORD")
         return b"\n%b/__init__." % top.encode() in record or b"\n%b." % top.encode() in record
 
     def is_editable(self) -> bool:
         """Tell whether it only points at a working copy, whose code changes under the same version."""
-        origin = _content(self.folder / "direct_url.json")
+        origin = _content(self.folder, "direct_url.json")
         return bool(origin and json.loads(origin).get("dir_info", {}).get("editable"))
 
 
@@ -96,7 +96,7 @@ def _installed_in(folder: str) -> list[_Installed]:
         stem, _, kind = entry.rpartition(".")
         if kind in ("dist-info", "egg-info") and "-" in stem:
             name, version = stem.split("-")[:2]
-            found.append(_Installed(_normalised(name), version, Path(folder, entry)))
+            found.append(_Installed(_normalised(name), version, f"{folder or '.'}/{entry}"))
     return found
 
 
@@ -104,8 +104,8 @@ def _normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _content(file: Path) -> bytes:
+def _content(folder: str, file: str) -> bytes:
     try:
-        return file.read_bytes()
+        return Path(folder, file).read_bytes()
     except OSError:
         return b""
