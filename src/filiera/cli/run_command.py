@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from filiera import errors
 from filiera.cli.output import how_long, print_json
 from filiera.cli.parameters import parse_values, print_pipeline_help
 from filiera.cli.progress import Progress
-from filiera.errors import Cancelled, Rejected, StepFailed, UsageError
+from filiera.errors import Cancelled, Rejected, SourceError, StepFailed, StoreError, UsageError
 from filiera.project.launch import Run, start_pipeline
 from filiera.project.project import Project
 
@@ -35,6 +36,24 @@ def run(options: argparse.Namespace) -> int:
     return report(done, as_json=options.json)
 
 
+def exit_code(done: Run) -> int:
+    """Return the exit code that says how a run ended; a source or the store that failed keeps its own code."""
+    if done.status == "failed":
+        for step in done.state.steps.values():
+            if step.status == "failed" and step.failure is not None:
+                kind = getattr(errors, step.failure.error, None)
+                if isinstance(kind, type) and issubclass(kind, SourceError | StoreError):
+                    return kind.exit_code
+    return EXIT_CODES[done.status]
+
+
+def told(error: str, message: str, traceback: str) -> str:
+    """Return a failure as people read it: our own errors say all themselves, others come with their traceback."""
+    if isinstance(getattr(errors, error, None), type) or not traceback:
+        return f"{error}: {message}"
+    return traceback.rstrip()
+
+
 def no_pipeline(options: argparse.Namespace) -> int:
     """Say what is missing, or how ``run`` and ``plan`` are used. Raises UsageError."""
     if options.help:
@@ -48,7 +67,7 @@ def report(done: Run, *, as_json: bool) -> int:
     """Print how a run ended and return its exit code."""
     if as_json:
         print_json(as_data(done))
-        return EXIT_CODES[done.status]
+        return exit_code(done)
     state = done.state
     counts = [f"{state.count('succeeded')} ran", f"{state.count('hit')} from cache"]
     counts += [
@@ -62,12 +81,12 @@ def report(done: Run, *, as_json: bool) -> int:
     for step in state.steps.values():
         if step.status == "failed" and step.failure is not None:
             print(f"\nstep {step.name} failed ({step.failure.kind}) after {how_long(step.duration_s)}")
-            print(step.failure.traceback or f"{step.failure.error}: {step.failure.message}")
+            print(told(step.failure.error, step.failure.message, step.failure.traceback))
         elif step.status == "rejected":
             print(f"\nstep {step.name} stops the run: {step.detail}")
     if done.status != "succeeded":
         print(f"Do:  filiera show {done.run_id}; filiera log {done.run_id}; filiera resume {done.run_id}")
-    return EXIT_CODES[done.status]
+    return exit_code(done)
 
 
 def as_data(done: Run) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from filiera.cli.output import how_big, how_long, print_facts, print_json, print_table, when
 from filiera.cli.places import find_run, find_step
+from filiera.cli.run_command import told
 from filiera.core.artifact import ArtifactRef
 from filiera.core.products import ProductRef
 from filiera.core.report import Html, Markdown, Svg
@@ -70,8 +71,8 @@ def _show_run(project: Project, row: Row, as_json: bool) -> None:
     for step in steps:
         if step["failure"]:
             failure = json.loads(step["failure"])
-            print(f"\nstep {step['step']}: {failure['error']}: {failure['message']}")
-            print(failure["traceback"])
+            print(f"\nstep {step['step']} failed ({failure['kind']})")
+            print(told(failure["error"], failure["message"], failure["traceback"]))
 
 
 def _show_step(project: Project, step: Row, options: argparse.Namespace) -> None:
