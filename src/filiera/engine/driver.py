@@ -264,7 +264,8 @@ def conclusion(recorder: Recorder) -> RunFinished:
     if failed:
         outcome = "failed"
         failure = failed[0].failure
-        message = f"step {failed[0].name} failed" + (f": {failure.error}: {failure.message}" if failure else "")
+        first_line = failure.message.partition("\n")[0] if failure else ""
+        message = f"step {failed[0].name} failed" + (f": {failure.error}: {first_line}" if failure else "")
     elif rejected:
         outcome, message = "rejected", f"{rejected[0].name}: {rejected[0].detail}"
     elif any(step.status == "cancelled" for step in steps):
