@@ -168,8 +168,12 @@ class _Sink(io.RawIOBase):
             self._hasher = blake3(self._memory)
             self._spilled[0].write(self._memory)
             self._memory = bytearray()
-        self._hasher.update(content)
-        self._spilled[0].write(content)
+        # Piece by piece: hashed and written while in the processor's cache, which is several times faster at once 320 MB.
+        view = memoryview(content).cast("B")
+        for start in range(0, len(view), _COPY_BYTES):
+            piece = view[start : start + _COPY_BYTES]
+            self._hasher.update(piece)
+            self._spilled[0].write(piece)
 
 
 class _Reader:

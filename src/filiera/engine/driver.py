@@ -147,7 +147,7 @@ class Driver:
         return self.planner.decide(node, parts)
 
     def _keep_code(self, node: Node) -> None:
-        code = self.planner.code_of(node.step)
+        code = self.planner.code_of(node)
         if code.digest not in self._code_kept:
             self._code_kept.add(code.digest)
             self.recorder.keep_code(code.digest, code.parts)

@@ -10,7 +10,6 @@ from filiera.core.artifact import ArtifactRef
 from filiera.core.graph import Future, Graph, Known, Late, Node, OutputRef, map_futures
 from filiera.core.key import KeyParts, differences
 from filiera.core.plan import Decision
-from filiera.core.step import Step
 from filiera.engine.rows import read_key_parts, read_refs
 from filiera.errors import GraphError, StoreError
 from filiera.ports import BlobStore, MetadataStore
@@ -20,13 +19,13 @@ Outputs = Mapping[str, tuple[ArtifactRef, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """The code a step reaches, as its cache key sees it."""
+    """The code that a node's step and its arguments reach, as its cache key sees it."""
 
     digest: str
     parts: bytes  #: the closure's parts, encoded, kept once per digest
 
 
-CodeOf = Callable[[Step[..., object]], Code]
+CodeOf = Callable[[Node], Code]
 CompareCode = Callable[[bytes, bytes], list[str]]
 
 
@@ -78,7 +77,7 @@ class Planner:
 
         arguments = {name: plain.encode(map_futures(value, place)) for name, value in node.arguments.items()}
         parts = KeyParts(
-            closure=self.code_of(node.step).digest, arguments=arguments, inputs=tuple(origins), codecs=node.codecs
+            closure=self.code_of(node).digest, arguments=arguments, inputs=tuple(origins), codecs=node.codecs
         )
         return parts, tuple(inputs)
 
@@ -137,7 +136,7 @@ class Planner:
         rows = self.records.read("get_closure", {"digest": old_digest})
         if not rows:
             return ["code changed"]
-        return self.compare_code(rows[0]["parts"].encode(), self.code_of(node.step).parts) or ["code changed"]
+        return self.compare_code(rows[0]["parts"].encode(), self.code_of(node).parts) or ["code changed"]
 
 
 def _resolve(future: Future, outputs: Outputs) -> tuple[ArtifactRef, str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
-from filiera.core.closure import changes, closure_of, decode, encode
-from filiera.core.step import Step
+from filiera.core.closure import Closure, changes, closures_of, decode, encode
+from filiera.core.graph import Future, Node
 from filiera.engine.planner import Code
 
 _OUTSIDE = ("site-packages", "dist-packages", ".venv", "venv", ".filiera")
@@ -19,22 +23,41 @@ class ProjectCode:
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
         self._own: dict[str, bool] = {}
-        self._codes: dict[Any, Code] = {}
+        self._closures: dict[tuple[Any, ...], Closure] = {}
+        self._codes: dict[tuple[Any, ...], Code] = {}
 
-    def of(self, step: Step[..., object]) -> Code:
-        """Return the digest and the parts of the code that a step reaches."""
-        if step.function not in self._codes:
-            closure = closure_of(step.function, is_project=self.is_project)
-            self._codes[step.function] = Code(closure.digest, encode(closure))
-        return self._codes[step.function]
+    def of(self, node: Node) -> Code:
+        """Return the digest and the parts of the code that a node's step and its arguments reach."""
+        things = self._things(node)
+        if things not in self._codes:
+            closure = self._closure(things)
+            self._codes[things] = Code(closure.digest, encode(closure))
+        return self._codes[things]
 
-    def opaque(self, step: Step[..., object]) -> tuple[str, ...]:
-        """Return the functions a step reaches that look names up while they run, so that we cannot follow them."""
-        return closure_of(step.function, is_project=self.is_project).opaque
+    def opaque(self, node: Node) -> tuple[str, ...]:
+        """Return the functions a node reaches that look names up while they run, so that we cannot follow them."""
+        return self._closure(self._things(node)).opaque
 
     def show(self, parts: bytes) -> list[tuple[str, str, str]]:
         """Return kind, name and digest of every part of a recorded closure."""
         return [(part.kind, part.name, part.digest) for part in decode(parts).parts]
+
+    def _things(self, node: Node) -> tuple[Any, ...]:
+        """Return the step's function, and the functions and classes of the project that lie in its arguments."""
+        found: dict[Any, None] = {node.step.function: None}
+        for value in node.arguments.values():
+            for thing in _named_in(value):
+                if self.is_project(thing.__module__):
+                    found[thing] = None
+        return tuple(found)
+
+    def _closure(self, things: tuple[Any, ...]) -> Closure:
+        if things not in self._closures:
+            each = closures_of(things, is_project=self.is_project)
+            parts = {part for closure in each for part in closure.parts}
+            opaque = dict.fromkeys(place for closure in each for place in closure.opaque)
+            self._closures[things] = Closure(parts=tuple(sorted(parts)), opaque=tuple(opaque))
+        return self._closures[things]
 
     def compare(self, old: bytes, new: bytes) -> list[str]:
         """Return in words which parts of two closures differ."""
@@ -54,3 +77,22 @@ class ProjectCode:
             return False
         path = Path(file).resolve()
         return path.is_relative_to(self._root) and not set(_OUTSIDE).intersection(path.relative_to(self._root).parts)
+
+
+def _named_in(value: Any) -> Iterator[Any]:
+    """Yield the functions in a plain value, and the classes of what is not built in, as its encoding names them."""
+    kind = type(value)
+    if kind in (list, tuple, set, frozenset):
+        for item in value:
+            yield from _named_in(item)
+    elif kind is dict:
+        for item in (*value, *value.values()):
+            yield from _named_in(item)
+    elif isinstance(value, FunctionType | type):
+        yield value
+    elif isinstance(value, enum.Enum):
+        yield kind
+    elif dataclasses.is_dataclass(value) and not isinstance(value, Future):
+        yield kind
+        for field in dataclasses.fields(value):
+            yield from _named_in(getattr(value, field.name))

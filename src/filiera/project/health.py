@@ -92,7 +92,7 @@ def _opaque(project: Project, name: str) -> Iterator[Finding]:
         yield Finding(what=f"pipeline {name}", state="warning", detail=str(error).replace("\n", " "))
         return
     for node in graph.nodes:
-        for place in project.code.opaque(node.step):
+        for place in project.code.opaque(node):
             detail = f"{place} looks names up while it runs: what it finds there is not part of the cache key"
             yield Finding(what=f"step {name}/{node.name}", state="warning", detail=detail)
 
