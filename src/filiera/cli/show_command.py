@@ -30,6 +30,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     row, step = find_run(project, options.what)
     if step:
+        project.pipeline(row["pipeline"])  # values of the project's own classes can be read once its code is loaded
         _show_step(project, find_step(project, row, step), options)
     else:
         _show_run(project, row, options.json)

@@ -15,16 +15,19 @@ import enum
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from pathlib import PurePath, PurePosixPath
+from pathlib import Path, PurePath
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 from uuid import UUID
 
-_ATOMS = (bool, int, str, type(None))
+_ATOMS = (bool, str, type(None))
 _MAX_DEPTH = 200
+_LONGEST_INT_BITS = 2048
+"""Python refuses to read or write decimal numbers of some thousand digits; hexadecimal ones have no limit."""
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_DECODER = json.JSONDecoder(parse_constant=lambda text: {"$": text})  # a bare NaN is not ours
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,8 +59,8 @@ def decode(content: bytes) -> Any:
     {'a': (1, 2.5)}
     """
     try:
-        return _from_json(json.loads(content.decode("utf-8", "surrogatepass")))
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        return _from_json(_DECODER.decode(content.decode("utf-8", "surrogatepass")))
+    except (KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ValueError(f"not a plain value: {error}") from error
 
 
@@ -94,12 +97,37 @@ def find_loaded(name: str) -> Any:
     return found
 
 
+def names_in(value: object) -> Iterator[Any]:
+    """Yield the functions and classes that the encoding of a plain *value* names: to decode it, they must be loaded.
+
+    >>> [found.__name__ for found in names_in({"a": [Decimal, 1, len]})]
+    ['Decimal', 'len']
+    """
+    kind = type(value)
+    if kind in (list, tuple, set, frozenset):
+        for item in value:  # type: ignore[attr-defined]
+            yield from names_in(item)
+    elif isinstance(value, dict):
+        for item in (*value, *value.values()):
+            yield from names_in(item)
+    elif isinstance(value, FunctionType | BuiltinFunctionType | type):
+        yield value
+    elif isinstance(value, enum.Enum):
+        yield kind
+    elif dataclasses.is_dataclass(value) and kind is not Placeholder:
+        yield kind
+        for field in dataclasses.fields(value):
+            yield from names_in(getattr(value, field.name))
+
+
 def _to_json(value: Any, at: str, depth: int) -> Any:
     if depth > _MAX_DEPTH:
         raise TypeError(f"{at} is nested deeper than {_MAX_DEPTH} levels, or contains itself")
     kind = type(value)
     if kind in _ATOMS:
         return value
+    if kind is int:
+        return value if value.bit_length() <= _LONGEST_INT_BITS else {"$": "int", "v": hex(value)}
     if kind is float:
         return value if math.isfinite(value) else {"$": "float", "v": repr(value)}
     if kind is list:
@@ -117,28 +145,46 @@ def _dict_to_json(value: dict[Any, Any], at: str, depth: int) -> Any:
     if all(type(key) is str for key in value) and "$" not in value:
         return {key: _to_json(item, f"{at}[{key!r}]", depth + 1) for key, item in value.items()}
     pairs = [
-        [_to_json(key, f"key of {at}", depth + 1), _to_json(item, f"{at}[{key!r}]", depth + 1)]
+        [_to_json(key, f"key of {at}", depth + 1), _to_json(item, f"{at}[a {type(key).__name__}]", depth + 1)]
         for key, item in value.items()
     ]
     return {"$": "dict", "v": pairs}
 
 
 def _object_to_json(value: Any, at: str, depth: int) -> Any:
+    if isinstance(value, enum.Flag):
+        return {"$": "flag", "of": _findable(type(value), at), "v": value.value}  # a combination has no name
     if isinstance(value, enum.Enum):
-        return {"$": "enum", "of": name_of(type(value)), "v": value.name}
+        return {"$": "enum", "of": _findable(type(value), at), "v": value.name}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
         items = {name: _to_json(item, f"{at}.{name}", depth + 1) for name, item in fields.items()}
-        return {"$": "object", "of": name_of(type(value)), "v": items}
+        return {"$": "object", "of": _findable(type(value), at), "v": items}
     if isinstance(value, PurePath):
-        return {"$": "path", "v": value.as_posix()}
+        return {"$": "path" if isinstance(value, Path) else "purepath", "v": value.as_posix()}
     if isinstance(value, FunctionType | BuiltinFunctionType | type):
-        if "<" in value.__qualname__ or value.__module__ is None:
-            raise TypeError(
-                f"{at} is {value.__qualname__}, which no module can be asked for; define it at the top level"
-            )
-        return {"$": "name", "v": name_of(value)}
+        return {"$": "name", "v": _findable(value, at)}
     raise TypeError(f"{at} is a {name_of(type(value))}, which is not a plain value")
+
+
+def _findable(thing: Any, at: str) -> str:
+    if "<" in thing.__qualname__ or thing.__module__ is None:
+        raise TypeError(f"{at} is {thing.__qualname__}, which no module can be asked for; define it at the top level")
+    return name_of(thing)
+
+
+def _datetime_to_json(value: dt.datetime, at: str, depth: int) -> Any:
+    zone = getattr(value.tzinfo, "key", None)  # of a ZoneInfo: with its offset alone, a time would forget about summer
+    return [value.replace(tzinfo=None).isoformat(), zone, value.fold] if zone else value.isoformat()
+
+
+def _datetime_from_json(value: Any) -> dt.datetime:
+    if isinstance(value, str):
+        return dt.datetime.fromisoformat(value)
+    from zoneinfo import ZoneInfo
+
+    text, zone, fold = value
+    return dt.datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold)
 
 
 def _items(value: Any, at: str, depth: int) -> list[Any]:
@@ -157,7 +203,7 @@ _WRITERS: Mapping[type, tuple[str, _Write]] = {
     bytes: ("bytes", lambda value, at, depth: base64.b64encode(value).decode()),
     dt.date: ("date", lambda value, at, depth: value.isoformat()),
     dt.time: ("time", lambda value, at, depth: value.isoformat()),
-    dt.datetime: ("datetime", lambda value, at, depth: value.isoformat()),
+    dt.datetime: ("datetime", _datetime_to_json),
     dt.timedelta: ("timedelta", lambda value, at, depth: [value.days, value.seconds, value.microseconds]),
     Decimal: ("decimal", lambda value, at, depth: str(value)),
     UUID: ("uuid", lambda value, at, depth: str(value)),
@@ -165,6 +211,7 @@ _WRITERS: Mapping[type, tuple[str, _Write]] = {
 }
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
+    "int": lambda v: int(v, 16),
     "float": float,
     "tuple": lambda v: tuple(_from_json(item) for item in v),
     "set": lambda v: {_from_json(item) for item in v},
@@ -173,11 +220,12 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "bytes": base64.b64decode,
     "date": dt.date.fromisoformat,
     "time": dt.time.fromisoformat,
-    "datetime": dt.datetime.fromisoformat,
+    "datetime": _datetime_from_json,
     "timedelta": lambda v: dt.timedelta(*v),
     "decimal": Decimal,
     "uuid": UUID,
-    "path": PurePosixPath,
+    "path": Path,
+    "purepath": PurePath,
     "input": Placeholder,
     "name": find_loaded,
 }
@@ -193,6 +241,8 @@ def _from_json(value: Any) -> Any:
         return {key: _from_json(item) for key, item in value.items()}
     if tag == "enum":
         return _enum_class(value["of"])[value["v"]]
+    if tag == "flag":
+        return _enum_class(value["of"])(value["v"])
     if tag == "object":
         return _dataclass(value["of"])(**{key: _from_json(item) for key, item in value["v"].items()})
     return _READERS[tag](value["v"])

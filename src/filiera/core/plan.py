@@ -16,8 +16,8 @@ PlanStatus = Literal["hit", "run", "after", "blocked"]
 class Decision:
     """What happens with one step.
 
-    ``hit``: its outputs are in the cache. ``run``: it runs. ``after``: known only when what it waits for has run; if that
-    returns what it returned before, this is a hit. ``blocked``: it will not run.
+    ``hit``: its outputs are in the cache. ``run``: it runs. ``after``: known only when what it waits for has run; if
+    that returns what it returned before, this is a hit. ``blocked``: it will not run.
     """
 
     step: str

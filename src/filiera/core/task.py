@@ -36,6 +36,7 @@ class Task:
     task_id: str  #: unique among running tasks: run, step and attempt
     function: str  #: where the function is found: "module:qualified.name"
     arguments: bytes  #: parameters by name, as ``filiera.core.plain.encode`` wrote them; placeholders for inputs
+    modules: tuple[str, ...] = ()  #: of functions and classes that *arguments* name: imported before they are decoded
     inputs: tuple[ArtifactRef, ...] = ()  #: values to load; placeholder number i in *arguments* stands for inputs[i]
     outputs: int = 1  #: how many artifacts the result is split into; 0: the step returns nothing
     codecs: tuple[str, ...] = ()  #: encoding per output where it is not the usual one of the type, else ""

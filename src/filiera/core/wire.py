@@ -32,7 +32,9 @@ def pack_task(task: Task) -> bytes:
     resources = (task.resources.cpu, task.resources.memory_mib, task.resources.gpu)
     inputs = tuple(map(_ref_to_tuple, task.inputs))
     outputs = (task.outputs, task.codecs)
-    return _frame((task.task_id, task.function, task.arguments, inputs, outputs, task.timeout_s, resources))
+    return _frame(
+        (task.task_id, (task.function, task.modules), task.arguments, inputs, outputs, task.timeout_s, resources)
+    )
 
 
 def unpack_task(content: bytes) -> Task:
@@ -42,11 +44,12 @@ def unpack_task(content: bytes) -> Task:
     >>> unpack_task(next(Messages().feed(pack_task(task)))) == task
     True
     """
-    task_id, function, arguments, inputs, outputs, timeout_s, resources = marshal.loads(content)  # noqa: S302
+    task_id, code, arguments, inputs, outputs, timeout_s, resources = marshal.loads(content)  # noqa: S302
     cpu, memory_mib, gpu = resources
     return Task(
         task_id=task_id,
-        function=function,
+        function=code[0],
+        modules=code[1],
         arguments=arguments,
         inputs=tuple(map(_ref_from_tuple, inputs)),
         outputs=outputs[0],

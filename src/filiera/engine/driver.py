@@ -19,8 +19,9 @@ from filiera.core.events import (
     StepStarted,
     StepSucceeded,
 )
-from filiera.core.graph import Graph, Node
+from filiera.core.graph import Graph, Node, map_futures
 from filiera.core.key import KeyParts
+from filiera.core.plain import names_in
 from filiera.core.plan import Decision
 from filiera.core.runstate import ENDED, RunState
 from filiera.core.task import Finished, Started, Task
@@ -127,6 +128,7 @@ class Driver:
             task_id=f"{self.recorder.run_id}/{node.name}#1",
             function=node.step.address,
             arguments=b"{" + arguments + b"}",
+            modules=_modules_named(node),
             inputs=inputs,
             outputs=len(node.step.outputs),
             timeout_s=node.step.options.timeout_s,
@@ -252,6 +254,12 @@ class Driver:
             self._beat_at = now + HEARTBEAT_S
             self.recorder.flush()
             self.recorder.beat()
+
+
+def _modules_named(node: Node) -> tuple[str, ...]:
+    """Return the modules of the functions and classes that lie in a node's arguments."""
+    values = [map_futures(value, lambda future: None) for value in node.arguments.values()]
+    return tuple({thing.__module__: None for value in values for thing in names_in(value)})
 
 
 def conclusion(recorder: Recorder) -> RunFinished:

@@ -129,6 +129,8 @@ def _not_found(module_name: str, path: str) -> StepFailed:
 
 
 def _load_arguments(task: Task, artifacts: Artifacts) -> dict[str, Any]:
+    for module in task.modules:
+        __import__(module)
     arguments: dict[str, Any] = plain.decode(task.arguments)
     if not task.inputs:
         return arguments

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
+from filiera.core import plain
 from filiera.core.closure import Closure, changes, closures_of, decode, encode
-from filiera.core.graph import Future, Node
+from filiera.core.graph import Node
 from filiera.engine.planner import Code
 
 _OUTSIDE = ("site-packages", "dist-packages", ".venv", "venv", ".filiera")
@@ -46,7 +43,7 @@ class ProjectCode:
         """Return the step's function, and the functions and classes of the project that lie in its arguments."""
         found: dict[Any, None] = {node.step.function: None}
         for value in node.arguments.values():
-            for thing in _named_in(value):
+            for thing in plain.names_in(value):
                 if self.is_project(thing.__module__):
                     found[thing] = None
         return tuple(found)
@@ -77,22 +74,3 @@ class ProjectCode:
             return False
         path = Path(file).resolve()
         return path.is_relative_to(self._root) and not set(_OUTSIDE).intersection(path.relative_to(self._root).parts)
-
-
-def _named_in(value: Any) -> Iterator[Any]:
-    """Yield the functions in a plain value, and the classes of what is not built in, as its encoding names them."""
-    kind = type(value)
-    if kind in (list, tuple, set, frozenset):
-        for item in value:
-            yield from _named_in(item)
-    elif kind is dict:
-        for item in (*value, *value.values()):
-            yield from _named_in(item)
-    elif isinstance(value, FunctionType | type):
-        yield value
-    elif isinstance(value, enum.Enum):
-        yield kind
-    elif dataclasses.is_dataclass(value) and not isinstance(value, Future):
-        yield kind
-        for field in dataclasses.fields(value):
-            yield from _named_in(getattr(value, field.name))
