@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 MAPPED_FROM_BYTES = 256 * 1024
 """Arrays of this size on are mapped: below it, one read costs less than a mapping."""
 
+_BLOCK_BYTES = 16 * 1024 * 1024
 _NATIVE_FLOAT_BYTES = {"f": 8, "c": 16}
 
 
@@ -90,11 +92,28 @@ def _write(array: Array, writer: ArtifactWriter) -> None:
     if _has_gaps(array.dtype):
         array = _without_garbage(array)
     try:
-        np.lib.format.write_array(writer.stream, array, version=(1, 0), allow_pickle=False)
+        np.lib.format.write_array_header_1_0(writer.stream, np.lib.format.header_data_from_array_1_0(array))
     except (ValueError, UnicodeEncodeError):
         if writer.stream.tell():
             raise
         np.lib.format.write_array(writer.stream, array, version=(3, 0), allow_pickle=False)
+    else:
+        for block in _blocks(array):
+            writer.stream.write(block.reshape(-1).view(np.uint8).data)
+
+
+def _blocks(array: Array) -> Iterator[Array]:
+    """Yield contiguous pieces of *array* in the order in which ``.npy`` keeps them; the array itself if it is one."""
+    import numpy as np
+
+    if array.size == 0 or array.itemsize == 0:
+        return
+    if array.flags.c_contiguous or array.flags.f_contiguous:
+        yield array if array.flags.c_contiguous else array.T
+        return
+    rows = max(1, _BLOCK_BYTES * len(array) // array.nbytes)
+    for start in range(0, len(array), rows):
+        yield np.ascontiguousarray(array[start : start + rows])
 
 
 _REMEDY = {
