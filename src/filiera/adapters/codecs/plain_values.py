@@ -36,14 +36,14 @@ class PlainCodec:
             return True
         if kind is bytes or isinstance(value, Path):
             return False
-        if isinstance(value, enum.Enum | FunctionType | BuiltinFunctionType | type):
+        if dataclasses.is_dataclass(value) or isinstance(value, enum.Enum | FunctionType | BuiltinFunctionType | type):
             return True
         return plain.is_plain(value)
 
     def encode(self, value: Any, writer: ArtifactWriter) -> None:
         try:
             content = plain.encode(value)
-        except (TypeError, ValueError) as error:
+        except TypeError as error:
             raise _unstorable(value, str(error)) from error
         writer.stream.write(content)
 
@@ -51,7 +51,7 @@ class PlainCodec:
         content = reader.bytes()
         try:
             return plain.decode(content)
-        except (ValueError, ArithmeticError) as error:
+        except ValueError as error:
             if "not in a loaded module" in str(error):
                 raise CodecError(
                     "A stored value needs a class that is not loaded.",
