@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from filiera.engine.artifacts import Artifacts
-from filiera.errors import CodecError, ProjectError
+from filiera.errors import CodecError, ProjectError, did_you_mean
 from filiera.ports import BlobStore, Codec, CodeHistory, Executor, MetadataStore, PredictionLog, SourceReader
 
 CODEC_GROUP = "filiera.codecs"
@@ -68,19 +68,14 @@ def _entry_points(group: str) -> Mapping[str, str]:
 
 
 def find_codec(value: object) -> Codec:
-    """Return the codec that stores values of this type. Raises CodecError when there is none."""
+    """Return the codec that stores values of this type; the one of plain values, which refuses with advice, if none."""
     kind: Any = type(value)
     for address in _codecs_for(kind):
         codec: Codec = _load(address)
         if codec.handles(value):
             return codec
-    library = kind.__module__.partition(".")[0]
-    plugin = "" if library == "builtins" else f", or install a plug-in: an entry point {library!r} of {CODEC_GROUP}"
-    raise CodecError(
-        f"A value of type {kind.__module__}.{kind.__qualname__} cannot be stored.",
-        why="No codec takes it, and we never pickle.",
-        do=f"Return plain data, a table, an array, a model, a figure, or the Path of a file or folder{plugin}.",
-    )
+    plain: Codec = _load(_PLAIN)
+    return plain
 
 
 @functools.lru_cache(maxsize=512)
@@ -120,7 +115,7 @@ def source_reader(type_name: str) -> SourceReader:
         known = sorted({*_SOURCES, *_entry_points(SOURCE_GROUP)})
         raise ProjectError(
             f"There is no source type {type_name!r}.",
-            why=f"There are: {', '.join(known)}.",
+            why=f"There are: {', '.join(known)}.{did_you_mean(type_name, known)}",
             do="Correct type in the catalog of filiera.toml, or install the plug-in that has it.",
         )
     reader: SourceReader = _load(address)
