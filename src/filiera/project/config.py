@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from filiera.core.products import check_name
-from filiera.errors import ProjectError, SourceError, UsageError
+from filiera.errors import ProjectError, SourceError, UsageError, did_you_mean
 
 FILE_NAME = "filiera.toml"
 PROFILE_VARIABLE = "FILIERA_PROFILE"
@@ -46,7 +45,7 @@ class ProjectConfig:
         if source not in self.catalog:
             raise SourceError(
                 f"The catalog has no source {source!r}.",
-                why=f"It has: {', '.join(sorted(self.catalog)) or 'nothing'}.{_did_you_mean(source, self.catalog)}",
+                why=f"It has: {', '.join(sorted(self.catalog)) or 'nothing'}.{did_you_mean(source, self.catalog)}",
                 do=f"Add [catalog.{source}] with type and path to {self.root / FILE_NAME}.",
             )
         return self.catalog[source]
@@ -79,18 +78,40 @@ def load(root: Path, profile: str | None = None) -> ProjectConfig:
     _known_keys(tables, _TABLES, str(path))
     project = _table(tables, "project", path)
     _known_keys(project, _PROJECT_KEYS, f"[project] of {path}")
-    name = project.get("name", root.name)
-    flows = project.get("flows", ["flows"])
-    if not isinstance(name, str) or not isinstance(flows, list) or not all(isinstance(item, str) for item in flows):
-        raise ProjectError(f'[project] of {path} needs name = "…" and flows = ["package", …].')
     wanted = profile or os.environ.get(PROFILE_VARIABLE) or project.get("profile", DEFAULT_PROFILE)
     return ProjectConfig(
         root=root,
-        name=check_name(name, "project"),
-        flows=tuple(flows),
+        name=_name(project, root, path),
+        flows=_flows(project, path),
         profile=_profile(_table(tables, "profile", path), wanted, root, path),
         catalog=_catalog(_table(tables, "catalog", path), path),
     )
+
+
+def _name(project: Mapping[str, Any], root: Path, path: Path) -> str:
+    name = project.get("name", root.name)
+    if not isinstance(name, str):
+        raise ProjectError(f"name in [project] of {path} must be a text, not {name!r}.")
+    try:
+        return check_name(name, "project")
+    except UsageError as error:
+        do = f'Give another name in [project] of {path}: name = "…". {error.do}'
+        raise ProjectError(error.what, why=error.why, do=do) from error
+
+
+def _flows(project: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    flows = project.get("flows", ["flows"])
+    if not isinstance(flows, list) or not flows or not all(_is_dotted(item) for item in flows):
+        raise ProjectError(
+            f"flows in [project] of {path} is {flows!r}.",
+            why="It lists the packages or modules in which pipelines are found, by their dotted names.",
+            do='Write, for example, flows = ["flows"].',
+        )
+    return tuple(flows)
+
+
+def _is_dotted(item: object) -> bool:
+    return isinstance(item, str) and all(part.isidentifier() for part in item.split("."))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -118,19 +139,15 @@ def _known_keys(table: Mapping[str, Any], known: tuple[str, ...], where: str) ->
         if key not in known:
             raise ProjectError(
                 f"{where} has {key!r}, which means nothing.",
-                why=f"Known are: {', '.join(known)}.{_did_you_mean(key, known)}",
+                why=f"Known are: {', '.join(known)}.{did_you_mean(key, known)}",
                 do="Correct or remove it.",
             )
 
 
-def _did_you_mean(word: str, known: Any) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
-
-
 def _profile(tables: Mapping[str, Any], name: str, root: Path, path: Path) -> Profile:
     if name not in tables and not (name == DEFAULT_PROFILE and not tables):
-        raise UsageError(f"{path} has no profile {name!r}.", why=f"It has: {', '.join(tables) or 'none'}.")
+        known = ", ".join(tables) or "none"
+        raise UsageError(f"{path} has no profile {name!r}.", why=f"It has: {known}.{did_you_mean(name, tables)}")
     table = tables.get(name, {})
     where = f"[profile.{name}] of {path}"
     if not isinstance(table, dict):
@@ -141,13 +158,20 @@ def _profile(tables: Mapping[str, Any], name: str, root: Path, path: Path) -> Pr
         table.get("executor", "processes"),
         table.get("workers", 0),
     )
-    if not isinstance(store, str) or not store:
-        raise ProjectError(f"store in {where} must be the path of a folder.")
+    if not isinstance(store, str) or not store or "\0" in store:
+        raise ProjectError(f"store in {where} must be the path of a folder, not {store!r}.")
     if executor not in EXECUTORS:
         raise ProjectError(f"executor in {where} must be one of {', '.join(EXECUTORS)}, not {executor!r}.")
     if not isinstance(workers, int) or isinstance(workers, bool) or not 0 <= workers <= 1024:
         raise ProjectError(f"workers in {where} must be a whole number from 0 to 1024, not {workers!r}.")
-    return Profile(name=name, store=root / Path(store).expanduser(), executor=executor, workers=workers)
+    return Profile(name=name, store=root / _expanded(store, where), executor=executor, workers=workers)
+
+
+def _expanded(store: str, where: str) -> Path:
+    try:
+        return Path(store).expanduser()
+    except RuntimeError as error:
+        raise ProjectError(f"store in {where} is {store!r}: {error}", do="Write the whole path.") from error
 
 
 def _catalog(tables: Mapping[str, Any], path: Path) -> dict[str, Mapping[str, Any]]:

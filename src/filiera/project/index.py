@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from filiera.core.pipeline import Pipeline
-from filiera.errors import FilieraError, ProjectError, UsageError
+from filiera.errors import FilieraError, ProjectError, UsageError, did_you_mean
 from filiera.project.config import ProjectConfig
 
 
@@ -22,6 +21,7 @@ class Entry:
 
     name: str
     module: str
+    line: int  #: of its ``def``, from 1
     summary: str  #: first line of its docstring
 
 
@@ -35,12 +35,12 @@ def pipelines(config: ProjectConfig) -> dict[str, Entry]:
     for package in config.flows:
         for path, module in _files(config.root, package):
             for entry in _entries(path, module):
-                if entry.name in found and found[entry.name].module != module:
+                other = found.setdefault(entry.name, entry)
+                if other != entry:
+                    places = f"in {other.module}, line {other.line}, and in {module}, line {entry.line}"
                     raise ProjectError(
-                        f"Two pipelines are called {entry.name!r}: in {found[entry.name].module} and in {module}.",
-                        do="Rename one of the functions.",
+                        f"Two pipelines are called {entry.name!r}: {places}.", do="Rename one of the functions."
                     )
-                found[entry.name] = entry
     return found
 
 
@@ -53,12 +53,12 @@ def load_pipeline(config: ProjectConfig, name: str) -> Pipeline:
     """
     known = pipelines(config)
     if name not in known:
-        close = difflib.get_close_matches(name, list(known), n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
         raise UsageError(
             f"The project {config.name!r} has no pipeline {name!r}.",
-            why=f"It has: {', '.join(known) or 'none'}.{hint}",
-            do=f"Decorate a function in {' or '.join(config.flows)} with @pipeline(kind=…).",
+            why=f"It has: {', '.join(known) or 'none'}.{did_you_mean(name, known)}",
+            do="filiera pipelines"
+            if known
+            else f"Decorate a function in {' or '.join(config.flows)} with @pipeline(kind=…).",
         )
     found = getattr(import_module(config, known[name].module), name, None)
     if not isinstance(found, Pipeline):
@@ -81,7 +81,7 @@ def import_module(config: ProjectConfig, module: str) -> ModuleType:
         return importlib.import_module(module)
     except FilieraError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = _place(error, config.root)
         raise ProjectError(
             f"Module {module!r} cannot be imported: {type(error).__name__}: {error}.",
@@ -119,19 +119,21 @@ def _files(root: Path, package: str) -> Iterator[tuple[Path, str]]:
 
 def _entries(path: Path, module: str) -> Iterator[Entry]:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProjectError(f"{path} cannot be read: {error}.") from error
-    if "pipeline" not in text:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ProjectError(f"{path} cannot be read: {error.strerror}.") from error
+    if b"pipeline" not in text:
         return
     try:
         tree = ast.parse(text, str(path))
     except SyntaxError as error:
         raise ProjectError(f"{path}, line {error.lineno}: {error.msg}.", do="Correct the syntax.") from error
+    except ValueError as error:
+        raise ProjectError(f"{path} is not Python: {error}.", do="Save it again as text.") from error
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and any(_is_pipeline(item) for item in node.decorator_list):
             summary = (ast.get_docstring(node) or "").partition("\n")[0]
-            yield Entry(node.name, module, summary)
+            yield Entry(node.name, module, node.lineno, summary)
 
 
 def _is_pipeline(decorator: ast.expr) -> bool:

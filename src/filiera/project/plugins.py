@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import functools
 import importlib
-import os
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from filiera.engine.artifacts import Artifacts
 from filiera.errors import CodecError, ProjectError, did_you_mean
-from filiera.ports import BlobStore, Codec, CodeHistory, Executor, MetadataStore, PredictionLog, SourceReader
+from filiera.ports import BlobStore, Codec, CodeHistory, MetadataStore, PredictionLog, SourceReader
 
 CODEC_GROUP = "filiera.codecs"
 """Entry points: the name is the top-level module of the types served, the value ``module:Class`` of a Codec."""
@@ -157,26 +154,3 @@ def code_history(root: Path) -> CodeHistory:
     from filiera.adapters.git_history import GitHistory
 
     return GitHistory(root)
-
-
-def inline_executor(artifacts: Artifacts, log_dir: Path) -> Executor:
-    """Return the executor that runs steps in this process."""
-    from filiera.adapters.inline import InlineExecutor
-    from filiera.engine.execute import execute_here
-
-    return InlineExecutor(functools.partial(execute_here, artifacts=artifacts), log_dir=log_dir)
-
-
-def process_executor(root: Path, store: Path, workers: int, log_dir: Path) -> Executor:
-    """Return the executor that runs steps in warm worker processes."""
-    from filiera.adapters.processes import ProcessExecutor
-    from filiera.project.worker import PATH_VARIABLE, run_worker
-
-    environment = {**os.environ, PATH_VARIABLE: os.pathsep.join(sys.path)}
-    return ProcessExecutor(
-        command=[sys.executable, "-m", "filiera.project.worker", str(root), str(store)],
-        workers=workers,
-        log_dir=log_dir,
-        environment=environment,
-        fork_main=functools.partial(run_worker, root, store),
-    )

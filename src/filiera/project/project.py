@@ -18,9 +18,9 @@ from filiera.core.products import CHAMPION, ProductKind, ProductRef
 from filiera.core.runstate import RunState
 from filiera.engine.artifacts import Artifacts
 from filiera.engine.planner import Planner
-from filiera.errors import BlobMissing, UsageError
+from filiera.errors import BlobMissing, UsageError, did_you_mean
 from filiera.ports import BlobStore, Clock, Executor, MetadataStore
-from filiera.project import builtin, plugins
+from filiera.project import builtin, executors, plugins
 from filiera.project.assemble import Assembled, Lookups, assemble
 from filiera.project.code import ProjectCode
 from filiera.project.config import ProjectConfig, find_root, load
@@ -104,7 +104,8 @@ class Project:
         names = [node.name for node in assembled.graph.nodes]
         for name in fresh:
             if name not in names:
-                raise UsageError(f"There is no step {name!r}.", why=f"The steps are: {', '.join(names)}.")
+                why = f"The steps are: {', '.join(names)}.{did_you_mean(name, names)}"
+                raise UsageError(f"There is no step {name!r}.", why=why)
         return Planner(
             graph=assembled.graph,
             records=self.records,
@@ -122,8 +123,8 @@ class Project:
         """Return the profile's executor, writing step output under *log_dir*."""
         workers = self.config.profile.workers or os.cpu_count() or 1
         if self.config.profile.executor == "inline":
-            return plugins.inline_executor(self.artifacts, log_dir)
-        return plugins.process_executor(self.config.root, self.store, workers, log_dir)
+            return executors.inline_executor(self.artifacts, log_dir)
+        return executors.process_executor(self.config.root, self.store, workers, log_dir)
 
     def value(self, ref: ArtifactRef) -> Any:
         """Return a stored value. Raises CodecError, BlobMissing, BlobCorrupted."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filiera.core.products import check_name
-from filiera.errors import StoreError, UsageError
+from filiera.errors import StoreError, UsageError, did_you_mean
 
 _FOLDER = Path(__file__).parents[1] / "templates"
 _SUMMARY = "SUMMARY.txt"
@@ -41,10 +41,12 @@ def make_project(name: str, template: str) -> MadeProject:
         UsageError: There is no such template, or the folder is there already.
         StoreError: The folder cannot be written.
     """
-    target = Path(name).absolute()
+    target = Path(os.path.abspath(name))  # noqa: PTH100 - without "..", and links are left as they are
     check_name(target.name, "project")
-    if template not in templates():
-        raise UsageError(f"There is no template {template!r}.", why=f"There are: {', '.join(templates())}.")
+    known = templates()
+    if template not in known:
+        why = f"There are: {', '.join(known)}.{did_you_mean(template, known)}"
+        raise UsageError(f"There is no template {template!r}.", why=why, do="filiera init --list")
     if target.exists():
         raise UsageError(f"{target} is there already.", do="Choose another name, or remove it first.")
     source = _FOLDER / template.replace("-", "_")
