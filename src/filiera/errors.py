@@ -19,7 +19,20 @@ FilieraError (exit code 1)
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a question that names the known word most like *word*, with a blank before it; "" when none is like it.
+
+    >>> did_you_mean("flosw", ["flows", "train"])
+    " Did you mean 'flows'?"
+    """
+    import difflib
+
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 class FilieraError(Exception):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from filiera.core.task import CodeState
 
+_TIMEOUT_S = 20.0
+
 
 class GitHistory:
     """What git says of a folder. Without git, or outside a repository, it says nothing; that is no error."""
@@ -16,14 +18,15 @@ class GitHistory:
 
     def state(self) -> CodeState | None:
         """Return the commit and whether files differ from it, by one ``git status``; None outside a repository."""
-        command = ["git", "-C", str(self._root), "status", "--porcelain=v2", "--branch", "--untracked-files=normal"]
+        status = ["status", "--porcelain=v2", "--branch", "--untracked-files=normal"]
+        command = ["git", "--no-optional-locks", "-C", str(self._root), *status]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-        except (FileNotFoundError, subprocess.TimeoutExpired):
+            done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False)
+        except (OSError, subprocess.TimeoutExpired):
             return None
         if done.returncode != 0:
             return None
-        lines = done.stdout.splitlines()
+        lines = done.stdout.decode("utf-8", "replace").splitlines()
         commit = next((line.split(" ")[2] for line in lines if line.startswith("# branch.oid ")), "")
         is_dirty = any(not line.startswith("#") for line in lines)
         return CodeState(commit="" if commit == "(initial)" else commit, is_dirty=is_dirty)

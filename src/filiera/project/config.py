@@ -51,12 +51,15 @@ class ProjectConfig:
         return self.catalog[source]
 
 
-def find_root(start: Path) -> Path:
-    """Return the nearest folder, from *start* upwards, that has a ``filiera.toml``. Raises ProjectError."""
-    start = start.resolve()
-    for folder in (start, *start.parents):
-        if (folder / FILE_NAME).is_file():
-            return folder
+def find_root(start: Path | None = None) -> Path:
+    """Return the nearest folder with ``filiera.toml``, from *start* or the current one upwards. Raises ProjectError."""
+    try:
+        start = (start or Path.cwd()).resolve()
+        for folder in (start, *start.parents):
+            if (folder / FILE_NAME).is_file():
+                return folder
+    except OSError as error:
+        raise ProjectError(f"The folder {start or '.'} cannot be looked into: {error.strerror}.") from error
     raise ProjectError(
         f"No {FILE_NAME} in {start} or any folder above it.",
         why="A project is a folder with that file.",
@@ -79,6 +82,8 @@ def load(root: Path, profile: str | None = None) -> ProjectConfig:
     project = _table(tables, "project", path)
     _known_keys(project, _PROJECT_KEYS, f"[project] of {path}")
     wanted = profile or os.environ.get(PROFILE_VARIABLE) or project.get("profile", DEFAULT_PROFILE)
+    if not isinstance(wanted, str):
+        raise ProjectError(f"profile in [project] of {path} must be the name of a profile, not {wanted!r}.")
     return ProjectConfig(
         root=root,
         name=_name(project, root, path),

@@ -58,7 +58,7 @@ class Project:
             ProjectError: There is none, or its ``filiera.toml`` cannot be used.
             UsageError: There is no such profile.
         """
-        return cls(load(find_root(start or Path.cwd()), profile))
+        return cls(load(find_root(start), profile))
 
     @property
     def store(self) -> Path:
