@@ -1,9 +1,9 @@
 """Plain values as deterministic JSON bytes and back: parameters, small results, keys.
 
 Plain: None, bool, int, float (NaN and infinities too), str, bytes, list, tuple, dict, set, frozenset, date, time,
-datetime, timedelta, Decimal, Path, UUID, Enum members, frozen or unfrozen dataclasses, and functions or classes found by
-name in a module. What JSON cannot say is written as ``{"$": kind, "v": …}``. Nothing is imported to decode: a class or
-function must be in a module that is already loaded, so bytes from elsewhere cannot make us run code.
+datetime, timedelta, Decimal, Path, UUID, Enum members, frozen or unfrozen dataclasses, and functions or classes found
+by name in a module. What JSON cannot say is written as ``{"$": kind, "v": …}``. Nothing is imported to decode: a class
+or function must be in a module that is already loaded, so bytes from elsewhere cannot make us run code.
 """
 
 from __future__ import annotations
