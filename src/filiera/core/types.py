@@ -2,27 +2,71 @@
 
 from __future__ import annotations
 
-import collections.abc
+import builtins
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 _NUMBERS = {(int, float), (bool, int), (bool, float), (int, complex), (float, complex)}
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the resolved annotations of *function*; one that cannot be resolved is left out, hence unchecked."""
+    """Return the resolved annotations of *function*; a name that cannot be resolved fits everywhere.
+
+    Names imported for type checkers only are such names: ``tuple[pl.DataFrame, int]`` still says two outputs.
+    """
     try:
         return typing.get_type_hints(function)
-    except (NameError, AttributeError, TypeError):
+    except Exception:  # noqa: BLE001  annotations are the user's expressions and may raise anything; see _resolve
         raw = getattr(function, "__annotations__", {})
-        return {name: hint for name, hint in raw.items() if not isinstance(hint, str)}
+        names = _Names(getattr(function, "__globals__", {}))
+        return {name: _resolve(hint, names) for name, hint in raw.items()}
+
+
+class _Names(dict[str, Any]):
+    """The names an annotation may use; what is not there is ``Any``, and so are its attributes."""
+
+    def __init__(self, found: Mapping[str, Any]) -> None:
+        super().__init__({**vars(builtins), **found})
+
+    def __missing__(self, name: str) -> Any:
+        return _Unknown
+
+
+class _UnknownType(type):
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return cls
+
+    def __getitem__(cls, item: Any) -> Any:
+        return cls
+
+    def __or__(cls, other: Any) -> Any:
+        return cls
+
+    __ror__ = __or__
+
+
+class _Unknown(metaclass=_UnknownType):
+    """Stands for a type that only type checkers know."""
+
+
+def _resolve(hint: Any, names: _Names) -> Any:
+    if not isinstance(hint, str):
+        return hint
+    try:
+        return eval(hint, {}, names)  # noqa: S307  as typing.get_type_hints does: the project's own code
+    except Exception:  # noqa: BLE001  it says nothing, so it fits everywhere
+        return Any
 
 
 def output_types(returned: Any) -> tuple[Any, ...]:
     """Return one type per output of a step: ``tuple[A, B]`` makes two outputs, ``None`` none, all else one.
+
+    A tuple of one is a value like any other.
 
     >>> output_types(tuple[int, str])
     (<class 'int'>, <class 'str'>)
@@ -30,7 +74,7 @@ def output_types(returned: Any) -> tuple[Any, ...]:
     if returned is None or returned is type(None):
         return ()
     parts = get_args(returned)
-    if get_origin(returned) is tuple and parts and parts[-1] is not Ellipsis:
+    if get_origin(returned) is tuple and len(parts) > 1 and parts[-1] is not Ellipsis:
         return parts
     return (returned,)
 
@@ -55,7 +99,9 @@ def fits(given: Any, wanted: Any) -> bool:
 
 
 def _unknown(hint: Any) -> bool:
-    return hint in (Any, object, inspect.Parameter.empty) or isinstance(hint, str | TypeVar | typing.ForwardRef)
+    if hint in (Any, object, _Unknown, inspect.Parameter.empty):
+        return True
+    return isinstance(hint, str | TypeVar | typing.ForwardRef | typing.NewType)
 
 
 def _classes_fit(given: Any, wanted: Any) -> bool:
@@ -66,18 +112,15 @@ def _classes_fit(given: Any, wanted: Any) -> bool:
         return True
     if (given_class, wanted_class) in _NUMBERS:
         return True
-    if _is_protocol(wanted_class):
+    try:
+        if not issubclass(given_class, wanted_class):
+            return bool(getattr(wanted_class, "_is_protocol", False))
+    except TypeError:  # a protocol or a typed dictionary, which cannot be asked
         return True
-    if not issubclass(given_class, wanted_class):
-        return False
     given_parts, wanted_parts = get_args(given), get_args(wanted)
     if not given_parts or not wanted_parts or given_class is not wanted_class:
         return True
     return len(given_parts) == len(wanted_parts) and all(map(fits, given_parts, wanted_parts))
-
-
-def _is_protocol(cls: type) -> bool:
-    return bool(getattr(cls, "_is_protocol", False)) and not issubclass(cls, collections.abc.Collection)
 
 
 def show(hint: Any) -> str:
