@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
+from filiera.core import plain
 from filiera.core.products import Dataset, Model, ProductRef, Source, check_name
 from filiera.core.types import fits, hints_of, show
 from filiera.errors import GraphError, UsageError
@@ -114,6 +115,12 @@ def _accept(parameter: Parameter, value: Any, pipeline: str) -> Any:
         raise UsageError(
             f"Parameter {parameter.name!r} of pipeline {pipeline!r} takes {parameter.type_text}, not {value!r}."
         )
+    if not plain.is_plain(value):
+        raise UsageError(
+            f"Parameter {parameter.name!r} of pipeline {pipeline!r} cannot be a {show(type(value))}.",
+            why="Parameters are kept with the run, as plain values: numbers, text, lists, dataclasses and the like.",
+            do="Let a step return the value, or make it a source of the catalog.",
+        )
     return float(value) if parameter.type is float and type(value) is int else value
 
 
@@ -155,31 +162,40 @@ def parse(text: str, parameter: Parameter) -> Any:
         return text
     try:
         return _parse(text, parameter.type)
-    except (ValueError, ArithmeticError, KeyError) as error:
+    except (ValueError, ArithmeticError, KeyError, RecursionError) as error:
         raise UsageError(f"{parameter.option} takes {parameter.type_text}, not {text!r}.") from error
 
 
 def _parse(text: str, hint: Any) -> Any:
-    origin = get_origin(hint)
+    hint = getattr(hint, "__supertype__", hint)  # of a NewType
+    origin = get_origin(hint) or hint
     if origin in (Union, types.UnionType):
         return _parse_union(text, get_args(hint))
     if origin is Literal:
         return {str(choice): choice for choice in get_args(hint)}[text]
     if origin in (list, set, tuple, frozenset):
-        item = (get_args(hint) or (str,))[0]
-        return origin(_parse(part.strip(), item) for part in text.split(",") if part.strip())
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        return origin([_parse(part, item) for part, item in zip(parts, _items(hint, len(parts)), strict=True)])
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return hint[text]
     if hint in _PARSERS:
         return _PARSERS[hint](text)
-    if hint in (dict, Any, object) or origin is dict or hint is inspect.Parameter.empty:
+    if origin is dict:
+        return json.loads(text)
+    if hint in (Any, object, inspect.Parameter.empty):
         try:
             return json.loads(text)
         except json.JSONDecodeError:
-            if hint in (dict,) or origin is dict:
-                raise
             return text
     raise ValueError(f"no way to read {show(hint)} from text")
+
+
+def _items(hint: Any, count: int) -> tuple[Any, ...]:
+    """Return the type of each of *count* items of a list, set or tuple."""
+    args = get_args(hint)
+    if get_origin(hint) is tuple and Ellipsis not in args:
+        return args
+    return (args or (str,))[:1] * count
 
 
 def _parse_union(text: str, parts: tuple[Any, ...]) -> Any:
