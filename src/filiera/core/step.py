@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, get_args, overload
 
 from filiera.core.stages import Stage
 from filiera.core.task import Resources
@@ -28,6 +28,8 @@ class StepOptions:
     cache: bool = True  #: False: run every time, for steps that read a clock, a network or another outside thing
 
     def __post_init__(self) -> None:
+        if self.stage is not None and self.stage not in get_args(Stage):
+            raise ValueError(f"stage must be one of {', '.join(get_args(Stage))}, got {self.stage!r}")
         if self.retries < 0 or self.retry_delay_s < 0:
             raise ValueError(
                 f"retries and retry_delay_s must not be negative, got {self.retries}, {self.retry_delay_s}"
@@ -50,6 +52,8 @@ class Step(Generic[P, R]):
     """A function with options. Called inside a pipeline it becomes a node; anywhere else it just runs."""
 
     def __init__(self, function: Callable[P, R], options: StepOptions) -> None:
+        if not callable(function) or not hasattr(function, "__qualname__"):
+            raise TypeError(f"@step takes a function, not {function!r}; options have names: @step(stage='clean')")
         self.function = function
         self.options = options
         functools.update_wrapper(self, function)
@@ -127,7 +131,8 @@ def step(
         cache: False runs it every time: for steps that read a clock, a network or another outside thing.
 
     Raises:
-        ValueError: An option is out of range.
+        ValueError: An option is out of range, or there is no such stage.
+        TypeError: What is decorated is not a function.
 
     >>> @step
     ... def double(x: int) -> int:
