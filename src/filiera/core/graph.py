@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NoReturn
 
 from filiera.core.artifact import ArtifactRef
@@ -36,13 +36,26 @@ class Future:
 
     __bool__ = _unknown_yet("truth")
     __len__ = _unknown_yet("len")
+    __str__ = _unknown_yet("as text; only repr() shows what it stands for")
     __iter__ = _unknown_yet("iteration or unpacking; annotate the step as '-> tuple[A, B]' for several outputs")
     __getitem__ = _unknown_yet("[...]")
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _unknown_yet(
         "arithmetic"
     )
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __add__
+    __neg__ = __pos__ = __abs__ = __invert__ = __int__ = __float__ = __index__ = __round__ = __add__
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _unknown_yet("logic")
     __lt__ = __le__ = __gt__ = __ge__ = _unknown_yet("comparison")
     __call__ = _unknown_yet("call")
+    _refuse_comparison = _unknown_yet("comparison")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Future):
+            self._refuse_comparison()
+        return type(self) is type(other) and _compared(self) == _compared(other)
+
+    def __hash__(self) -> int:
+        return hash(_compared(self))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -50,7 +63,11 @@ class Future:
         _unknown_yet(f".{name}")(self)
 
 
-@dataclass(frozen=True, slots=True)
+def _compared(future: Any) -> tuple[Any, ...]:
+    return tuple(getattr(future, item.name) for item in fields(future) if item.compare)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class OutputRef(Future):
     """Output number *index* of a node."""
 
@@ -64,7 +81,7 @@ class OutputRef(Future):
         return f"step {self.node!r}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Given(Future):
     """An input of the pipeline that is looked up before the run: a source, or a version of a product."""
 
@@ -78,7 +95,7 @@ class Given(Future):
         return f"parameter {self.parameter!r}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Known(Future):
     """A value already in the store: what a ``Given`` becomes once it is looked up."""
 
@@ -91,7 +108,7 @@ class Known(Future):
         return self.origin
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Late(Future):
     """A value already in the store, but which one depends on what the run makes: looked up when *needs* are known."""
 

@@ -15,8 +15,9 @@ from filiera.core.products import Dataset, Model, Product, Source, check_name
 from filiera.core.stages import Kind, infer_stage
 from filiera.core.step import Step, active_tracer
 from filiera.core.types import fits, show
-from filiera.errors import GraphError, UsageError
+from filiera.errors import FilieraError, GraphError, UsageError
 
+_LOOKED_UP = Source | Dataset | Model
 _tracing: ContextVar[tuple[str, ...]] = ContextVar("tracing", default=())
 
 
@@ -54,13 +55,17 @@ class Pipeline:
         bound = bind(self.parameters, values or {}, self.name)
         types = {parameter.name: parameter.type for parameter in self.parameters}
         inputs = {
-            name: Given(name, value, types[name]) if isinstance(value, Source | Dataset | Model) else value
+            name: Given(name, value, types[name]) if isinstance(value, _LOOKED_UP) else value
             for name, value in bound.items()
         }
         tracer = _GraphTracer(self.kind)
         token, path = active_tracer.set(tracer), _tracing.set((*_tracing.get(), self.name))
         try:
             result = self.function(**inputs)
+        except FilieraError:
+            raise
+        except Exception as error:
+            raise _building_failed(self, error) from error
         finally:
             active_tracer.reset(token)
             _tracing.reset(path)
@@ -95,9 +100,22 @@ class Pipeline:
             )
         token = _tracing.set((*path, self.name))
         try:
-            return self.function(*args, **kwargs)
+            return self.function(**self._inputs(args, kwargs))
         finally:
             _tracing.reset(token)
+
+    def _inputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a call inside another pipeline; sources and products are looked up for it too."""
+        try:
+            bound = inspect.signature(self.function).bind(*args, **kwargs)
+        except TypeError as error:
+            raise GraphError(f"Pipeline {self.name!r} is called wrongly: {error}.") from error
+        bound.apply_defaults()
+        types = {parameter.name: parameter.type for parameter in self.parameters}
+        return {
+            name: Given(f"{self.name}.{name}", value, types[name]) if isinstance(value, _LOOKED_UP) else value
+            for name, value in bound.arguments.items()
+        }
 
     def _check_values(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         given = set(inspect.signature(self.function).bind_partial(*args, **kwargs).arguments)
@@ -154,6 +172,12 @@ def _bind_call(step: Step[Any, Any], args: tuple[Any, ...], kwargs: dict[str, An
             arguments.update(value)
         elif signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL:
             raise GraphError(f"Step {step.name!r} takes *{name}.", do="Name its parameters, or take one list.")
+        elif signature.parameters[name].kind is inspect.Parameter.POSITIONAL_ONLY:
+            raise GraphError(
+                f"Step {step.name!r} takes {name} by position only.",
+                why="Workers call steps with every argument by its name.",
+                do="Remove the '/' from its parameters.",
+            )
         else:
             arguments[name] = value
     return arguments
@@ -170,6 +194,12 @@ def _check_argument(step: Step[Any, Any], name: str, value: Any) -> None:
         return
     if next(futures_in(value), None) is not None:
         return
+    if isinstance(value, _LOOKED_UP):
+        raise GraphError(
+            f"Step {step.name!r} is given {value!r} itself.",
+            why="Sources and products are looked up for the pipeline's parameters.",
+            do=f"Make it the default of a parameter of the pipeline: {name} = {value!r}.",
+        )
     if not plain.is_plain(value):
         raise GraphError(
             f"Step {step.name!r} is given {name}={type(value).__name__} while the graph is built.",
@@ -178,6 +208,20 @@ def _check_argument(step: Step[Any, Any], name: str, value: Any) -> None:
         )
     if not value_fits(value, wanted):
         raise GraphError(f"Step {step.name!r} wants {name}: {show(wanted)}, not {value!r}.")
+
+
+def _building_failed(pipeline: Pipeline, error: Exception) -> GraphError:
+    """Return what to tell when the pipeline function raised: the line of it that did."""
+    code = pipeline.function.__code__
+    trace, line = error.__traceback__, 0
+    while trace is not None:
+        line = trace.tb_lineno if trace.tb_frame.f_code is code else line
+        trace = trace.tb_next
+    return GraphError(
+        f"Pipeline {pipeline.name!r} failed while its graph was built: {type(error).__name__}: {error}.",
+        why=f"It was raised at {code.co_filename}, line {line}, before any step ran.",
+        do="Correct that line, or move the work into a step.",
+    )
 
 
 def pipeline(*, kind: Kind, publishes: Product | None = None) -> Callable[[Callable[..., Any]], Pipeline]:
