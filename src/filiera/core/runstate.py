@@ -134,7 +134,7 @@ class RunState:
 
     def _resume(self, event: RunResumed) -> None:
         self._move("running", only_from=("interrupted", "failed", "rejected", "cancelled"))
-        self.message = ""
+        self.message, self.published = "", []
         self.steps = _pending(event.steps)
 
     def _finish(self, event: RunFinished) -> None:
