@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -11,12 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filiera.cli.monitor_command import look
 from filiera.cli.output import coloured, print_facts
 from filiera.cli.places import find_model
 from filiera.cli.progress import Progress
+from filiera.cli.serve_command import TOKEN_VARIABLE
 from filiera.core.check import CheckReport
-from filiera.errors import FilieraError
-from filiera.project import plugins
+from filiera.errors import FilieraError, UsageError
+from filiera.project.config import FILE_NAME
+from filiera.project.index import pipelines
 from filiera.project.launch import Run, start
 from filiera.project.project import Project
 from filiera.project.templates import make_project
@@ -33,9 +37,10 @@ def run(options: argparse.Namespace) -> int:
     if not folder.exists():
         make_project(str(folder), TEMPLATE)
         _title(f"A new project in {folder}, from the template {TEMPLATE}")
+        project = Project.open(folder, profile=options.profile)
     else:
+        project = _open_again(folder, options.profile)
         _title(f"The project in {folder}, again: what has not changed is not computed again")
-    project = Project.open(folder, profile=options.profile)
     _title("Data pipeline: sources → dataset version")
     flows = _run(project, "flows")
     _title("Model pipeline: dataset version → model version")
@@ -43,16 +48,27 @@ def run(options: argparse.Namespace) -> int:
     _title("Serving: model version → microservice; monitoring: what it saw and said → verdict")
     held_out = train.value("split_flows", 1)
     facts = _summary(flows, train)
-    with _service(project.config.root) as url:
+    with _service(project) as url:
         facts["service"] = f"{url}/v1/models/{MODEL}:predict"
         facts |= _watch(project, url, held_out)
     _title("Summary")
     print_facts(facts)
     print(f"\nnext:\n  cd {folder}")
-    print("  filiera explain train       why each step ran or not")
-    print("  filiera versions            what was published")
-    print(f"  filiera serve {MODEL}       then POST rows to it")
+    print("  filiera explain train            why each step ran or not")
+    print("  filiera versions                 what was published")
+    print(f"  filiera serve {MODEL}    then POST rows to it")
     return 0
+
+
+def _open_again(folder: Path, profile: str | None) -> Project:
+    if (folder / FILE_NAME).is_file():
+        project = Project.open(folder, profile=profile)
+        if {"flows", "train"} <= set(pipelines(project.config)):
+            return project
+    raise UsageError(
+        f"{folder} is there and is no project of the template {TEMPLATE}.",
+        do="Name another folder: filiera demo FOLDER",
+    )
 
 
 def _title(text: str) -> None:
@@ -83,10 +99,11 @@ def _summary(flows: Run, train: Run) -> dict[str, Any]:
 
 
 @contextmanager
-def _service(root: Path) -> Iterator[str]:
+def _service(project: Project) -> Iterator[str]:
     """Start ``filiera serve`` on a free port, yield its address once it answers, and stop it as Ctrl-C would."""
-    command = [sys.executable, "-m", "filiera.cli.main", "serve", MODEL, "--port", "0"]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
+    profile = ["--profile", project.config.profile.name]
+    command = [sys.executable, "-m", "filiera.cli.main", "serve", MODEL, "--port", "0", *profile]
+    with subprocess.Popen(command, cwd=project.config.root, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             line = process.stdout.readline()
@@ -122,7 +139,7 @@ def _watch(project: Project, url: str, held_out: Any) -> dict[str, str]:
 def _predict(url: str, rows: Any) -> int:
     from filiera.serving.client import ServiceClient
 
-    client = ServiceClient(url)
+    client = ServiceClient(url, token=os.environ.get(TOKEN_VARIABLE) or None)
     names = [field["name"] for field in client.describe(MODEL)["signature"]["inputs"]]
     records: Iterator[Mapping[str, Any]] = rows.select(names).iter_rows(named=True)
     return sum(1 for _ in client.predict(records, model=MODEL))
@@ -130,13 +147,5 @@ def _predict(url: str, rows: Any) -> int:
 
 def _verdict(project: Project, rows: int) -> str:
     """Return what monitoring says of the last *rows* predictions."""
-    from filiera.monitoring.drift import compare
-    from filiera.monitoring.window import Selection, collect
-
-    version = find_model(project, MODEL)
-    reference = project.value(version.attachments["reference"])
-    selection = Selection(model=MODEL, version=version.number, last=rows)
-    log = plugins.prediction_log(project.store, MODEL)
-    window = collect(log.read(), reference, selection=selection)
-    report = compare(reference, window.inputs, outputs=window.outputs)
+    report, _ = look(project, find_model(project, MODEL), last=rows)
     return str(report.summary)

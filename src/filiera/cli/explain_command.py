@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from filiera.cli.output import print_facts, print_json, print_table
+from filiera.cli.output import print_facts, print_json, print_table, shortened
 from filiera.cli.places import find_run, find_step
+from filiera.core import plain
+from filiera.core.key import KeyParts
 from filiera.engine.rows import read_key_parts
 from filiera.ports import Row
 from filiera.project.project import Project
@@ -46,13 +48,27 @@ def _explain_step(project: Project, step: Row, as_json: bool) -> None:
             }
         )
         return
-    print_facts({"step": step["step"], "state": step["state"], "why": step["reason"], "key": step["key"]})
+    facts = {"run": step["run_id"], "step": step["step"], "state": step["state"], "why": step["reason"]}
+    print_facts({**facts, "key": step["key"]})
     print()
-    rows = [["parameter", name, _short(value.decode())] for name, value in parts.arguments.items()]
-    rows += [["input", origin, identity] for origin, identity in parts.inputs]
+    rows = _arguments(parts)
     rows += [[kind, name, digest[:12]] for kind, name, digest in code]
     print_table(["part of the key", "name", "value or digest"], rows)
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else text[:59] + "…"
+def _arguments(parts: KeyParts) -> list[list[str]]:
+    """Return the lines of the parameters and inputs; an argument that is nothing but an input is named with it."""
+    inputs = {plain.encode(plain.Placeholder(index)): given for index, given in enumerate(parts.inputs)}
+    rows = []
+    for name, value in parts.arguments.items():
+        if value in inputs:
+            origin, identity = inputs.pop(value)
+            rows.append(["input", f"{name} = {origin}", _brief(identity)])
+        else:
+            rows.append(["parameter", name, shortened(value.decode(), 60)])
+    return rows + [["input", origin, _brief(identity)] for origin, identity in inputs.values()]
+
+
+def _brief(identity: str) -> str:
+    codec, _, digest = identity.rpartition(":")
+    return f"{codec}:{digest[:12]}"

@@ -33,6 +33,8 @@ def run(options: argparse.Namespace) -> int:
         for found in steps:
             _print_new(project, row["run_id"], found, printed)
         if is_over:
+            if not printed:
+                print(f"{options.what}: nothing was printed by steps that ran in {row['run_id']}", file=sys.stderr)
             return 0
         time.sleep(_LOOK_AGAIN_S)
 

@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import argparse
 import re
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from filiera.cli.output import coloured, print_json, print_table, when
 from filiera.cli.places import find_model
 from filiera.errors import UsageError
 from filiera.project import plugins
 from filiera.project.project import Project
+from filiera.project.versions import Version
+
+if TYPE_CHECKING:
+    from filiera.monitoring.findings import DriftReport, Finding
+    from filiera.monitoring.window import Window
 
 DRIFT_EXIT_CODE = 7
+_WORDS = {
+    "other_model": "of another model",
+    "other_version": "of another version",
+    "other_time": "before that time",
+    "older": "earlier ones",
+    "malformed": "that are no predictions",
+}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def run(options: argparse.Namespace) -> int:
     """Print what differs between the logged predictions and the training data; 7 when that is an alarm."""
-    from filiera.monitoring.drift import compare
-    from filiera.monitoring.window import Selection, collect
-
     project = Project.open(profile=options.profile)
     version = find_model(project, options.model)
     since = project.clock() - _duration_s(options.since) if options.since else None
-    selection = Selection(model=version.name, version=version.number, since=since, last=options.last)
-    reference = project.value(version.attachments["reference"])
-    log = plugins.prediction_log(project.store, version.name)
-    window = collect(log.read(since=since or 0.0), reference, selection=selection)
-    report = compare(reference, window.inputs, outputs=window.outputs)
+    report, window = look(project, version, since=since, last=options.last)
     facts = [("First prediction", when(window.first_at)), ("Last prediction", when(window.last_at))]
     if options.html:
         _write(Path(options.html), version.ref, report, facts)
@@ -42,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
                 "rows": window.rows,
                 "first_at": window.first_at,
                 "last_at": window.last_at,
+                "skipped": asdict(window.skipped),
                 "findings": report.to_rows(),
                 "unexpected": list(report.unexpected),
             }
@@ -51,25 +58,60 @@ def run(options: argparse.Namespace) -> int:
     return DRIFT_EXIT_CODE if report.verdict == "drift" else 0
 
 
-def _print(model: str, report: Any, window: Any) -> None:
+def look(
+    project: Project, version: Version, *, since: float | None = None, last: int | None = None
+) -> tuple[DriftReport, Window]:
+    """Return how the logged predictions of a version differ from its training data, and those predictions.
+
+    Args:
+        project: Where they were logged.
+        version: Of a model.
+        since: Only predictions from then on, seconds since the epoch, UTC.
+        last: Only so many, the latest.
+
+    Raises:
+        UsageError: *last* is below 1.
+    """
+    from filiera.monitoring.drift import compare
+    from filiera.monitoring.findings import DriftSettings
+    from filiera.monitoring.window import Selection, collect
+
+    selection = Selection(model=version.name, version=version.number, since=since, last=last)
+    signature, reference = (project.value(version.attachments[name]) for name in ("signature", "reference"))
+    hidden = tuple(field.name for field in signature.inputs if field.sensitive)  # never logged, so never to be compared
+    log = plugins.prediction_log(project.store, version.name)
+    window = collect(log.read(since=since or 0.0), reference, selection=selection)
+    settings = DriftSettings(ignore=hidden)
+    return compare(reference, window.inputs, outputs=window.outputs, settings=settings), window
+
+
+def _print(model: str, report: DriftReport, window: Window) -> None:
     span = f", {when(window.first_at)} … {when(window.last_at)}" if window.rows else ""
-    print(f"{model}: {window.rows:,} predictions{span}, against {report.reference_rows:,} training rows\n")
-    rows = [
-        [
-            finding.column,
-            finding.role,
-            finding.aspect,
-            finding.test,
-            _number(finding.statistic),
-            _number(finding.adjusted_p),
-            f"{finding.effect_name} {_number(finding.effect)}" if finding.effect is not None else "",
-            finding.state,
-        ]
-        for finding in report.findings
-        if finding.aspect == "values" or finding.is_alarm
-    ]
-    print_table(["column", "role", "aspect", "test", "statistic", "adjusted p", "effect", "state"], rows)
+    print(f"{model}: {window.rows:,} predictions{span}, against {report.reference_rows:,} training rows")
+    if window.skipped.total:
+        reasons = ", ".join(f"{count:,} {_WORDS[name]}" for name, count in asdict(window.skipped).items() if count)
+        print(f"left out: {reasons}")
+    if report.unexpected:
+        print(f"not in the training data: {', '.join(report.unexpected)}")
+    if window.rows:
+        print()
+        shown = [one for one in report.worst() if one.aspect == "values" or one.is_alarm]
+        header = ["column", "role", "aspect", "test", "statistic", "adjusted p", "effect", "state"]
+        print_table(header, [_line(finding) for finding in shown], right=("statistic", "adjusted p"))
     print(f"\nverdict: {coloured(report.summary, report.verdict)}")
+
+
+def _line(finding: Finding) -> list[str]:
+    return [
+        finding.column,
+        finding.role,
+        finding.aspect,
+        finding.test,
+        _number(finding.statistic),
+        _number(finding.adjusted_p),
+        "" if finding.effect is None else f"{finding.effect_name} {finding.effect:.3f}",
+        finding.state,
+    ]
 
 
 def _number(value: float | None) -> str:
@@ -83,7 +125,7 @@ def _duration_s(text: str) -> float:
     return float(match[1]) * _SECONDS[match[2]]
 
 
-def _write(file: Path, model: str, report: Any, facts: list[tuple[str, str]]) -> None:
+def _write(file: Path, model: str, report: DriftReport, facts: list[tuple[str, str]]) -> None:
     from filiera.monitoring.report import render
 
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,13 +13,25 @@ from typing import Any
 _COLOURS = {
     "succeeded": "32", "passed": "32", "quiet": "32", "ok": "32", "hit": "36", "running": "33", "retrying": "33",
     "failed": "31", "rejected": "31", "interrupted": "35", "cancelled": "35", "blocked": "90", "pending": "90",
-    "drift": "31", "run": "33", "after": "90", "interrupted ": "35",
+    "drift": "31", "missing column": "31", "run": "33", "after": "90",
+    "problem": "31", "warning": "33", "repaired": "32",
 }  # fmt: skip
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """Print one JSON document; a number that JSON does not have, such as NaN, is null."""
+    print(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {key: _finite(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_finite(item) for item in value]
+    return value
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
@@ -57,6 +70,23 @@ def when(seconds: float | None) -> str:
     if seconds is None:
         return ""
     return dt.datetime.fromtimestamp(seconds, dt.UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return the first line of *text*, cut where it is longer than *longest* characters.
+
+    >>> shortened("first line", 8)
+    'first l…'
+    """
+    line = text.partition("\n")[0]
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def mute() -> None:
+    """Send standard output nowhere from now on: its reader is gone, or its disk is full."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def how_long(seconds: float | None) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 from typing import Any
 
+from filiera.cli.verbs import running_options
 from filiera.core.parameters import Parameter, parse
 from filiera.core.pipeline import Pipeline
-from filiera.errors import UsageError
+from filiera.errors import ProjectError, UsageError, did_you_mean
 
 
 def parse_values(pipeline: Pipeline, words: list[str]) -> dict[str, Any]:
@@ -15,8 +17,9 @@ def parse_values(pipeline: Pipeline, words: list[str]) -> dict[str, Any]:
 
     Raises:
         UsageError: An unknown option, one without value, one given twice, or a value of another type.
+        ProjectError: A parameter is called like an option of ours.
     """
-    by_option = {parameter.option: parameter for parameter in pipeline.parameters}
+    by_option = _by_option(pipeline)
     values: dict[str, Any] = {}
     rest = list(words)
     while rest:
@@ -25,7 +28,7 @@ def parse_values(pipeline: Pipeline, words: list[str]) -> dict[str, Any]:
         if parameter is None:
             raise UsageError(
                 f"Pipeline {pipeline.name!r} has no option {option!r}.",
-                why=f"It has: {', '.join(by_option) or 'none'}.",
+                why=f"It has: {', '.join(by_option) or 'none'}.{did_you_mean(option, by_option)}",
                 do=f"filiera run {pipeline.name} --help",
             )
         if parameter.name in values:
@@ -38,18 +41,31 @@ def parse_values(pipeline: Pipeline, words: list[str]) -> dict[str, Any]:
     return values
 
 
+def _by_option(pipeline: Pipeline) -> dict[str, Parameter]:
+    found = {parameter.option: parameter for parameter in pipeline.parameters}
+    taken = [option for option in found if option in ("--help", "--fresh", "--profile", "--json")]
+    if taken:
+        raise ProjectError(
+            f"Pipeline {pipeline.name!r} has a parameter {found[taken[0]].name!r}.",
+            why=f"{taken[0]} is an option of filiera run.",
+            do="Rename the parameter.",
+        )
+    return found
+
+
 def print_pipeline_help(verb: str, pipeline: Pipeline) -> None:
-    """Print what the pipeline does and its parameters as options."""
+    """Print what the pipeline does, its parameters as options, and the options of the verb."""
     parser = argparse.ArgumentParser(
         prog=f"filiera {verb} {pipeline.name}",
-        description=pipeline.__doc__,
-        usage=f"filiera {verb} {pipeline.name} [parameters] [--fresh STEP] [--json] [--profile NAME]",
+        description=inspect.getdoc(pipeline.function),
+        usage=f"filiera {verb} {pipeline.name} [PARAMETERS] [OPTIONS]",
         add_help=False,
+        parents=[running_options()],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     group = parser.add_argument_group("parameters")
-    for parameter in pipeline.parameters:
-        group.add_argument(parameter.option, metavar=parameter.type_text, help=_default(parameter).replace("%", "%%"))
+    for option, parameter in _by_option(pipeline).items():
+        group.add_argument(option, metavar=parameter.type_text, help=_default(parameter).replace("%", "%%"))
     parser.print_help()
 
 

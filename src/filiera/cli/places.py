@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from filiera.core.products import CHAMPION, ProductRef
-from filiera.errors import UsageError
+from filiera.errors import UsageError, did_you_mean
 from filiera.ports import Row
 from filiera.project.launch import get_run
 from filiera.project.project import Project
@@ -31,9 +31,10 @@ def find_step(project: Project, run: Row, step: str) -> Row:
     for row in rows:
         if row["step"] == step:
             return row
+    names = [row["step"] for row in rows]
     raise UsageError(
         f"Run {run['run_id']} has no record of a step {step!r}.",
-        why=f"It has: {', '.join(row['step'] for row in rows) or 'none yet'}.",
+        why=f"It has: {', '.join(names) or 'none yet'}.{did_you_mean(step, names)}",
     )
 
 

@@ -56,6 +56,8 @@ def _rows(options: argparse.Namespace, project: Project, inputs: list[str]) -> I
         rows: Iterable[Mapping[str, Any]] = _lines()
     else:
         path = Path(options.file).absolute()
+        if not path.exists():
+            raise SourceError(f"There is no file {options.file}.", do=f"Name one that is there, from {Path.cwd()}.")
         kind = _TYPES.get(path.name.removesuffix(".gz")[path.name.removesuffix(".gz").rfind(".") :])
         if kind is None:
             raise UsageError(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from pathlib import Path
 from types import TracebackType
 
-from filiera.cli.output import coloured, how_long
+from filiera.cli.output import coloured, how_long, mute, shortened
 from filiera.core.events import (
     Event,
     RunResumed,
@@ -25,6 +26,7 @@ from filiera.engine.logs import read_log
 from filiera.project.project import Project
 
 _MANY = 200
+_LONGEST_DETAIL = 160
 _REDRAW_S = 0.1
 
 
@@ -122,17 +124,15 @@ class Progress:
         if lines and not is_silent:
             self._clear()
             for line in lines:
-                print(f"  {step.ljust(self._width)}  │ {line}", flush=True)
+                self._say(f"  {step.ljust(self._width)}  │ {line}\n")
 
     def _line(self, state: RunState, step: str, word: str, detail: str) -> None:
         if len(state.steps) > _MANY and word in ("succeeded", "hit"):
             return
         self._clear()
-        stage = state.steps[step].stage
-        print(
-            f"  {step.ljust(self._width)}  {stage.ljust(9)}  {coloured(word.ljust(9), word)}  {detail}".rstrip(),
-            flush=True,
-        )
+        stage = state.steps[step].stage.ljust(9)
+        what = f"{coloured(word.ljust(9), word)}  {shortened(detail, _LONGEST_DETAIL)}"
+        self._say(f"  {step.ljust(self._width)}  {stage}  {what}".rstrip() + "\n")
 
     def _draw(self, state: RunState) -> None:
         now = time.monotonic()
@@ -144,8 +144,16 @@ class Progress:
         names = ", ".join(f"{name} {how_long(now - self._started.get(name, now))}" for name in running[:3])
         more = f" and {len(running) - 3} more" if len(running) > 3 else ""
         self._clear()
-        print(f"  [{done}/{len(state.steps)}] {names}{more}", end="", flush=True)
+        # A line that wraps could not be cleared.
+        self._say(shortened(f"  [{done}/{len(state.steps)}] {names}{more}", shutil.get_terminal_size().columns - 1))
 
     def _clear(self) -> None:
         if self._live:
-            print("\r\033[K", end="", flush=True)
+            self._say("\r\033[K")
+
+    def _say(self, text: str) -> None:
+        try:
+            print(text, end="", flush=True)
+        except BrokenPipeError:  # who read along has gone; the run goes on
+            mute()
+            self._quiet, self._live = True, False

@@ -57,8 +57,8 @@ def told(error: str, message: str, traceback: str) -> str:
 def no_pipeline(options: argparse.Namespace) -> int:
     """Say what is missing, or how ``run`` and ``plan`` are used. Raises UsageError."""
     if options.help:
-        print(f"usage: filiera {options.verb} PIPELINE [parameters] [--fresh STEP] [--json] [--profile NAME]")
-        print(f"\nfiliera pipelines                lists the pipelines\nfiliera {options.verb} PIPELINE --help")
+        options.parser.print_help()
+        print(f"\nfiliera pipelines lists the pipelines; filiera {options.verb} PIPELINE --help shows its parameters.")
         return 0
     raise UsageError(f"filiera {options.verb} needs the name of a pipeline.", do="filiera pipelines")
 
@@ -84,8 +84,9 @@ def report(done: Run, *, as_json: bool) -> int:
             print(told(step.failure.error, step.failure.message, step.failure.traceback))
         elif step.status == "rejected":
             print(f"\nstep {step.name} stops the run: {step.detail}")
-    if done.status != "succeeded":
-        print(f"Do:  filiera show {done.run_id}; filiera log {done.run_id}; filiera resume {done.run_id}")
+    verbs = {"failed": ("show", "log", "resume"), "cancelled": ("resume",), "rejected": ("show",)}
+    if done.status in verbs:
+        print(f"Do:  {'; '.join(f'filiera {verb} {done.run_id}' for verb in verbs[done.status])}")
     return exit_code(done)
 
 

@@ -22,8 +22,6 @@ def run(options: argparse.Namespace) -> int:
     from filiera.serving.served_model import ServedModel
     from filiera.serving.server import serve
 
-    project = Project.open(profile=options.profile)
-    version = find_model(project, options.model)
     token = os.environ.get(TOKEN_VARIABLE) or None
     if must_have_token(options.host) and token is None:
         raise UsageError(
@@ -31,6 +29,8 @@ def run(options: argparse.Namespace) -> int:
             why="A service that others reach needs a token.",
             do=f"Set {TOKEN_VARIABLE}, or serve on 127.0.0.1.",
         )
+    project = Project.open(profile=options.profile)
+    version = find_model(project, options.model)
     log = plugins.writable_prediction_log(project.store, version.name)
 
     def build() -> App:
@@ -39,11 +39,12 @@ def run(options: argparse.Namespace) -> int:
         return App([served], token=token)
 
     endpoint = uuid.uuid4().hex
-    announced: list[str] = []
+    announced = False
 
     def announce(url: str) -> None:
-        announced.append(url)
+        nonlocal announced
         _record(project, version, endpoint, url)
+        announced = True
         path = f"{url}/v1/models/{version.name}:predict"
         print(f"serving {version.ref} at {url}", flush=True)
         print(f"  predict   POST {path}\n  contract  GET  {url}/openapi.json\n  stop      Ctrl-C", flush=True)
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     finally:
         log.close()
         if announced:
-            _record(project, version, endpoint, announced[0], stopped_at=project.clock())
+            _record(project, version, endpoint, "", stopped_at=project.clock())
     lost = log.dropped()
     print(f"stopped; {lost:,} predictions could not be logged" if lost else "stopped; all predictions are logged")
     return 0

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from filiera.cli.output import how_big, how_long, print_facts, print_json, print_table, when
+from filiera.cli.output import how_big, how_long, print_facts, print_json, print_table, shortened, when
 from filiera.cli.places import find_run, find_step
+from filiera.cli.previews import preview, write_file
 from filiera.cli.run_command import told
 from filiera.core.artifact import ArtifactRef
 from filiera.core.products import ProductRef
-from filiera.core.report import Html, Markdown, Svg
 from filiera.engine.rows import read_refs
-from filiera.errors import UsageError
+from filiera.errors import FilieraError, UsageError
 from filiera.ports import Row
 from filiera.project.launch import shown_state
 from filiera.project.project import Project
 from filiera.project.versions import Version
+
+_TIMED = ("succeeded", "failed", "rejected", "retrying")
+"""States of steps whose duration says something."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -26,45 +31,55 @@ def run(options: argparse.Namespace) -> int:
     project = Project.open(profile=options.profile)
     if "@" in options.what:
         ref = ProductRef.parse(options.what)
-        _show_version(project.versions.resolve(project.versions.kind_of(ref.name), ref), options.json)
+        _show_version(project, project.versions.resolve(project.versions.kind_of(ref.name), ref), options)
         return 0
     row, step = find_run(project, options.what)
     if step:
-        project.pipeline(row["pipeline"])  # values of the project's own classes can be read once its code is loaded
-        _show_step(project, find_step(project, row, step), options)
+        _import_code(project, row["pipeline"])
+        _show_step(project, row, find_step(project, row, step), options)
+    elif options.open:
+        raise UsageError(
+            "--open writes the output of one step.", do=f"filiera show {options.what}/STEP --open {options.open}"
+        )
     else:
         _show_run(project, row, options.json)
     return 0
 
 
+def _import_code(project: Project, pipeline: str) -> None:
+    """Load the project's code, whose own classes a stored value may have; most values do without."""
+    with suppress(FilieraError):  # a run can be looked at when its pipeline is gone or broken
+        project.pipeline(pipeline)
+
+
 def _show_run(project: Project, row: Row, as_json: bool) -> None:
     steps = project.records.read("steps_of_run", {"run_id": row["run_id"]})
-    record = json.loads(row["record"])
-    facts: dict[str, Any] = {
-        "run": row["run_id"],
-        "pipeline": f"{row['pipeline']} ({row['kind']})",
-        "state": shown_state(project, row),
-        "message": row["failure"],
-        "started": when(row["started_at"]),
-        "took": how_long(row["finished_at"] - row["started_at"]) if row["finished_at"] else "",
-        "parameters": row["parameters"],
-        "inputs": ", ".join(f"{name} = {origin}" for name, origin in record["inputs"].items()),
-        "commit": record["commit"] + (" with uncommitted changes" if record["is_dirty"] else ""),
-        "published": ", ".join(json.loads(row["outcome"]).get("published", ())),
-    }
+    data = run_data(project, row)
     if as_json:
-        print_json({**facts, "steps": [_step_data(step) for step in steps]})
+        print_json({**data, "steps": [_step_data(step, data["state"]) for step in steps]})
         return
+    facts: dict[str, Any] = {
+        "run": data["run"],
+        "pipeline": f"{data['pipeline']} ({data['kind']})",
+        "state": data["state"],
+        "message": data["message"],
+        "started": when(data["started_at"]),
+        "took": how_long(data["finished_at"] - data["started_at"]) if data["finished_at"] else "",
+        "parameters": _pairs(data["parameters"]),
+        "inputs": _pairs(data["inputs"]),
+        "commit": data["commit"] + (" with uncommitted changes" if data["is_dirty"] else ""),
+        "published": ", ".join(data["published"]),
+    }
     print_facts({name: value for name, value in facts.items() if value})
     print()
     table = [
         [
             step["step"],
             step["stage"],
-            step["state"],
-            how_long(step["duration_s"]) if step["state"] != "hit" else "",
+            _state(step, data["state"]),
+            how_long(step["duration_s"]) if step["state"] in _TIMED else "",
             how_big(sum(ref.size_bytes for ref in _refs(project, step))) if step["outputs"] else "",
-            _short(step["reason"]),
+            shortened(step["reason"], 80),
         ]
         for step in steps
     ]
@@ -76,43 +91,93 @@ def _show_run(project: Project, row: Row, as_json: bool) -> None:
             print(told(failure["error"], failure["message"], failure["traceback"]))
 
 
-def _show_step(project: Project, step: Row, options: argparse.Namespace) -> None:
+def run_data(project: Project, row: Row) -> dict[str, Any]:
+    """Return a recorded run as JSON data."""
+    record = json.loads(row["record"])
+    return {
+        "run": row["run_id"],
+        "pipeline": row["pipeline"],
+        "kind": row["kind"],
+        "state": shown_state(project, row),
+        "message": row["failure"],
+        "started_at": row["started_at"],
+        "finished_at": row["finished_at"],
+        "steps_total": row["steps_total"],
+        "steps_done": row["steps_done"],
+        "steps_hit": row["steps_hit"],
+        "parameters": json.loads(row["parameters"]),
+        "inputs": record["inputs"],
+        "commit": record["commit"],
+        "is_dirty": record["is_dirty"],
+        "published": json.loads(row["outcome"]).get("published", []),
+    }
+
+
+def _show_step(project: Project, run: Row, step: Row, options: argparse.Namespace) -> None:
     refs = _refs(project, step)
     if options.open:
-        _write(project, refs, Path(options.open))
+        if not refs:
+            raise UsageError(f"Step {step['step']} of {run['run_id']} has no output to write.")
+        write_file(project, refs[0], Path(options.open))
+        print(f"wrote {options.open}")
         return
+    state = shown_state(project, run)
     if options.json:
-        print_json(_step_data(step))
+        print_json(_step_data(step, state))
         return
-    facts = {"step": step["step"], "state": step["state"], "why": step["reason"], "took": how_long(step["duration_s"])}
+    facts = {"run": run["run_id"], "step": step["step"], "state": _state(step, state), "why": step["reason"]}
+    if step["state"] in _TIMED:
+        facts["took"] = how_long(step["duration_s"])
     print_facts(facts)
+    if step["failure"]:
+        failure = json.loads(step["failure"])
+        print(f"\n{told(failure['error'], failure['message'], failure['traceback'])}")
     for index, ref in enumerate(refs):
         print(f"\noutput {index}  {ref.codec}  {how_big(ref.size_bytes)}  {ref.digest}")
-        print(_preview(project.value(ref)))
+        print(preview(project.value(ref)))
 
 
-def _show_version(version: Version, as_json: bool) -> None:
-    if as_json:
+def _show_version(project: Project, version: Version, options: argparse.Namespace) -> None:
+    if options.open:
+        write_file(project, version.artifact, Path(options.open))
+        print(f"wrote {options.open}")
+        return
+    if options.json:
         print_json(version_data(version))
         return
+    description = dict(version.description)
+    metrics, columns = description.pop("metrics", {}), description.pop("columns", {})
     facts: dict[str, Any] = {
         version.kind: version.ref,
         "aliases": ", ".join(version.aliases),
         "published": f"{when(version.created_at)} by {version.run_id}",
         "content": f"{version.artifact.digest} ({version.artifact.codec}, {how_big(version.artifact.size_bytes)})",
-        "made from": ", ".join(f"{name} = {origin}" for name, origin in version.inputs.items()),
+        "made from": _pairs(version.inputs),
+        **{name: _plainly(value) for name, value in description.items()},
     }
     print_facts({name: value for name, value in facts.items() if value})
-    for name, value in version.description.items():
-        if name == "metrics":
-            rows = [[m, f"{v['value']:.4f}", f"{v['low']:.4f}", f"{v['high']:.4f}", v["n"]] for m, v in value.items()]
-            print()
-            print_table(["metric", "value", "low", "high", "rows"], rows, right=("value", "low", "high", "rows"))
-        elif name == "columns":
-            print()
-            print_table(["column", "type"], list(value.items()))
-        else:
-            print(f"{name}: {value}")
+    if metrics:
+        rows = [[m, f"{v['value']:.4f}", f"{v['low']:.4f}", f"{v['high']:.4f}", v["n"]] for m, v in metrics.items()]
+        print()
+        print_table(["metric", "value", "low", "high", "rows"], rows, right=("value", "low", "high", "rows"))
+    if columns:
+        print()
+        print_table(["column", "type"], list(columns.items()))
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in values.items())
+
+
+def _plainly(value: Any) -> str:
+    match value:
+        case dict():
+            return ", ".join(f"{count:,} {name}" for name, count in value.items() if count)
+        case list():
+            return "; ".join(map(str, value))
+        case int():
+            return f"{value:,}"
+    return str(value)
 
 
 def version_data(version: Version) -> dict[str, Any]:
@@ -136,37 +201,23 @@ def _refs(project: Project, step: Row) -> tuple[ArtifactRef, ...]:
     return read_refs(step["outputs"], project.versions.inline)
 
 
-def _step_data(step: Row) -> dict[str, Any]:
-    failure = json.loads(step["failure"]) if step["failure"] else None
+def _state(step: Row, run_state: str) -> str:
+    """Return a step's state for people: what was running when the driver died is interrupted too."""
+    return "interrupted" if run_state == "interrupted" and step["state"] in ("running", "retrying") else step["state"]
+
+
+def _step_data(step: Row, run_state: str) -> dict[str, Any]:
     return {
         "step": step["step"],
         "stage": step["stage"],
-        "state": step["state"],
+        "state": _state(step, run_state),
         "attempt": step["attempt"],
         "duration_s": step["duration_s"],
         "reason": step["reason"],
         "key": step["key"],
-        "outputs": step["outputs"].split(";") if step["outputs"] else [],
-        "failure": failure,
+        "outputs": [
+            dict(zip(("digest", "codec", "size_bytes"), (digest, codec, int(size)), strict=True))
+            for digest, codec, size in (item.split(" ") for item in step["outputs"].split(";") if item)
+        ],
+        "failure": json.loads(step["failure"]) if step["failure"] else None,
     }
-
-
-def _preview(value: Any) -> str:
-    text = value.text if isinstance(value, Html | Markdown | Svg) else str(value)
-    return text if len(text) <= 2000 else text[:2000] + f"\n… {len(text) - 2000:,} characters more"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 80 else text[:79] + "…"
-
-
-def _write(project: Project, refs: tuple[ArtifactRef, ...], file: Path) -> None:
-    if not refs:
-        raise UsageError("The step has no output to write.")
-    value = project.value(refs[0])
-    content = value.text if isinstance(value, Html | Markdown | Svg) else str(value)
-    try:
-        file.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror}.") from error
-    print(f"wrote {file}")

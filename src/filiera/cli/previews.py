@@ -1,0 +1,81 @@
+"""Stored values as people look at them: some lines on the terminal, or a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import pprint
+import shutil
+from pathlib import Path
+from typing import Any
+
+from filiera.cli.output import how_big
+from filiera.core.artifact import ArtifactRef
+from filiera.core.check import CheckReport
+from filiera.core.gate import GateReport
+from filiera.core.metric import Metrics
+from filiera.core.report import Html, Markdown, Svg
+from filiera.errors import UsageError
+from filiera.project.project import Project
+
+_LONGEST = 4000
+_MANY_FILES = 20
+
+
+def preview(value: Any) -> str:
+    """Return the beginning of *value* as text."""
+    text = _text(value)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + f"\n… {len(text) - _LONGEST:,} characters more"
+
+
+def _text(value: Any) -> str:
+    match value:
+        case Html() | Svg():
+            kind = "page" if isinstance(value, Html) else "drawing"
+            return f"a {kind} of {how_big(len(value.text.encode()))}; write it to a file with --open FILE"
+        case Markdown():
+            return value.text
+        case Path():
+            return _listing(value)
+        case Metrics():
+            return "\n".join(str(metric) for metric in value)
+        case GateReport():
+            return "\n".join(f"{'passed' if one.passed else 'FAILED'}: {one.reason}" for one in value.results)
+        case CheckReport():
+            return "\n".join([value.summary, *(f"{one.severity}: {one.name}: {one.reason}" for one in value.failed)])
+        case dict() | list() | tuple() | set() | frozenset():
+            return pprint.pformat(value, width=110, sort_dicts=False)
+    return pprint.pformat(value, width=110) if dataclasses.is_dataclass(value) else str(value)
+
+
+def write_file(project: Project, ref: ArtifactRef, file: Path) -> None:
+    """Write a stored value to *file*: a report, text, file or folder as it is, anything else as it is stored.
+
+    Raises:
+        UsageError: The file cannot be written.
+        CodecError, StoreError: The value cannot be read.
+    """
+    value = project.value(ref)
+    try:
+        match value:
+            case Html() | Markdown() | Svg():
+                file.write_text(value.text, encoding="utf-8")
+            case str():
+                file.write_text(value, encoding="utf-8")
+            case Path() if value.is_dir():
+                shutil.copytree(value, file)
+            case Path():
+                shutil.copyfile(value, file)
+            case _:
+                file.write_bytes(ref.inline if ref.inline is not None else project.blobs.get(ref.digest))
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}.") from error
+
+
+def _listing(path: Path) -> str:
+    if path.is_file():
+        return f"the file {path.name}, {how_big(path.stat().st_size)}; write it to a file with --open FILE"
+    files = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    more = [f"and {len(files) - _MANY_FILES} more"] if len(files) > _MANY_FILES else []
+    return "\n".join(
+        [f"a folder of {len(files)} files; write it to a folder with --open FOLDER:", *files[:_MANY_FILES], *more]
+    )

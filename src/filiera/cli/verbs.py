@@ -1,0 +1,161 @@
+"""What ``filiera`` can be asked: each verb with its arguments, and the module that does it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+_LEARN = """\
+first steps:
+  filiera init flows-demo --template traffic-classification && cd flows-demo
+  filiera run flows                           data pipeline  → dataset flows@1
+  filiera run train                           model pipeline → model flow-classifier@1
+  filiera serve flow-classifier@champion      model          → service
+  filiera monitor flow-classifier             service        → verdict
+
+exit codes: 0 done · 1 failed · 2 usage · 3 rejected · 4 project · 5 store · 6 source · 7 drift · 130 stopped
+"""
+_RUN = "RUN, PIPELINE (its newest run), or latest"
+_MODEL = "NAME@VERSION or NAME@ALIAS (default: @champion)"
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in our words, and takes no abbreviations.
+
+    With them ``--p 3`` would name a profile although the pipeline has a parameter ``p``.
+    """
+
+    def __init__(self, *, allow_abbrev: bool = False, **options: Any) -> None:
+        super().__init__(allow_abbrev=allow_abbrev, **options)
+        self.verbs: Mapping[str, argparse.ArgumentParser] = {}
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and end with exit code 2."""
+        self.exit(2, f"{self.prog}: {message}\nDo:  {self.prog} --help\n")
+
+
+class _Verbs:
+    """Adds verbs to a parser; the module of a verb is imported only when it is asked for."""
+
+    def __init__(self, parser: Parser) -> None:
+        self._verbs = parser.add_subparsers(dest="verb", metavar="VERB [OPTIONS]", title="verbs")
+        parser.verbs = self._verbs.choices
+
+    def add(self, name: str, text: str, *, parents: Sequence[Parser] = (), usage: str | None = None) -> Parser:
+        own_help = bool(parents)
+        sub: Parser = self._verbs.add_parser(
+            name, help=text, description=_sentence(text), add_help=not own_help, parents=parents, usage=usage
+        )
+        sub.set_defaults(module=name, parser=sub)
+        if not own_help:
+            _add_profile(sub)
+        return sub
+
+    def add_with_json(self, name: str, text: str) -> Parser:
+        sub = self.add(name, text)
+        _add_json(sub)
+        return sub
+
+
+def build_parser() -> Parser:
+    """Return the parser of all verbs."""
+    parser = Parser(
+        prog="filiera",
+        description="One chain from sources to a watched service.",
+        epilog=_LEARN,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    verbs = _Verbs(parser)
+    _add_project_verbs(verbs)
+    _add_run_verbs(verbs)
+    _add_product_verbs(verbs)
+    _add_service_verbs(verbs)
+    sub = verbs.add("demo", "walk the whole chain on real network connections")
+    text = "project to make or go on with (default: flows-demo)"
+    sub.add_argument("folder", nargs="?", default="flows-demo", help=text)
+    sub = verbs.add_with_json("doctor", "check the project and its store")
+    text = "remove damaged blobs, so that their steps run again, and record runs whose driver died as interrupted"
+    sub.add_argument("--repair", action="store_true", help=text)
+    return parser
+
+
+def running_options() -> Parser:
+    """Return the options that ``run`` and ``plan`` have besides the pipeline's parameters."""
+    common = Parser(add_help=False)
+    common.add_argument("-h", "--help", action="store_true", help="show this help; with a pipeline, its parameters")
+    common.add_argument("--fresh", action="append", default=[], metavar="STEP", help="run STEP though it is cached")
+    _add_profile(common)
+    _add_json(common)
+    return common
+
+
+def _add_project_verbs(verbs: _Verbs) -> None:
+    sub = verbs.add("init", "make a new project")
+    sub.add_argument("name", nargs="?", help="folder to make; the project gets its name")
+    sub.add_argument("--template", default="empty", help="what to start from (default: empty)")
+    sub.add_argument("--list", action="store_true", help="list the templates")
+    verbs.add_with_json("pipelines", "list the project's pipelines")
+
+
+def _add_run_verbs(verbs: _Verbs) -> None:
+    for name, text in (("run", "run a pipeline"), ("plan", "show what a run would do, and why")):
+        usage = f"filiera {name} PIPELINE [PARAMETERS] [OPTIONS]"
+        sub = verbs.add(name, text, parents=[running_options()], usage=usage)
+        sub.add_argument("pipeline", nargs="?", help="name of a pipeline; its parameters follow as options")
+    sub = verbs.add_with_json("runs", "list runs, newest first")
+    sub.add_argument("pipeline", nargs="?", default="", help="of this pipeline only")
+    sub.add_argument("--state", default="", help="in this state only, such as failed or interrupted")
+    sub.add_argument("--limit", type=int, default=20, help="at most so many (default: 20)")
+    sub = verbs.add_with_json("show", "show a run, a step's output, or a version of a dataset or model")
+    sub.add_argument("what", help=f"{_RUN}, perhaps with /STEP; or NAME@VERSION")
+    sub.add_argument("--open", metavar="FILE", help="write the step's first output, or the version, to FILE")
+    sub = verbs.add("log", "print what the steps of a run printed")
+    sub.add_argument("what", help=f"{_RUN}, perhaps with /STEP")
+    sub.add_argument("--follow", action="store_true", help="go on until the run ends")
+    sub = verbs.add_with_json("explain", "say why each step ran or not")
+    sub.add_argument("what", nargs="?", default="latest", help=f"{_RUN} (the default), perhaps with /STEP")
+    sub = verbs.add_with_json("resume", "go on with an interrupted, failed or cancelled run")
+    sub.add_argument("what", help=_RUN)
+    sub = verbs.add("cancel", "stop a running run")
+    sub.add_argument("what", help=_RUN)
+
+
+def _add_product_verbs(verbs: _Verbs) -> None:
+    sub = verbs.add_with_json("versions", "list versions of datasets and models")
+    sub.add_argument("name", nargs="?", default="", help="of this product only")
+    sub = verbs.add("promote", "point an alias at a version")
+    sub.add_argument("which", metavar="NAME@VERSION", help="the version")
+    sub.add_argument("alias", nargs="?", default="champion", help="the alias (default: champion)")
+    sub.add_argument("--reason", default="", help="kept with the move")
+
+
+def _add_service_verbs(verbs: _Verbs) -> None:
+    sub = verbs.add("serve", "serve a model as a microservice")
+    sub.add_argument("model", help=_MODEL)
+    sub.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    sub.add_argument("--port", type=int, default=8000, help="port; 0 takes a free one (default: 8000)")
+    sub = verbs.add("predict", "predict rows of a file, in this process or by a service")
+    sub.add_argument("model", help=_MODEL)
+    sub.add_argument("file", help=".csv, .parquet, .jsonl, or - for JSON lines on standard input")
+    sub.add_argument("--url", help="ask the service at this address instead")
+    sub.add_argument("--limit", type=int, help="at most so many rows")
+    sub = verbs.add_with_json("monitor", "compare what a service saw and said with the training data")
+    sub.add_argument("model", help=_MODEL)
+    sub.add_argument("--last", type=int, help="the last so many predictions")
+    sub.add_argument("--since", help="predictions since so long ago: 30m, 12h, 7d")
+    sub.add_argument("--html", metavar="FILE", help="write a report with plots")
+
+
+def _add_profile(parser: Parser) -> None:
+    text = "profile of filiera.toml (default: $FILIERA_PROFILE, or local)"
+    parser.add_argument("--profile", metavar="NAME", help=text)
+
+
+def _add_json(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON for scripts")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
