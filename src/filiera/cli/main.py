@@ -7,21 +7,24 @@ no; 4 the project cannot be used; 5 the store cannot be used; 6 a source cannot 
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
+import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
-from filiera.cli.output import mute
 from filiera.cli.verbs import Parser, build_parser
 from filiera.errors import FilieraError, UsageError, did_you_mean
+
+_UNWRITABLE = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO}
+"""What the system says when standard output takes nothing more; stores and sources put their errors in our words."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that has no "→" shall show the rest
+    _make_printable()
     try:
         return _flushed(list(sys.argv[1:] if arguments is None else arguments))
     except FilieraError as error:
@@ -30,9 +33,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("filiera: stopped.", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        mute()
-        return 0
+    except OSError as error:
+        if error.errno not in _UNWRITABLE or error.filename is not None:
+            raise
+        return _mute(error)
+
+
+def _make_printable() -> None:
+    """See to it that printing to a closed output does nothing, and to one without "→" prints the rest."""
+    if sys.stdout is None:
+        sys.stdout = _nowhere()
+    if sys.stderr is None:
+        sys.stderr = _nowhere()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _nowhere() -> TextIO:
+    from pathlib import Path
+
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _flushed(arguments: list[str]) -> int:
@@ -40,14 +61,19 @@ def _flushed(arguments: list[str]) -> int:
         code = _run(arguments)
     except SystemExit as end:  # argparse has printed help, or what is wrong
         code = int(end.code or 0)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        mute()
-        raise FilieraError(f"Standard output cannot be written: {error.strerror}.") from error
+    sys.stdout.flush()
     return code
+
+
+def _mute(error: OSError) -> int:
+    """Let what is still to be printed go nowhere, and return the exit code that says why."""
+    from filiera.cli.output import mute
+
+    mute()
+    if error.errno == errno.EPIPE:  # who read along, such as head, has seen enough
+        return 0
+    print(f"filiera: Standard output cannot be written: {error.strerror}.", file=sys.stderr)
+    return FilieraError.exit_code
 
 
 def _run(arguments: list[str]) -> int:

@@ -154,6 +154,8 @@ class Progress:
     def _say(self, text: str) -> None:
         try:
             print(text, end="", flush=True)
-        except BrokenPipeError:  # who read along has gone; the run goes on
+        except OSError as error:  # who read along has gone, or a disk is full; the run goes on
             mute()
             self._quiet, self._live = True, False
+            if not isinstance(error, BrokenPipeError):
+                print(f"Standard output cannot be written: {error.strerror}. The run goes on.", file=sys.stderr)
