@@ -8,10 +8,12 @@ from typing import Any
 
 from filiera.core import plain
 from filiera.core.closure import Closure, changes, closures_of, decode, encode
-from filiera.core.graph import Node
+from filiera.core.graph import Node, OutputRef
 from filiera.engine.planner import Code
 
 _OUTSIDE = ("site-packages", "dist-packages", ".venv", "venv", ".filiera")
+_NAMELESS = frozenset({int, float, str, bool, bytes, type(None), OutputRef})
+"""Types of arguments, by far the most frequent, in which no function or class can lie."""
 
 
 class ProjectCode:
@@ -43,6 +45,8 @@ class ProjectCode:
         """Return the step's function, and the functions and classes of the project that lie in its arguments."""
         found: dict[Any, None] = {node.step.function: None}
         for value in node.arguments.values():
+            if type(value) in _NAMELESS:
+                continue
             for thing in plain.names_in(value):
                 if self.is_project(thing.__module__):
                     found[thing] = None
