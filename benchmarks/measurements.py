@@ -46,7 +46,7 @@ class Measurements:
     def _notes(self) -> list[str]:
         bare = self.seconds.get("python -c pass", {}).get("Python", [])
         notes = [
-            f"Medians of {len(bare)} rounds. In brackets: Filiera's time divided by the peer's, so below 1 Filiera is faster."
+            f"Medians of {len(bare)} rounds. In brackets: Filiera's time divided by the peer's, below 1 is faster.",
         ]
         if bare:
             notes.append(f"`python -c pass` takes {_text(statistics.median(bare))} here.")

@@ -1,0 +1,56 @@
+"""Pages are run as they stand: every command, every program, every file they show."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import DOCS, ROOT, program
+
+running = program("running")
+
+ON_THEIR_OWN = ("debug-a-step", "add-a-source", "resume-after-a-crash", "why-did-it-run-again", "write-a-plug-in-codec")
+
+
+def assert_pages_are_true(pages: list[Path], home: Path) -> None:
+    """Fail with the first command of the pages that prints something else than they show."""
+    count = 0
+    for page, ran in running.run_pages(pages, home):
+        count += 1
+        assert ran.as_expected, (
+            f"{page.name}: $ {ran.command}\n(exit code {ran.exit_code})\n{ran.actual}\n"
+            f"--- the page says:\n{ran.expected}\n--- if it is meant: python docs/running.py {page.relative_to(ROOT)}"
+        )
+    assert count > 0
+
+
+@pytest.mark.parametrize("name", ON_THEIR_OWN)
+def test_how_to(name: str, tmp_path: Path) -> None:
+    """A how-to works for somebody who types what it says into an empty folder."""
+    assert_pages_are_true([DOCS / "how-to" / f"{name}.md"], tmp_path)
+
+
+def test_tutorial(tmp_path: Path) -> None:
+    """The tutorial works from an empty folder to a verdict, and then the how-to that goes on from there."""
+    assert_pages_are_true([DOCS / "tutorial" / "first-chain.md", DOCS / "how-to" / "serve-and-call.md"], tmp_path)
+
+
+def test_readme(tmp_path: Path) -> None:
+    """The example of the README works, with a file of the columns that it names."""
+    chance = random.Random(0)
+    lines = ["duration,bytes,packets,label"]
+    for _ in range(600):
+        packets, is_attack = chance.randint(1, 40), chance.random() < 0.4
+        size = packets * chance.randint(40, 60) if is_attack else packets * chance.randint(200, 1400)
+        lines.append(f"{chance.randint(0, 900)},{size},{packets},{'attack' if is_attack else 'normal'}")
+    (tmp_path / "flows.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert_pages_are_true([ROOT / "README.md"], tmp_path)
+
+
+def test_every_page_with_commands_is_run() -> None:
+    """No page shows commands or programs that no test runs."""
+    shown = {page for page in DOCS.rglob("*.md") if running.has_something_to_run(page)}
+    run = {DOCS / "how-to" / f"{name}.md" for name in (*ON_THEIR_OWN, "serve-and-call")}
+    assert shown == run | {DOCS / "tutorial" / "first-chain.md"}
