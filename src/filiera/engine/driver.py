@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from time import monotonic
 
 from filiera.core import plain
 from filiera.core.artifact import ArtifactRef
@@ -24,7 +25,7 @@ from filiera.core.key import KeyParts
 from filiera.core.plain import names_in
 from filiera.core.plan import Decision
 from filiera.core.runstate import ENDED, RunState
-from filiera.core.task import Finished, Started, Task
+from filiera.core.task import ExecutorEvent, Finished, Started, Task
 from filiera.engine.planner import Planner
 from filiera.engine.recorder import Recorder
 from filiera.ports import Executor
@@ -54,6 +55,7 @@ class Driver:
     earlier: Mapping[str, EarlierResult] = field(default_factory=dict)  #: of the run that is resumed
     on_wait: Callable[[RunState], None] | None = None  #: called a few times a second while steps run
     stop_asked: bool = False  #: set it, from a signal handler too, and the run is cancelled
+    is_waiting: bool = False  #: the executor is at work; KeyboardInterrupt now ends what it does here, and is a stop
     _outputs: dict[str, tuple[ArtifactRef, ...]] = field(default_factory=dict)
     _tasks: dict[str, tuple[Node, KeyParts, Task]] = field(default_factory=dict)  #: running, by task id
     _attempts: dict[str, int] = field(default_factory=dict)
@@ -71,7 +73,7 @@ class Driver:
             for name in node.upstream:
                 self._downstream[name].append(node.name)
         self._ready = deque(name for name, count in self._waits.items() if count == 0)
-        self._beat_at = self.recorder.clock() + HEARTBEAT_S
+        self._beat_at = monotonic() + HEARTBEAT_S
         self._loop()
         if self.stop_asked:
             self._cancel()
@@ -86,7 +88,7 @@ class Driver:
             if due_in_s is not None and due_in_s <= 0:
                 self.recorder.flush()
                 due_in_s = None
-            for event in self.executor.wait(self._wait_s(due_in_s)):
+            for event in self._wait(self._wait_s(due_in_s)):
                 if isinstance(event, Started):
                     self._started(event)
                 else:
@@ -96,8 +98,19 @@ class Driver:
             if self.on_wait is not None:
                 self.on_wait(self.recorder.state)
 
+    def _wait(self, timeout_s: float) -> Sequence[ExecutorEvent]:
+        try:
+            self.is_waiting = True
+            events = self.executor.wait(timeout_s)
+            self.is_waiting = False
+        except KeyboardInterrupt:
+            self.is_waiting = False
+            self.stop_asked = True
+            return ()
+        return events
+
     def _wait_s(self, flush_due_in_s: float | None) -> float:
-        now = self.recorder.clock()
+        now = monotonic()
         waits = [STOP_NOTICED_WITHIN_S, max(0.0, self._beat_at - now)]
         if flush_due_in_s is not None:
             waits.append(flush_due_in_s)
@@ -170,18 +183,15 @@ class Driver:
         if event.failure is not None:
             self._failed(node, parts, task, event)
             return
+        blocked = event.blocked.encode("utf-8", "backslashreplace").decode()  # the user's words, kept as text
         self.recorder.record(
             StepSucceeded(
-                step=node.name,
-                outputs=event.outputs,
-                duration_s=event.duration_s,
-                log=event.log,
-                blocked=event.blocked,
+                step=node.name, outputs=event.outputs, duration_s=event.duration_s, log=event.log, blocked=blocked
             )
         )
         if node.step.options.cache:
-            self.recorder.keep(parts.key, node.name, event.outputs, event.blocked)
-        self._ended(node.name, event.outputs, event.blocked)
+            self.recorder.keep(parts.key, node.name, event.outputs, blocked)
+        self._ended(node.name, event.outputs, blocked)
 
     def _failed(self, node: Node, parts: KeyParts, task: Task, event: Finished) -> None:
         failure, options, attempt = event.failure, node.step.options, self._attempts[node.name]
@@ -203,10 +213,10 @@ class Driver:
             self._block_downstream(node.name)
             return
         self._retrying[node.name] = (parts, task)
-        heapq.heappush(self._retries, (self.recorder.clock() + delay_s, node.name))
+        heapq.heappush(self._retries, (monotonic() + delay_s, node.name))
 
     def _wake_retries(self) -> None:
-        now = self.recorder.clock()
+        now = monotonic()
         while self._retries and self._retries[0][0] <= now:
             _, name = heapq.heappop(self._retries)
             parts, task = self._retrying.pop(name)
@@ -235,8 +245,13 @@ class Driver:
     def _cancel(self) -> None:
         self.executor.cancel(list(self._tasks))
         while self._tasks:
-            for event in self.executor.wait(None):
-                if isinstance(event, Finished):
+            events = self.executor.wait(None)
+            if not events:
+                break  # what ran in this process was interrupted before it could say so
+            for event in events:
+                if isinstance(event, Started):
+                    self._started(event)
+                else:
                     self._cancelled(event)
         for step in list(self.recorder.state.steps.values()):
             if step.status not in ENDED:
@@ -249,7 +264,7 @@ class Driver:
             self._tasks.pop(event.task_id)
 
     def _beat(self) -> None:
-        now = self.recorder.clock()
+        now = monotonic()
         if now >= self._beat_at:
             self._beat_at = now + HEARTBEAT_S
             self.recorder.flush()

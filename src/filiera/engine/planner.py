@@ -40,6 +40,11 @@ class Planner:
     compare_code: CompareCode
     fresh: frozenset[str] = frozenset()  #: steps to run although they are in the cache
 
+    def read_code(self) -> None:
+        """Read the code of all steps, so that code that cannot be read is an error before anything is recorded."""
+        for node in self.graph.nodes:
+            self.code_of(node)
+
     def plan(self) -> list[Decision]:
         """Return a decision for every node, in order."""
         outputs: dict[str, tuple[ArtifactRef, ...]] = {}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.events import Event, RunEvent, StepHit, StepStarted, StepSucceeded
 from filiera.core.key import KeyParts
 from filiera.core.runstate import RunState, StepState
-from filiera.engine.rows import to_json, write_arguments, write_event, write_inputs, write_refs
+from filiera.engine.rows import to_json, to_text, write_arguments, write_event, write_inputs, write_refs
 from filiera.ports import Clock, MetadataStore, Statement
 
 FLUSH_AFTER_S = 0.02
@@ -49,7 +50,7 @@ class Recorder:
         self.state.apply(event)
         now = self.clock()
         if not self._buffer:
-            self._buffered_at = now
+            self._buffered_at = monotonic()  # the clock may be set back
         self.seq += 1
         body = write_event(event)
         row = {"run_id": self.run_id, "seq": self.seq, "at": now, "kind": type(event).__name__, "body": body}
@@ -78,7 +79,7 @@ class Recorder:
 
     def keep_code(self, digest: str, parts: bytes) -> None:
         """Keep the parts of a code closure, so that a later miss can be explained."""
-        self._buffer.append(("put_closure", {"digest": digest, "parts": parts.decode()}))
+        self._buffer.append(("put_closure", {"digest": digest, "parts": to_text(parts)}))
 
     @property
     def flush_due_in_s(self) -> float | None:
@@ -87,16 +88,14 @@ class Recorder:
             return None
         if len(self._buffer) >= FLUSH_AT:
             return 0.0
-        return max(0.0, self._buffered_at + FLUSH_AFTER_S - self.clock())
+        return max(0.0, self._buffered_at + FLUSH_AFTER_S - monotonic())
 
     def flush(self, *, durable: bool = False) -> None:
         """Write what is queued, in one transaction; *durable* survives a power cut."""
         if not self._buffer and not durable:
             return
-        statements = self._buffer
-        statements += [("put_step_run", self._step_row(self.state.steps[name])) for name in self._dirty]
-        statements.append(("update_run", self.run_row()))
-        self.records.write(statements, durable=durable)
+        steps = [("put_step_run", self._step_row(self.state.steps[name])) for name in self._dirty]
+        self.records.write([*self._buffer, *steps, ("update_run", self.run_row())], durable=durable)
         self._buffer, self._dirty = [], {}
 
     def beat(self) -> None:

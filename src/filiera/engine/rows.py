@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -14,6 +15,21 @@ from filiera.ports import Row
 
 FindInline = Callable[[str, str], bytes | None]
 """Returns the bytes of a small artifact by digest and codec."""
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def to_text(content: bytes) -> str:
+    """Return JSON bytes as text that every database takes: half a surrogate pair, which Python allows, is escaped.
+
+    >>> to_text('"\\udcff"'.encode("utf-8", "surrogatepass"))
+    '"\\\\udcff"'
+    """
+    return _escape(content.decode("utf-8", "surrogatepass"))
+
+
+def _escape(text: str) -> str:
+    return _LONE_SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def write_refs(refs: Iterable[ArtifactRef]) -> str:
@@ -32,14 +48,15 @@ def read_refs(text: str, inline: FindInline) -> tuple[ArtifactRef, ...]:
 
 def write_arguments(arguments: dict[str, bytes]) -> str:
     """Return encoded parameters as one JSON object."""
-    return "{" + ",".join(f"{json.dumps(name)}:{value.decode()}" for name, value in arguments.items()) + "}"
+    return "{" + ",".join(f"{json.dumps(name)}:{to_text(value)}" for name, value in arguments.items()) + "}"
 
 
 def read_arguments(text: str) -> dict[str, bytes]:
     """Return the parameters that ``write_arguments`` wrote, each still encoded."""
     values = json.loads(text or "{}")
     return {
-        name: json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() for name, value in values.items()
+        name: json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+        for name, value in values.items()
     }
 
 
@@ -61,7 +78,7 @@ def write_inputs(parts: KeyParts) -> str:
 
 def write_event(event: Event) -> str:
     """Return an event as JSON."""
-    return plain.encode(event).decode()
+    return to_text(plain.encode(event))
 
 
 def read_event(text: str) -> Event:
@@ -72,4 +89,4 @@ def read_event(text: str) -> Event:
 
 def to_json(value: Any) -> str:
     """Return plain JSON with sorted keys, for columns that people and scripts read."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _escape(json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
