@@ -204,3 +204,12 @@ def test_open_arguments_are_refused() -> None:
     for function in (star, stars):
         with pytest.raises(GraphError, match=r"Pipeline 'p' takes \*"):
             parameters_of(function, "p")
+
+
+@pytest.mark.parametrize("name", ["json", "help", "fresh", "profile"])
+def test_a_name_that_every_run_has_is_refused(name: str) -> None:
+    """A parameter called like an option of `run` could never be given on the command line."""
+    namespace: dict[str, Any] = {}
+    exec(f"def taken({name}: str = 'x'): ...", namespace)
+    with pytest.raises(GraphError, match=f"--{name}"):
+        parameters_of(namespace["taken"], "taken")

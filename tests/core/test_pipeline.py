@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -336,3 +337,18 @@ def test_looks_like_its_function() -> None:
     """A pipeline shows what it is."""
     assert repr(INNER) == "<model pipeline inner>"
     assert (INNER.__name__, INNER.__module__) == ("inner", __name__)
+
+
+def test_a_path_is_refused_where_its_content_would_be_missed():
+    """A path written in a graph would put its text into the key, not what the file holds."""
+
+    @step
+    def read(file: Path) -> str:
+        return file.read_text()
+
+    @pipeline(kind="data")
+    def reading(name: str = "a.txt"):
+        return read(Path(name))
+
+    with pytest.raises(GraphError, match="a changed file would be a hit"):
+        reading.trace()

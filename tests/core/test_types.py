@@ -8,6 +8,7 @@ import collections.abc as abc
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Generic, Literal, NewType, Optional, Protocol, TypedDict, TypeVar, Union
 
 import pytest
@@ -172,3 +173,9 @@ class Local:
 def test_types_are_shown_as_people_write_them(hint: Any, text: str) -> None:
     """Messages show a type without its private module path."""
     assert show(hint) == text
+
+
+def test_a_union_is_shown_by_its_parts() -> None:
+    """People read `pl.DataFrame | None`, whatever module a class lives in."""
+    assert show(int | None) == "int | None"
+    assert show(Decimal | None) == "decimal.Decimal | None"

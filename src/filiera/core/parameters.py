@@ -19,6 +19,8 @@ from filiera.core.types import fits, hints_of, show
 from filiera.errors import GraphError, UsageError
 
 _REQUIRED = inspect.Parameter.empty
+_TAKEN = frozenset({"fresh", "help", "json", "profile"})
+"""Options that every run has: a parameter of that name could not be given on the command line."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,11 +68,17 @@ def parameters_of(function: Callable[..., Any], pipeline: str) -> tuple[Paramete
     """Return the parameters of a pipeline function, in order.
 
     Raises:
-        GraphError: It takes ``*args`` or ``**kwargs``.
+        GraphError: It takes ``*args`` or ``**kwargs``, or a name that every run has as an option.
     """
     hints = hints_of(function)
     found = []
     for parameter in inspect.signature(function).parameters.values():
+        if parameter.name in _TAKEN:
+            raise GraphError(
+                f"Pipeline {pipeline!r} has a parameter {parameter.name!r}.",
+                why=f"Every run has an option --{parameter.name}.",
+                do="Rename the parameter.",
+            )
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise GraphError(
                 f"Pipeline {pipeline!r} takes {parameter}.",

@@ -6,6 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, ClassVar
 
 from filiera.core import plain
@@ -206,8 +207,22 @@ def _check_argument(step: Step[Any, Any], name: str, value: Any) -> None:
             why="Only plain values (numbers, text, lists, dataclasses…) can be written in a graph.",
             do="Make it the output of a step, or a source of the catalog.",
         )
+    if _holds_path(value):
+        raise GraphError(
+            f"Step {step.name!r} is given the path {name}={value} while the graph is built.",
+            why="The cache key would hold its text, not what the file holds: a changed file would be a hit.",
+            do="Make it a source of the catalog (type = 'files'), or pass text if only the name is meant.",
+        )
     if not value_fits(value, wanted):
         raise GraphError(f"Step {step.name!r} wants {name}: {show(wanted)}, not {value!r}.")
+
+
+def _holds_path(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_path(item) for item in value.values())
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(_holds_path(item) for item in value)
+    return isinstance(value, Path)
 
 
 def _building_failed(pipeline: Pipeline, error: Exception) -> GraphError:

@@ -129,8 +129,12 @@ def show(hint: Any) -> str:
     >>> show(int), show(list[int]), show(int | None)
     ('int', 'list[int]', 'int | None')
     """
+    if get_origin(hint) in (Union, types.UnionType):
+        return " | ".join(show(part) for part in get_args(hint))
     if get_origin(hint) is not None:
         return str(hint).replace("typing.", "")
+    if hint is type(None):
+        return "None"
     if isinstance(hint, type):
         root = hint.__module__.partition(".")[0]
         return hint.__qualname__ if root in ("builtins", "__main__") else f"{root}.{hint.__qualname__}"

@@ -129,6 +129,17 @@ def publish_model(
     return card.signature, card.reference, description
 
 
+LIBRARIES: Mapping[Any, tuple[str, ...]] = {
+    collect.function: ("polars",),
+    validate.function: ("polars",),
+    validate_with_quarantine.function: ("polars",),
+    publish_dataset.function: ("polars",),
+    publish_model.function: ("polars", "numpy", "sklearn"),
+}
+"""Libraries whose versions belong to the keys of these steps. They are named here, because following our own code would
+import them at every start, and ``filiera`` itself stands in a key with its version only."""
+
+
 def checked_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return a catalog entry as a plain dictionary, checked by its reader. Raises ProjectError."""
     from filiera.project.plugins import source_reader

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from filiera.core import plain
-from filiera.core.closure import Closure, changes, closures_of, decode, encode
+from filiera.core.closure import Closure, Part, changes, closures_of, decode, encode
+from filiera.core.digest import digest
+from filiera.core.distributions import distribution_of
 from filiera.core.graph import Node, OutputRef
 from filiera.engine.planner import Code
+from filiera.project import builtin
+from filiera.project.plugins import source_reader
 
 _OUTSIDE = ("site-packages", "dist-packages", ".venv", "venv", ".filiera")
 _NAMELESS = frozenset({int, float, str, bool, bytes, type(None), OutputRef})
@@ -42,20 +47,21 @@ class ProjectCode:
         return [(part.kind, part.name, part.digest) for part in decode(parts).parts]
 
     def _things(self, node: Node) -> tuple[Any, ...]:
-        """Return the step's function, and the functions and classes of the project that lie in its arguments."""
+        """Return the step's function, and the functions and classes that lie in its arguments."""
         found: dict[Any, None] = {node.step.function: None}
         for value in node.arguments.values():
             if type(value) in _NAMELESS:
                 continue
-            for thing in plain.names_in(value):
-                if self.is_project(thing.__module__):
-                    found[thing] = None
+            found.update(dict.fromkeys(plain.names_in(value)))
+        if node.step is builtin.collect:
+            found[type(source_reader(node.arguments["entry"]["type"]))] = None
         return tuple(found)
 
     def _closure(self, things: tuple[Any, ...]) -> Closure:
         if things not in self._closures:
             each = closures_of(things, is_project=self.is_project)
             parts = {part for closure in each for part in closure.parts}
+            parts.update(_versions(builtin.LIBRARIES.get(things[0], ())))
             opaque = dict.fromkeys(place for closure in each for place in closure.opaque)
             self._closures[things] = Closure(parts=tuple(sorted(parts)), opaque=tuple(opaque))
         return self._closures[things]
@@ -78,3 +84,12 @@ class ProjectCode:
             return False
         path = Path(file).resolve()
         return path.is_relative_to(self._root) and not set(_OUTSIDE).intersection(path.relative_to(self._root).parts)
+
+
+def _versions(libraries: Iterable[str]) -> Iterator[Part]:
+    """Yield the versions of libraries that a built-in step uses without its closure saying so."""
+    for library in libraries:
+        found = distribution_of(library)
+        if found is not None:
+            name = " ".join(found)
+            yield Part(kind="distribution", name=name, digest=digest("distribution/1", name.encode()))

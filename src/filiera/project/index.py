@@ -78,7 +78,7 @@ def import_module(config: ProjectConfig, module: str) -> ModuleType:
     if sys.path[:1] != [root]:
         sys.path.insert(0, root)
     try:
-        return importlib.import_module(module)
+        found = importlib.import_module(module)
     except FilieraError:
         raise
     except (Exception, SystemExit) as error:
@@ -88,6 +88,14 @@ def import_module(config: ProjectConfig, module: str) -> ModuleType:
             why=f"It was raised {where}." if where else "",
             do="Correct it, or install what is missing in this environment.",
         ) from error
+    file = Path(found.__file__ or "").resolve()
+    if not file.is_relative_to(config.root):
+        raise ProjectError(
+            f"Module {module!r} was loaded from {file}, which is not in {config.root}.",
+            why="Another project, or an installed package, has a module of that name.",
+            do="Rename one of them, or use one process per project.",
+        )
+    return found
 
 
 def _place(error: BaseException, root: Path) -> str:
