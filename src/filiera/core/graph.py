@@ -90,6 +90,11 @@ class Given(Future):
     type: Any = field(default=Any, compare=False)
 
     @property
+    def place(self) -> tuple[str, str]:
+        """Return what tells it from others: a pipeline called twice within another gives one parameter two origins."""
+        return self.parameter, repr(self.origin)
+
+    @property
     def label(self) -> str:
         """Return the pipeline's parameter."""
         return f"parameter {self.parameter!r}"
@@ -172,8 +177,8 @@ class Graph:
         object.__setattr__(self, "nodes", in_order(self.nodes))
 
     def givens(self) -> list[Given]:
-        """Return every input that must be looked up before the run, each parameter once."""
-        found = {f.parameter: f for node in self.nodes for f in node.futures() if isinstance(f, Given)}
+        """Return every input that must be looked up before the run, each once."""
+        found = {f.place: f for node in self.nodes for f in node.futures() if isinstance(f, Given)}
         return list(found.values())
 
     def replace_futures(self, substitute: Callable[[Future], Future], *, before: tuple[Node, ...] = ()) -> Graph:

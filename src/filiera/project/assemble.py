@@ -45,25 +45,27 @@ def assemble(pipeline: Pipeline, values: Mapping[str, Any], lookups: Lookups) ->
         SourceError: A source is missing.
     """
     traced = pipeline.trace(values)
-    found: dict[str, Future] = {}
+    found: dict[tuple[str, str], Future] = {}
     collected: list[Node] = []
     origins: dict[str, str] = {}
     promised: list[Known] = []
     for given in traced.givens():
         origin = given.origin
         if isinstance(origin, Source):
-            node, origins[given.parameter] = _collect(origin, lookups)
+            node, shown = _collect(origin, lookups)
             collected.append(node)
-            found[given.parameter] = OutputRef(node.name, 0, given.type)
+            found[given.place] = OutputRef(node.name, 0, given.type)
         else:
             version = lookups.version(origin.kind, origin.ref)
-            origins[given.parameter] = version.ref
-            found[given.parameter] = Known(version.artifact, version.ref)
+            shown = version.ref
+            found[given.place] = Known(version.artifact, version.ref)
             if "promised" in version.attachments:
                 promised.append(Known(version.attachments["promised"], f"checks of {version.ref}"))
+        before = origins.get(given.parameter)
+        origins[given.parameter] = f"{before}, {shown}" if before else shown
 
     def substitute(future: Future) -> Future:
-        return found[future.parameter] if isinstance(future, Given) else future
+        return found[future.place] if isinstance(future, Given) else future
 
     graph = traced.replace_futures(substitute, before=tuple({node.name: node for node in collected}.values()))
     if isinstance(pipeline.publishes, Dataset):
@@ -208,6 +210,8 @@ def _free(graph: Graph, *names: str) -> tuple[Node, ...]:
 def _what(result: Any) -> str:
     if result is None:
         return "nothing"
+    if isinstance(result, Known):
+        return f"its own input {result.label}"
     if isinstance(result, OutputRef):
         return f"{result.label}'s {show(result.type)}"
     if isinstance(result, tuple):

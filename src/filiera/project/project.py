@@ -153,16 +153,17 @@ class Project:
     def _rival(self, name: str, model: ArtifactRef, metrics: ArtifactRef) -> Known:
         """Return the metrics that a candidate is compared with: the champion's.
 
-        A model that is published already keeps the rival it had then; else it would be compared with itself, and
-        running an unchanged pipeline again would not be a hit.
+        The champion itself and the newest version keep the rival they had when they were published; else they would
+        be compared with another one than then, and running an unchanged pipeline again would not be a hit. Any older
+        version that is made again is a candidate like others.
         """
-        for version in self.versions.find(kind="model", name=name):
+        newest = self.versions.find(kind="model", name=name, limit=1)
+        if not newest:
+            return Known(self.artifacts.put(None), "no champion yet")
+        champion = self.versions.resolve("model", ProductRef(name, CHAMPION))
+        for version in (champion, *newest):
             if version.artifact == model and version.attachments["metrics"] == metrics:
                 return Known(version.attachments["rival"], f"rival of {version.ref}")
-        try:
-            champion = self.versions.resolve("model", ProductRef(name, CHAMPION))
-        except UsageError:
-            return Known(self.artifacts.put(None), "no champion yet")
         return Known(champion.attachments["metrics"], f"champion {champion.ref}")
 
     def _source(self, name: str) -> tuple[dict[str, Any], str]:
