@@ -33,6 +33,10 @@ class Point:
     label: object = None
 
 
+class NamedPath(PurePosixPath):
+    """A class that would come back as its base."""
+
+
 class TestPlainCodec(CodecContract):
     def make_codec(self) -> PlainCodec:
         return PlainCodec()
@@ -53,6 +57,7 @@ class TestPlainCodec(CodecContract):
             dt.timedelta(days=-1, microseconds=1),
             Decimal("1.50"),
             PurePosixPath("a/b"),
+            [PurePosixPath("a/b")],
             Colour.RED,
             Point(1, [Colour.RED]),
             plain.encode,
@@ -105,10 +110,41 @@ class TestPlainCodec(CodecContract):
         assert "Import that module" in caught.value.do
 
     def test_paths_and_bytes_have_codecs_of_their_own(self) -> None:
-        """A Path is the file it leads to, bytes are stored raw; neither is JSON unless inside something."""
+        """A Path is the file it leads to, bytes are stored raw."""
         assert not PlainCodec().handles(Path("report.html"))
         assert not PlainCodec().handles(b"raw")
-        assert PlainCodec().handles([Path("report.html"), b"raw"])
+        assert PlainCodec().handles([b"raw"])
+
+    @pytest.mark.parametrize(
+        ("value", "place"),
+        [
+            (Path("out/r.html"), "value is"),
+            ([1, Path("out/r.html")], "value[1] is"),
+            (("x", [Path("out/r.html")]), "value[1][0] is"),
+            ({"plots": {"loss": Path("out/r.html")}}, "value['plots']['loss'] is"),
+            ({Path("out/r.html"): 1}, "a key of value is"),
+            ({Path("out/r.html")}, "an item of value is"),
+            (Point(1, Path("out/r.html")), "value.label is"),
+            (Point(1, [PurePosixPath("name"), Path("out/r.html")]), "value.label[1] is"),
+            ([NamedPath("out/r.html")], "value[0] is"),
+        ],
+        ids=str,
+    )
+    def test_a_path_inside_a_value_is_refused(self, value: object, place: str) -> None:
+        """Its text would be kept and not the file: a later hit would hand out a path to nothing."""
+        with pytest.raises(CodecError) as caught:
+            PlainCodec().encode(value, MemoryArtifact(Path()))
+        assert type(value).__name__ in caught.value.what
+        assert f"{place} the path 'out/r.html'" in caught.value.why
+        assert "Return the Path itself" in caught.value.do
+
+    @pytest.mark.parametrize("text", ['{"$":"path","v":"a"}', '"$":"path"', "$"])
+    def test_a_text_that_looks_like_a_path_in_json_is_a_text(self, text: str) -> None:
+        """What a text says is never taken for what the value holds."""
+        value = {text: [text], "$": "path", "inner": {"$": "path", "v": text}}
+        artifact = MemoryArtifact(Path())
+        PlainCodec().encode(value, artifact)
+        assert PlainCodec().decode(artifact) == value
 
     @given(
         st.recursive(

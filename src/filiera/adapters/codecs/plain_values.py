@@ -7,7 +7,7 @@ import enum
 import io
 import threading
 from collections.abc import Generator, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
@@ -19,6 +19,8 @@ from filiera.ports import ArtifactReader, ArtifactWriter
 _CONTAINERS = frozenset({list, tuple, dict, set, frozenset})
 _ATOMS = frozenset({bool, int, float, str, type(None)})
 _PROCESS_BOUND = (threading.Thread, type(threading.Lock()), type(threading.RLock()), ModuleType)
+_NAMES_ONLY = (PurePosixPath, PureWindowsPath)
+_PATH_TAGS = (b'{"$":"path"', b'{"$":"purepath"')  # quotes inside a text are escaped, so no text has these bytes
 _GENERAL_ADVICE = (
     "Return plain data (numbers, text, lists, dictionaries, dataclasses), a table, an array, a model, a figure or "
     "a Path; several outputs as separate outputs of the step, not inside a dictionary."
@@ -26,7 +28,11 @@ _GENERAL_ADVICE = (
 
 
 class PlainCodec:
-    """JSON bytes for numbers, text, dates, containers of them, dataclasses and enums: see ``filiera.core.plain``."""
+    """JSON bytes for numbers, text, dates, containers of them, dataclasses and enums: see ``filiera.core.plain``.
+
+    A ``Path`` is refused, as deep inside as it may be: its text would outlive the file. A ``PurePosixPath`` or
+    ``PureWindowsPath`` leads to nothing on disk and is a value like others.
+    """
 
     name = "json/1"
 
@@ -45,6 +51,8 @@ class PlainCodec:
             content = plain.encode(value)
         except TypeError as error:
             raise _unstorable(value, str(error)) from error
+        if any(tag in content for tag in _PATH_TAGS):
+            _refuse_paths(value)
         writer.stream.write(content)
 
     def decode(self, reader: ArtifactReader) -> Any:
@@ -74,6 +82,39 @@ class BytesCodec:
 
     def decode(self, reader: ArtifactReader) -> bytes:
         return reader.bytes()
+
+
+def _refuse_paths(value: object) -> None:
+    """Raise CodecError for the first path inside *value* that may lead to a file."""
+    for at, path in _paths_in(value, "value"):
+        if type(path) not in _NAMES_ONLY:
+            raise CodecError(
+                f"A value of type {type_name(value)} cannot be stored.",
+                why=f"{at} is the path {str(path)!r}: its text would be kept, not the file, which may be gone later.",
+                do="Return the Path itself as an output of the step, several files as a folder, "
+                "or str(path) if only the name is meant.",
+            )
+
+
+def _paths_in(value: Any, at: str) -> Iterator[tuple[str, PurePath]]:
+    """Yield the paths inside a plain *value* with their places."""
+    kind = type(value)
+    if isinstance(value, PurePath):
+        yield at, value
+    elif kind is dict:
+        for key, item in value.items():
+            yield from _paths_in(key, f"a key of {at}")
+            yield from _paths_in(item, f"{at}[{key!r}]")
+    elif kind in (list, tuple):
+        for position, item in enumerate(value):
+            yield from _paths_in(item, f"{at}[{position}]")
+    elif kind in (set, frozenset):
+        for item in value:
+            yield from _paths_in(item, f"an item of {at}")
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            if field.init:
+                yield from _paths_in(getattr(value, field.name), f"{at}.{field.name}")
 
 
 def _unstorable(value: object, why: str) -> CodecError:
