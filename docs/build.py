@@ -12,13 +12,15 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from filiera import errors, ports
+from filiera import __version__, errors, ports
 from filiera.cli import main as command
 from filiera.serving.problem import TITLES
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 MARK = "<!-- From here on made by `make docs`. -->\n"
+_FIGURES = "<!-- figures made by `make docs` -->\n"
+_END_OF_FIGURES = "<!-- end of figures -->\n"
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -84,8 +86,12 @@ def port_list() -> str:
     sections = []
     for port in (node for node in tree.body if isinstance(node, ast.ClassDef)):
         methods = [node for node in port.body if isinstance(node, ast.FunctionDef)]
-        rows = [_row(f"`{_signature(method)}`", " ".join((ast.get_docstring(method) or "").split())) for method in methods]
-        sections.append(f"## {port.name}\n\n{ast.get_docstring(port)}\n\n{_table(('method', 'what it promises'), rows)}")
+        rows = [
+            _row(f"`{_signature(method)}`", " ".join((ast.get_docstring(method) or "").split())) for method in methods
+        ]
+        sections.append(
+            f"## {port.name}\n\n{ast.get_docstring(port)}\n\n{_table(('method', 'what it promises'), rows)}"
+        )
     return "\n\n".join(sections)
 
 
@@ -133,9 +139,22 @@ def renewed(page: str) -> str:
     return f"{by_hand}{MARK}\n{GENERATED[page]()}\n"
 
 
+def renewed_readme() -> str:
+    """Return the README with the figures of the newest benchmark results."""
+    results = (ROOT / "benchmarks" / "results" / f"{__version__}.md").read_text(encoding="utf-8")
+    figures = results.partition("\n\n")[2].strip()
+    before, _, rest = (ROOT / "README.md").read_text(encoding="utf-8").partition(_FIGURES)
+    return f"{before}{_FIGURES}\n{figures}\n\n{_END_OF_FIGURES}{rest.partition(_END_OF_FIGURES)[2]}"
+
+
 def pages() -> list[Path]:
     """Return every page of documentation."""
-    return [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), ROOT / "examples/README.md", ROOT / "benchmarks/README.md"]
+    return [
+        *sorted(ROOT.glob("*.md")),
+        *sorted(DOCS.rglob("*.md")),
+        ROOT / "examples/README.md",
+        ROOT / "benchmarks/README.md",
+    ]
 
 
 def broken_links(page: Path) -> list[str]:
@@ -162,11 +181,11 @@ def _without_code(text: str) -> str:
 
 def main() -> int:
     """Write what is out of date, print broken links."""
-    for page in GENERATED:
-        text = renewed(page)
-        if text != (DOCS / page).read_text(encoding="utf-8"):
-            (DOCS / page).write_text(text, encoding="utf-8")
-            print(f"renewed {page}")
+    made = {DOCS / page: renewed(page) for page in GENERATED} | {ROOT / "README.md": renewed_readme()}
+    for page, text in made.items():
+        if text != page.read_text(encoding="utf-8"):
+            page.write_text(text, encoding="utf-8")
+            print(f"renewed {page.relative_to(ROOT)}")
     broken = [f"{page.relative_to(ROOT)}: {link} leads nowhere" for page in pages() for link in broken_links(page)]
     print("\n".join(broken) or f"all links between {len(pages())} pages lead somewhere")
     return 1 if broken else 0

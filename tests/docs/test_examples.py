@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import random
 from pathlib import Path
 
@@ -15,13 +16,18 @@ ON_THEIR_OWN = ("debug-a-step", "add-a-source", "resume-after-a-crash", "why-did
 
 
 def assert_pages_are_true(pages: list[Path], home: Path) -> None:
-    """Fail with the first command of the pages that prints something else than they show."""
+    """Fail with the first command of the pages that prints something else than they show.
+
+    If what it prints now is meant: ``python docs/running.py PAGE``.
+    """
     count = 0
     for page, ran in running.run_pages(pages, home):
         count += 1
-        assert ran.as_expected, (
-            f"{page.name}: $ {ran.command}\n(exit code {ran.exit_code})\n{ran.actual}\n"
-            f"--- the page says:\n{ran.expected}\n--- if it is meant: python docs/running.py {page.relative_to(ROOT)}"
+        difference = difflib.unified_diff(
+            running.even(ran.expected).splitlines(), running.even(ran.actual).splitlines(), "page", "now", lineterm=""
+        )
+        assert ran.as_expected, "\n".join(
+            [f"{page.name}: $ {ran.command}", f"exit code {ran.exit_code}", ran.actual, *difference]
         )
     assert count > 0
 

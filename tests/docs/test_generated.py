@@ -28,6 +28,11 @@ def test_generated_pages_are_up_to_date(page: str) -> None:
     assert (DOCS / page).read_text(encoding="utf-8") == build.renewed(page)
 
 
+def test_readme_shows_the_measured_figures() -> None:
+    """The table of the README is that of the benchmark results of this version; else: make docs."""
+    assert (ROOT / "README.md").read_text(encoding="utf-8") == build.renewed_readme()
+
+
 @pytest.mark.parametrize("page", build.pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page: Path) -> None:
     """A link names a file of the repository, and a heading that it has."""
