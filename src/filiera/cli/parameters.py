@@ -9,7 +9,7 @@ from typing import Any
 from filiera.cli.verbs import running_options
 from filiera.core.parameters import Parameter, parse
 from filiera.core.pipeline import Pipeline
-from filiera.errors import ProjectError, UsageError, did_you_mean
+from filiera.errors import UsageError, did_you_mean
 
 
 def parse_values(pipeline: Pipeline, words: list[str]) -> dict[str, Any]:
@@ -17,9 +17,8 @@ def parse_values(pipeline: Pipeline, words: list[str]) -> dict[str, Any]:
 
     Raises:
         UsageError: An unknown option, one without value, one given twice, or a value of another type.
-        ProjectError: A parameter is called like an option of ours.
     """
-    by_option = _by_option(pipeline)
+    by_option = {parameter.option: parameter for parameter in pipeline.parameters}
     values: dict[str, Any] = {}
     rest = list(words)
     while rest:
@@ -41,18 +40,6 @@ def parse_values(pipeline: Pipeline, words: list[str]) -> dict[str, Any]:
     return values
 
 
-def _by_option(pipeline: Pipeline) -> dict[str, Parameter]:
-    found = {parameter.option: parameter for parameter in pipeline.parameters}
-    taken = [option for option in found if option in ("--help", "--fresh", "--profile", "--json")]
-    if taken:
-        raise ProjectError(
-            f"Pipeline {pipeline.name!r} has a parameter {found[taken[0]].name!r}.",
-            why=f"{taken[0]} is an option of filiera run.",
-            do="Rename the parameter.",
-        )
-    return found
-
-
 def print_pipeline_help(verb: str, pipeline: Pipeline) -> None:
     """Print what the pipeline does, its parameters as options, and the options of the verb."""
     parser = argparse.ArgumentParser(
@@ -64,8 +51,8 @@ def print_pipeline_help(verb: str, pipeline: Pipeline) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     group = parser.add_argument_group("parameters")
-    for option, parameter in _by_option(pipeline).items():
-        group.add_argument(option, metavar=parameter.type_text, help=_default(parameter).replace("%", "%%"))
+    for parameter in pipeline.parameters:
+        group.add_argument(parameter.option, metavar=parameter.type_text, help=_default(parameter).replace("%", "%%"))
     parser.print_help()
 
 

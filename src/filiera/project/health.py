@@ -13,7 +13,7 @@ from typing import Literal
 from filiera.core.artifact import ArtifactRef
 from filiera.core.events import RunInterrupted
 from filiera.engine.recorder import Recorder
-from filiera.errors import BlobCorrupted, BlobMissing, FilieraError
+from filiera.errors import BlobCorrupted, BlobMissing, FilieraError, UsageError
 from filiera.project.index import import_module, pipelines
 from filiera.project.launch import recorded_state, shown_state
 from filiera.project.project import Project
@@ -88,6 +88,8 @@ def _pipelines(project: Project) -> Iterator[Finding]:
 def _opaque(project: Project, name: str) -> Iterator[Finding]:
     try:
         graph = project.pipeline(name).trace({})
+    except UsageError:  # it needs parameters, which only a run has
+        return
     except FilieraError as error:
         yield Finding(what=f"pipeline {name}", state="warning", detail=str(error).replace("\n", " "))
         return
@@ -114,7 +116,8 @@ def _mark_interrupted(project: Project, run_id: str) -> None:
     last = project.records.read("last_event_of_run", {"run_id": run_id})[0]["seq"]
     state = recorded_state(project, run_id)
     recorder = Recorder(records=project.records, run_id=run_id, clock=project.clock, seq=last, state=state)
-    recorder.record(RunInterrupted(reason="its driver was gone"))
+    if state.status == "running":  # else it was only adopted, by a driver that said nothing any more
+        recorder.record(RunInterrupted(reason="its driver was gone"))
     recorder.flush(durable=True)
 
 

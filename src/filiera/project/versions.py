@@ -12,7 +12,7 @@ from filiera.core.artifact import ArtifactRef
 from filiera.core.graph import Publication
 from filiera.core.products import CHAMPION, LATEST, ProductKind, ProductRef, check_name
 from filiera.engine.rows import read_refs, to_json, write_refs
-from filiera.errors import StoreError, UsageError
+from filiera.errors import StoreError, UsageError, did_you_mean
 from filiera.ports import MetadataStore, Row
 
 
@@ -72,17 +72,24 @@ class Versions:
 
     def kind_of(self, name: str) -> ProductKind:
         """Return whether a name is a dataset's or a model's. Raises UsageError when it is neither."""
-        for row in self._records.read("product_names"):
+        rows = self._records.read("product_names")
+        for row in rows:
             if row["name"] == name:
                 kind: ProductKind = row["kind"]
                 return kind
-        raise self._absent("model", ProductRef(name))
+        known = [row["name"] for row in rows]
+        raise UsageError(
+            f"There is no dataset or model {name!r}.",
+            why=f"The store has: {', '.join(known) or 'none yet'}.{did_you_mean(name, known)}",
+            do="filiera versions",
+        )
 
     def publish(self, publication: Publication, *, run_id: str, at: float, made: Made) -> tuple[Version, bool]:
         """Return the version that holds what a run made, and whether it is new.
 
-        Nothing is added when the newest version has the same content and description. The first version of a model
-        becomes its champion, since there is nothing to compare it with.
+        Nothing is added when the newest version, or one that this run published before it was interrupted, has the same
+        content and description. The first version of a model becomes its champion, since there is nothing to compare
+        it with.
         """
         body = {
             "description": made.description,
@@ -97,14 +104,14 @@ class Versions:
             "created_at": at,
             "body": to_json(body),
         }
-        added = self._records.write([("add_product_version", row)], durable=True)[0]
-        version = self.resolve(publication.kind, ProductRef(publication.name))
+        # In one transaction: another run may publish the same product right behind us.
+        added, found = self._records.write([("add_product_version", row), ("published_version", row)], durable=True)
+        number = found[0]["number"]
         if publication.kind == "model":
-            alias = {**where, "alias": CHAMPION, "number": version.number, "at": at}
-            if self._records.write([("set_first_alias", alias)])[0]:
-                self._note_move(alias, "first version that passed its gates")
-                version = self.resolve(publication.kind, ProductRef(publication.name))
-        return version, bool(added)
+            alias = {**where, "alias": CHAMPION, "number": number, "at": at}
+            move = {**alias, "reason": "first version that passed its gates", "by": _user()}
+            self._records.write([("add_first_alias_move", move), ("set_first_alias", alias)], durable=True)
+        return self.resolve(publication.kind, ProductRef(publication.name, str(number))), bool(added)
 
     def promote(self, ref: ProductRef, alias: str, *, reason: str, at: float) -> Version:
         """Point *alias* at a version and return it; the move is kept with who made it.
@@ -120,12 +127,9 @@ class Versions:
         kind = self.kind_of(ref.name)
         version = self.resolve(kind, ref)
         row = {"kind": kind, "name": ref.name, "alias": alias, "number": version.number, "at": at}
-        self._records.write([("set_alias", row)], durable=True)
-        self._note_move(row, reason)
+        move = {**row, "reason": reason, "by": _user()}
+        self._records.write([("set_alias", row), ("add_alias_move", move)], durable=True)
         return self.resolve(kind, ProductRef(ref.name, str(version.number)))
-
-    def _note_move(self, alias: Mapping[str, Any], reason: str) -> None:
-        self._records.write([("add_alias_move", {**alias, "reason": reason, "by": _user()})], durable=True)
 
     def _aliases(self) -> dict[tuple[str, str, int], list[str]]:
         found: dict[tuple[str, str, int], list[str]] = {}

@@ -1,0 +1,61 @@
+"""Projects that the tests of several verbs share, and the command in this process."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+
+from filiera.cli.main import main
+from tests.cli.command import Answer, done, filiera, make_project
+from tests.cli.shop import make_shop
+
+Ask = Callable[..., Answer]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a fresh small project."""
+    return make_project(tmp_path / "small")
+
+
+@pytest.fixture(scope="session")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a project to look at only, with the runs hello-1, hello-2 (hits), hello-3, broken-1 and report-1."""
+    folder = make_project(tmp_path_factory.mktemp("history") / "small")
+    done("run", "hello", cwd=folder)
+    done("run", "hello", cwd=folder)
+    done("run", "hello", "--name", "Ada", cwd=folder)
+    assert filiera("run", "broken", cwd=folder).code == 1
+    done("run", "report", "--title", "Flows", cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a project that has published orders@1 and spender@1, which tests only look at."""
+    folder = make_shop(tmp_path_factory.mktemp("shop") / "shop")
+    done("run", "orders", cwd=folder)
+    done("run", "train", cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ask]:
+    """Return ``filiera`` in this process, for verbs that import no code of the project."""
+    for name in [name for name in os.environ if name.startswith("FILIERA_")]:
+        monkeypatch.delenv(name)
+
+    def asked(*words: str, cwd: Path, stdin: str = "") -> Answer:
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            code = main(words)
+        return Answer(code=code, out=out.getvalue(), err=err.getvalue())
+
+    yield asked

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from filiera import Html, Markdown, Metric, Metrics
+from filiera.cli.previews import preview, write_file
+from filiera.core.report import Svg
+from filiera.errors import UsageError
+from filiera.project.project import Project
+from tests.cli.command import make_project
+
+
+@dataclass(frozen=True)
+class Point:
+    """A value of a project's own class."""
+
+    x: int
+
+
+def test_documents_are_for_files() -> None:
+    """A page or drawing is not poured onto the terminal; Markdown is text."""
+    assert preview(Html("<p>")) == "a page of 3 B; write it to a file with --open FILE"
+    assert preview(Svg("<svg/>")).startswith("a drawing of 6 B")
+    assert preview(Markdown("# Title")) == "# Title"
+
+
+def test_metrics_are_lines() -> None:
+    """Each metric is a line with its interval."""
+    metric = Metric(name="accuracy", value=0.8, low=0.4, high=0.9, n=10, method="wilson")
+    assert preview(Metrics((metric,), task="classification")) == str(metric)
+
+
+def test_plain_values_are_readable() -> None:
+    """Structures are broken into lines, other values are their own text."""
+    assert preview({"a": [1, 2]}) == "{'a': [1, 2]}"
+    assert preview(Point(1)) == "Point(x=1)"
+    assert preview("text\nmore") == "text\nmore"
+    assert preview(None) == "None"
+
+
+def test_long_values_are_cut_with_a_count() -> None:
+    """What is not shown is counted."""
+    assert preview("x" * 5000).endswith("x\n… 1,000 characters more")
+
+
+def test_files_are_listed(tmp_path: Path) -> None:
+    """A file is named with its size, a folder with its files."""
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.txt").write_text("abc")
+    assert preview(tmp_path / "deep" / "a.txt").startswith("the file a.txt, 3 B")
+    assert preview(tmp_path).splitlines()[1:] == ["deep/a.txt"]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Project:
+    """Return an opened project."""
+    return Project.open(make_project(tmp_path / "small"))
+
+
+@pytest.mark.parametrize(
+    ("value", "content"),
+    [(Html("<p>é"), "<p>é"), (Markdown("# T"), "# T"), ("text", "text"), ({"a": 1}, '{"a":1}'), (b"\x00", "\x00")],
+)
+def test_values_are_written_as_they_are(value: object, content: str, opened: Project, tmp_path: Path) -> None:
+    """Reports and texts as text, other values as they are stored."""
+    write_file(opened, opened.artifacts.put(value), tmp_path / "out")
+    assert (tmp_path / "out").read_text(encoding="utf-8") == content
+
+
+def test_files_and_folders_are_copied(opened: Project, tmp_path: Path) -> None:
+    """A stored file comes back as a file, a folder as a folder."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.txt").write_text("abc")
+    write_file(opened, opened.artifacts.put(tmp_path / "in"), tmp_path / "out")
+    write_file(opened, opened.artifacts.put(tmp_path / "in" / "a.txt"), tmp_path / "b.txt")
+    assert [(tmp_path / name).read_text() for name in ("out/a.txt", "b.txt")] == ["abc", "abc"]
+
+
+def test_what_cannot_be_written_is_told(opened: Project, tmp_path: Path) -> None:
+    """The message has the file and what the system says."""
+    with pytest.raises(UsageError, match="cannot be written: Is a directory"):
+        write_file(opened, opened.artifacts.put("text"), tmp_path)

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import urllib.request
+from pathlib import Path
+
+from tests.cli.command import done, filiera, read_until, started
+from tests.cli.conftest import Ask
+
+
+def ask_service(url: str, rows: list[dict[str, object]], token: str = "") -> dict[str, object]:
+    """Return the body of the answer to a prediction request."""
+    body = json.dumps({"instances": rows}).encode()
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+    request = urllib.request.Request(f"{url}/v1/models/spender:predict", data=body, headers=headers)
+    with urllib.request.urlopen(request) as response:
+        answer: dict[str, object] = json.load(response)
+    return answer
+
+
+def test_the_service_that_runs_keeps_its_version(shop: Path) -> None:
+    """The alias is read when a service starts; a moved one counts from the next start on. Ctrl-C ends it well."""
+    rows: list[dict[str, object]] = [{"pieces": 9, "price": 40.0}]
+    with started("serve", "spender@1", "--port", "0", cwd=shop) as process:
+        url = read_until(process.stdout, " at ").rsplit(" at ", 1)[1].strip()
+        assert ask_service(url, rows)["version"] == 1
+        done("promote", "spender@1", "other", cwd=shop)
+        assert ask_service(url, rows)["version"] == 1
+        taken = filiera("serve", "spender", "--port", url.rsplit(":", 1)[1], cwd=shop)
+        taken.said(2, "Cannot listen on 127.0.0.1", "Address already in use", "choose another port")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    assert out.endswith("stopped; all predictions are logged\n")
+
+
+def test_others_need_a_token(shop: Path, ask: Ask) -> None:
+    """Where other machines reach it, a service has a token or does not start."""
+    ask("serve", "spender", "--host", "0.0.0.0", cwd=shop).said(2, "other machines", "FILIERA_TOKEN")
+    with started("serve", "spender", "--host", "0.0.0.0", "--port", "0", cwd=shop, env={"FILIERA_TOKEN": "s3"}) as one:
+        url = read_until(one.stdout, " at ").rsplit(" at ", 1)[1].strip().replace("0.0.0.0", "127.0.0.1")
+        file = shop / "orders.csv"
+        filiera("predict", "spender", file, "--url", url, cwd=shop).said(2, "status 401")
+        known = filiera("predict", "spender", file, "--url", url, "--limit", "1", cwd=shop, env={"FILIERA_TOKEN": "s3"})
+        assert (known.code, len(known.out.splitlines())) == (0, 1)
+        one.terminate()
+        assert one.wait() == 0
+
+
+def test_what_cannot_be_served(shop: Path, ask: Ask) -> None:
+    """A model that is not there, a port that is none, a host that nobody has."""
+    ask("serve", "spendr", cwd=shop).said(2, "no model spendr@champion")
+    ask("serve", "spender@7", cwd=shop).said(2, "no model spender@7")
+    ask("serve", "spender", "--port", "70000", cwd=shop).said(2, "port 70000", "ports end at 65535")
+    ask("serve", "spender", "--port", "http", cwd=shop).said(2, "--port")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        ask("serve", "spender", "--port", str(other.getsockname()[1]), cwd=shop).said(2, "already in use")

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import done, filiera, make_project
+from tests.cli.conftest import Ask
+
+
+def test_show_a_run(history: Path, ask: Ask) -> None:
+    """What it was given, how it ended, and every step."""
+    out = ask("show", "hello-3", cwd=history).out
+    for line in ("run         hello-3", "state       succeeded", "parameters  name = Ada"):
+        assert line in out.splitlines()
+    assert 'parameter name changed from "world" to "Ada"' in out
+
+
+def test_show_a_failed_run(history: Path, ask: Ask) -> None:
+    """The failure is shown with the user's frames."""
+    out = ask("show", "broken-1", cwd=history).out
+    assert "step fail failed (raised)" in out
+    assert out.rstrip().endswith("ValueError: cannot raise Hello, you!")
+
+
+def test_json_of_a_run(history: Path, ask: Ask) -> None:
+    """The fields of ``runs --json`` and the steps."""
+    data = ask("show", "broken-1", "--json", cwd=history).data
+    assert (data["run"], data["state"]) == ("broken-1", "failed")
+    assert [step["state"] for step in data["steps"]][1] == "failed"
+    assert data["steps"][1]["failure"]["error"] == "ValueError"
+    assert data["steps"][0]["outputs"][0]["codec"] == "json/1"
+
+
+def test_show_a_step(history: Path) -> None:
+    """Its outputs are shown; those of a hit too."""
+    assert done("show", "hello-1/greet", cwd=history).out.rstrip().endswith("Hello, world!")
+    hit = done("show", "hello-2/greet", cwd=history).out
+    assert "state  hit" in hit and "took" not in hit and hit.rstrip().endswith("Hello, world!")
+    assert "ValueError: cannot raise" in done("show", "broken-1/fail", cwd=history).out
+    assert done("show", "hello-1/count", "--json", cwd=history).data["step"] == "count"
+
+
+def test_a_pipeline_means_its_newest_run(history: Path, ask: Ask) -> None:
+    """So does ``latest``, of all pipelines."""
+    assert "broken-1" in ask("show", "broken", cwd=history).out
+    assert ask("show", "latest", cwd=history).code == 0
+
+
+def test_a_report_is_written_to_a_file(history: Path, tmp_path: Path) -> None:
+    """Pages are for browsers: the text as it is."""
+    answer = done("show", "report/page", "--open", tmp_path / "page.html", cwd=history)
+    assert answer.out == f"wrote {tmp_path / 'page.html'}\n"
+    assert (tmp_path / "page.html").read_text() == "<h1>Flows</h1>"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["hello-99"], ["no run 'hello-99'", "filiera runs"]),
+        (["../hello-1"], ["no run '..'"]),
+        (["hello-1/gret"], ["no record of a step 'gret'", "Did you mean 'greet'?"]),
+        (["hello-1", "--open", "f"], ["one step", "filiera show hello-1/STEP --open f"]),
+        (["broken-1/fail", "--open", "f"], ["no output to write"]),
+        (["hello-1/greet", "--open", "/no/where"], ["/no/where cannot be written"]),
+        (["nothing@1"], ["no dataset or model 'nothing'"]),
+        (["hello@x y"], ["cannot name a version"]),
+    ],
+)
+def test_what_is_not_there_is_told(words: list[str], said: list[str], history: Path) -> None:
+    """The message lists what there is."""
+    filiera("show", *words, cwd=history).said(2, *said)
+
+
+def test_a_run_outlives_its_pipeline(tmp_path: Path) -> None:
+    """What was recorded can be looked at when the code is gone."""
+    folder = make_project(tmp_path / "small")
+    done("run", "hello", cwd=folder)
+    (folder / "flows" / "small.py").unlink()
+    assert "Hello, world!" in done("show", "hello-1/greet", cwd=folder).out
+    assert "greet" in done("explain", "hello-1", cwd=folder).out
