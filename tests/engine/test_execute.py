@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +226,22 @@ def test_executing_here_leaves_no_trace(tmp_path: Path) -> None:
         arguments = {"folder": str(tmp_path)} if function == "spoil_surroundings" else {"code": 1}
         execute_here(task_for(name, outputs=0, **arguments), artifacts=STORE)
         assert (Path.cwd(), dict(os.environ)) == before
+
+
+def test_code_that_changed_since_the_run_was_planned_is_not_imported(tmp_path, monkeypatch):
+    """A result of other code than the key stands for would be a wrong hit for ever."""
+    file = tmp_path / "edited_meanwhile.py"
+    file.write_text("def answer():\n    return 1\n")
+    stat = file.stat()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    task = Task(
+        task_id="1",
+        function="edited_meanwhile:answer",
+        arguments=b"{}",
+        sources=(("edited_meanwhile", str(file), stat.st_size, stat.st_mtime_ns),),
+    )
+    file.write_text("def answer():\n    return 22\n")
+    refused = execute(task, artifacts=PlainArtifacts())
+    assert refused.failure is not None
+    assert "was changed while the run was going" in refused.failure.message
+    assert "edited_meanwhile" not in sys.modules

@@ -10,6 +10,8 @@ from filiera.core.artifact import ArtifactRef
 
 FailureKind = Literal["raised", "crashed", "timeout", "memory", "cancelled", "codec", "input", "exit"]
 LOG_UNKNOWN = -1
+SourceStamp = tuple[str, str, int, int]
+"""A module, its file, and that file's size in bytes and time of change in ns when the driver's code was read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +39,7 @@ class Task:
     function: str  #: where the function is found: "module:qualified.name"
     arguments: bytes  #: parameters by name, as ``filiera.core.plain.encode`` wrote them; placeholders for inputs
     modules: tuple[str, ...] = ()  #: of functions and classes that *arguments* name: imported before they are decoded
+    sources: tuple[SourceStamp, ...] = ()  #: the code its key stands for: a process that imports other code must refuse
     inputs: tuple[ArtifactRef, ...] = ()  #: values to load; placeholder number i in *arguments* stands for inputs[i]
     outputs: int = 1  #: how many artifacts the result is split into; 0: the step returns nothing
     codecs: tuple[str, ...] = ()  #: encoding per output where it is not the usual one of the type, else ""

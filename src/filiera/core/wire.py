@@ -31,10 +31,9 @@ def pack_task(task: Task) -> bytes:
     """Return *task* as one message."""
     resources = (task.resources.cpu, task.resources.memory_mib, task.resources.gpu)
     inputs = tuple(map(_ref_to_tuple, task.inputs))
+    code = (task.function, task.modules, task.sources)
     outputs = (task.outputs, task.codecs)
-    return _frame(
-        (task.task_id, (task.function, task.modules), task.arguments, inputs, outputs, task.timeout_s, resources)
-    )
+    return _frame((task.task_id, code, task.arguments, inputs, outputs, task.timeout_s, resources))
 
 
 def unpack_task(content: bytes) -> Task:
@@ -50,6 +49,7 @@ def unpack_task(content: bytes) -> Task:
         task_id=task_id,
         function=code[0],
         modules=code[1],
+        sources=code[2],
         arguments=arguments,
         inputs=tuple(map(_ref_from_tuple, inputs)),
         outputs=outputs[0],

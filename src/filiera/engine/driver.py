@@ -142,6 +142,7 @@ class Driver:
             function=node.step.address,
             arguments=b"{" + arguments + b"}",
             modules=_modules_named(node),
+            sources=self.planner.code_of(node).sources,
             inputs=inputs,
             outputs=len(node.step.outputs),
             timeout_s=node.step.options.timeout_s,

@@ -10,6 +10,7 @@ from filiera.core.artifact import ArtifactRef
 from filiera.core.graph import Future, Graph, Known, Late, Node, OutputRef, map_futures
 from filiera.core.key import KeyParts, differences
 from filiera.core.plan import Decision
+from filiera.core.task import SourceStamp
 from filiera.engine.rows import read_key_parts, read_refs
 from filiera.errors import GraphError, StoreError
 from filiera.ports import BlobStore, MetadataStore
@@ -23,6 +24,7 @@ class Code:
 
     digest: str
     parts: bytes  #: the closure's parts, encoded, kept once per digest
+    sources: tuple[SourceStamp, ...] = ()  #: the project's files it was read from
 
 
 CodeOf = Callable[[Node], Code]

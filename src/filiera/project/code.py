@@ -11,12 +11,14 @@ from filiera.core import plain
 from filiera.core.closure import Closure, Part, changes, closures_of, decode, encode
 from filiera.core.digest import digest
 from filiera.core.distributions import distribution_of
-from filiera.core.graph import Node, OutputRef
+from filiera.core.graph import Node, OutputRef, map_futures
+from filiera.core.task import SourceStamp
 from filiera.engine.planner import Code
 from filiera.project import builtin
 from filiera.project.plugins import source_reader
 
 _OUTSIDE = ("site-packages", "dist-packages", ".venv", "venv", ".filiera")
+_READ_FROM_FILES = ("function", "class", "constant", "opaque", "module", "source")
 _NAMELESS = frozenset({int, float, str, bool, bytes, type(None), OutputRef})
 """Types of arguments, by far the most frequent, in which no function or class can lie."""
 
@@ -35,7 +37,7 @@ class ProjectCode:
         things = self._things(node)
         if things not in self._codes:
             closure = self._closure(things)
-            self._codes[things] = Code(closure.digest, encode(closure))
+            self._codes[things] = Code(closure.digest, encode(closure), self._stamps(closure))
         return self._codes[things]
 
     def opaque(self, node: Node) -> tuple[str, ...]:
@@ -52,7 +54,8 @@ class ProjectCode:
         for value in node.arguments.values():
             if type(value) in _NAMELESS:
                 continue
-            found.update(dict.fromkeys(plain.names_in(value)))
+            # Without the futures: their code is ours, and a late one holds a function that is another in every run.
+            found.update(dict.fromkeys(plain.names_in(map_futures(value, lambda future: None))))
         if node.step is builtin.collect:
             found[type(source_reader(node.arguments["entry"]["type"]))] = None
         return tuple(found)
@@ -65,6 +68,17 @@ class ProjectCode:
             opaque = dict.fromkeys(place for closure in each for place in closure.opaque)
             self._closures[things] = Closure(parts=tuple(sorted(parts)), opaque=tuple(opaque))
         return self._closures[things]
+
+    def _stamps(self, closure: Closure) -> tuple[SourceStamp, ...]:
+        """Return which files of the project the closure was read from, as they are now."""
+        modules = dict.fromkeys(part.name.partition(":")[0] for part in closure.parts if part.kind in _READ_FROM_FILES)
+        found = []
+        for module in modules:
+            file = getattr(sys.modules.get(module), "__file__", None)
+            if file and self.is_project(module):
+                stat = Path(file).stat()
+                found.append((module, file, stat.st_size, stat.st_mtime_ns))
+        return tuple(found)
 
     def compare(self, old: bytes, new: bytes) -> list[str]:
         """Return in words which parts of two closures differ."""
@@ -79,7 +93,11 @@ class ProjectCode:
     def _is_under_root(self, module: str) -> bool:
         if module.partition(".")[0] == "filiera":
             return False
-        file = getattr(sys.modules.get(module), "__file__", None)
+        loaded = sys.modules.get(module)
+        if loaded is None:  # a function imports it when it runs
+            place = self._root.joinpath(*module.split("."))
+            return place.is_dir() or place.with_suffix(".py").is_file()
+        file = getattr(loaded, "__file__", None)
         if not file:
             return False
         path = Path(file).resolve()
