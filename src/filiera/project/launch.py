@@ -7,31 +7,30 @@ import os
 import platform
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from filiera.core import plain
 from filiera.core.artifact import ArtifactRef
-from filiera.core.events import Published, RunInterrupted, RunResumed, RunStarted
+from filiera.core.events import RunInterrupted, RunResumed, RunStarted
 from filiera.core.graph import Graph
 from filiera.core.pipeline import Pipeline
 from filiera.core.products import Dataset, Model, Source
 from filiera.core.runstate import RunState
-from filiera.engine.driver import Driver, EarlierResult, conclusion
+from filiera.core.stages import Stage
+from filiera.engine.driver import Driver, EarlierResult
 from filiera.engine.planner import Planner
 from filiera.engine.recorder import Recorder
-from filiera.engine.rows import read_event, read_refs, to_json
+from filiera.engine.rows import read_event, read_refs, to_json, to_text, write_event
 from filiera.errors import Cancelled, FilieraError, Rejected, StepFailed, UsageError
 from filiera.ports import Row
 from filiera.project import identity, plugins
-from filiera.project.assemble import Assembled, artifact_of
+from filiera.project.assemble import Assembled
+from filiera.project.drive import drive
 from filiera.project.project import Listener, Project
-from filiera.project.versions import Made, Version
+from filiera.project.versions import Version
 
 
 @dataclass(kw_only=True)
@@ -105,12 +104,25 @@ def start_pipeline(
     """Run a pipeline object; see ``start``."""
     assembled = project.assemble(pipeline, values)
     planner = project.planner(assembled, fresh=fresh)
+    planner.read_code()
     graph = assembled.graph
     shown = {p.name: _text(values.get(p.name, p.default)) for p in pipeline.parameters}
-    row = project.records.write([("create_run", _new_run(project, assembled, values))])[0][0]
-    recorder = Recorder(records=project.records, run_id=row["run_id"], clock=project.clock, listener=listener)
-    steps = tuple((node.name, node.stage) for node in graph.nodes)
-    recorder.record(RunStarted(pipeline=graph.pipeline, kind=graph.kind, steps=steps, parameters=shown))
+    event = RunStarted(pipeline=graph.pipeline, kind=graph.kind, steps=_steps(graph), parameters=shown)
+    run = {**_new_run(project, assembled, values), "record": to_json(_record(project, assembled, fresh))}
+    first = {
+        **{name: run[name] for name in ("pipeline", "driver")},
+        "at": run["started_at"],
+        "kind": type(event).__name__,
+        "body": write_event(event),
+    }
+    # In one transaction: a run without its first event could be neither resumed nor explained.
+    row = project.records.write([("create_run", run), ("add_first_event", first)])[0][0]
+    state = RunState.fold([event])
+    recorder = Recorder(
+        records=project.records, run_id=row["run_id"], clock=project.clock, seq=1, state=state, listener=listener
+    )
+    if listener is not None:
+        listener(event, state)
     return _drive(project, assembled, planner, recorder, _Following({}, listener))
 
 
@@ -140,10 +152,14 @@ def resume(project: Project, run_id: str, *, listener: Listener | None = None) -
     if row["state"] == "running" and _lives(project, row):
         raise UsageError(f"Run {run_id} is running.", do=f"filiera log {run_id} --follow, or filiera cancel {run_id}")
     pipeline = project.pipeline(row["pipeline"])
-    values = plain.decode(row["parameters"].encode())
+    recorded = json.loads(row["record"])
+    values = plain.decode(row["parameters"].encode()) | _versions_used(pipeline, recorded["inputs"])
     assembled = project.assemble(pipeline, values)
-    planner = project.planner(assembled)
     graph = assembled.graph
+    earlier = _earlier(project, run_id)
+    names = {node.name for node in graph.nodes}
+    planner = project.planner(assembled, fresh=frozenset(recorded["fresh"]) & names - earlier.keys())
+    planner.read_code()
     last = project.records.read("last_event_of_run", {"run_id": run_id})[0]["seq"]
     recorder = Recorder(
         records=project.records,
@@ -153,12 +169,11 @@ def resume(project: Project, run_id: str, *, listener: Listener | None = None) -
         state=recorded_state(project, run_id),
         listener=listener,
     )
-    _adopt(project, row, len(graph.nodes))
+    _adopt(project, row, names)
     if recorder.state.status == "running":
         recorder.record(RunInterrupted(reason="its driver was gone"))
-    steps = tuple((node.name, node.stage) for node in graph.nodes)
-    recorder.record(RunResumed(pid=identity.pid_of(identity.me()) or 0, steps=steps))
-    return _drive(project, assembled, planner, recorder, _Following(_earlier(project, run_id), listener))
+    recorder.record(RunResumed(pid=os.getpid(), steps=_steps(graph)))
+    return _drive(project, assembled, planner, recorder, _Following(earlier, listener))
 
 
 def get_run(project: Project, run_id: str) -> Row:
@@ -202,7 +217,16 @@ def cancel(project: Project, run_id: str) -> None:
     if pid is None:
         host = json.loads(row["driver"])["host"]
         raise UsageError(f"Run {row['run_id']} is driven on host {host!r}.", do="Cancel it there.")
-    os.kill(pid, signal.SIGINT)
+    try:
+        os.kill(pid, signal.SIGINT)
+    except PermissionError as error:
+        raise UsageError(
+            f"Run {row['run_id']} is driven by another user.",
+            why=f"Process {pid} takes no signals from us.",
+            do="Let that user cancel it.",
+        ) from error
+    except ProcessLookupError:
+        return  # it has just ended
 
 
 def _drive(
@@ -225,19 +249,10 @@ def _drive(
         earlier=following.earlier,
         on_wait=listener.waits if listener is not None else None,
     )
-    recorder.flush()
     run = Run(project=project, run_id=recorder.run_id, state=recorder.state, graph=assembled.graph)
-    try:
-        with _stopping(driver, raises=project.config.profile.executor == "inline"):
-            driver.run()
-    finally:
-        executor.close()
-    outcome = conclusion(recorder)
-    if outcome.outcome == "succeeded" and assembled.graph.publication is not None:
-        run.version, run.is_new_version = _publish(project, assembled, recorder)
-        recorder.record(Published(product=run.version.ref, is_new=run.is_new_version))
-    recorder.record(outcome)
-    recorder.flush(durable=True)
+    published = drive(project, assembled, driver)
+    if published is not None:
+        run.version, run.is_new_version = published
     return run
 
 
@@ -249,62 +264,41 @@ class _Following:
     listener: Listener | None
 
 
-def _publish(project: Project, assembled: Assembled, recorder: Recorder) -> tuple[Version, bool]:
-    publication = assembled.graph.publication
-    assert publication is not None
-    recorder.flush()
-    outputs = {name: step.outputs for name, step in recorder.state.steps.items()}
-    made = Made(
-        artifact=artifact_of(publication.artifact, outputs),
-        description=project.value(artifact_of(publication.description, outputs)),
-        inputs=assembled.inputs,
-        attachments={name: artifact_of(ref, outputs) for name, ref in publication.attachments.items()},
-    )
-    return project.versions.publish(publication, run_id=recorder.run_id, at=project.clock(), made=made)
-
-
-@contextmanager
-def _stopping(driver: Driver, *, raises: bool) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM stop the driver between two events, so that no record is cut in half."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        again = driver.stop_asked
-        driver.stop_asked = True
-        if raises or again:
-            raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _new_run(project: Project, assembled: Assembled, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "pipeline": assembled.graph.pipeline,
+        "kind": assembled.graph.kind,
+        "parameters": to_text(plain.encode({name: _given(value) for name, value in values.items()})),
+        "started_at": project.clock(),
+        "driver": identity.me(),
+        "steps_total": len(assembled.graph.nodes),
+        "project": project.config.name,
+        "profile": project.config.profile.name,
+    }
+
+
+def _record(project: Project, assembled: Assembled, fresh: frozenset[str]) -> dict[str, Any]:
+    """Return what a run is made from, for people and for resuming it."""
     code = plugins.code_history(project.config.root).state()
-    record = {
+    return {
         "commit": code.commit if code else "",
         "is_dirty": code.is_dirty if code else None,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "argv": sys.argv,
         "inputs": dict(assembled.inputs),
+        "fresh": sorted(fresh),
     }
-    return {
-        "pipeline": assembled.graph.pipeline,
-        "kind": assembled.graph.kind,
-        "parameters": plain.encode({name: _given(value) for name, value in values.items()}).decode(),
-        "started_at": project.clock(),
-        "driver": identity.me(),
-        "record": to_json(record),
-        "steps_total": len(assembled.graph.nodes),
-        "project": project.config.name,
-        "profile": project.config.profile.name,
-    }
+
+
+def _steps(graph: Graph) -> tuple[tuple[str, Stage], ...]:
+    return tuple((node.name, node.stage) for node in graph.nodes)
+
+
+def _versions_used(pipeline: Pipeline, inputs: Mapping[str, str]) -> dict[str, str]:
+    """Return, for the parameters that name products, the versions that the run began with: newer ones may have come."""
+    products = [p.name for p in pipeline.parameters if isinstance(p.default, Dataset | Model)]
+    return {name: inputs[name] for name in products if name in inputs}
 
 
 def _given(value: Any) -> Any:
@@ -321,16 +315,20 @@ def _lives(project: Project, row: Row) -> bool:
     return identity.is_alive(row["driver"], last_seen_at=row["heartbeat_at"], now=project.clock())
 
 
-def _adopt(project: Project, row: Row, steps: int) -> None:
+def _adopt(project: Project, row: Row, steps: Set[str]) -> None:
+    """Make this process the driver of a run, whose steps are now these."""
     statement = {
         "run_id": row["run_id"],
         "driver": identity.me(),
         "seen_driver": row["driver"],
         "at": project.clock(),
-        "steps_total": steps,
+        "steps_total": len(steps),
     }
     if not project.records.write([("adopt_run", statement)])[0]:
         raise UsageError(f"Run {row['run_id']} is being resumed by another process.")
+    recorded = project.records.read("steps_of_run", {"run_id": row["run_id"]})
+    gone = [step["step"] for step in recorded if step["step"] not in steps]
+    project.records.write([("drop_step_run", {"run_id": row["run_id"], "step": step}) for step in gone])
 
 
 def _earlier(project: Project, run_id: str) -> dict[str, EarlierResult]:

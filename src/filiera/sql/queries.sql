@@ -7,6 +7,12 @@ SELECT :pipeline || '-' || (COALESCE(MAX(number), 0) + 1), :pipeline, COALESCE(M
   FROM run WHERE pipeline = :pipeline
 RETURNING run_id, number;
 
+-- add_first_event --
+-- The event that a run starts with, in the transaction in which this driver creates it.
+INSERT INTO event (run_id, seq, at, kind, body)
+SELECT run_id, 1, :at, :kind, :body
+  FROM run WHERE pipeline = :pipeline AND driver = :driver ORDER BY number DESC LIMIT 1;
+
 -- update_run --
 -- The run as the fold of its events shows it now.
 UPDATE run SET state = :state, finished_at = :finished_at, failure = :failure, steps_done = :steps_done,
@@ -31,6 +37,10 @@ ON CONFLICT (run_id, step) DO UPDATE SET
        key = excluded.key, closure_digest = excluded.closure_digest, arguments = excluded.arguments,
        inputs = excluded.inputs, outputs = excluded.outputs, started_at = excluded.started_at,
        duration_s = excluded.duration_s, failure = excluded.failure, reason = excluded.reason, log = excluded.log;
+
+-- drop_step_run --
+-- Forget a step that a resumed run no longer has.
+DELETE FROM step_run WHERE run_id = :run_id AND step = :step;
 
 -- add_event --
 -- One event, numbered within its run.
@@ -122,15 +132,22 @@ SELECT * FROM run WHERE pipeline = :pipeline ORDER BY started_at DESC, run_id DE
 SELECT run_id, driver, heartbeat_at FROM run WHERE state = 'running';
 
 -- add_product_version --
--- The product's next version, unless the newest one has the same artifact and description; returns its number, or no row.
+-- The product's next version, unless the newest one, or one of this run, has the same artifact and description; returns
+-- its number, or no row.
 INSERT INTO product_version (kind, name, number, artifact, run_id, created_at, body)
 SELECT :kind, :name, newest.number + 1, :artifact, :run_id, :created_at, :body
   FROM (SELECT COALESCE(MAX(number), 0) AS number FROM product_version WHERE kind = :kind AND name = :name) AS newest
  WHERE NOT EXISTS (
        SELECT 1 FROM product_version AS same
-        WHERE same.kind = :kind AND same.name = :name AND same.number = newest.number
+        WHERE same.kind = :kind AND same.name = :name AND (same.number = newest.number OR same.run_id = :run_id)
           AND same.artifact = :artifact AND same.body = :body)
 RETURNING number;
+
+-- published_version --
+-- The number of the version that holds what a run made: its own, or else the newest with the same content.
+SELECT number FROM product_version
+ WHERE kind = :kind AND name = :name AND artifact = :artifact AND body = :body
+ ORDER BY CASE WHEN run_id = :run_id THEN 0 ELSE 1 END, number DESC LIMIT 1;
 
 -- newest_product_version --
 -- The newest version of a product, or no row.
@@ -167,6 +184,12 @@ ON CONFLICT (kind, name, alias) DO UPDATE SET number = excluded.number, moved_at
 INSERT INTO alias (kind, name, alias, number, moved_at) VALUES (:kind, :name, :alias, :number, :at)
 ON CONFLICT (kind, name, alias) DO NOTHING
 RETURNING number;
+
+-- add_first_alias_move --
+-- Note the move of an alias that points nowhere yet.
+INSERT INTO alias_move (kind, name, alias, number, at, reason, "by")
+SELECT :kind, :name, :alias, :number, :at, :reason, :by
+ WHERE NOT EXISTS (SELECT 1 FROM alias WHERE kind = :kind AND name = :name AND alias = :alias);
 
 -- add_alias_move --
 -- The history of an alias: who moved it, when, why.
