@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -132,24 +133,75 @@ class TestFolderCodec(CodecContract):
             FolderCodec().decode(artifact)
 
 
+RESTORING = """
+import os, pathlib, signal, sys
+from filiera.adapters.codecs.files import FolderCodec
+from filiera.testing.codec import MemoryArtifact
+folder = pathlib.Path(sys.argv[1])
+artifact = MemoryArtifact(folder.parent)
+FolderCodec().encode(folder, artifact)
+print(FolderCodec().decode(artifact), flush=True)
+sys.stdin.read()
+if sys.argv[2] == "is killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+class RestoringProcess:
+    """A process that has restored a folder with the file ``a``, and waits."""
+
+    def __init__(self, place: Path, *, end: str) -> None:
+        (place / "source").mkdir(parents=True, exist_ok=True)
+        (place / "source" / "a").write_text("a")
+        (place / "tmp").mkdir(exist_ok=True)
+        python_path = os.pathsep.join(filter(None, sys.path))
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", RESTORING, str(place / "source"), end],
+            env={**os.environ, "PYTHONPATH": python_path, "TMPDIR": str(place / "tmp")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        self.restored = Path(self._process.stdout.readline().strip()) / "a"
+
+    def end(self) -> int:
+        """Let it end, and return its exit code."""
+        self._process.communicate()
+        return self._process.returncode
+
+
 def test_restored_files_go_when_the_process_ends(tmp_path: Path) -> None:
     """A process leaves no copies behind in the temporary folder."""
-    code = (
-        "import pathlib, sys\n"
-        "from filiera.adapters.codecs.files import FolderCodec\n"
-        "from filiera.testing.codec import MemoryArtifact\n"
-        "artifact = MemoryArtifact(pathlib.Path(sys.argv[1]))\n"
-        "FolderCodec().encode(pathlib.Path(sys.argv[1]), artifact)\n"
-        "print(FolderCodec().decode(artifact))\n"
-    )
-    (tmp_path / "a").write_text("a")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], env=environment, capture_output=True, text=True, check=True
-    )
-    restored = Path(done.stdout.strip())
-    assert restored.name
-    assert not restored.parent.exists()
+    process = RestoringProcess(tmp_path, end="returns")
+    assert process.restored.read_text() == "a"
+    assert process.end() == 0
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_restored_files_of_a_killed_process_go_with_the_next(tmp_path: Path) -> None:
+    """A process that was killed can clean up nothing; the next one does, and touches no file of those that live."""
+    killed, alive = (RestoringProcess(tmp_path, end=end) for end in ("is killed", "returns"))
+    assert killed.end() == -signal.SIGKILL
+    assert killed.restored.read_text() == "a"
+    later = RestoringProcess(tmp_path, end="returns")
+    assert [process.restored.exists() for process in (killed, alive, later)] == [False, True, True]
+    alive.end()
+    later.end()
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:
+    """What only has such a name is not removed: a link, a file."""
+    temporary, precious = tmp_path / "tmp", tmp_path / "precious"
+    temporary.mkdir()
+    precious.mkdir()
+    (precious / "work").write_text("a year of it")
+    (temporary / "filiera-files-link").symlink_to(precious)
+    (temporary / "filiera-files-file").write_text("")
+    RestoringProcess(tmp_path, end="returns").end()
+    assert tree(precious) == {"work": b"a year of it"}
+    assert sorted(path.name for path in temporary.iterdir()) == ["filiera-files-file", "filiera-files-link"]
 
 
 def _encoded(files: dict[str, bytes], tmp_path: Path) -> MemoryArtifact:

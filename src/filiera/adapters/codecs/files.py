@@ -4,13 +4,16 @@ A manifest has one line of JSON for each file: its path inside the folder, size,
 a path that ends with "/" is an empty folder. The files' bytes are blobs of their own, so folders that share files share
 bytes. ``children`` lists them, for whoever must know which blobs a manifest keeps alive.
 
-A stored file or folder comes back as a copy in a temporary folder of this process, removed when the process ends. A
-link into the store would cost less, but who writes through it would damage the store for everyone.
+A stored file or folder comes back as a copy in a temporary folder of this process. It is removed when the process ends,
+or, if that is killed as workers are, when the next process restores a file. A link into the store would cost less, but
+who writes through it would damage the store for everyone.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
+import fcntl
 import functools
 import json
 import os
@@ -28,6 +31,8 @@ from filiera.errors import CodecError
 from filiera.ports import ArtifactReader, ArtifactWriter
 
 _READ_ONLY, _EXECUTABLE = 0o444, 0o555
+_FOLDER_PREFIX = "filiera-files-"
+_LOCK = "lock"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,7 +174,13 @@ def _restored(entries: Sequence[Entry], reader: ArtifactReader) -> Path:
 
 @functools.cache
 def _folder_of_process(process_id: int) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="filiera-files-"))
+    """Return this process's folder for restored files, having removed those of processes that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
+        _remove_if_abandoned(folder)
+    folder = Path(tempfile.mkdtemp(prefix=f"new-{_FOLDER_PREFIX}"))
+    with contextlib.suppress(OSError):  # where files cannot be locked, it keeps the name that nobody looks for
+        _lock(folder)
+        folder = folder.rename(folder.with_name(folder.name.removeprefix("new-")))
 
     def remove() -> None:
         if os.getpid() == process_id:
@@ -177,6 +188,36 @@ def _folder_of_process(process_id: int) -> Path:
 
     atexit.register(remove)
     return folder
+
+
+def _remove_if_abandoned(folder: Path) -> None:
+    """Remove *folder* if it is ours and no living process has its lock."""
+    try:
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            return
+        lock = _lock(folder)
+    except OSError:  # in use, most likely
+        return
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+def _lock(folder: Path) -> int:
+    """Return a descriptor that holds the lock of *folder* until it is closed, as the kernel does when a process ends.
+
+    Raises:
+        OSError: Another process has the lock, or the folder cannot be locked.
+    """
+    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise
+    return lock
 
 
 def _unstorable(path: Path, why: str) -> CodecError:
