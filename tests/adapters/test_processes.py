@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -220,6 +221,32 @@ class TestLimits:
             (finished,) = events_until(executor, {"1"})
             assert isinstance(finished, Finished)
             assert finished.failure is None
+
+    @pytest.mark.parametrize("timeout_s", [None, 30.0])
+    def test_time_of_starting_is_limited(self, log_dir: Path, fifo: str, timeout_s: float | None) -> None:
+        """A worker program that hangs before it is ready is killed with all that it started, and its task is told."""
+        program = f"import os, signal; print('hanging', flush=True); f = open({fifo!r}, 'w'); os.fork(); signal.pause()"
+        command = [sys.executable, "-c", program]
+        with closing(ProcessExecutor(command=command, workers=1, log_dir=log_dir, start_timeout_s=0.05)) as executor:
+            executor.submit(make_task("1", "nothing", timeout_s=timeout_s))
+            with Path(fifo).open("rb") as held:
+                (finished,) = (event for event in events_until(executor, {"1"}) if isinstance(event, Finished))
+                assert held.read() == b""  # end of file: nobody holds it any more
+        assert finished.failure is not None
+        assert (finished.failure.kind, finished.failure.error) == ("crashed", "StartTimeout")
+        assert "not ready within 0.05 s" in finished.failure.message
+        assert finished.log is not None
+        assert read_log(log_dir, finished.log) == b"hanging\n"
+
+    def test_time_of_starting_is_limited_until_the_worker_is_ready(self, executor: ProcessExecutor, fifo: str) -> None:
+        """After that nothing limits a task that has no timeout."""
+        executor.submit(bad_task("wait_for", {"fifo": fifo}))
+        with Path(fifo).open("w") as held:  # opens when the step reads from it
+            executor.wait(None)
+            executor.wait(0)
+            assert executor._next_limit() == math.inf
+            held.write("go on")
+        events_until(executor, {"bad"})
 
 
 class TestWorkers:

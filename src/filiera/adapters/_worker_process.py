@@ -28,7 +28,7 @@ class WorkerProcess:
         self.log_path = log_path
         self.task: Task | None = None
         self.given_at = 0.0  #: when it got its task, on the monotonic clock
-        self.deadline: float | None = None  #: when its task's time is over, on the monotonic clock
+        self.deadline: float | None = None  #: when time is over to start, then for its task; on the monotonic clock
         self.is_ready = False  #: its interpreter is up; until then a task's clock stands still
         self.verdict: Failure | None = None  #: why we killed it
         self._log_start = self._log_size()
@@ -58,8 +58,9 @@ class WorkerProcess:
 
     def start_clock(self) -> None:
         """Begin to count the task's time, if the process is up and a task is there."""
-        if self.is_ready and self.task is not None and self.task.timeout_s is not None:
-            self.deadline = time.monotonic() + self.task.timeout_s
+        if self.is_ready and self.task is not None:
+            timeout_s = self.task.timeout_s
+            self.deadline = None if timeout_s is None else time.monotonic() + timeout_s
 
     def let_go(self) -> None:
         """Forget the task, which has ended."""

@@ -38,6 +38,7 @@ class ProcessExecutor:
         log_dir: Path,
         environment: Mapping[str, str] | None = None,
         fork_main: Callable[[], None] | None = None,
+        start_timeout_s: float = 60.0,
     ) -> None:
         """Make an executor that has not started anything yet.
 
@@ -48,10 +49,14 @@ class ProcessExecutor:
             environment: Environment variables of the workers; this process's when None.
             fork_main: Does the same as *command*. Called in a fork of this process while that has one thread only,
                 which saves starting an interpreter and importing.
+            start_timeout_s: How long a worker may take until it is ready; then it is killed and its task fails.
         """
-        if workers < 1:
-            raise ValueError(f"workers must be at least 1, got {workers}")
+        if workers < 1 or start_timeout_s <= 0:
+            raise ValueError(
+                f"workers must be at least 1 and start_timeout_s above 0, got {workers}, {start_timeout_s}"
+            )
         self._command, self._environment, self._fork_main = command, environment, fork_main
+        self._start_timeout_s = start_timeout_s
         self._log_dir = log_dir
         self._total = machine(workers)
         self._queue: OrderedDict[str, Task] = OrderedDict()
@@ -154,6 +159,7 @@ class ProcessExecutor:
         self._log_dir.mkdir(parents=True, exist_ok=True)
         log_path = self._free_logs[-1]
         worker = start_worker(log_path, command=self._command, environment=self._environment, fork_main=self._fork_main)
+        worker.deadline = time.monotonic() + self._start_timeout_s
         self._free_logs.pop()
         self._watch(worker.results_fd, worker, select.POLLIN)
         if worker.sentinel_fd >= 0:
@@ -250,15 +256,26 @@ class ProcessExecutor:
         self._events.append(Finished(task_id=task.task_id, failure=failure, started_at=time.time()))
 
     def _next_limit(self) -> float:
-        """Return when a running task may have to be killed, on the monotonic clock."""
+        """Return when a busy worker may have to be killed, on the monotonic clock."""
         alive = [worker for worker in self._busy.values() if not worker.verdict]
         deadlines = [worker.deadline for worker in alive if worker.deadline is not None]
         if any(worker.task and worker.task.resources.memory_mib for worker in alive):
             deadlines.append(self._next_memory_check)
         return min(deadlines, default=math.inf)
 
+    def _overdue(self, worker: WorkerProcess, task: Task) -> Failure:
+        """Return what it means that the deadline of *worker* has passed."""
+        if worker.is_ready:
+            message = f"it ran longer than its timeout of {task.timeout_s:g} s"
+            return Failure(kind="timeout", error="TimeoutError", message=message)
+        message = (
+            f"its worker process was not ready within {self._start_timeout_s:g} s: Python, or what it imports when it "
+            "starts, hangs; see the log"
+        )
+        return Failure(kind="crashed", error="StartTimeout", message=message)
+
     def _enforce_limits(self) -> None:
-        """Kill the tasks that took too much time or memory."""
+        """Kill the workers that took too much time to start, and the tasks that took too much time or memory."""
         now = time.monotonic()
         limited = []
         for worker in self._busy.values():
@@ -266,8 +283,7 @@ class ProcessExecutor:
             if task is None or worker.verdict:
                 continue
             if worker.deadline is not None and now >= worker.deadline:
-                message = f"it ran longer than its timeout of {task.timeout_s:g} s"
-                worker.kill(Failure(kind="timeout", error="TimeoutError", message=message))
+                worker.kill(self._overdue(worker, task))
             elif task.resources.memory_mib:
                 limited.append((worker, task.resources.memory_mib))
         if limited and now >= self._next_memory_check:
