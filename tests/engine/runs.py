@@ -75,7 +75,7 @@ class Workshop:
         return Planner(
             graph=graph,
             records=self.records,
-            blobs=self.blobs,
+            holds=lambda ref: ref.inline is not None or self.blobs.has(ref.digest),
             code_of=self.code_of,
             compare_code=lambda old, new: [f"function {old.decode()} -> {new.decode()}"],
             fresh=frozenset(fresh),

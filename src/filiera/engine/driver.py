@@ -156,7 +156,7 @@ class Driver:
         if earlier is not None and earlier.key == parts.key and node.name not in self.planner.fresh:
             reason = "finished before the run was resumed"
             outputs = earlier.outputs
-            if all(ref.inline is not None or self.planner.blobs.has(ref.digest) for ref in outputs):
+            if all(map(self.planner.holds, outputs)):
                 return Decision(
                     step=node.name, stage=node.stage, status="hit", reason=reason, parts=parts, outputs=outputs
                 )

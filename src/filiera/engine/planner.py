@@ -13,7 +13,7 @@ from filiera.core.plan import Decision
 from filiera.core.task import SourceStamp
 from filiera.engine.rows import read_key_parts, read_refs
 from filiera.errors import GraphError, StoreError
-from filiera.ports import BlobStore, MetadataStore
+from filiera.ports import MetadataStore
 
 Outputs = Mapping[str, tuple[ArtifactRef, ...]]
 
@@ -37,7 +37,7 @@ class Planner:
 
     graph: Graph
     records: MetadataStore
-    blobs: BlobStore
+    holds: Callable[[ArtifactRef], bool]  #: tells whether the store still has an artifact's bytes, all of its parts
     code_of: CodeOf
     compare_code: CompareCode
     fresh: frozenset[str] = frozenset()  #: steps to run although they are in the cache
@@ -105,7 +105,7 @@ class Planner:
             outputs = read_refs(rows[0]["outputs"], self._inline)
         except StoreError:
             return run("its stored result is gone")
-        if any(ref.inline is None and not self.blobs.has(ref.digest) for ref in outputs):
+        if not all(map(self.holds, outputs)):
             return run("its stored result is gone")
         return Decision(
             step=node.name,

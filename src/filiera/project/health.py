@@ -145,7 +145,7 @@ def _blobs(project: Project, repair: bool) -> Iterator[Finding]:
 def _missing(project: Project) -> Iterator[Finding]:
     for version in project.versions.find(limit=10_000):
         for ref in (version.artifact, *version.attachments.values()):
-            if ref.inline is None and not project.blobs.has(ref.digest):
+            if not project.holds(ref):
                 yield Finding(what=version.ref, state="problem", detail=_how_to_make(ref, version.run_id))
 
 

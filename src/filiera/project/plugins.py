@@ -105,6 +105,18 @@ def _all_codecs() -> Iterator[str]:
     yield from _entry_points(CODEC_GROUP).values()
 
 
+def has_parts(codec: str) -> bool:
+    """Tell whether artifacts of a codec are manifests that name further blobs."""
+    return codec in ("file/1", "folder/1")
+
+
+def parts_of(manifest: bytes) -> list[str]:
+    """Return the digests of the blobs that a manifest names. Raises CodecError."""
+    from filiera.adapters.codecs.files import children
+
+    return children(manifest)
+
+
 def source_reader(type_name: str) -> SourceReader:
     """Return the reader for one type of catalog entry. Raises ProjectError with the types there are."""
     address = _SOURCES.get(type_name) or _entry_points(SOURCE_GROUP).get(type_name)

@@ -109,7 +109,7 @@ class Project:
         return Planner(
             graph=assembled.graph,
             records=self.records,
-            blobs=self.blobs,
+            holds=self.holds,
             code_of=self.code.of,
             compare_code=self.code.compare,
             fresh=fresh,
@@ -130,6 +130,15 @@ class Project:
         """Return a stored value. Raises CodecError, BlobMissing, BlobCorrupted."""
         return self.artifacts.get(ref)
 
+    def holds(self, ref: ArtifactRef) -> bool:
+        """Tell whether the store has an artifact's bytes: a folder's files are blobs of their own."""
+        if ref.inline is None and not self.blobs.has(ref.digest):
+            return False
+        if not plugins.has_parts(ref.codec):
+            return True
+        manifest = ref.inline if ref.inline is not None else self.blobs.get(ref.digest)
+        return all(map(self.blobs.has, plugins.parts_of(manifest)))
+
     def model_parts(self, version: Version) -> tuple[Any, Any, Any]:
         """Return a model version's estimator, signature and reference profile."""
         attached = version.attachments
@@ -142,7 +151,7 @@ class Project:
 
     def _version(self, kind: ProductKind, ref: ProductRef) -> Version:
         version = self.versions.resolve(kind, ref)
-        if version.artifact.inline is None and not self.blobs.has(version.artifact.digest):
+        if not self.holds(version.artifact):
             raise BlobMissing(
                 f"The bytes of {kind} {version.ref} are not in {self.store}.",
                 why="They were removed, or the records came here without them.",
