@@ -8,7 +8,7 @@ import platform
 import signal
 import sys
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from filiera.ports import Row
 from filiera.project import identity, plugins
 from filiera.project.assemble import Assembled
 from filiera.project.drive import drive
+from filiera.project.index import import_module
 from filiera.project.project import Listener, Project
 from filiera.project.versions import Version
 
@@ -133,9 +134,23 @@ def start_in_its_project(pipeline: Pipeline, values: Mapping[str, Any]) -> Run:
         ProjectError: There is no project.
         StepFailed, Rejected, Cancelled: How the run ended, unless it succeeded.
     """
-    file = Path(pipeline.function.__code__.co_filename)
+    file = Path(pipeline.function.__code__.co_filename).absolute()
     project = Project.open(file.parent if file.is_file() else None)
+    if pipeline.function.__module__ == "__main__":
+        project, pipeline = _importable(project, pipeline, file)
     return start_pipeline(project, pipeline, values).require_success()
+
+
+def _importable(project: Project, pipeline: Pipeline, file: Path) -> tuple[Project, Pipeline]:
+    """Return the pipeline of a script as other processes find it: by the module its file is.
+
+    What is defined in a notebook or at a prompt no other process can find: it runs in this one.
+    """
+    config = project.config
+    if file.is_file() and file.is_relative_to(config.root):
+        module = ".".join(file.relative_to(config.root).with_suffix("").parts)
+        return project, getattr(import_module(config, module), pipeline.function.__name__)
+    return Project(replace(config, profile=replace(config.profile, executor="inline"))), pipeline
 
 
 def resume(project: Project, run_id: str, *, listener: Listener | None = None) -> Run:
