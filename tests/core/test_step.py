@@ -100,3 +100,12 @@ def test_only_functions_become_steps(thing: Any) -> None:
     """A stage given without its name, and anything else that is no function, is refused with the right spelling."""
     with pytest.raises(TypeError, match=r"@step takes a function, .*@step\(stage='clean'\)"):
         step(thing)
+
+
+def test_an_async_function_is_refused_where_it_is_written() -> None:
+    """A coroutine is no value: told at the decorator, not after the run has begun."""
+    with pytest.raises(TypeError, match=r"asyncio\.run"):
+
+        @step
+        async def later() -> int:
+            return 1

@@ -12,6 +12,9 @@ from filiera.core.stages import Stage
 from filiera.core.task import Resources
 from filiera.core.types import hints_of, output_types
 
+_COROUTINE = 0x80 | 0x200
+"""Flags of the code of ``async def`` functions and asynchronous generators."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -54,6 +57,8 @@ class Step(Generic[P, R]):
     def __init__(self, function: Callable[P, R], options: StepOptions) -> None:
         if not callable(function) or not hasattr(function, "__qualname__"):
             raise TypeError(f"@step takes a function, not {function!r}; options have names: @step(stage='clean')")
+        if getattr(getattr(function, "__code__", None), "co_flags", 0) & _COROUTINE:
+            raise TypeError(f"@step takes a plain function; {function.__qualname__} is async: use asyncio.run inside it")
         self.function = function
         self.options = options
         functools.update_wrapper(self, function)

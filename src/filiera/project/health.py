@@ -125,7 +125,7 @@ def _blobs(project: Project, repair: bool) -> Iterator[Finding]:
     present = {digest: size for digest, size, _ in project.blobs.blobs()}
     for digest in present:
         try:
-            project.blobs.get(digest)
+            project.blobs.path(digest)
         except BlobCorrupted:
             if repair:
                 project.blobs.delete(digest)

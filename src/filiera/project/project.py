@@ -97,6 +97,8 @@ class Project:
     def assemble(self, pipeline: Pipeline, values: Mapping[str, Any]) -> Assembled:
         """Return a pipeline's graph with its inputs looked up. Raises UsageError, GraphError, SourceError."""
         lookups = Lookups(version=self._version, rival=self._rival, source=self._source)
+        if pipeline.publishes is not None:
+            self.versions.require_free(pipeline.publishes.kind, pipeline.publishes.ref.name)
         return assemble(pipeline, values, lookups)
 
     def planner(self, assembled: Assembled, *, fresh: frozenset[str] = frozenset()) -> Planner:

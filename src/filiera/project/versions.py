@@ -84,6 +84,16 @@ class Versions:
             do="filiera versions",
         )
 
+    def require_free(self, kind: ProductKind, name: str) -> None:
+        """Refuse a name that a product of the other kind has. Raises UsageError."""
+        for row in self._records.read("product_names"):
+            if row["name"] == name and row["kind"] != kind:
+                raise UsageError(
+                    f"There is a {row['kind']} called {name!r} already.",
+                    why=f"{name}@1 could mean either.",
+                    do=f"Call the {kind} otherwise.",
+                )
+
     def publish(self, publication: Publication, *, run_id: str, at: float, made: Made) -> tuple[Version, bool]:
         """Return the version that holds what a run made, and whether it is new.
 
