@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import http.client
 import json
 import signal
 import socket
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 from tests.cli.command import done, filiera, read_until, started
@@ -20,6 +22,14 @@ def ask_service(url: str, rows: list[dict[str, object]], token: str = "") -> dic
     return answer
 
 
+def status_under(host: str, url: str) -> int:
+    """Return the status of an answer to somebody for whom *host* leads to the service at *url*."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"))
+    with closing(connection):
+        connection.request("GET", "/health/live", headers={"Host": host})
+        return connection.getresponse().status
+
+
 def test_the_service_that_runs_keeps_its_version(shop: Path) -> None:
     """The alias is read when a service starts; a moved one counts from the next start on. Ctrl-C ends it well."""
     rows: list[dict[str, object]] = [{"pieces": 9, "price": 40.0}]
@@ -28,6 +38,7 @@ def test_the_service_that_runs_keeps_its_version(shop: Path) -> None:
         assert ask_service(url, rows)["version"] == 1
         done("promote", "spender@1", "other", cwd=shop)
         assert ask_service(url, rows)["version"] == 1
+        assert [status_under(host, url) for host in ("localhost", "rebound.example")] == [200, 421]
         taken = filiera("serve", "spender", "--port", url.rsplit(":", 1)[1], cwd=shop)
         taken.said(2, "Cannot listen on 127.0.0.1", "Address already in use", "choose another port")
         process.send_signal(signal.SIGINT)
@@ -41,6 +52,7 @@ def test_others_need_a_token(shop: Path, ask: Ask) -> None:
     ask("serve", "spender", "--host", "0.0.0.0", cwd=shop).said(2, "other machines", "FILIERA_TOKEN")
     with started("serve", "spender", "--host", "0.0.0.0", "--port", "0", cwd=shop, env={"FILIERA_TOKEN": "s3"}) as one:
         url = read_until(one.stdout, " at ").rsplit(" at ", 1)[1].strip().replace("0.0.0.0", "127.0.0.1")
+        assert status_under("models.example", url) == 200
         file = shop / "orders.csv"
         filiera("predict", "spender", file, "--url", url, cwd=shop).said(2, "status 401")
         known = filiera("predict", "spender", file, "--url", url, "--limit", "1", cwd=shop, env={"FILIERA_TOKEN": "s3"})
