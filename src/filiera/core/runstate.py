@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -85,6 +86,7 @@ class RunState:
     steps: dict[str, StepState] = field(default_factory=dict)
     published: list[str] = field(default_factory=list)
     message: str = ""
+    _counts: Counter[StepStatus] = field(default_factory=Counter, repr=False, compare=False)  #: of steps, by status
 
     @classmethod
     def fold(cls, events: Iterable[Event]) -> RunState:
@@ -104,7 +106,7 @@ class RunState:
             case RunStarted():
                 self._move("running", only_from=("new",))
                 self.pipeline = event.pipeline
-                self.steps = _pending(event.steps)
+                self._start_with(event.steps)
             case RunInterrupted():
                 self._move("interrupted", only_from=("running",))
                 self.message = event.reason
@@ -121,7 +123,11 @@ class RunState:
 
     def count(self, *statuses: StepStatus) -> int:
         """Return how many steps are in one of *statuses*."""
-        return sum(step.status in statuses for step in self.steps.values())
+        return sum(self._counts[status] for status in statuses)
+
+    def _start_with(self, steps: tuple[tuple[str, Stage], ...]) -> None:
+        self.steps = {name: StepState(name=name, stage=stage, position=i) for i, (name, stage) in enumerate(steps)}
+        self._counts = Counter({"pending": len(self.steps)})
 
     def _move(self, status: RunStatus, *, only_from: tuple[RunStatus, ...]) -> None:
         if self.status not in only_from or status not in RUN_TRANSITIONS[self.status]:
@@ -135,7 +141,7 @@ class RunState:
     def _resume(self, event: RunResumed) -> None:
         self._move("running", only_from=("interrupted", "failed", "rejected", "cancelled"))
         self.message, self.published = "", []
-        self.steps = _pending(event.steps)
+        self._start_with(event.steps)
 
     def _finish(self, event: RunFinished) -> None:
         unfinished = [step.name for step in self.steps.values() if step.status not in ENDED]
@@ -151,6 +157,8 @@ class RunState:
         status = _status_after(event)
         if status not in STEP_TRANSITIONS[step.status]:
             raise IllegalTransition(f"step {step.name!r} is {step.status} and cannot become {status}")
+        self._counts[step.status] -= 1
+        self._counts[status] += 1
         step.status = status
         match event:
             case StepHit():
@@ -165,10 +173,6 @@ class RunState:
                 step.log = event.log or step.log
             case StepBlocked():
                 step.detail = f"{event.by} did not succeed"
-
-
-def _pending(steps: tuple[tuple[str, Stage], ...]) -> dict[str, StepState]:
-    return {name: StepState(name=name, stage=stage, position=i) for i, (name, stage) in enumerate(steps)}
 
 
 def _status_after(event: StepEvent) -> StepStatus:

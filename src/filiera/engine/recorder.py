@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
 from filiera.core.artifact import ArtifactRef
-from filiera.core.events import Event, RunEvent, StepHit, StepStarted, StepSucceeded
+from filiera.core.events import Event, RunEvent, StepStarted, StepSucceeded
 from filiera.core.key import KeyParts
 from filiera.core.runstate import RunState, StepState
 from filiera.engine.rows import to_json, to_text, write_arguments, write_event, write_inputs, write_refs
@@ -41,7 +41,8 @@ class Recorder:
     state: RunState = field(default_factory=RunState)
     steps: dict[str, StepRecord] = field(default_factory=dict)
     listener: Callable[[Event, RunState], None] | None = None
-    _buffer: list[Statement] = field(default_factory=list)
+    _buffer: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)  #: rows to write, by statement
+    _queued: int = 0
     _dirty: dict[str, None] = field(default_factory=dict)
     _buffered_at: float = 0.0
 
@@ -54,7 +55,7 @@ class Recorder:
         self.seq += 1
         body = write_event(event)
         row = {"run_id": self.run_id, "seq": self.seq, "at": now, "kind": type(event).__name__, "body": body}
-        self._buffer.append(("add_event", row))
+        self._queue("add_event", row)
         if not isinstance(event, RunEvent):
             self._dirty[event.step] = None
             self._note(event, now)
@@ -64,9 +65,9 @@ class Recorder:
     def _note(self, event: Event, now: float) -> None:
         if isinstance(event, StepStarted):
             self.steps.setdefault(event.step, StepRecord()).started_at = now
-        elif isinstance(event, StepSucceeded | StepHit):
+        elif isinstance(event, StepSucceeded):  # the outputs of a hit are in the records
             for ref in event.outputs:
-                self._buffer.append(("put_artifact", _artifact_row(ref)))
+                self._queue("put_artifact", _artifact_row(ref))
 
     def decided(self, step: str, parts: KeyParts, key: str, reason: str) -> None:
         """Note the key of a step and why it runs or not, for its next write."""
@@ -75,18 +76,22 @@ class Recorder:
     def keep(self, key: str, step: str, outputs: tuple[ArtifactRef, ...], blocked: str) -> None:
         """Put a result into the cache, in the same transaction as its event."""
         row = {"key": key, "outputs": write_refs(outputs), "blocked": blocked, "run_id": self.run_id, "step": step}
-        self._buffer.append(("put_cache_entry", {**row, "stored_at": self.clock()}))
+        self._queue("put_cache_entry", {**row, "stored_at": self.clock()})
 
     def keep_code(self, digest: str, parts: bytes) -> None:
         """Keep the parts of a code closure, so that a later miss can be explained."""
-        self._buffer.append(("put_closure", {"digest": digest, "parts": to_text(parts)}))
+        self._queue("put_closure", {"digest": digest, "parts": to_text(parts)})
+
+    def _queue(self, statement: str, row: Mapping[str, Any]) -> None:
+        self._buffer.setdefault(statement, []).append(row)
+        self._queued += 1
 
     @property
     def flush_due_in_s(self) -> float | None:
         """Return how long the queue may still wait, or None when it is empty."""
         if not self._buffer:
             return None
-        if len(self._buffer) >= FLUSH_AT:
+        if self._queued >= FLUSH_AT:
             return 0.0
         return max(0.0, self._buffered_at + FLUSH_AFTER_S - monotonic())
 
@@ -94,9 +99,11 @@ class Recorder:
         """Write what is queued, in one transaction; *durable* survives a power cut."""
         if not self._buffer and not durable:
             return
-        steps = [("put_step_run", self._step_row(self.state.steps[name])) for name in self._dirty]
-        self.records.write([*self._buffer, *steps, ("update_run", self.run_row())], durable=durable)
-        self._buffer, self._dirty = [], {}
+        # Equal statements next to each other: the store runs them as one.
+        statements: list[Statement] = [(name, row) for name, rows in self._buffer.items() for row in rows]
+        statements += [("put_step_run", self._step_row(self.state.steps[name])) for name in self._dirty]
+        self.records.write([*statements, ("update_run", self.run_row())], durable=durable)
+        self._buffer, self._dirty, self._queued = {}, {}, 0
 
     def beat(self) -> None:
         """Say that the driver lives."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from filiera.core import plain
 from filiera.core.artifact import ArtifactRef
-from filiera.core.events import Event
+from filiera.core.events import Event, StepHit, StepSucceeded
 from filiera.core.key import KeyParts
 from filiera.ports import Row
 
@@ -77,7 +78,9 @@ def write_inputs(parts: KeyParts) -> str:
 
 
 def write_event(event: Event) -> str:
-    """Return an event as JSON."""
+    """Return an event as JSON; small outputs without their bytes, which the artifact's own record has."""
+    if isinstance(event, StepSucceeded | StepHit):
+        event = replace(event, outputs=tuple(replace(ref, inline=None) for ref in event.outputs))
     return to_text(plain.encode(event))
 
 
