@@ -78,12 +78,13 @@ def service(
     *,
     log: Any = None,
     token: str | None = None,
+    local_names_only: bool = False,
     limits: Limits | None = None,
     signature: Signature = SIGNATURE,
 ) -> App:
     """Return a started app that serves *model* as ``flows``, version 3."""
     served = ServedModel("flows", model or Rule(), version=3, signature=signature, log=log)
-    app = App([served], token=token, limits=limits)
+    app = App([served], token=token, local_names_only=local_names_only, limits=limits)
     app.start()
     return app
 

@@ -16,7 +16,8 @@ def main() -> None:
     log = SegmentLog(Path(sys.argv[1]), sync_every_s=3600.0)
 
     def build() -> App:
-        return App([ServedModel("flows", Rule(), version=3, signature=SIGNATURE, log=log)])
+        model = ServedModel("flows", Rule(), version=3, signature=SIGNATURE, log=log)
+        return App([model], local_names_only=True)
 
     serve(build, host="127.0.0.1", port=int(sys.argv[2]), on_ready=lambda url: print(url, flush=True))
     log.close()

@@ -245,6 +245,49 @@ def test_with_a_token_only_health_is_open() -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *[(host, 200) for host in ("localhost", "LocalHost:8000", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:8000")],
+        *[(host, 421) for host in ("rebound.example", "rebound.example:8000", "localhost.rebound.example:8000")],
+        *[(host, 421) for host in ("", ":8000", "::1", "[::1", "[::1]x", "192.0.2.1", "0.0.0.0", "127.0.0.1.example")],
+    ],
+)
+def test_a_service_may_answer_to_local_names_only(host: str, status: int) -> None:
+    """A page whose name an attacker lets lead to 127.0.0.1 gets no word out of a service that needs no token."""
+    app = service(local_names_only=True)
+    for path in ("/health/live", "/health/ready", "/v1/models", "/openapi.json", "/metrics"):
+        answer = get(app, path, headers={"host": host})
+        assert answer.status_code == status
+        if status == 421:
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["type"] == "urn:filiera:problem:unknown-host"
+    headers = {**JSON, "host": host}
+    body = json.dumps({"instances": [GOOD]}).encode()
+    assert talk(app, lambda client: client.post(PREDICT, content=body, headers=headers)).status_code == status
+
+
+def test_a_request_without_a_host_is_refused_where_names_count() -> None:
+    """Browsers always send one, and who does not cannot be told apart."""
+
+    async def ask() -> list[Any]:
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "GET", "path": "/health/live", "headers": []}
+        await service(local_names_only=True)(scope, receive=send, send=send)  # type: ignore[arg-type]
+        return sent
+
+    assert asyncio.run(ask())[0]["status"] == 421
+
+
+def test_a_service_answers_to_any_name_if_not_told_otherwise() -> None:
+    """Behind a token, names are the network's affair."""
+    assert get(service(), "/health/live", headers={"host": "models.example"}).status_code == 200
+
+
+@pytest.mark.parametrize(
     ("host", "must"),
     [
         *[(host, False) for host in ("127.0.0.1", "127.9.9.9", "::1", "localhost")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import math
 import signal
 import socket
@@ -134,6 +135,16 @@ def test_the_client_speaks_as_the_command_line_does(tmp_path: Path) -> None:
             list(client.predict([GOOD], model="flow"))
         with pytest.raises(UsageError, match="413"):
             list(client.predict([{**GOOD, "user": "x" * 20_000_000}], model="flows"))
+
+
+def test_a_real_request_tells_its_host(tmp_path: Path) -> None:
+    """The name in the URL reaches the service, which refuses one that only leads here."""
+    with running(tmp_path) as (_, url):
+        port = url.rsplit(":", 1)[1]
+        for host, status in (("127.0.0.1", 200), (f"localhost:{port}", 200), (f"rebound.example:{port}", 421)):
+            with closing(http.client.HTTPConnection("127.0.0.1", int(port))) as connection:
+                connection.request("GET", "/v1/models", headers={"Host": host})
+                assert connection.getresponse().status == status
 
 
 def test_a_service_that_is_not_there_is_one_clear_error() -> None:

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     def build() -> App:
         model, signature, _ = project.model_parts(version)
         served = ServedModel(version.name, model, version=version.number, signature=signature, log=log)
-        return App([served], token=token)
+        return App([served], token=token, local_names_only=token is None)
 
     endpoint = uuid.uuid4().hex
     announced = False

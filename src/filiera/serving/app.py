@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import ipaddress
 import logging
+import re
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
@@ -51,10 +52,25 @@ class App:
     """
 
     def __init__(
-        self, models: Sequence[ServedModel], *, token: str | None = None, limits: Limits | None = None
+        self,
+        models: Sequence[ServedModel],
+        *,
+        token: str | None = None,
+        local_names_only: bool = False,
+        limits: Limits | None = None,
     ) -> None:
-        """Prepare to serve *models*, at least one; with *token*, all but the health paths need it as Bearer token."""
+        """Prepare to serve *models*.
+
+        Args:
+            models: At least one.
+            token: If given, all but the health paths need it as Bearer token.
+            local_names_only: Answer only what was sent to ``localhost`` or a loopback address. For services without a
+                token: a web page whose name turns out to lead to its visitor's own machine (DNS rebinding) would else
+                count as of the service's origin, and could read all and predict.
+            limits: How much the service takes.
+        """
         self._models = list(models)
+        self._local_names_only = local_names_only
         self._limits = limits or Limits()
         self._token = token.encode() if token else None
         self._metrics = metrics.Metrics()
@@ -64,7 +80,9 @@ class App:
         self._is_idle = asyncio.Event()
         self._logs = list({id(model.log): model.log for model in models if model.log is not None}.values())
         contracts = [model.contract for model in models]
-        self._openapi = json_response(openapi(contracts, needs_token=token is not None))
+        self._openapi = json_response(
+            openapi(contracts, needs_token=token is not None, local_names_only=local_names_only)
+        )
         self._routes: dict[str, tuple[str, _Handler]] = {
             "/health/live": ("GET", self._live),
             "/health/ready": ("GET", self._ready),
@@ -138,6 +156,9 @@ class App:
             return problem_response(Problem(kind="internal-error", detail="See the service's log."))
 
     def _find(self, request: Request) -> _Handler:
+        if self._local_names_only and not _is_local_authority(request.headers.get("host", "")):
+            detail = "Send the request to localhost, 127.0.0.1 or [::1]; a service with a token answers to any name."
+            raise RequestRefused(Problem(kind="unknown-host", detail=detail))
         if not self._may_enter(request):
             detail = "Send the header Authorization: Bearer TOKEN."
             raise RequestRefused(
@@ -217,12 +238,26 @@ def must_have_token(host: str) -> bool:
     >>> must_have_token("127.0.0.1"), must_have_token("::1"), must_have_token("0.0.0.0")
     (False, False, True)
     """
+    return not _is_local(host)
+
+
+def _is_local(host: str) -> bool:
     if host == "localhost":
-        return False
-    try:
-        return not ipaddress.ip_address(host).is_loopback
-    except ValueError:
         return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_local_authority(authority: str) -> bool:
+    """Tell whether a ``Host`` header names this machine, with any port or none.
+
+    >>> _is_local_authority("localhost:8000"), _is_local_authority("[::1]"), _is_local_authority("evil.example")
+    (True, True, False)
+    """
+    found = re.fullmatch(r"(?:\[([^]]*)\]|([^:]*))(?::\d*)?", authority)
+    return found is not None and _is_local((found[1] or found[2]).lower())
 
 
 async def _always(response: Response, request: Request) -> Response:

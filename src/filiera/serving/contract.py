@@ -115,11 +115,15 @@ def describe(contract: ModelContract) -> dict[str, Any]:
     }
 
 
-def openapi(contracts: Sequence[ModelContract], *, needs_token: bool = False) -> dict[str, Any]:
+def openapi(
+    contracts: Sequence[ModelContract], *, needs_token: bool = False, local_names_only: bool = False
+) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of a service."""
     paths: dict[str, Any] = {}
     schemas: dict[str, Any] = {"Problem": _PROBLEM_SCHEMA}
-    problems = (*_PREDICT_PROBLEMS, *(["unauthorized"] if needs_token else []))
+    problems = [*_PREDICT_PROBLEMS]
+    problems += ["unauthorized"] if needs_token else []
+    problems += ["unknown-host"] if local_names_only else []
     for contract in contracts:
         schemas[f"{contract.name}.Row"] = _nested(row_schema(contract.signature))
         schemas[f"{contract.name}.Request"] = _nested(request_schema(contract.signature))

@@ -20,6 +20,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "body-too-large": (413, "The body is too large"),
     "too-many-rows": (413, "The request has too many rows"),
     "not-json-type": (415, "The content type is not application/json"),
+    "unknown-host": (421, "The service does not answer to this host name"),
     "invalid-rows": (422, "The request does not follow the signature"),
     "prediction-failed": (500, "The model failed on this request"),
     "internal-error": (500, "The service failed on this request"),
