@@ -95,7 +95,9 @@ def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
         step(**options)
 
 
-@pytest.mark.parametrize("thing", ["clean", 5, functools.partial(max), [add.function]], ids=["text", "number", "partial", "list"])
+@pytest.mark.parametrize(
+    "thing", ["clean", 5, functools.partial(max), [add.function]], ids=["text", "number", "partial", "list"]
+)
 def test_only_functions_become_steps(thing: Any) -> None:
     """A stage given without its name, and anything else that is no function, is refused with the right spelling."""
     with pytest.raises(TypeError, match=r"@step takes a function, .*@step\(stage='clean'\)"):
