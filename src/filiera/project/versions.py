@@ -106,22 +106,22 @@ class Versions:
             "inputs": dict(made.inputs),
             "attachments": {name: write_refs([ref]) for name, ref in made.attachments.items()},
         }
-        where = {"kind": publication.kind, "name": publication.name}
         row = {
-            **where,
+            "kind": publication.kind,
+            "name": publication.name,
             "artifact": write_refs([made.artifact]),
             "run_id": run_id,
             "created_at": at,
             "body": to_json(body),
         }
-        # In one transaction: another run may publish the same product right behind us.
-        added, found = self._records.write([("add_product_version", row), ("published_version", row)], durable=True)
-        number = found[0]["number"]
+        statements = [("add_product_version", row), ("published_version", row)]
         if publication.kind == "model":
-            alias = {**where, "alias": CHAMPION, "number": number, "at": at}
-            move = {**alias, "reason": "first version that passed its gates", "by": _user()}
-            self._records.write([("add_first_alias_move", move), ("set_first_alias", alias)], durable=True)
-        return self.resolve(publication.kind, ProductRef(publication.name, str(number))), bool(added)
+            champion = {**row, "alias": CHAMPION, "reason": "first version that passed its gates", "by": _user()}
+            statements += [("note_first_alias", champion), ("set_first_alias", champion)]
+        # In one transaction: another run may publish right behind us, and a model without a champion cannot be.
+        added, found, *_ = self._records.write(statements, durable=True)
+        number = str(found[0]["number"])
+        return self.resolve(publication.kind, ProductRef(publication.name, number)), bool(added)
 
     def promote(self, ref: ProductRef, alias: str, *, reason: str, at: float) -> Version:
         """Point *alias* at a version and return it; the move is kept with who made it.

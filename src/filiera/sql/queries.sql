@@ -179,17 +179,23 @@ SELECT kind, name, alias, number, moved_at FROM alias ORDER BY kind, name, alias
 INSERT INTO alias (kind, name, alias, number, moved_at) VALUES (:kind, :name, :alias, :number, :at)
 ON CONFLICT (kind, name, alias) DO UPDATE SET number = excluded.number, moved_at = excluded.moved_at;
 
--- set_first_alias --
--- Point an alias at a version unless it points somewhere already; returns the number when it was set.
-INSERT INTO alias (kind, name, alias, number, moved_at) VALUES (:kind, :name, :alias, :number, :at)
-ON CONFLICT (kind, name, alias) DO NOTHING
-RETURNING number;
-
--- add_first_alias_move --
--- Note the move of an alias that points nowhere yet.
+-- note_first_alias --
+-- Note that an alias that points nowhere yet will point at what a run has published.
 INSERT INTO alias_move (kind, name, alias, number, at, reason, "by")
-SELECT :kind, :name, :alias, :number, :at, :reason, :by
- WHERE NOT EXISTS (SELECT 1 FROM alias WHERE kind = :kind AND name = :name AND alias = :alias);
+SELECT kind, name, :alias, number, :created_at, :reason, :by
+  FROM product_version
+ WHERE kind = :kind AND name = :name AND artifact = :artifact AND body = :body
+   AND NOT EXISTS (SELECT 1 FROM alias WHERE kind = :kind AND name = :name AND alias = :alias)
+ ORDER BY CASE WHEN run_id = :run_id THEN 0 ELSE 1 END, number DESC LIMIT 1;
+
+-- set_first_alias --
+-- Point an alias that points nowhere yet at what a run has published.
+INSERT INTO alias (kind, name, alias, number, moved_at)
+SELECT kind, name, :alias, number, :created_at
+  FROM product_version
+ WHERE kind = :kind AND name = :name AND artifact = :artifact AND body = :body
+   AND NOT EXISTS (SELECT 1 FROM alias WHERE kind = :kind AND name = :name AND alias = :alias)
+ ORDER BY CASE WHEN run_id = :run_id THEN 0 ELSE 1 END, number DESC LIMIT 1;
 
 -- add_alias_move --
 -- The history of an alias: who moved it, when, why.

@@ -33,9 +33,10 @@ def run(pipeline: str) -> Statement:
     return "create_run", {**row, **texts}
 
 
-def alias(number: int) -> Statement:
-    """Return a statement that points an alias at a version, and gives the number back, if it points nowhere yet."""
-    return "set_first_alias", {"kind": "model", "name": "m", "alias": "champion", "number": number, "at": 1.0}
+def version(run_id: str) -> Statement:
+    """Return a statement that adds a version, and gives its number back, unless the newest one has the same content."""
+    row = {"kind": "model", "name": "m", "artifact": "a", "body": "{}", "created_at": 1.0}
+    return "add_product_version", {**row, "run_id": run_id}
 
 
 def seqs(store: MetadataStore, run_id: str = "train-1") -> list[int]:
@@ -76,7 +77,16 @@ class MetadataStoreContract:
     def test_each_statement_has_its_own_rows(self, store: MetadataStore) -> None:
         """Results stand in the order of the statements; what returns nothing has an empty list."""
         results = store.write(
-            [event(1), event(2), run("train"), run("flows"), run("train"), alias(1), alias(2), event(3)]
+            [
+                event(1),
+                event(2),
+                run("train"),
+                run("flows"),
+                run("train"),
+                version("train-1"),
+                version("train-2"),
+                event(3),
+            ]
         )
         ids = [[row["run_id"] for row in rows] if rows and "run_id" in rows[0] else len(rows) for rows in results]
         assert ids == [0, 0, ["train-1"], ["flows-1"], ["train-2"], 1, 0, 0]
