@@ -76,7 +76,11 @@ class ArtifactWriter(Protocol):
 
 
 class ArtifactReader(Protocol):
-    """Where a codec reads one value from."""
+    """Where a codec reads one value from: small ones with ``bytes``, large ones with ``path``."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes the artifact has, known without reading it."""
 
     def bytes(self) -> bytes:
         """The artifact's bytes in memory."""

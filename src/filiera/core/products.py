@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from filiera.core.signature import Task
 from filiera.errors import UsageError
+
+if TYPE_CHECKING:
+    from filiera.core.signature import Task
 
 ProductKind = Literal["dataset", "model"]
 LATEST = "latest"

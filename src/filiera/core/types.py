@@ -26,32 +26,30 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 class _Names(dict[str, Any]):
-    """The names an annotation may use; what is not there is ``Any``, and so are its attributes."""
+    """The names that an annotation may use; one that is not there is a type of which only the name is known."""
 
     def __init__(self, found: Mapping[str, Any]) -> None:
         super().__init__({**vars(builtins), **found})
 
     def __missing__(self, name: str) -> Any:
-        return _Unknown
+        return _NameOnly(name, (), {})
 
 
-class _UnknownType(type):
+class _NameOnly(type):
+    """The class of types that only type checkers know: ``pl.DataFrame`` is at least called ``DataFrame``."""
+
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return cls
+        return _NameOnly(name, (), {})
 
     def __getitem__(cls, item: Any) -> Any:
         return cls
 
     def __or__(cls, other: Any) -> Any:
-        return cls
+        return Any
 
     __ror__ = __or__
-
-
-class _Unknown(metaclass=_UnknownType):
-    """Stands for a type that only type checkers know."""
 
 
 def _resolve(hint: Any, names: _Names) -> Any:
@@ -99,9 +97,9 @@ def fits(given: Any, wanted: Any) -> bool:
 
 
 def _unknown(hint: Any) -> bool:
-    if hint in (Any, object, _Unknown, inspect.Parameter.empty):
+    if hint in (Any, object, inspect.Parameter.empty):
         return True
-    return isinstance(hint, str | TypeVar | typing.ForwardRef | typing.NewType)
+    return isinstance(hint, str | TypeVar | typing.ForwardRef | typing.NewType | _NameOnly)
 
 
 def _classes_fit(given: Any, wanted: Any) -> bool:

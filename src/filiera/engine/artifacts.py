@@ -186,6 +186,10 @@ class _Reader:
         self._blobs = blobs
         self._file: Path | None = None
 
+    @property
+    def size_bytes(self) -> int:
+        return self._ref.size_bytes
+
     def bytes(self) -> bytes:
         content = self._ref.inline
         if content is None:

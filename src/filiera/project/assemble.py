@@ -1,4 +1,7 @@
-"""From a traced graph to one that can run: inputs looked up, checks, gates and publishing added."""
+"""From a traced graph to one that can run: inputs looked up, checks, gates and publishing added.
+
+The built-in steps are imported where they are added: a pipeline that publishes nothing starts without them.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,10 @@ from typing import Any
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.graph import Future, Given, Graph, Known, Late, Node, OutputRef, Publication
-from filiera.core.metric import Metrics
 from filiera.core.pipeline import Pipeline
 from filiera.core.products import Dataset, Model, ProductKind, ProductRef, Source
 from filiera.core.types import fits, show
 from filiera.errors import GraphError
-from filiera.project import builtin
 from filiera.project.versions import Version
 
 _TABLES = ("DataFrame", "Table")
@@ -76,6 +77,8 @@ def assemble(pipeline: Pipeline, values: Mapping[str, Any], lookups: Lookups) ->
 
 
 def _collect(source: Source, lookups: Lookups) -> tuple[Node, str]:
+    from filiera.project import builtin
+
     entry, fingerprint = lookups.source(source.name)
     arguments = {"entry": entry, "fingerprint": fingerprint}
     node = Node(name=f"collect-{source.name}", step=builtin.collect, stage="collect", arguments=arguments)
@@ -83,6 +86,8 @@ def _collect(source: Source, lookups: Lookups) -> tuple[Node, str]:
 
 
 def _with_dataset(graph: Graph, dataset: Dataset) -> Graph:
+    from filiera.project import builtin
+
     result = graph.result
     if not isinstance(result, OutputRef):
         raise GraphError(
@@ -119,6 +124,8 @@ def _with_dataset(graph: Graph, dataset: Dataset) -> Graph:
 
 
 def _with_model(graph: Graph, model: Model, promised: list[Known], lookups: Lookups) -> Graph:
+    from filiera.project import builtin
+
     fitted, metrics = _model_and_metrics(graph, model)
     rival = Late((fitted, metrics), lambda made: lookups.rival(model.ref.name, made[0], made[1]))
     gate = Node(
@@ -161,6 +168,8 @@ def _compares(model: Model) -> bool:
 
 
 def _model_and_metrics(graph: Graph, model: Model) -> tuple[OutputRef, OutputRef]:
+    from filiera.core.metric import Metrics
+
     result = graph.result
     match result:
         case (OutputRef() as fitted, OutputRef() as metrics) if fits(metrics.type, Metrics):

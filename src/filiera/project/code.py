@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from filiera.core.distributions import distribution_of
 from filiera.core.graph import Node, OutputRef, map_futures
 from filiera.core.task import SourceStamp
 from filiera.engine.planner import Code
-from filiera.project import builtin
 from filiera.project.plugins import source_reader
 
 _OUTSIDE = ("site-packages", "dist-packages", ".venv", "venv", ".filiera")
+_BUILTIN = "filiera.project.builtin"
+_COLLECT = f"{_BUILTIN}:collect"
 _READ_FROM_FILES = ("function", "class", "constant", "opaque", "module", "source")
 _NAMELESS = frozenset({int, float, str, bool, bytes, type(None), OutputRef})
 """Types of arguments, by far the most frequent, in which no function or class can lie."""
@@ -56,7 +57,7 @@ class ProjectCode:
                 continue
             # Without the futures: their code is ours, and a late one holds a function that is another in every run.
             found.update(dict.fromkeys(plain.names_in(map_futures(value, lambda future: None))))
-        if node.step is builtin.collect:
+        if node.step.address == _COLLECT:
             found[type(source_reader(node.arguments["entry"]["type"]))] = None
         return tuple(found)
 
@@ -64,7 +65,7 @@ class ProjectCode:
         if things not in self._closures:
             each = closures_of(things, is_project=self.is_project)
             parts = {part for closure in each for part in closure.parts}
-            parts.update(_versions(builtin.LIBRARIES.get(things[0], ())))
+            parts.update(_versions(things[0]))
             opaque = dict.fromkeys(place for closure in each for place in closure.opaque)
             self._closures[things] = Closure(parts=tuple(sorted(parts)), opaque=tuple(opaque))
         return self._closures[things]
@@ -104,9 +105,13 @@ class ProjectCode:
         return path.is_relative_to(self._root) and not set(_OUTSIDE).intersection(path.relative_to(self._root).parts)
 
 
-def _versions(libraries: Iterable[str]) -> Iterator[Part]:
+def _versions(function: Any) -> Iterator[Part]:
     """Yield the versions of libraries that a built-in step uses without its closure saying so."""
-    for library in libraries:
+    if function.__module__ != _BUILTIN:
+        return
+    from filiera.project.builtin import LIBRARIES
+
+    for library in LIBRARIES.get(function, ()):
         found = distribution_of(library)
         if found is not None:
             name = " ".join(found)

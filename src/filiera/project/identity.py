@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from pathlib import Path
 
 LEASE_S = 60.0
@@ -35,14 +34,14 @@ def me() -> str:
     """Return this process as JSON: host, boot, number, start time."""
     pid = os.getpid()
     return json.dumps(
-        {"host": socket.gethostname(), "boot": _boot(), "pid": pid, "start": process_start(pid)}, sort_keys=True
+        {"host": os.uname().nodename, "boot": _boot(), "pid": pid, "start": process_start(pid)}, sort_keys=True
     )
 
 
 def is_alive(driver: str, *, last_seen_at: float, now: float) -> bool:
     """Tell whether the process that ``me`` named still runs; on another host, whether it spoke within the lease."""
     named = json.loads(driver)
-    if named["host"] != socket.gethostname():
+    if named["host"] != os.uname().nodename:
         return now - last_seen_at < LEASE_S
     return bool(named["boot"] == _boot() and named["start"] and process_start(named["pid"]) == named["start"])
 
@@ -50,7 +49,7 @@ def is_alive(driver: str, *, last_seen_at: float, now: float) -> bool:
 def pid_of(driver: str) -> int | None:
     """Return the process number if the driver is on this host, else None."""
     named = json.loads(driver)
-    return int(named["pid"]) if named["host"] == socket.gethostname() else None
+    return int(named["pid"]) if named["host"] == os.uname().nodename else None
 
 
 def _boot() -> str:

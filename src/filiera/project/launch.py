@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import signal
 import sys
 from collections.abc import Mapping, Set
@@ -298,8 +297,8 @@ def _record(project: Project, assembled: Assembled, fresh: frozenset[str]) -> di
     return {
         "commit": code.commit if code else "",
         "is_dirty": code.is_dirty if code else None,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "platform": " ".join(os.uname()[i] for i in (0, 2, 4)),
         "argv": sys.argv,
         "inputs": dict(assembled.inputs),
         "fresh": sorted(fresh),

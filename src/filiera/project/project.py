@@ -20,7 +20,7 @@ from filiera.engine.artifacts import Artifacts
 from filiera.engine.planner import Planner
 from filiera.errors import BlobMissing, UsageError, did_you_mean
 from filiera.ports import BlobStore, Clock, Executor, MetadataStore
-from filiera.project import builtin, executors, plugins
+from filiera.project import executors, plugins
 from filiera.project.assemble import Assembled, Lookups, assemble
 from filiera.project.code import ProjectCode
 from filiera.project.config import ProjectConfig, find_root, load
@@ -178,5 +178,7 @@ class Project:
         return Known(champion.attachments["metrics"], f"champion {champion.ref}")
 
     def _source(self, name: str) -> tuple[dict[str, Any], str]:
-        entry = builtin.checked_entry(self.config.entry(name))
+        from filiera.project.builtin import checked_entry
+
+        entry = checked_entry(self.config.entry(name))
         return entry, plugins.source_reader(entry["type"]).fingerprint(entry, self.config.root)

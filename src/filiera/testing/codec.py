@@ -40,6 +40,10 @@ class MemoryArtifact:
         self._children[digest] = data
         return digest
 
+    @property
+    def size_bytes(self) -> int:
+        return self.stream.getbuffer().nbytes
+
     def bytes(self) -> bytes:
         return self.stream.getvalue()
 

@@ -1,4 +1,4 @@
-"""Arrow tables as Arrow IPC files, memory-mapped without a copy."""
+"""Arrow tables as Arrow IPC files, memory-mapped without a copy when they are large."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from filiera.adapters.codecs.mapping import content
 from filiera.adapters.codecs.refusal import is_loaded, reading, unreadable, unstorable, watched
 from filiera.ports import ArtifactReader, ArtifactWriter
 
@@ -69,13 +70,14 @@ def write_table(table: pa.Table, writer: ArtifactWriter) -> None:
 
 
 def read_table(reader: ArtifactReader, codec: str) -> pa.Table:
-    """Return the table, mapped: its columns are the file's bytes. Raises CodecError."""
+    """Return the table: its columns are the artifact's bytes, mapped if they are many. Raises CodecError."""
     import pyarrow as pa
 
-    path = reader.path()
+    found = content(reader)
     with reading(codec):
         try:
-            table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+            source = pa.py_buffer(found) if isinstance(found, bytes) else pa.memory_map(str(found))
+            table = pa.ipc.open_file(source).read_all()
             table.validate()
         except OSError as error:
             raise unreadable(codec, error) from error

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filiera.adapters.codecs.mapping import content
 from filiera.adapters.codecs.refusal import is_loaded, reading, unreadable, unstorable
 from filiera.ports import ArtifactReader, ArtifactWriter
 
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, np.dtype[Any]]
-
-MAPPED_FROM_BYTES = 256 * 1024
-"""Arrays of this size on are mapped: below it, one read costs less than a mapping."""
 
 _BLOCK_BYTES = 16 * 1024 * 1024
 _NATIVE_FLOAT_BYTES = {"f": 8, "c": 16}
@@ -42,9 +40,9 @@ class NumpyArrayCodec:
         _write(np.asarray(value), writer)
 
     def decode(self, reader: ArtifactReader) -> Array:
-        path = reader.path()
+        found = content(reader)
         with reading(self.name):
-            array = _mapped(path) if path.stat().st_size >= MAPPED_FROM_BYTES else _read(path.read_bytes(), self.name)
+            array = _read(found, self.name) if isinstance(found, bytes) else _mapped(found)
         array.flags.writeable = False
         return array
 
@@ -63,9 +61,9 @@ class NumpyScalarCodec:
         _write(np.asarray(value), writer)
 
     def decode(self, reader: ArtifactReader) -> Any:
-        content = reader.bytes()
+        found = reader.bytes()
         with reading(self.name):
-            array = _read(content, self.name)
+            array = _read(found, self.name)
         if array.ndim:
             raise unreadable(self.name, f"an array of shape {array.shape} instead of a scalar")
         return array[()]

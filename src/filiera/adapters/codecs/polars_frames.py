@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from filiera.adapters.codecs.mapping import content
 from filiera.adapters.codecs.refusal import is_loaded, reading, unreadable, unstorable, watched
 from filiera.ports import ArtifactReader, ArtifactWriter
 
@@ -82,9 +83,9 @@ class ParquetCodec:
     def decode(self, reader: ArtifactReader) -> pl.DataFrame:
         import polars as pl
 
-        path = reader.path()
+        found = content(reader)
         with _malformed(self.name):
-            return pl.scan_parquet(path, glob=False).collect()
+            return pl.scan_parquet(found, glob=False).collect()
 
 
 def _checked(value: Any) -> pl.DataFrame:
@@ -125,9 +126,9 @@ def _write_ipc(frame: pl.DataFrame, writer: ArtifactWriter) -> None:
 def _read_ipc(reader: ArtifactReader, codec: str) -> pl.DataFrame:
     import polars as pl
 
-    path = reader.path()
+    found = content(reader)
     with _malformed(codec):
-        return pl.scan_ipc(path, glob=False).collect()
+        return pl.scan_ipc(found, glob=False).collect()
 
 
 def _canonical(frame: pl.DataFrame) -> pl.LazyFrame:
