@@ -11,7 +11,7 @@ from filiera.errors import GraphError, UsageError
 
 
 @pipeline(kind="data")
-def many(depth: int, share: float = 0.5, kind: Literal["a", "b"] = "a", raw: Any = Source("raw"), flag: bool = False):  # noqa: B008
+def many(depth: int, share: float = 0.5, kind: Literal["a", "b"] = "a", raw: Any = Source("raw"), flag: bool = False):
     """Take many parameters: 100 % typed."""
 
 
@@ -80,7 +80,7 @@ def test_an_input_is_given_by_reference(capsys: pytest.CaptureFixture[str]) -> N
     """A dataset is named with its version."""
 
     @pipeline(kind="model")
-    def learn(rows: Any = Dataset("flows@3")):  # noqa: B008
+    def learn(rows: Any = Dataset("flows@3")):
         """Learn."""
 
     print_pipeline_help("plan", learn)
