@@ -52,7 +52,17 @@ class ChildrenCodec:
         return [reader.child(digest).read_bytes() for digest in reader.bytes().decode().split()]
 
 
-CODECS: dict[str, Codec] = {c.name: c for c in (PlainCodec(), BytesCodec(), ChunksCodec(), ChildrenCodec())}
+class SizeCodec(BytesCodec):
+    """Reads nothing but how much there is."""
+
+    name = "size/1"
+
+    def decode(self, reader: ArtifactReader) -> Any:
+        return reader.size_bytes
+
+
+_ALL = (PlainCodec(), BytesCodec(), ChunksCodec(), ChildrenCodec(), SizeCodec())
+CODECS: dict[str, Codec] = {codec.name: codec for codec in _ALL}
 
 
 @pytest.fixture
@@ -68,6 +78,13 @@ def artifacts_with(blobs: FolderBlobs) -> Callable[[str], Artifacts]:
 
 def _scratch_is_empty(blobs: FolderBlobs) -> bool:
     return not list(blobs.scratch().iterdir())
+
+
+@pytest.mark.parametrize("size", [0, INLINE_LIMIT_BYTES, INLINE_LIMIT_BYTES + 1])
+def test_a_codec_is_told_the_size(artifacts_with: Callable[[str], Artifacts], size: int) -> None:
+    """Before it reads, so that it can choose how to."""
+    artifacts = artifacts_with("size/1")
+    assert artifacts.get(artifacts.put(b"x" * size)) == size
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
-from filiera.adapters.codecs.numpy_arrays import MAPPED_FROM_BYTES, NumpyArrayCodec, NumpyScalarCodec
+from filiera.adapters.codecs.mapping import MAPPED_FROM_BYTES
+from filiera.adapters.codecs.numpy_arrays import NumpyArrayCodec, NumpyScalarCodec
 from filiera.errors import CodecError
 from filiera.testing.codec import CodecContract, MemoryArtifact
 
