@@ -15,8 +15,7 @@ help:  ## list the verbs
 setup: $(STAMP)  ## make .venv with the package and all that its development needs
 
 $(STAMP):
-	@$(PYTHON) .ci/set_up.py $(VENV)
-	@rm -f $(VENV)/set-up-* && touch $@
+	@$(PYTHON) .ci/set_up.py $(VENV) $@
 
 demo: $(STAMP)  ## raw flows → dataset → model → service → monitoring verdict, in the folder .demo
 	@$(BIN)/filiera demo .demo

@@ -1,4 +1,4 @@
-"""Make the virtual environment that all verbs of the Makefile use: ``python3 .ci/set_up.py .venv``."""
+"""Make the virtual environment that all verbs of the Makefile use: ``python3 .ci/set_up.py .venv .venv/STAMP``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parents[1]
 NEEDED = ("filiera", "pytest", "xdist", "hypothesis", "mypy", "importlinter", "polars", "sklearn", "granian")
 
 
-def main(folder: str) -> str:
-    """Install into *folder*; return why that was not possible, else ''."""
+def main(folder: str, stamp: str) -> str:
+    """Install into *folder* and leave *stamp* there; return why that was not possible, else ''."""
     if sys.version_info < (3, 11):  # noqa: UP036 - an older Python may well be what runs this file
         version = sys.version.split()[0]
         return f"Filiera needs Python 3.11 or newer; {sys.executable} is {version}.\nDo:  make PYTHON=python3.12"
@@ -19,8 +19,11 @@ def main(folder: str) -> str:
     if not works(python, "import pip") and call(sys.executable, "-m", "venv", "--clear", folder):
         return "No virtual environment could be made.\nDo:  install your system's package python3-venv."
     print(f"set-up: installing into {folder}; the first time takes a minute or two", flush=True)
-    pip = (python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
+    pip = (python, "-m", "pip", "-qq", "--disable-pip-version-check", "install")
     if not call(*pip, "pip>=25.1") and not call(*pip, "--editable", ".[all]", "--group", "dev"):
+        for old in (ROOT / folder).glob("set-up-*"):
+            old.unlink()
+        (ROOT / stamp).touch()
         return ""
     if works(python, f"import {', '.join(NEEDED)}"):
         print("set-up: nothing could be installed, but what is needed is there from before; going on", flush=True)
@@ -42,4 +45,4 @@ def works(python: str, code: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]) or None)
+    sys.exit(main(sys.argv[1], sys.argv[2]) or None)
