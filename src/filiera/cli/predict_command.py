@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         from filiera.serving.served_model import ServedModel
 
-        model, signature, _ = project.model_parts(version)
+        model, signature = project.model_parts(version)
         served = ServedModel(version.name, model, version=version.number, signature=signature)
         answers = served.predict_rows(_rows(options, project, _names(signature)))
     for answer in answers:

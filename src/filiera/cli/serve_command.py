@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     log = plugins.writable_prediction_log(project.store, version.name)
 
     def build() -> App:
-        model, signature, _ = project.model_parts(version)
+        model, signature = project.model_parts(version)
         served = ServedModel(version.name, model, version=version.number, signature=signature, log=log)
         return App([served], token=token, local_names_only=token is None)
 

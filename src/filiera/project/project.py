@@ -130,6 +130,9 @@ class Project:
 
     def value(self, ref: ArtifactRef) -> Any:
         """Return a stored value. Raises CodecError, BlobMissing, BlobCorrupted."""
+        # What the built-in steps return is of classes of ours, which are decoded only when they are loaded.
+        from filiera.project import builtin  # noqa: F401
+
         return self.artifacts.get(ref)
 
     def holds(self, ref: ArtifactRef) -> bool:
@@ -141,10 +144,9 @@ class Project:
         manifest = ref.inline if ref.inline is not None else self.blobs.get(ref.digest)
         return all(map(self.blobs.has, plugins.parts_of(manifest)))
 
-    def model_parts(self, version: Version) -> tuple[Any, Any, Any]:
-        """Return a model version's estimator, signature and reference profile."""
-        attached = version.attachments
-        return self.value(version.artifact), self.value(attached["signature"]), self.value(attached["reference"])
+    def model_parts(self, version: Version) -> tuple[Any, Any]:
+        """Return a model version's estimator and signature. Raises CodecError, BlobMissing, BlobCorrupted."""
+        return self.value(version.artifact), self.value(version.attachments["signature"])
 
     def close(self) -> None:
         """Let go of the records."""
