@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
+import os
+import pty
+import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +19,8 @@ from filiera.engine.execute import execute_here
 from filiera.engine.logs import read_log
 from filiera.testing.executor import ExecutorContract, Load, make_task, run
 from tests.engine.plain_artifacts import PlainArtifacts
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -41,6 +48,67 @@ def test_output_goes_to_the_terminal_too(executor: InlineExecutor, capsys: pytes
     shown = capsys.readouterr()
     assert (shown.out, "hello on stderr" in shown.err) == ("hello on stdout\n", True)
     assert (sys.stdout, sys.stderr) == streams
+
+
+def test_output_goes_where_the_streams_are_redirected(
+    executor: InlineExecutor, capsys: pytest.CaptureFixture[str], log_dir: Path
+) -> None:
+    """A program whose standard output is for data gets none of a step's words there."""
+    with contextlib.redirect_stdout(sys.stderr):
+        (finished,) = run(executor, make_task("1", "speak", {"word": "hello"}, outputs=0))
+    shown = capsys.readouterr()
+    assert (shown.out, "hello on stdout" in shown.err) == ("", True)
+    assert finished.log is not None
+    assert "hello on stdout" in read_log(log_dir, finished.log).decode()
+
+
+ASKING = """
+import functools, sys
+from pathlib import Path
+from filiera.adapters.inline import InlineExecutor
+from filiera.engine.execute import execute_here
+from filiera.testing.executor import make_task, run
+from tests.engine.plain_artifacts import PlainArtifacts
+
+def ask(n):
+    breakpoint()
+    return input(f"{n} or? ")
+
+execute = functools.partial(execute_here, artifacts=PlainArtifacts())
+(finished,) = run(InlineExecutor(execute, log_dir=Path(sys.argv[1])), make_task("1", "__main__:ask", {"n": 6}))
+print(finished.outputs[0].inline)
+"""
+
+
+@pytest.mark.parametrize("where", ["terminal", "pipes"])
+def test_a_debugger_and_its_user_talk(log_dir: Path, where: str) -> None:
+    """``breakpoint()`` and ``input()`` in a step ask where the run was started, and take the answer from there."""
+    ours, theirs = pty.openpty() if where == "terminal" else socket_pair()
+    command = [sys.executable, "-c", ASKING, str(log_dir)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs):
+        os.close(theirs)
+        os.write(ours, b"p n * 7\nc\nforty\n")
+        shown = read_to_end(ours)
+    assert "(Pdb) " in shown
+    assert "42" in shown
+    assert "6 or? " in shown
+    assert """b'"forty"'""" in shown
+
+
+def socket_pair() -> tuple[int, int]:
+    """Return descriptors of a connection that is no terminal."""
+    ours, theirs = socket.socketpair()
+    return ours.detach(), theirs.detach()
+
+
+def read_to_end(fd: int) -> str:
+    """Return all that is written to the other end of *fd* until it is closed, and close it."""
+    shown = b""
+    with contextlib.suppress(OSError):  # how a terminal says that nobody is there any more
+        while piece := os.read(fd, 1 << 16):
+            shown += piece
+    os.close(fd)
+    return shown.decode()
 
 
 def test_logging_is_shown_when_nobody_configured_it(

@@ -1,7 +1,8 @@
 """Runs tasks in this process, one at a time: for debuggers, notebooks and tests.
 
 What a separate process gives is missing: a task's timeout and memory limit are not enforced, one that crashes takes
-this process along, and only one that has not begun can be cancelled, except by Ctrl-C.
+this process along, only one that has not begun can be cancelled, except by Ctrl-C, and what programs that it starts
+print reaches the terminal but not the log.
 """
 
 from __future__ import annotations
@@ -23,7 +24,12 @@ _LOG_NAME = "inline.log"
 
 
 class InlineExecutor:
-    """The executor ``inline``. A task runs inside ``wait``; what it prints goes to the terminal and to the log."""
+    """The executor ``inline``. A task runs inside ``wait``.
+
+    What it prints goes to ``sys.stdout`` and ``sys.stderr``, as they are then, and to the log. With the log alone a
+    debugger or ``input`` would wait for an answer to a question that nobody sees. So whoever runs tasks here need not
+    show the log, and redirects the streams to keep standard output for something else.
+    """
 
     slots = 1  #: how many tasks can run at once
 
