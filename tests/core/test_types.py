@@ -137,6 +137,7 @@ def test_one_unknown_name_hides_nothing_else() -> None:
     found = hints_of(only_for_checkers)
     assert found["depth"] is int
     assert [fits(found["rows"], wanted) for wanted in (int, str, Dog)] == [True] * 3
+    assert found["rows"].__name__ == "DataFrame"
     assert fits(int, found["names"])
     outputs = output_types(found["return"])
     assert len(outputs) == 3
