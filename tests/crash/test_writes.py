@@ -49,7 +49,8 @@ FILES = {
 def project_in(folder: Path) -> SmallProject:
     """Return a project with a published dataset, from which a model can be made."""
     project = SmallProject(folder, FILES)
-    assert project.run("sales").status == "succeeded"
+    run = project.run("sales")
+    assert run.status == "succeeded", run.state.message
     return project
 
 

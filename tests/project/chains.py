@@ -152,3 +152,12 @@ SHOP = {
             return model, evaluate(model, score)
         ''',
 }
+
+_WIDE = SHOP["flows/shop.py"].replace(
+    '"label": labels})', '"label": labels, "text": [sha512(str(i).encode()).hexdigest() for i in range(rows)]})'
+)
+WIDE_SHOP = {
+    **SHOP,
+    "flows/shop.py": _WIDE.replace("from typing", "from hashlib import sha512\n        from typing", 1),
+}
+"""The same with tables that are too large for the records, so that they are blobs."""

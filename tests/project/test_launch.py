@@ -14,8 +14,8 @@ import pytest
 from filiera.core.events import Event, RunStarted, StepStarted, StepSucceeded
 from filiera.core.runstate import RunState
 from filiera.errors import (
+    BlobMissing,
     Cancelled,
-    FilieraError,
     GraphError,
     ProjectError,
     Rejected,
@@ -25,7 +25,7 @@ from filiera.errors import (
 )
 from filiera.project import launch
 from filiera.project.project import Project
-from tests.project.chains import CHAIN, SHOP
+from tests.project.chains import CHAIN, SHOP, WIDE_SHOP
 from tests.projects import SmallProject, digests, statuses
 
 
@@ -383,16 +383,17 @@ def _full_when_published(event: Event) -> None:
         raise StoreFull("No space is left.")
 
 
-def test_a_missing_version_is_said_before_the_run(shop: SmallProject) -> None:
+def test_a_missing_version_is_said_before_the_run(tmp_path: Path) -> None:
     """A version whose bytes were removed is an error that says how to make it again."""
+    shop = SmallProject(tmp_path, WIDE_SHOP)
     version = shop.run("sales", rows=90).version
     assert version is not None
     with shop.opened() as project:
-        for ref in (version.artifact, *version.attachments.values()):
-            project.blobs.delete(ref.digest)
-    if version.artifact.inline is None:
-        with pytest.raises(FilieraError, match=r"bytes of dataset sales@1 are not in"):
-            shop.run("train")
+        project.blobs.delete(version.artifact.digest)
+    with pytest.raises(BlobMissing, match=r"bytes of dataset sales@1 are not in(.|\n)*Do:  filiera run sales"):
+        shop.run("train")
+    assert shop.run("sales", rows=90).version == version
+    assert shop.run("train").status == "succeeded"
 
 
 def test_interrupted_is_part_of_the_story(chain: SmallProject) -> None:

@@ -26,7 +26,7 @@ def check_name(name: str, what: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} cannot name a {what}.",
+            f"{name!r} cannot name {'an' if what[0] in 'aeiou' else 'a'} {what}.",
             why="Names become folders, addresses and options.",
             do="Use a letter, then letters, digits, '-' or '_', at most 100.",
         )

@@ -222,10 +222,10 @@ def _what(result: Any) -> str:
     if isinstance(result, Known):
         return f"its own input {result.label}"
     if isinstance(result, OutputRef):
-        return f"{result.label}'s {show(result.type)}"
+        return f"the {show(result.type)} of {result.label}"
     if isinstance(result, tuple):
         return f"({', '.join(_what(item) for item in result)})"
-    return f"a {type(result).__name__}"
+    return f"the value {result!r}"
 
 
 def artifact_of(ref: OutputRef, outputs: Mapping[str, tuple[ArtifactRef, ...]]) -> ArtifactRef:

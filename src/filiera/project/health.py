@@ -88,15 +88,15 @@ def _pipelines(project: Project) -> Iterator[Finding]:
 def _opaque(project: Project, name: str) -> Iterator[Finding]:
     try:
         graph = project.pipeline(name).trace({})
+        places = [(node.name, place) for node in graph.nodes for place in project.code.opaque(node)]
     except UsageError:  # it needs parameters, which only a run has
         return
     except FilieraError as error:
         yield Finding(what=f"pipeline {name}", state="warning", detail=str(error).replace("\n", " "))
         return
-    for node in graph.nodes:
-        for place in project.code.opaque(node):
-            detail = f"{place} looks names up while it runs: what it finds there is not part of the cache key"
-            yield Finding(what=f"step {name}/{node.name}", state="warning", detail=detail)
+    for step, place in places:
+        detail = f"{place} looks names up while it runs: what it finds there is not part of the cache key"
+        yield Finding(what=f"step {name}/{step}", state="warning", detail=detail)
 
 
 def _runs(project: Project, repair: bool) -> Iterator[Finding]:
