@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import signal
 import socket
+import subprocess
 import urllib.request
 from contextlib import closing
 from pathlib import Path
@@ -30,28 +32,44 @@ def status_under(host: str, url: str) -> int:
         return connection.getresponse().status
 
 
-def test_the_service_that_runs_keeps_its_version(shop: Path) -> None:
+def address(process: subprocess.Popen[str]) -> str:
+    """Return the address of a service that has just been started, once it answers."""
+    return read_until(process.stdout, " at ").rsplit(" at ", 1)[1].strip()
+
+
+def test_the_service_that_runs_keeps_its_version(shop: Path, tmp_path: Path) -> None:
     """The alias is read when a service starts; a moved one counts from the next start on. Ctrl-C ends it well."""
+    folder = Path(shutil.copytree(shop, tmp_path / "shop"))
+    assert "published model spender@2" in done("run", "train", "--depth", "4", cwd=folder).out
     rows: list[dict[str, object]] = [{"pieces": 9, "price": 40.0}]
+    for version in (1, 2):
+        with started("serve", "spender", "--port", "0", cwd=folder) as process:
+            url = address(process)
+            assert ask_service(url, rows)["version"] == version
+            done("promote", "spender@2", "--reason", "newer data", cwd=folder)
+            assert ask_service(url, rows)["version"] == version
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate()
+        assert (process.returncode, err) == (0, "")
+        assert out.endswith("stopped; all predictions are logged\n")
+
+
+def test_an_address_is_served_once(shop: Path) -> None:
+    """A port that is taken is told; names that are not this machine's are not answered without a token."""
     with started("serve", "spender@1", "--port", "0", cwd=shop) as process:
-        url = read_until(process.stdout, " at ").rsplit(" at ", 1)[1].strip()
-        assert ask_service(url, rows)["version"] == 1
-        done("promote", "spender@1", "other", cwd=shop)
-        assert ask_service(url, rows)["version"] == 1
+        url = address(process)
         assert [status_under(host, url) for host in ("localhost", "rebound.example")] == [200, 421]
         taken = filiera("serve", "spender", "--port", url.rsplit(":", 1)[1], cwd=shop)
         taken.said(2, "Cannot listen on 127.0.0.1", "Address already in use", "choose another port")
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate()
-    assert (process.returncode, err) == (0, "")
-    assert out.endswith("stopped; all predictions are logged\n")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
 
 
 def test_others_need_a_token(shop: Path, ask: Ask) -> None:
     """Where other machines reach it, a service has a token or does not start."""
     ask("serve", "spender", "--host", "0.0.0.0", cwd=shop).said(2, "other machines", "FILIERA_TOKEN")
     with started("serve", "spender", "--host", "0.0.0.0", "--port", "0", cwd=shop, env={"FILIERA_TOKEN": "s3"}) as one:
-        url = read_until(one.stdout, " at ").rsplit(" at ", 1)[1].strip().replace("0.0.0.0", "127.0.0.1")
+        url = address(one).replace("0.0.0.0", "127.0.0.1")
         assert status_under("models.example", url) == 200
         file = shop / "orders.csv"
         filiera("predict", "spender", file, "--url", url, cwd=shop).said(2, "status 401")
