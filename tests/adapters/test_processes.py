@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -288,6 +288,22 @@ class TestWorkers:
                 assert finished.failure is not None
                 assert finished.log is not None
                 assert (finished.failure.kind, "could not start" in finished.failure.message) == ("crashed", True)
+                assert read_log(log_dir, finished.log) == b"no worker here\n"
+
+    def test_are_heard_from_their_first_word(self, log_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What a worker prints before its driver comes to look at the log is its task's output too."""
+        spawn = os.posix_spawnp
+
+        def spawn_and_wait(*arguments: Any, **options: Any) -> int:
+            pid = spawn(*arguments, **options)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+            return pid
+
+        monkeypatch.setattr(os, "posix_spawnp", spawn_and_wait)
+        command = [sys.executable, "-c", "raise SystemExit('no worker here')"]
+        with closing(ProcessExecutor(command=command, workers=1, log_dir=log_dir)) as executor:
+            for finished in run(executor, *(make_task(i, "nothing") for i in "ab")):
+                assert finished.log is not None
                 assert read_log(log_dir, finished.log) == b"no worker here\n"
 
     def test_whose_program_is_missing_fail_their_task(self, log_dir: Path) -> None:

@@ -23,7 +23,7 @@ _FIRST_FREE_FD = LIFELINE_FD + 1
 class WorkerProcess:
     """A started worker process, and the task it has, if any."""
 
-    def __init__(self, pid: int, log_path: Path, pipes: Pipes) -> None:
+    def __init__(self, pid: int, pipes: Pipes, *, log_path: Path, log_start: int) -> None:
         self.pid = pid
         self.log_path = log_path
         self.task: Task | None = None
@@ -31,7 +31,7 @@ class WorkerProcess:
         self.deadline: float | None = None  #: when time is over to start, then for its task; on the monotonic clock
         self.is_ready = False  #: its interpreter is up; until then a task's clock stands still
         self.verdict: Failure | None = None  #: why we killed it
-        self._log_start = self._log_size()
+        self._log_start = log_start
         self._tasks_fd, self.results_fd, self._lifeline_fd = pipes.ours
         self._messages = Messages()
         self._unsent = memoryview(b"")
@@ -149,13 +149,14 @@ def start_worker(
     former_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         log_fd = _away(os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666))
+        log_start = os.fstat(log_fd).st_size  # before the worker can write to it
         null_fd = _away(os.open(os.devnull, os.O_RDONLY))
         theirs = {0: null_fd, 1: log_fd, 2: log_fd, **pipes.theirs}
         if fork_main is not None and _is_forking_safe():
             pid = _fork(theirs, environment, fork_main)
         else:
             pid = _spawn(theirs, environment, command)
-        return WorkerProcess(pid, log_path, pipes)
+        return WorkerProcess(pid, pipes, log_path=log_path, log_start=log_start)
     except OSError:
         for fd in pipes.ours:
             os.close(fd)
