@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from types import TracebackType
 
@@ -56,7 +57,10 @@ class Progress:
 
     def __init__(self, project: Project, *, quiet: bool) -> None:
         self._quiet = quiet
-        self._live = sys.stdout.isatty() and not quiet
+        # Steps in this process print to the terminal themselves, and may ask their debugger's questions there.
+        self._is_here = project.config.profile.executor == "inline"
+        self._live = sys.stdout.isatty() and not quiet and not self._is_here
+        self._aside = redirect_stdout(sys.stderr) if quiet else nullcontext()  # standard output is for the JSON
         self._width = 0
         self._drawn_at = 0.0
         self._started: dict[str, float] = {}
@@ -64,11 +68,13 @@ class Progress:
         self._logs: dict[str, _Tail] = {}
 
     def __enter__(self) -> Progress:
+        self._aside.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._aside.__exit__(kind, error, trace)
         self._clear()
 
     def begins(self, log_dir: Path) -> None:
@@ -91,7 +97,8 @@ class Progress:
                 self._width = max(len(name) for name, _ in event.steps)
             case StepStarted():
                 self._started[event.step] = time.monotonic()
-                self._logs[event.step] = _Tail(event.log)
+                if not self._is_here:
+                    self._logs[event.step] = _Tail(event.log)
             case StepHit():
                 word = "rejected" if event.blocked else "hit"
                 self._line(state, event.step, word, event.blocked or event.reason)
