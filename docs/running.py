@@ -91,7 +91,7 @@ class Session:
     def serve(self, command: str, expected: str) -> Ran:
         """Start a service on a free port, which the page calls 8000."""
         lines = self.services.enter_context(_service(f"{command} --port 0", self.folder, self.variables))
-        self.address = re.findall(r"http://[\d.:]+", lines)[0]
+        self.address = next(iter(re.findall(r"http://[\d.:]+", lines)), "")
         return Ran(command=command, expected=expected, actual=self._documented(lines), exit_code=0)
 
     @property
