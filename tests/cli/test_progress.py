@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.cli.command import COMMAND, environment
+from tests.cli.command import COMMAND, done, environment, filiera
 
 
 def on_terminal(*words: str, cwd: Path, columns: int = 40) -> tuple[int, bytes]:
@@ -57,3 +57,13 @@ def test_a_failure_on_a_terminal_is_red_and_clean(project: Path) -> None:
     assert code == 1
     assert b"\033[31mfailed   \033[0m" in received
     assert not any("[2/2]" in line or "[1/2]" in line for line in screen(received))
+
+
+def test_steps_of_this_process_print_once(project: Path) -> None:
+    """The inline executor leaves the terminal to the steps, whose output the command does not show again."""
+    config = project / "filiera.toml"
+    config.write_text(config.read_text() + 'executor = "inline"\n')
+    assert done("run", "hello", cwd=project).out.count("greeting world") == 1
+    as_json = filiera("run", "hello", "--name", "Ada", "--json", cwd=project)
+    assert as_json.data["status"] == "succeeded"
+    assert "greeting Ada" in as_json.err
