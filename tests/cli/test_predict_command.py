@@ -64,6 +64,16 @@ def test_what_cannot_be_predicted(words: list[str], code: int, said: list[str], 
     ask("predict", *words, cwd=shop).said(code, *said)
 
 
+def test_a_wrong_row_far_down_is_found(shop: Path, tmp_path: Path, ask: Ask) -> None:
+    """Rows go in portions; the message says where in the file the refused one begins."""
+    rows = pl.read_csv(shop / "orders.csv").sample(1500, with_replacement=True, seed=1)
+    rows[1200, "pieces"] = -1
+    rows.write_csv(tmp_path / "rows.csv")
+    answer = ask("predict", "spender", str(tmp_path / "rows.csv"), cwd=shop)
+    answer.said(1, "instances[200].pieces", "instances[0] is row 1,001 of")
+    assert len(answer.out.splitlines()) == 1000
+
+
 def test_a_file_that_is_cut_off(shop: Path, tmp_path: Path, ask: Ask) -> None:
     """A broken Parquet file is a source that cannot be read."""
     (tmp_path / "cut.parquet").write_bytes(b"PAR1" + os.urandom(8))

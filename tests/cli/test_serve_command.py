@@ -10,6 +10,8 @@ import urllib.request
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.cli.command import done, filiera, read_until, started
 from tests.cli.conftest import Ask
 
@@ -37,10 +39,17 @@ def address(process: subprocess.Popen[str]) -> str:
     return read_until(process.stdout, " at ").rsplit(" at ", 1)[1].strip()
 
 
-def test_the_service_that_runs_keeps_its_version(shop: Path, tmp_path: Path) -> None:
-    """The alias is read when a service starts; a moved one counts from the next start on. Ctrl-C ends it well."""
-    folder = Path(shutil.copytree(shop, tmp_path / "shop"))
+@pytest.fixture(scope="module")
+def twice(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a project with a second version of the model, which is not its champion; for tests to copy."""
+    folder = Path(shutil.copytree(shop, tmp_path_factory.mktemp("twice") / "shop"))
     assert "published model spender@2" in done("run", "train", "--depth", "4", cwd=folder).out
+    return folder
+
+
+def test_the_service_that_runs_keeps_its_version(twice: Path, tmp_path: Path) -> None:
+    """The alias is read when a service starts; a moved one counts from the next start on. Ctrl-C ends it well."""
+    folder = Path(shutil.copytree(twice, tmp_path / "shop"))
     rows: list[dict[str, object]] = [{"pieces": 9, "price": 40.0}]
     for version in (1, 2):
         with started("serve", "spender", "--port", "0", cwd=folder) as process:
@@ -62,6 +71,23 @@ def test_an_address_is_served_once(shop: Path) -> None:
         taken = filiera("serve", "spender", "--port", url.rsplit(":", 1)[1], cwd=shop)
         taken.said(2, "Cannot listen on 127.0.0.1", "Address already in use", "choose another port")
         process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+
+
+def test_the_service_is_asked_for_what_it_serves(twice: Path, tmp_path: Path, ask: Ask) -> None:
+    """From anywhere; another model or version than the one it serves is refused, not answered by what there is."""
+    folder = Path(shutil.copytree(twice, tmp_path / "shop"))
+    (tmp_path / "elsewhere").mkdir()
+    file = str(folder / "orders.csv")
+    with started("serve", "spender@1", "--port", "0", cwd=folder) as process:
+        url = address(process)
+        for words in (["spender"], ["spender@1"], ["spender@champion"]):
+            place = folder if "@" in words[0] else tmp_path / "elsewhere"
+            asked = ask("predict", *words, file, "--url", url, "--limit", "2", cwd=place)
+            assert (asked.code, len(asked.out.splitlines())) == (0, 2)
+        ask("predict", "spender@2", file, "--url", url, cwd=folder).said(2, "serves spender@1, not spender@2")
+        ask("predict", "spendr", file, "--url", url, cwd=folder).said(2, "It serves: spender. Did you mean 'spender'?")
+        process.terminate()
         assert process.wait() == 0
 
 

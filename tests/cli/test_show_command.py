@@ -79,3 +79,25 @@ def test_a_run_outlives_its_pipeline(tmp_path: Path) -> None:
     (folder / "flows" / "small.py").unlink()
     assert "Hello, world!" in done("show", "hello-1/greet", cwd=folder).out
     assert "greet" in done("explain", "hello-1", cwd=folder).out
+
+
+def test_parameters_are_shown_as_values(tmp_path: Path) -> None:
+    """Dates and sets as people write them, and in JSON as text."""
+    code = """
+import datetime as dt
+from filiera import pipeline, step
+
+
+@step
+def year(day: dt.date) -> int:
+    return day.year
+
+
+@pipeline(kind="data")
+def years(day: dt.date = dt.date(2020, 1, 1)):
+    year(day)
+"""
+    folder = make_project(tmp_path / "small", code=code)
+    done("run", "years", "--day", "2021-02-03", cwd=folder)
+    assert "parameters  day = 2021-02-03" in done("show", "years", cwd=folder).out
+    assert done("show", "years", "--json", cwd=folder).data["parameters"] == {"day": "2021-02-03"}

@@ -15,7 +15,7 @@ from filiera.cli.places import find_model
 from filiera.cli.serve_command import TOKEN_VARIABLE
 from filiera.core.products import ProductRef
 from filiera.core.signature import Signature
-from filiera.errors import SourceError, UsageError
+from filiera.errors import FilieraError, SourceError, UsageError, did_you_mean
 from filiera.project import plugins
 from filiera.project.project import Project
 
@@ -24,33 +24,57 @@ _TYPES = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "j
 
 def run(options: argparse.Namespace) -> int:
     """Print one prediction per row as JSON lines; the same code answers here and in a service."""
-    project = Project.open(profile=options.profile)
     if options.limit is not None and options.limit < 1:
         raise UsageError(f"--limit takes 1 or more, not {options.limit}.")
-    version = find_model(project, options.model) if options.url is None else None
-    if version is None:
-        from filiera.serving.client import ServiceClient
-
-        client = ServiceClient(options.url, token=os.environ.get(TOKEN_VARIABLE) or None)
-        name = ProductRef.parse(options.model).name
-        inputs = [field["name"] for field in client.describe(name)["signature"]["inputs"]]
-        answers: Iterator[Mapping[str, Any]] = client.predict(_rows(options, project, inputs), model=name)
-    else:
-        from filiera.serving.served_model import ServedModel
-
-        model, signature = project.model_parts(version)
-        served = ServedModel(version.name, model, version=version.number, signature=signature)
-        answers = served.predict_rows(_rows(options, project, _names(signature)))
-    for answer in answers:
-        sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+    answered = 0
+    try:
+        for answer in _ask_service(options) if options.url is not None else _ask_model(options):
+            sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+            answered += 1
+    except FilieraError as error:
+        if not answered:
+            raise
+        error.why += f" There, instances[0] is row {answered + 1:,} of {options.file}; those before it are answered."
+        raise
     return 0
+
+
+def _ask_model(options: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
+    from filiera.serving.served_model import ServedModel
+
+    project = Project.open(profile=options.profile)
+    version = find_model(project, options.model)
+    model, signature = project.model_parts(version)
+    served = ServedModel(version.name, model, version=version.number, signature=signature)
+    return served.predict_rows(_rows(options, _names(signature)))
+
+
+def _ask_service(options: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
+    """Return the service's answers; a project is needed only to know which version is meant."""
+    from filiera.serving.client import ServiceClient
+
+    client = ServiceClient(options.url, token=os.environ.get(TOKEN_VARIABLE) or None)
+    name, served = ProductRef.parse(options.model).name, client.models()
+    if name not in served:
+        why = f"It serves: {', '.join(served)}.{did_you_mean(name, served)}"
+        raise UsageError(f"{client.url} serves no model {name!r}.", why=why)
+    described = client.describe(name)
+    if "@" in options.model:
+        wanted = find_model(Project.open(profile=options.profile), options.model)
+        if wanted.number != described["version"]:
+            raise UsageError(
+                f"{client.url} serves {name}@{described['version']}, not {wanted.ref}.",
+                do=f"filiera serve {wanted.ref}, or ask for {name} without a version.",
+            )
+    inputs = [field["name"] for field in described["signature"]["inputs"]]
+    return client.predict(_rows(options, inputs), model=name)
 
 
 def _names(signature: Signature) -> list[str]:
     return [field.name for field in signature.inputs]
 
 
-def _rows(options: argparse.Namespace, project: Project, inputs: list[str]) -> Iterable[Mapping[str, Any]]:
+def _rows(options: argparse.Namespace, inputs: list[str]) -> Iterable[Mapping[str, Any]]:
     """Return the rows of the file with the model's inputs only; other columns, such as the label, are left out."""
     if options.file == "-":
         rows: Iterable[Mapping[str, Any]] = _lines()
@@ -66,7 +90,7 @@ def _rows(options: argparse.Namespace, project: Project, inputs: list[str]) -> I
         entry = {"type": kind, "path": str(path)}
         reader = plugins.source_reader(kind)
         reader.check(entry)
-        rows = reader.read(entry, project.config.root).iter_rows(named=True)
+        rows = reader.read(entry, path.parent).iter_rows(named=True)
     known = set(inputs)
     picked = ({name: value for name, value in row.items() if name in known} for row in rows)
     return itertools.islice(picked, options.limit)

@@ -13,6 +13,7 @@ from filiera.cli.output import how_big, how_long, print_facts, print_json, print
 from filiera.cli.places import find_run, find_step
 from filiera.cli.previews import preview, write_file
 from filiera.cli.run_command import told
+from filiera.core import plain
 from filiera.core.artifact import ArtifactRef
 from filiera.core.products import ProductRef
 from filiera.engine.rows import read_refs
@@ -105,12 +106,19 @@ def run_data(project: Project, row: Row) -> dict[str, Any]:
         "steps_total": row["steps_total"],
         "steps_done": row["steps_done"],
         "steps_hit": row["steps_hit"],
-        "parameters": json.loads(row["parameters"]),
+        "parameters": _parameters(row["parameters"]),
         "inputs": record["inputs"],
         "commit": record["commit"],
         "is_dirty": record["is_dirty"],
         "published": json.loads(row["outcome"]).get("published", []),
     }
+
+
+def _parameters(text: str) -> Any:
+    try:
+        return plain.decode(text.encode())
+    except ValueError:  # a value of the project's own class, whose code is not loaded: its JSON says enough
+        return json.loads(text)
 
 
 def _show_step(project: Project, run: Row, step: Row, options: argparse.Namespace) -> None:
