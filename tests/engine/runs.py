@@ -87,14 +87,14 @@ class Workshop:
 
     def driver(
         self,
-        pipeline: Pipeline,
+        pipeline: Pipeline | Graph,
         values: Mapping[str, Any] | None = None,
         *,
         fresh: Sequence[str] = (),
         executor: Executor | None = None,
     ) -> Driver:
         """Return a driver of a run that is recorded as started."""
-        graph = pipeline.trace(values or {})
+        graph = pipeline if isinstance(pipeline, Graph) else pipeline.trace(values or {})
         texts = dict.fromkeys(("parameters", "driver", "record"), "{}")
         row = {"kind": "data", "started_at": self.clock(), "project": "p", "profile": "local", **texts}
         row |= {"pipeline": graph.pipeline, "steps_total": len(graph.nodes)}
@@ -115,7 +115,7 @@ class Workshop:
             executor=executor or self.inline(),
         )
 
-    def run(self, pipeline: Pipeline, values: Mapping[str, Any] | None = None, **options: Any) -> RunState:
+    def run(self, pipeline: Pipeline | Graph, values: Mapping[str, Any] | None = None, **options: Any) -> RunState:
         """Run to the end and return the state; ``CALLS`` has the steps that ran."""
         CALLS.clear()
         return self.finish(self.driver(pipeline, values, **options))

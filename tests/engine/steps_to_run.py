@@ -148,6 +148,22 @@ def wide(x: int) -> int:
     return x
 
 
+@step(retries=1, retry_delay_s=0)
+def behave(name: str, manner: str, inputs: list[Any]) -> Any:
+    """Do as *manner* says: succeed, succeed at the second try, fail, or say that the run must stop."""
+    _note(name)
+    if manner == "fail" or (manner == "flaky" and CALLS.count(name) == 1):
+        raise ValueError(name)
+    return Verdict(blocks=True) if manner == "reject" else [name, len(inputs)]
+
+
+@step(cache=False)
+def behave_anew(name: str, manner: str, inputs: list[Any]) -> Any:
+    """Do the same every time."""
+    _note(name)
+    return [name, len(inputs)]
+
+
 @pipeline(kind="data")
 def chain(x: int = 1) -> Any:
     return last(parity(first(x)))

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from filiera.core.events import StepFailed, StepStarted, StepSucceeded
-from filiera.core.runstate import RunState
+from filiera.core.graph import Graph, Node, OutputRef
+from filiera.core.runstate import ENDED, RunState
 from filiera.engine import driver as driver_module
 from filiera.engine.driver import EarlierResult
 from filiera.errors import StoreFull
@@ -346,3 +352,76 @@ def test_processes_compute_what_this_process_does(workshop: Workshop, tmp_path: 
         assert other.heard == other.events("split-1")
         outputs.append([step.outputs for step in state.steps.values()])
     assert outputs[0] == outputs[1]
+
+
+MANNERS = ("ok", "ok", "ok", "flaky", "fail", "reject", "anew")
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Graph:
+    """Return a random graph of steps that behave in any manner."""
+    nodes = []
+    for i in range(draw(st.integers(1, 9))):
+        upstream = draw(st.sets(st.integers(0, i - 1), max_size=3)) if i else set()
+        manner = draw(st.sampled_from(MANNERS))
+        step = pipelines.behave_anew if manner == "anew" else pipelines.behave
+        arguments = {"name": f"n{i}", "manner": manner, "inputs": [OutputRef(f"n{up}", 0) for up in sorted(upstream)]}
+        nodes.append(Node(name=f"n{i}", step=step, stage="clean", arguments=arguments))
+    return Graph(pipeline="random", kind="data", nodes=tuple(draw(st.permutations(nodes))))
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(graph=graphs(), stop_at=st.integers(0, 20))
+def test_any_graph_is_driven_to_its_end(tmp_path: Path, graph: Graph, stop_at: int) -> None:
+    """Whatever steps do and however they hang together: each runs as often as it should, and all of them end.
+
+    A step is blocked exactly when something it waits for did not succeed. A run that is stopped at any event, and then
+    one that resumes it, end too; together they run no finished step twice, and come to what one run comes to.
+    """
+    manners = {node.name: node.arguments["manner"] for node in graph.nodes}
+    ends = {"ok": "succeeded", "anew": "succeeded", "flaky": "succeeded", "fail": "failed", "reject": "rejected"}
+    expected: dict[str, str] = {}
+    for node in graph.nodes:
+        is_free = all(expected[up] == "succeeded" for up in node.upstream)
+        expected[node.name] = ends[manners[node.name]] if is_free else "blocked"
+    tries = {"fail": 2, "flaky": 2}
+    calls = {name: tries.get(manners[name], 1) for name, status in expected.items() if status != "blocked"}
+
+    whole = Workshop(Path(tempfile.mkdtemp(dir=tmp_path)))
+    state = whole.run(graph)
+    assert statuses(state) == expected
+    assert Counter(CALLS) == calls
+    whole.check_projections("random-1")
+    state = whole.run(graph)
+    hit = {
+        name: "hit" if status == "succeeded" and manners[name] != "anew" else status
+        for name, status in expected.items()
+    }
+    assert statuses(state) == hit
+    again = [name for name in calls if manners[name] in ("anew", "fail")]
+    assert Counter(CALLS) == {name: calls[name] for name in again}
+
+    halves = Workshop(Path(tempfile.mkdtemp(dir=tmp_path)))
+    driver = halves.driver(graph)
+    heard = itertools.count()
+
+    def stop(event: Any, live: RunState) -> None:
+        driver.stop_asked = driver.stop_asked or next(heard) > stop_at
+
+    driver.recorder.listener = stop
+    CALLS.clear()
+    first = halves.finish(driver)
+    halves.check_projections("random-1")
+    assert first.count(*ENDED) == len(expected)
+    finished = {name for name, status in statuses(first).items() if status == "succeeded"}
+    rows = halves.rows("random-1")
+    before = Counter(CALLS)
+    driver = halves.driver(graph)
+    driver.earlier = {name: EarlierResult(rows[name]["key"], first.steps[name].outputs) for name in finished}
+    CALLS.clear()
+    CALLS.extend(name for name in before.elements() if manners[name] == "flaky" and name not in finished)
+    known = Counter(CALLS)
+    second = halves.finish(driver)
+    done = {name: "succeeded" if status == "hit" else status for name, status in statuses(second).items()}
+    assert done == expected
+    assert not finished.intersection(Counter(CALLS) - known)
