@@ -67,13 +67,16 @@ def double(x: int) -> int:
 zones = st.one_of(
     st.none(), st.timezones(), st.builds(dt.timezone, st.timedeltas(dt.timedelta(hours=-23), dt.timedelta(hours=23)))
 )
+system_bytes = st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF)
+any_text = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), system_bytes), max_size=8)
+"""Also with the halves of surrogate pairs that Python gives for names of the system that are not UTF-8."""
 hashable = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(),
     st.integers(2040, 2060).map(lambda bits: -(2**bits)),
     st.floats(),
-    st.text(st.characters()),
+    any_text,
     st.binary(),
     st.dates(),
     st.datetimes(timezones=zones),

@@ -24,11 +24,8 @@ from filiera.engine.rows import (
     write_inputs,
     write_refs,
 )
-from tests.core.plain_values import values
+from tests.core.plain_values import any_text, values
 from tests.core.run_events import events, refs
-
-any_text = st.text(st.characters(categories=("L", "N", "P", "Z", "Cs", "Cc")), max_size=8)
-"""Also with halves of surrogate pairs, as the operating system gives for a name that is not UTF-8."""
 
 
 @given(st.lists(refs, max_size=4))
