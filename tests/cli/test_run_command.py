@@ -114,8 +114,16 @@ def test_ctrl_c_stops_the_run(project: Path) -> None:
     assert "blobs        ok" in done("doctor", cwd=project).out
 
 
-def test_modules_that_print_are_heard(project: Path) -> None:
-    """What a module prints when it is imported comes before the run and harms nothing."""
+@pytest.mark.parametrize("executor", ["processes", "inline"])
+def test_prints_stay_out_of_json(executor: str, project: Path) -> None:
+    """What the project's modules and steps print goes to standard error, or to the log."""
     module = project / "flows" / "small.py"
     module.write_text(module.read_text() + '\nprint("imported")\n')
-    assert done("run", "hello", cwd=project).out.splitlines()[0] == "imported"
+    toml = project / "filiera.toml"
+    toml.write_text(toml.read_text() + f'executor = "{executor}"\n')
+    assert done("plan", "hello", cwd=project).out.splitlines()[0] == "imported"
+    for words in (["plan", "hello"], ["run", "hello"], ["doctor"]):
+        answer = filiera(*words, "--json", cwd=project)
+        assert (answer.code, answer.data is not None) == (0, True)
+        assert "imported\n" in answer.err
+    assert filiera("log", "hello-1", cwd=project).out.endswith("greeting world\n")

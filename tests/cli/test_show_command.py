@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -101,3 +103,15 @@ def years(day: dt.date = dt.date(2020, 1, 1)):
     done("run", "years", "--day", "2021-02-03", cwd=folder)
     assert "parameters  day = 2021-02-03" in done("show", "years", cwd=folder).out
     assert done("show", "years", "--json", cwd=folder).data["parameters"] == {"day": "2021-02-03"}
+
+
+def test_the_commit_is_part_of_a_run(tmp_path: Path) -> None:
+    """None outside a repository; before the first commit it is said that there is none yet."""
+    folder = make_project(tmp_path / "small")
+    env = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CEILING_DIRECTORIES": str(tmp_path)}
+    assert filiera("run", "hello", cwd=folder, env=env).code == 0
+    assert "commit" not in done("show", "hello", cwd=folder).out
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    assert filiera("run", "hello", cwd=folder, env=env).code == 0
+    shown = [" ".join(line.split()) for line in done("show", "hello", cwd=folder).out.splitlines()]
+    assert "commit none yet with uncommitted changes" in shown

@@ -93,8 +93,12 @@ def _run(arguments: list[str]) -> int:
         options.parser.error(f"it does not know {' '.join(rest)}")
     options.rest = rest
     command = importlib.import_module(f"filiera.cli.{options.module}_command")
-    code: int = command.run(options)
-    return code
+    if not getattr(options, "json", False):
+        return int(command.run(options))
+    from filiera.cli.output import only_json
+
+    with only_json():
+        return int(command.run(options))
 
 
 def _must_know(parser: Parser, verb: str) -> None:

@@ -7,8 +7,10 @@ import json
 import math
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from contextvars import ContextVar
+from typing import Any, TextIO
 
 _COLOURS = {
     "succeeded": "32", "passed": "32", "quiet": "32", "ok": "32", "hit": "36", "running": "33", "retrying": "33",
@@ -18,9 +20,25 @@ _COLOURS = {
 }  # fmt: skip
 
 
+_document: ContextVar[TextIO | None] = ContextVar("document", default=None)
+"""Where JSON goes while everything else that is printed goes to standard error."""
+
+
+@contextmanager
+def only_json() -> Iterator[None]:
+    """For the block, let nothing but ``print_json`` write to standard output: not the project's code, nor its steps."""
+    token = _document.set(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _document.reset(token)
+
+
 def print_json(value: Any) -> None:
     """Print one JSON document; a number that JSON does not have, such as NaN, is null."""
-    print(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str, allow_nan=False))
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str, allow_nan=False)
+    print(text, file=_document.get() or sys.stdout)
 
 
 def _finite(value: Any) -> Any:

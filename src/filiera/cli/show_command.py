@@ -68,7 +68,7 @@ def _show_run(project: Project, row: Row, as_json: bool) -> None:
         "took": how_long(data["finished_at"] - data["started_at"]) if data["finished_at"] else "",
         "parameters": _pairs(data["parameters"]),
         "inputs": _pairs(data["inputs"]),
-        "commit": data["commit"] + (" with uncommitted changes" if data["is_dirty"] else ""),
+        "commit": _commit(data["commit"], data["is_dirty"]),
         "published": ", ".join(data["published"]),
     }
     print_facts({name: value for name, value in facts.items() if value})
@@ -171,6 +171,11 @@ def _show_version(project: Project, version: Version, options: argparse.Namespac
     if columns:
         print()
         print_table(["column", "type"], list(columns.items()))
+
+
+def _commit(commit: str, is_dirty: bool | None) -> str:
+    changes = " with uncommitted changes" if is_dirty else ""
+    return f"{commit or 'none yet'}{changes}" if commit or is_dirty else ""
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
