@@ -58,7 +58,8 @@ class Step(Generic[P, R]):
         if not callable(function) or not hasattr(function, "__qualname__"):
             raise TypeError(f"@step takes a function, not {function!r}; options have names: @step(stage='clean')")
         if getattr(getattr(function, "__code__", None), "co_flags", 0) & _COROUTINE:
-            raise TypeError(f"{function.__qualname__} is async: @step takes a plain function, use asyncio.run inside it")
+            name = function.__qualname__
+            raise TypeError(f"{name} is async: @step takes a plain function, use asyncio.run inside it")
         self.function = function
         self.options = options
         functools.update_wrapper(self, function)
