@@ -9,3 +9,10 @@ from hypothesis import settings
 settings.register_profile("suite", deadline=None, print_blob=True, derandomize=True)
 settings.register_profile("campaign", deadline=None, print_blob=True, max_examples=2000)
 settings.load_profile("suite")
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name sets in one order, whatever the hash seed: processes that share the work must collect the same tests."""
+    if isinstance(val, set | frozenset):
+        return "{" + ", ".join(sorted(map(repr, val))) + "}"
+    return None
