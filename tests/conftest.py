@@ -11,8 +11,8 @@ settings.register_profile("campaign", deadline=None, print_blob=True, max_exampl
 settings.load_profile("suite")
 
 
-def pytest_make_parametrize_id(val: object) -> str | None:
-    """Name sets in one order, whatever the hash seed: processes that share the work must collect the same tests."""
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name sets alike in all processes that share the work: their order depends on the hash seed."""
     if isinstance(val, set | frozenset):
-        return "{" + ", ".join(sorted(map(repr, val))) + "}"
+        return "{" + ", ".join(sorted(str(item) for item in val if isinstance(item, str | int))) + "}" + argname
     return None
