@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filiera.core.events import Event, StepSucceeded
 from filiera.core.runstate import RunState
 from filiera.engine.rows import read_event
+from filiera.errors import StoreFull
 from filiera.ports import Row
 from filiera.project import launch
 from filiera.project.launch import Run
@@ -115,6 +117,33 @@ class SmallProject:
             file = getattr(module, "__file__", None) or ""
             if file.startswith(str(self.root) + os.sep) or name.partition(".")[0] == "flows":
                 del sys.modules[name]
+
+
+class Hears:
+    """A listener of a run that does something at each event."""
+
+    def __init__(self, do: Any) -> None:
+        self.do = do
+        self.events: list[Event] = []
+
+    def begins(self, log_dir: Path) -> None:
+        self.log_dir = log_dir
+
+    def waits(self, state: RunState) -> None: ...
+
+    def __call__(self, event: Event, state: RunState) -> None:
+        self.events.append(event)
+        self.do(event)
+
+
+def full_disk_after(step: str) -> Hears:
+    """Return a listener that fails, as a full disk would, when *step* has succeeded."""
+
+    def fail(event: Event) -> None:
+        if isinstance(event, StepSucceeded) and event.step == step:
+            raise StoreFull("No space is left.")
+
+    return Hears(fail)
 
 
 def command(*words: str) -> list[str]:

@@ -68,7 +68,6 @@ def parameter(hint: Any, **options: Any) -> Parameter:
         (Any, "text", "text"),
         (Seed, "7", 7),
     ],
-    ids=str,
 )
 def test_text_becomes_a_value_of_the_type(hint: Any, text: str, value: Any) -> None:
     """Each type has one way to be written on the command line, and what is read fits the type."""
@@ -114,7 +113,6 @@ def test_any_text_is_read_or_refused(text: str, hint: Any) -> None:
         (Mode.FAST, Mode, True), ("FAST", Mode, False), ({"a": 1}, dict[str, int], True), (NotImplemented, Any, True),
         (Path("a"), Path, True), ("a", Path, False),
     ],
-    ids=str,
 )  # fmt: skip
 def test_value_fits_its_type(value: Any, hint: Any, is_fit: bool) -> None:
     """A value may be given where its type is wanted; a truth value is no number."""

@@ -177,6 +177,7 @@ def test_what_is_not_plain_is_refused(value: Any) -> None:
         ({Opaque()}, "^item of value is a "),
         ((1, Opaque()), r"^value\[1\] is a "),
     ],
+    ids=["dataclass", "key", "set", "tuple"],
 )
 def test_refusal_says_where(value: Any, place: str) -> None:
     """The message names the place of what is not plain."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.projects import SmallProject
+
 CHAIN = {
     "flows/__init__.py": "",
     "flows/chain.py": """
@@ -161,3 +163,11 @@ WIDE_SHOP = {
     "flows/shop.py": _WIDE.replace("from typing", "from hashlib import sha512\n        from typing", 1),
 }
 """The same with tables that are too large for the records, so that they are blobs."""
+
+
+def calls(project: SmallProject) -> list[str]:
+    """Return which steps ran, and forget."""
+    file = project.root / "flows/calls"
+    found = file.read_text().split() if file.exists() else []
+    file.unlink(missing_ok=True)
+    return found

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from filiera.core.events import Event, StepSucceeded
 from filiera.errors import StoreFull
 from filiera.project import launch
 from filiera.project.health import Finding, examine
 from tests.project.chains import CHAIN, WIDE_SHOP
-from tests.project.test_launch import Hears
-from tests.projects import SmallProject, statuses
+from tests.projects import SmallProject, full_disk_after, statuses
 
 
 def findings(project: SmallProject, *, repair: bool = False) -> dict[str, Finding]:
@@ -33,14 +31,6 @@ def pretend_driver_died(project: SmallProject, run_id: str, state: str = "runnin
         driver = json.dumps({**json.loads(row["driver"]), "start": "before"})
         adopted = {"run_id": run_id, "driver": driver, "seen_driver": row["driver"], "at": 1.0, "steps_total": 4}
         opened.records.write([("adopt_run", adopted)])
-
-
-def stop_after(step: str) -> Hears:
-    def stop(event: Event) -> None:
-        if isinstance(event, StepSucceeded) and event.step == step:
-            raise StoreFull("No space is left.")
-
-    return Hears(stop)
 
 
 def _die(*args: object) -> None:
@@ -101,7 +91,7 @@ def test_a_run_without_its_driver_is_found(
         monkeypatch.undo()
     else:
         with chain.opened() as project, pytest.raises(StoreFull):
-            launch.start(project, "chain", {}, listener=stop_after("read"))
+            launch.start(project, "chain", {}, listener=full_disk_after("read"))
     pretend_driver_died(chain, "chain-1")
     assert chain.state("chain-1").status == events_say
     found = findings(chain)
