@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 # Named after the content of pyproject.toml, so that a second call costs nothing and a changed dependency is noticed.
 STAMP := $(VENV)/set-up-$(shell cksum < pyproject.toml | tr -s ' \t' '--')
 
+# One hash seed for all processes that share the work: names of tests that show a set must be alike in them.
+PYTEST := PYTHONHASHSEED=0 $(BIN)/pytest -n 2 --dist worksteal
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test campaign bench docs clean
 
@@ -27,10 +30,10 @@ check: $(STAMP)  ## style, types and the import rule
 	$(BIN)/lint-imports
 
 test: check  ## check, then all tests
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(PYTEST)
 
 campaign: $(STAMP)  ## the long tests: many generated examples, many killed processes
-	$(BIN)/pytest -n 2 --dist worksteal --hypothesis-profile=campaign -m "campaign or not campaign"
+	$(PYTEST) --hypothesis-profile=campaign -m "campaign or not campaign"
 
 bench: $(STAMP)  ## measure against peers, each in a virtual environment of its own under .venvs
 	$(BIN)/python benchmarks/run.py
