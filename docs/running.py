@@ -13,6 +13,7 @@ lines.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -153,7 +154,18 @@ def even(text: str) -> str:
         (r"[ ]+", " "),
     ):
         text = re.sub(pattern, word, text)
-    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+    return "\n".join(_in_one_order(line.rstrip() for line in text.strip().splitlines()))
+
+
+def _in_one_order(lines: Iterable[str]) -> Iterator[str]:
+    """Yield *lines* with the progress of steps sorted: which of two that run at once ends first is chance.
+
+    >>> list(_in_one_order(["run", " b clean succeeded TIME", " a explore succeeded TIME", "done"]))
+    ['run', ' a explore succeeded TIME', ' b clean succeeded TIME', 'done']
+    """
+    for is_progress, group in itertools.groupby(lines, key=lambda line: line.startswith(" ")):
+        found = list(group)
+        yield from sorted(found) if is_progress else found
 
 
 def run_pages(pages: Iterable[Path], home: Path) -> Iterator[tuple[Path, Ran]]:

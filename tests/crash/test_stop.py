@@ -78,7 +78,10 @@ def test_a_killed_driver_takes_its_workers_along(field: Battlefield) -> None:
     assert field.shown(RUN) == "interrupted"
     listed = field.project.json("runs")
     assert [(run["run"], run["state"]) for run in listed] == [(RUN, "interrupted")]
-    with field.project.opened() as project, pytest.raises(launch.UsageError, match="Run endless-1 is interrupted"):
+    with (
+        field.project.opened() as project,
+        pytest.raises(launch.UsageError, match="Run endless-1 is not running: its state is interrupted"),
+    ):
         launch.cancel(project, RUN)
 
 

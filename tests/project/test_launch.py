@@ -189,7 +189,7 @@ def test_only_running_runs_are_cancelled(chain: SmallProject, monkeypatch: pytes
     """A run that has ended, is on another host, or belongs to another user is refused with the reason."""
     chain.run("chain")
     with chain.opened() as project:
-        with pytest.raises(UsageError, match="Run chain-1 is succeeded"):
+        with pytest.raises(UsageError, match="Run chain-1 is not running: its state is succeeded"):
             launch.cancel(project, "chain-1")
         with pytest.raises(UsageError, match=r"no run 'chain-9'.\nWhy: The newest run is chain-1."):
             launch.cancel(project, "chain-9")

@@ -227,7 +227,9 @@ def _store_error(error: OSError | StoreError) -> StoreError:
         return error
     if error.errno in _FULL:
         return StoreFull(
-            "No space is left for the value a step returned.", why=str(error), do="filiera gc, or free some space."
+            "No space is left for the value a step returned.",
+            why=str(error),
+            do="Free some space on the disk that holds the store, then filiera resume.",
         )
     return StoreError("The value a step returned cannot be written.", why=str(error), do="filiera doctor")
 

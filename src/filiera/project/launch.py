@@ -226,7 +226,9 @@ def cancel(project: Project, run_id: str) -> None:
     row = get_run(project, run_id)
     state = shown_state(project, row)
     if state != "running":
-        raise UsageError(f"Run {row['run_id']} is {state}.", why="Only a running run can be cancelled.")
+        raise UsageError(
+            f"Run {row['run_id']} is not running: its state is {state}.", why="Only a running run can be cancelled."
+        )
     pid = identity.pid_of(row["driver"])
     if pid is None:
         host = json.loads(row["driver"])["host"]

@@ -69,6 +69,8 @@ class Problem:
 class RequestRefused(FilieraError):
     """A request that the service does not answer with predictions; carries the problem."""
 
+    exit_code = 2  # as the client of a service that answers with this problem ends
+
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         places = "; ".join(f"{error.at} {error.rule}" for error in problem.errors)
