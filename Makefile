@@ -20,8 +20,8 @@ setup: $(STAMP)  ## make .venv with the package and all that its development nee
 $(STAMP):
 	@$(PYTHON) .ci/set_up.py $(VENV) $@
 
-demo: $(STAMP)  ## raw flows → dataset → model → service → monitoring verdict, in the folder .demo
-	@$(BIN)/filiera demo .demo
+demo: $(STAMP)  ## raw flows → dataset → model → service → monitoring verdict, in .demo/flows-demo
+	@$(BIN)/filiera demo .demo/flows-demo
 
 check: $(STAMP)  ## style, types and the import rule
 	$(BIN)/ruff check
