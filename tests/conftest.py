@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 
 # No deadline: how long an example takes says more of the machine than of the code. The suite tries the same examples
@@ -9,3 +10,9 @@ from hypothesis import settings
 settings.register_profile("suite", deadline=None, print_blob=True, derandomize=True)
 settings.register_profile("campaign", deadline=None, print_blob=True, max_examples=2000)
 settings.load_profile("suite")
+
+
+@pytest.fixture
+def told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write, and hence tell, what happens in a run at once instead of sharing commits, so that a test can step in."""
+    monkeypatch.setattr("filiera.engine.recorder.FLUSH_AFTER_S", 0.0)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from filiera.core.products import check_name
 from tests.architecture.tree import ROOT
 
 # Written in pieces, so that this file does not say them either.
@@ -36,3 +38,9 @@ def test_no_file_says(what: str) -> None:
     """No file names a place that exists on one machine only, an index to install from, or work left undone."""
     found = {path: re.findall(FORBIDDEN[what], text) for path, text in tracked_texts().items()}
     assert {path: hits for path, hits in found.items() if hits} == {}
+
+
+def test_the_demo_has_a_folder_that_can_name_a_project() -> None:
+    """`make demo` makes a project, whose name is its folder's."""
+    (folder,) = re.findall(r"filiera demo (\S+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert check_name(Path(folder).name, "project")

@@ -240,6 +240,7 @@ def test_the_heart_beats_while_steps_run(workshop: Workshop, monkeypatch: pytest
     assert len(beats) >= 3
 
 
+@pytest.mark.usefixtures("told_at_once")
 def test_a_run_that_is_stopped_ends(workshop: Workshop) -> None:
     """When it is asked to stop, what has finished stays, the rest is cancelled, and the next run goes on from there."""
     driver = workshop.driver(pipelines.chain)
@@ -258,6 +259,7 @@ def test_a_run_that_is_stopped_ends(workshop: Workshop) -> None:
 
 
 @pytest.mark.parametrize("moment", [StepStarted, StepSucceeded])
+@pytest.mark.usefixtures("told_at_once")
 def test_a_step_that_was_told_to_start_is_cancelled(workshop: Workshop, moment: type) -> None:
     """Stopping right when a step has begun in a process, or has not said so yet, cancels it and ends the run."""
     driver = workshop.driver(pipelines.accidents, executor=workshop.processes())
@@ -372,6 +374,7 @@ def graphs(draw: st.DrawFn) -> Graph:
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(graph=graphs(), stop_at=st.integers(0, 20))
+@pytest.mark.usefixtures("told_at_once")
 def test_any_graph_is_driven_to_its_end(tmp_path: Path, graph: Graph, stop_at: int) -> None:
     """Whatever steps do and however they hang together: each runs as often as it should, and all of them end.
 

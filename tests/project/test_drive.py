@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from filiera.core.events import Event, StepSucceeded
+from filiera.core.events import Event, Published, StepSucceeded
+from filiera.engine.recorder import Recorder
 from filiera.errors import Rejected, StoreFull, UsageError
 from filiera.project import launch
 from tests.project.chains import CHAIN, SHOP, calls
@@ -43,6 +44,7 @@ def test_a_step_that_catches_the_first_signal_ends_by_the_second(chain: SmallPro
     assert chain.state(run.run_id) == run.state
 
 
+@pytest.mark.usefixtures("told_at_once")
 def test_an_error_of_ours_leaves_the_run_interrupted(chain: SmallProject) -> None:
     """When a driver cannot go on, the run says so at once, with the reason, though the process lives on."""
 
@@ -110,10 +112,18 @@ def test_content_decides_about_versions(shop: SmallProject) -> None:
     assert refs == [("sales@1", True), ("sales@1", False), ("sales@2", True), ("sales@3", True)]
 
 
-def test_a_run_killed_before_it_could_say_what_it_published(shop: SmallProject) -> None:
+def test_a_run_killed_before_it_could_say_what_it_published(shop: SmallProject, monkeypatch) -> None:
     """Publishing again after a kill finds the run's own version, even when another one was published since."""
-    with shop.opened() as project, pytest.raises(StoreFull):
-        launch.start(project, "sales", {}, listener=Hears(_full_when_published))
+    record = Recorder.record
+
+    def full_when_published(recorder: Recorder, event: Event) -> None:
+        if isinstance(event, Published):
+            raise StoreFull("No space is left.")
+        record(recorder, event)
+
+    with monkeypatch.context() as patched, shop.opened() as project, pytest.raises(StoreFull):
+        patched.setattr(Recorder, "record", full_when_published)
+        launch.start(project, "sales", {})
     assert [row["number"] for row in shop.read("find_product_versions", kind="", name="", limit=9)] == [1]
     assert shop.run("sales", rows=9).version.ref == "sales@2"  # type: ignore[union-attr]
     run = shop.resume("sales-1")
@@ -121,11 +131,7 @@ def test_a_run_killed_before_it_could_say_what_it_published(shop: SmallProject) 
     assert (run.version.ref, run.is_new_version, run.state.published) == ("sales@1", False, ["sales@1"])
 
 
-def _full_when_published(event: Event) -> None:
-    if type(event).__name__ == "Published":
-        raise StoreFull("No space is left.")
-
-
+@pytest.mark.usefixtures("told_at_once")
 def test_interrupted_is_part_of_the_story(chain: SmallProject) -> None:
     """The events of a run tell that it was given up and taken up again."""
     with chain.opened() as project, pytest.raises(StoreFull):

@@ -79,6 +79,7 @@ def test_what_cannot_be_followed_is_a_warning(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("events_say", ["running", "interrupted"])
+@pytest.mark.usefixtures("told_at_once")
 def test_a_run_without_its_driver_is_found(
     chain: SmallProject, monkeypatch: pytest.MonkeyPatch, events_say: str
 ) -> None:

@@ -164,6 +164,7 @@ def test_resuming_takes_the_version_the_run_began_with(shop: SmallProject) -> No
     assert shop.run("train").version.inputs == {"sales": "sales@2"}  # type: ignore[union-attr]
 
 
+@pytest.mark.usefixtures("told_at_once")
 def test_a_running_run_is_left_alone(chain: SmallProject) -> None:
     """While its driver lives, a run cannot be resumed and is not interrupted; it can be cancelled."""
     seen = []

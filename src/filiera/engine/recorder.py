@@ -43,6 +43,7 @@ class Recorder:
     listener: Callable[[Event, RunState], None] | None = None
     _buffer: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)  #: rows to write, by statement
     _queued: int = 0
+    _untold: list[Event] = field(default_factory=list)  #: told once they are written: what was shown is never lost
     _dirty: dict[str, None] = field(default_factory=dict)
     _buffered_at: float = 0.0
 
@@ -59,8 +60,7 @@ class Recorder:
         if not isinstance(event, RunEvent):
             self._dirty[event.step] = None
             self._note(event, now)
-        if self.listener is not None:
-            self.listener(event, self.state)
+        self._untold.append(event)
 
     def _note(self, event: Event, now: float) -> None:
         if isinstance(event, StepStarted):
@@ -104,6 +104,10 @@ class Recorder:
         statements += [("put_step_run", self._step_row(self.state.steps[name])) for name in self._dirty]
         self.records.write([*statements, ("update_run", self.run_row())], durable=durable)
         self._buffer, self._dirty, self._queued = {}, {}, 0
+        told, self._untold = self._untold, []
+        for event in told:
+            if self.listener is not None:
+                self.listener(event, self.state)
 
     def beat(self) -> None:
         """Say that the driver lives."""
