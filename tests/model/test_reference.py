@@ -1,5 +1,6 @@
 import datetime as dt
 import math
+import sys
 from decimal import Decimal
 
 import numpy as np
@@ -124,3 +125,10 @@ def test_types_that_no_signature_can_say_are_refused() -> None:
     """A column that cannot be described is named, with what to do."""
     with pytest.raises(UsageError, match="'price' has type Decimal"):
         column_reference(pl.Series("price", [Decimal("1.5")]))
+
+
+@pytest.mark.parametrize("value", [sys.float_info.max, -sys.float_info.max])
+def test_the_greatest_floats_have_a_bin(value: float) -> None:
+    """Beside the least and the greatest float there is no other to put an edge at."""
+    reference = numeric_reference(pl.Series("x", [value] * 3))
+    assert sum(reference.counts) == 3

@@ -109,6 +109,7 @@ def numeric_reference(column: pl.Series) -> NumericReference:
     values, counts = np.unique(finite, return_counts=True)
     is_whole = not kind.startswith("float") and kind != "timestamp"
     inner = _inner_edges(values, counts, is_whole=is_whole) if len(values) else []
+    inner = [edge for edge in inner if math.isfinite(edge)]  # beside the least or greatest float there is no other
     bins = np.searchsorted(inner, values, side="left")
     mean, sd = _moments(values, counts)
     return NumericReference(
