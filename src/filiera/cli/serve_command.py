@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import uuid
 
 from filiera.cli.places import find_model
 from filiera.errors import UsageError
-from filiera.project import identity, plugins
+from filiera.project import plugins
 from filiera.project.project import Project
-from filiera.project.versions import Version
 
 TOKEN_VARIABLE = "FILIERA_TOKEN"  # noqa: S105 - the name of the variable, not a token
 
@@ -38,13 +35,7 @@ def run(options: argparse.Namespace) -> int:
         served = ServedModel(version.name, model, version=version.number, signature=signature, log=log)
         return App([served], token=token, local_names_only=token is None)
 
-    endpoint = uuid.uuid4().hex
-    announced = False
-
     def announce(url: str) -> None:
-        nonlocal announced
-        _record(project, version, endpoint, url)
-        announced = True
         path = f"{url}/v1/models/{version.name}:predict"
         print(f"serving {version.ref} at {url}", flush=True)
         print(f"  predict   POST {path}\n  contract  GET  {url}/openapi.json\n  stop      Ctrl-C", flush=True)
@@ -53,23 +44,6 @@ def run(options: argparse.Namespace) -> int:
         serve(build, host=options.host, port=options.port, on_ready=announce)
     finally:
         log.close()
-        if announced:
-            _record(project, version, endpoint, "", stopped_at=project.clock())
     lost = log.dropped()
     print(f"stopped; {lost:,} predictions could not be logged" if lost else "stopped; all predictions are logged")
     return 0
-
-
-def _record(project: Project, version: Version, endpoint: str, url: str, *, stopped_at: float | None = None) -> None:
-    me = json.loads(identity.me())
-    row = {
-        "endpoint_id": endpoint,
-        "model": version.name,
-        "version": version.number,
-        "url": url,
-        "pid": me["pid"],
-        "process_start": me["start"],
-        "started_at": project.clock(),
-        "stopped_at": stopped_at,
-    }
-    project.records.write([("put_endpoint", row)])

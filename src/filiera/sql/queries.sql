@@ -201,17 +201,3 @@ SELECT kind, name, :alias, number, :created_at
 -- The history of an alias: who moved it, when, why.
 INSERT INTO alias_move (kind, name, alias, number, at, reason, "by")
 VALUES (:kind, :name, :alias, :number, :at, :reason, :by);
-
--- put_endpoint --
--- A service that answers, or has stopped.
-INSERT INTO endpoint (endpoint_id, model, version, url, pid, process_start, started_at, stopped_at)
-VALUES (:endpoint_id, :model, :version, :url, :pid, :process_start, :started_at, :stopped_at)
-ON CONFLICT (endpoint_id) DO UPDATE SET stopped_at = excluded.stopped_at;
-
--- find_endpoints --
--- Services that have not said they stopped, newest first.
-SELECT * FROM endpoint WHERE stopped_at IS NULL ORDER BY started_at DESC;
-
--- artifacts_named --
--- All artifacts, for checking the blob store.
-SELECT digest, codec, size_bytes, inline IS NULL AS is_blob FROM artifact;

@@ -127,15 +127,3 @@ CREATE TABLE alias_move (
 );
 
 CREATE INDEX alias_move_by_product ON alias_move (kind, name, at);
-
--- Running services.
-CREATE TABLE endpoint (
-    endpoint_id TEXT NOT NULL PRIMARY KEY,
-    model TEXT NOT NULL,
-    version BIGINT NOT NULL,
-    url TEXT NOT NULL,
-    pid BIGINT NOT NULL,
-    process_start TEXT NOT NULL,             -- tells the process from a later one with the same pid
-    started_at DOUBLE PRECISION NOT NULL,
-    stopped_at DOUBLE PRECISION
-);
