@@ -14,7 +14,7 @@ from filiera.core.task import CodeState, Entry, ExecutorEvent, Task
 
 Row = Mapping[str, Any]
 Statement = tuple[str, Mapping[str, Any]]
-"""The name of a query in ``filiera/sql/queries.sql`` and its parameters."""
+"""The name of a query in ``filiera/sql/queries/`` and its parameters."""
 
 
 class BlobStore(Protocol):

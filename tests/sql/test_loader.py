@@ -71,7 +71,7 @@ def test_every_query_fits_the_tables(name: str, database: sqlite3.Connection) ->
 @pytest.mark.parametrize("name", load_queries())
 def test_every_query_says_what_comes_back(name: str) -> None:
     """Below its name, each query has a comment for people."""
-    text = (FOLDER / "queries.sql").read_text(encoding="utf-8")
+    text = "\n".join(file.read_text(encoding="utf-8") for file in sorted((FOLDER / "queries").glob("*.sql")))
     assert re.search(rf"^-- {name} --\n-- \S", text, re.MULTILINE)
 
 

@@ -17,8 +17,13 @@ _NAME_LINE = re.compile(r"-- ([a-z][a-z0-9_]*) --")
 
 @cache
 def load_queries() -> Mapping[str, str]:
-    """Return the SQL of every query in ``queries.sql`` by name, without comments and semicolon."""
-    return MappingProxyType(parse_queries(_read("queries.sql")))
+    """Return the SQL of every query in ``queries/`` by name, without comments and semicolon.
+
+    Raises:
+        ValueError: Two queries have one name.
+    """
+    files = sorted((_FOLDER / "queries").glob("*.sql"))
+    return MappingProxyType(parse_queries("\n".join(file.read_text(encoding="utf-8") for file in files)))
 
 
 def parse_queries(text: str) -> dict[str, str]:
@@ -53,7 +58,7 @@ def load_migrations(after: int) -> list[tuple[int, list[str]]]:
 
 def load_schema() -> list[str]:
     """Return the statements of ``schema.sql``, which make the tables as they are now."""
-    return split_statements(_read("schema.sql"))
+    return split_statements((_FOLDER / "schema.sql").read_text(encoding="utf-8"))
 
 
 def split_statements(text: str) -> list[str]:
@@ -74,7 +79,3 @@ def _only_statement(name: str, text: str) -> str:
     if len(statements) != 1:
         raise ValueError(f"query {name!r} has {len(statements)} statements, not one")
     return statements[0]
-
-
-def _read(name: str) -> str:
-    return (_FOLDER / name).read_text(encoding="utf-8")

@@ -1,0 +1,70 @@
+-- add_product_version --
+-- The product's next version, unless the newest one, or one of this run, has the same artifact and description; returns
+-- its number, or no row.
+INSERT INTO product_version (kind, name, number, artifact, run_id, created_at, body)
+SELECT :kind, :name, newest.number + 1, :artifact, :run_id, :created_at, :body
+  FROM (SELECT COALESCE(MAX(number), 0) AS number FROM product_version WHERE kind = :kind AND name = :name) AS newest
+ WHERE NOT EXISTS (
+       SELECT 1 FROM product_version AS same
+        WHERE same.kind = :kind AND same.name = :name AND (same.number = newest.number OR same.run_id = :run_id)
+          AND same.artifact = :artifact AND same.body = :body)
+RETURNING number;
+
+-- published_version --
+-- The number of the version that holds what a run made: its own, or else the newest with the same content.
+SELECT number FROM product_version
+ WHERE kind = :kind AND name = :name AND artifact = :artifact AND body = :body
+ ORDER BY CASE WHEN run_id = :run_id THEN 0 ELSE 1 END, number DESC LIMIT 1;
+
+-- newest_product_version --
+-- The newest version of a product, or no row.
+SELECT * FROM product_version WHERE kind = :kind AND name = :name ORDER BY number DESC LIMIT 1;
+
+-- get_product_version --
+-- One version of a product, or no row.
+SELECT * FROM product_version WHERE kind = :kind AND name = :name AND number = :number;
+
+-- find_product_versions --
+-- Versions, newest first; of one kind and name when these are not empty.
+SELECT * FROM product_version WHERE (:kind = '' OR kind = :kind) AND (:name = '' OR name = :name)
+ ORDER BY created_at DESC, kind, name, number DESC LIMIT :limit;
+
+-- product_names --
+-- Every product there is, with how many versions it has.
+SELECT kind, name, MAX(number) AS newest FROM product_version GROUP BY kind, name ORDER BY kind, name;
+
+-- get_alias --
+-- Where an alias points, or no row.
+SELECT number FROM alias WHERE kind = :kind AND name = :name AND alias = :alias;
+
+-- find_aliases --
+-- All aliases.
+SELECT kind, name, alias, number, moved_at FROM alias ORDER BY kind, name, alias;
+
+-- set_alias --
+-- Point an alias at a version.
+INSERT INTO alias (kind, name, alias, number, moved_at) VALUES (:kind, :name, :alias, :number, :at)
+ON CONFLICT (kind, name, alias) DO UPDATE SET number = excluded.number, moved_at = excluded.moved_at;
+
+-- note_first_alias --
+-- Note that an alias that points nowhere yet will point at what a run has published.
+INSERT INTO alias_move (kind, name, alias, number, at, reason, "by")
+SELECT kind, name, :alias, number, :created_at, :reason, :by
+  FROM product_version
+ WHERE kind = :kind AND name = :name AND artifact = :artifact AND body = :body
+   AND NOT EXISTS (SELECT 1 FROM alias WHERE kind = :kind AND name = :name AND alias = :alias)
+ ORDER BY CASE WHEN run_id = :run_id THEN 0 ELSE 1 END, number DESC LIMIT 1;
+
+-- set_first_alias --
+-- Point an alias that points nowhere yet at what a run has published.
+INSERT INTO alias (kind, name, alias, number, moved_at)
+SELECT kind, name, :alias, number, :created_at
+  FROM product_version
+ WHERE kind = :kind AND name = :name AND artifact = :artifact AND body = :body
+   AND NOT EXISTS (SELECT 1 FROM alias WHERE kind = :kind AND name = :name AND alias = :alias)
+ ORDER BY CASE WHEN run_id = :run_id THEN 0 ELSE 1 END, number DESC LIMIT 1;
+
+-- add_alias_move --
+-- The history of an alias: who moved it, when, why.
+INSERT INTO alias_move (kind, name, alias, number, at, reason, "by")
+VALUES (:kind, :name, :alias, :number, :at, :reason, :by);
