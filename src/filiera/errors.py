@@ -132,3 +132,7 @@ class Cancelled(FilieraError):
     """The user stopped the run."""
 
     exit_code = 130
+
+
+class NotRetryable(FilieraError):
+    """A step raises it when another attempt cannot help: its retries are not used."""

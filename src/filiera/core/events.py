@@ -10,7 +10,7 @@ from filiera.core.artifact import ArtifactRef
 from filiera.core.stages import Kind, Stage
 from filiera.core.task import Failure, LogSpan
 
-RunOutcome = Literal["succeeded", "failed", "rejected", "cancelled"]
+RunOutcome = Literal["succeeded", "failed", "rejected", "cancelled", "waiting"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +91,42 @@ class StepFailed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StepCaught:
+    """The last attempt has failed, and the run goes on with the value that the step has for that."""
+
+    step: str
+    attempt: int
+    failure: Failure
+    outputs: tuple[ArtifactRef, ...]
+    duration_s: float
+    log: LogSpan | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepExtended:
+    """A step has become others, which run in its place: the calls of a map, or the graph of a dynamic step."""
+
+    step: str
+    steps: tuple[tuple[str, Stage], ...]  #: name and stage, in an order in which they can run
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepSkipped:
+    """A condition is not so, or what it needs was skipped: there is nothing to do, and nothing is wrong."""
+
+    step: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepWaiting:
+    """It needs a person's answer; until then what depends on it waits."""
+
+    step: str
+    question: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StepBlocked:
     """It will not run in this run, because of another step."""
 
@@ -114,5 +150,16 @@ class Published:
 
 
 RunEvent = RunStarted | RunInterrupted | RunResumed | RunFinished | Published
-StepEvent = StepHit | StepStarted | StepSucceeded | StepFailed | StepBlocked | StepCancelled
+StepEvent = (
+    StepHit
+    | StepStarted
+    | StepSucceeded
+    | StepFailed
+    | StepCaught
+    | StepExtended
+    | StepSkipped
+    | StepWaiting
+    | StepBlocked
+    | StepCancelled
+)
 Event = RunEvent | StepEvent

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.products import Dataset, Model, ProductKind, Source
 from filiera.core.stages import Kind, Stage
 from filiera.core.step import Step
 from filiera.errors import GraphError
+
+OnFailure = Literal["continue", "finish", "stop"]
+"""What a run does when a step has failed: all that does not depend on it; what runs already; nothing, not even that."""
 
 
 def _unknown_yet(name: str) -> Callable[..., NoReturn]:
@@ -126,6 +129,21 @@ class Late(Future):
         return f"what is looked up after {', '.join(need.node for need in self.needs)}"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice(Future):
+    """One of two values, by what a step returns: what ``when`` gives."""
+
+    condition: OutputRef
+    then: Any  #: a future or a plain value
+    otherwise: Any
+    type: Any = field(default=Any, compare=False)
+
+    @property
+    def label(self) -> str:
+        """Return what decides."""
+        return f"what is chosen by {self.condition.label}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
     """One call of a step."""
@@ -135,6 +153,9 @@ class Node:
     stage: Stage
     arguments: Mapping[str, Any]  #: by parameter name; futures may lie inside lists, tuples and dictionaries
     codecs: tuple[str, ...] = ()  #: encoding per output where it is not the usual one of the type, else ""
+    when: tuple[tuple[OutputRef, bool], ...] = ()  #: it is skipped unless each of these steps returned that
+    each: tuple[str, ...] = ()  #: of a call by ``map``: the arguments that are lists, one call of the step per item
+    crossed: bool = False  #: one call per combination of their items, the last one changing fastest
 
     def futures(self) -> Iterator[Future]:
         """Yield what the arguments wait for, in order, repeated where used twice."""
@@ -144,8 +165,22 @@ class Node:
     @property
     def upstream(self) -> tuple[str, ...]:
         """Return the names of the nodes it waits for, each once."""
-        refs = (ref for f in self.futures() for ref in (f.needs if isinstance(f, Late) else (f,)))
-        return tuple(dict.fromkeys(ref.node for ref in refs if isinstance(ref, OutputRef)))
+        refs = [ref.node for future in self.futures() for ref in refs_of(future)]
+        refs += [condition.node for condition, _ in self.when]
+        return tuple(dict.fromkeys(refs))
+
+
+def refs_of(future: Future) -> Iterator[OutputRef]:
+    """Yield the outputs that decide what *future* is, among them those that are perhaps not needed."""
+    if isinstance(future, OutputRef):
+        yield future
+    elif isinstance(future, Late):
+        yield from future.needs
+    elif isinstance(future, Choice):
+        yield future.condition
+        for value in (future.then, future.otherwise):
+            for inner in futures_in(value):
+                yield from refs_of(inner)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,6 +207,8 @@ class Graph:
     nodes: tuple[Node, ...]
     result: Any = None  #: what the pipeline function returned, with futures in it
     publication: Publication | None = None
+    on_failure: OnFailure = "continue"
+    timeout_s: float | None = None  #: a run that takes longer is cancelled
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", in_order(self.nodes))
@@ -183,11 +220,18 @@ class Graph:
 
     def replace_futures(self, substitute: Callable[[Future], Future], *, before: tuple[Node, ...] = ()) -> Graph:
         """Return the graph with every future replaced by what *substitute* returns for it, and further nodes first."""
+
+        def replaced(future: Future) -> Any:
+            if not isinstance(future, Choice):
+                return substitute(future)
+            then, otherwise = (map_futures(value, replaced) for value in (future.then, future.otherwise))
+            return replace(future, then=then, otherwise=otherwise)
+
         nodes = before + tuple(
-            replace(node, arguments={name: map_futures(value, substitute) for name, value in node.arguments.items()})
+            replace(node, arguments={name: map_futures(value, replaced) for name, value in node.arguments.items()})
             for node in self.nodes
         )
-        return replace(self, nodes=nodes, result=map_futures(self.result, substitute))
+        return replace(self, nodes=nodes, result=map_futures(self.result, replaced))
 
 
 def futures_in(value: Any) -> Iterator[Future]:

@@ -17,24 +17,48 @@ from filiera.core.events import (
     RunStarted,
     StepBlocked,
     StepCancelled,
+    StepCaught,
     StepEvent,
+    StepExtended,
     StepFailed,
     StepHit,
+    StepSkipped,
     StepStarted,
     StepSucceeded,
+    StepWaiting,
 )
 from filiera.core.stages import Stage
 from filiera.core.task import Failure, LogSpan
 
-RunStatus = Literal["new", "running", "succeeded", "failed", "rejected", "cancelled", "interrupted"]
-StepStatus = Literal["pending", "running", "retrying", "succeeded", "hit", "failed", "rejected", "blocked", "cancelled"]
+RunStatus = Literal["new", "running", "waiting", "succeeded", "failed", "rejected", "cancelled", "interrupted"]
+StepStatus = Literal[
+    "pending",
+    "running",
+    "retrying",
+    "extended",
+    "waiting",
+    "succeeded",
+    "hit",
+    "caught",
+    "skipped",
+    "failed",
+    "rejected",
+    "blocked",
+    "cancelled",
+]
 
 STEP_TRANSITIONS: Mapping[StepStatus, frozenset[StepStatus]] = {
-    "pending": frozenset({"running", "hit", "rejected", "failed", "blocked", "cancelled"}),
-    "running": frozenset({"succeeded", "rejected", "failed", "retrying", "cancelled"}),
-    "retrying": frozenset({"running", "failed", "cancelled"}),
+    "pending": frozenset(
+        {"running", "extended", "waiting", "succeeded", "hit", "skipped", "rejected", "failed", "blocked", "cancelled"}
+    ),
+    "running": frozenset({"succeeded", "extended", "rejected", "failed", "retrying", "caught", "cancelled"}),
+    "retrying": frozenset({"running", "failed", "caught", "cancelled"}),
+    "extended": frozenset({"succeeded", "rejected", "failed", "caught", "blocked", "cancelled"}),
+    "waiting": frozenset(),
     "succeeded": frozenset(),
     "hit": frozenset(),
+    "caught": frozenset(),
+    "skipped": frozenset(),
     "failed": frozenset(),
     "rejected": frozenset(),
     "blocked": frozenset(),
@@ -44,7 +68,8 @@ STEP_TRANSITIONS: Mapping[StepStatus, frozenset[StepStatus]] = {
 
 RUN_TRANSITIONS: Mapping[RunStatus, frozenset[RunStatus]] = {
     "new": frozenset({"running"}),
-    "running": frozenset({"succeeded", "failed", "rejected", "cancelled", "interrupted", "running"}),
+    "running": frozenset({"succeeded", "failed", "rejected", "cancelled", "waiting", "interrupted", "running"}),
+    "waiting": frozenset({"running"}),
     "interrupted": frozenset({"running"}),
     "failed": frozenset({"running"}),
     "rejected": frozenset({"running"}),
@@ -53,8 +78,10 @@ RUN_TRANSITIONS: Mapping[RunStatus, frozenset[RunStatus]] = {
 }
 """From each state of a run, where it may go; what has ended goes on only by being resumed."""
 
-DONE: frozenset[StepStatus] = frozenset({"succeeded", "hit"})
-ENDED: frozenset[StepStatus] = DONE | {"failed", "rejected", "blocked", "cancelled"}
+DONE: frozenset[StepStatus] = frozenset({"succeeded", "hit", "caught", "skipped"})
+"""A step in one of these does not keep the run from succeeding."""
+ENDED: frozenset[StepStatus] = DONE | {"failed", "rejected", "blocked", "cancelled", "waiting"}
+"""Nothing more happens to a step in one of these, in this run or until it is resumed."""
 
 
 class IllegalTransition(ValueError):
@@ -139,7 +166,7 @@ class RunState:
             raise IllegalTransition(f"{type(event).__name__} in a run that is {self.status}")
 
     def _resume(self, event: RunResumed) -> None:
-        self._move("running", only_from=("interrupted", "failed", "rejected", "cancelled"))
+        self._move("running", only_from=("interrupted", "waiting", "failed", "rejected", "cancelled"))
         self.message, self.published = "", []
         self._start_with(event.steps)
 
@@ -157,6 +184,8 @@ class RunState:
         status = _status_after(event)
         if status not in STEP_TRANSITIONS[step.status]:
             raise IllegalTransition(f"step {step.name!r} is {step.status} and cannot become {status}")
+        if isinstance(event, StepExtended):
+            self._extend(event)
         self._counts[step.status] -= 1
         self._counts[status] += 1
         step.status = status
@@ -171,8 +200,23 @@ class RunState:
             case StepFailed():
                 step.failure, step.attempt, step.duration_s = event.failure, event.attempt, event.duration_s
                 step.log = event.log or step.log
+            case StepCaught():
+                step.failure, step.attempt, step.duration_s = event.failure, event.attempt, event.duration_s
+                step.outputs, step.log = event.outputs, event.log or step.log
             case StepBlocked():
                 step.detail = f"{event.by} did not succeed"
+            case StepSkipped():
+                step.detail = event.reason
+            case StepWaiting():
+                step.detail = event.question
+
+    def _extend(self, event: StepExtended) -> None:
+        clash = next((name for name, _ in event.steps if name in self.steps), None)
+        if clash is not None:
+            raise IllegalTransition(f"step {event.step!r} becomes {clash!r}, which the run has already")
+        for name, stage in event.steps:
+            self.steps[name] = StepState(name=name, stage=stage, position=len(self.steps))
+        self._counts["pending"] += len(event.steps)
 
 
 def _status_after(event: StepEvent) -> StepStatus:
@@ -185,6 +229,14 @@ def _status_after(event: StepEvent) -> StepStatus:
             return "rejected" if event.blocked else "succeeded"
         case StepFailed():
             return "failed" if event.retry_in_s is None else "retrying"
+        case StepCaught():
+            return "caught"
+        case StepExtended():
+            return "extended"
+        case StepSkipped():
+            return "skipped"
+        case StepWaiting():
+            return "waiting"
         case StepBlocked():
             return "blocked"
         case StepCancelled():

@@ -5,40 +5,18 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, get_args, overload
+from dataclasses import fields, replace
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
 
-from filiera.core.stages import Stage
-from filiera.core.task import Resources
+from filiera.core.options import Options, StepOptions
 from filiera.core.types import hints_of, output_types
+from filiera.errors import did_you_mean
 
 _COROUTINE = 0x80 | 0x200
 """Flags of the code of ``async def`` functions and asynchronous generators."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StepOptions:
-    """How a step is run."""
-
-    stage: Stage | None = None  #: part of the generic workflow; None: inferred from types and pipeline kind
-    retries: int = 0  #: further attempts after a failure
-    retry_delay_s: float = 1.0  #: wait before the first retry; doubles each time, at most 60 s
-    timeout_s: float | None = None  #: an attempt that takes longer is killed
-    resources: Resources = field(default_factory=Resources)  #: slots and memory
-    cache: bool = True  #: False: run every time, for steps that read a clock, a network or another outside thing
-
-    def __post_init__(self) -> None:
-        if self.stage is not None and self.stage not in get_args(Stage):
-            raise ValueError(f"stage must be one of {', '.join(get_args(Stage))}, got {self.stage!r}")
-        if self.retries < 0 or self.retry_delay_s < 0:
-            raise ValueError(
-                f"retries and retry_delay_s must not be negative, got {self.retries}, {self.retry_delay_s}"
-            )
-        if self.timeout_s is not None and self.timeout_s <= 0:
-            raise ValueError(f"timeout_s must be above 0, got {self.timeout_s}")
 
 
 class Tracer(Protocol):
@@ -66,8 +44,16 @@ class Step(Generic[P, R]):
 
     @property
     def name(self) -> str:
-        """Return the function's name."""
-        return self.function.__name__
+        """Return what its nodes are called: the function's name, or the one given by ``with_options``."""
+        return self.options.name or self.function.__name__
+
+    def with_options(self, **changes: Unpack[Options]) -> Step[P, R]:
+        """Return this step with other options, for some of its calls. Raises as ``step`` does.
+
+        >>> step(len).with_options(name="count", retries=2).name
+        'count'
+        """
+        return Step(self.function, _checked(self.options, changes))
 
     @property
     def __filiera_function__(self) -> Callable[P, R]:
@@ -100,45 +86,23 @@ class Step(Generic[P, R]):
 
 
 @overload
-def step(function: Callable[P, R]) -> Step[P, R]: ...
+def step(function: Callable[P, R], /) -> Step[P, R]: ...
 
 
 @overload
-def step(
-    *,
-    stage: Stage | None = None,
-    retries: int = 0,
-    retry_delay_s: float = 1.0,
-    timeout_s: float | None = None,
-    resources: Resources | None = None,
-    cache: bool = True,
-) -> Callable[[Callable[P, R]], Step[P, R]]: ...
+def step(**options: Unpack[Options]) -> Callable[[Callable[P, R]], Step[P, R]]: ...
 
 
-def step(
-    function: Callable[P, R] | None = None,
-    *,
-    stage: Stage | None = None,
-    retries: int = 0,
-    retry_delay_s: float = 1.0,
-    timeout_s: float | None = None,
-    resources: Resources | None = None,
-    cache: bool = True,
-) -> Any:
+def step(function: Callable[P, R] | None = None, /, **options: Unpack[Options]) -> Any:
     """Return *function* as a step, or a decorator that makes one with the given options.
 
     Args:
         function: A typed function at the top level of a module; its return annotation says how many outputs it has.
-        stage: Part of the generic workflow, such as ``"clean"``; inferred when not given.
-        retries: Further attempts after a failure, each after twice the wait.
-        retry_delay_s: Wait before the first retry, in seconds.
-        timeout_s: An attempt that takes longer is killed, in seconds.
-        resources: Processor slots, memory limit and GPUs; one processor when not given.
-        cache: False runs it every time: for steps that read a clock, a network or another outside thing.
+        options: The fields of ``StepOptions``, such as ``stage="clean"``, ``retries=2`` or ``cache=False``.
 
     Raises:
         ValueError: An option is out of range, or there is no such stage.
-        TypeError: What is decorated is not a function.
+        TypeError: What is decorated is not a function, or there is no such option.
 
     >>> @step
     ... def double(x: int) -> int:
@@ -146,14 +110,15 @@ def step(
     >>> double(4)
     8
     """
-    options = StepOptions(
-        stage=stage,
-        retries=retries,
-        retry_delay_s=retry_delay_s,
-        timeout_s=timeout_s,
-        resources=resources or Resources(),
-        cache=cache,
-    )
+    chosen = _checked(StepOptions(), options)
     if function is not None:
-        return Step(function, options)
-    return lambda wrapped: Step(wrapped, options)
+        return Step(function, chosen)
+    return lambda wrapped: Step(wrapped, chosen)
+
+
+def _checked(options: StepOptions, changes: Options) -> StepOptions:
+    known = [item.name for item in fields(StepOptions)]
+    for name in changes:
+        if name not in known:
+            raise TypeError(f"@step has no option {name!r}.{did_you_mean(name, known)} It has: {', '.join(known)}.")
+    return replace(options, **changes)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from filiera.core.artifact import ArtifactRef
+from filiera.core.key import KeyParts
 
-FailureKind = Literal["raised", "crashed", "timeout", "memory", "cancelled", "codec", "input", "exit"]
+FailureKind = Literal["raised", "crashed", "timeout", "queue", "memory", "cancelled", "codec", "input", "exit"]
 LOG_UNKNOWN = -1
 SourceStamp = tuple[str, str, int, int]
 """A module, its file, and that file's size in bytes and time of change in ns when the driver's code was read."""
@@ -32,6 +33,20 @@ class Resources:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Following:
+    """How a worker goes on by itself with a task whose only unknown inputs are what its predecessor returns.
+
+    It computes the cache key, and drops the task when its predecessor did not simply succeed, when the result is
+    cached, or when somebody else computes it at the moment.
+    """
+
+    task_id: str  #: of the predecessor, which was given to an executor before
+    inputs: tuple[tuple[int, int], ...]  #: position in ``Task.inputs`` to fill (what stands there now means nothing),
+    #: and number of the predecessor's output
+    parts: KeyParts  #: of its key, with the inputs that are not known yet as empty identities
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
     """One attempt at one step, in a form that crosses process borders."""
 
@@ -45,6 +60,13 @@ class Task:
     codecs: tuple[str, ...] = ()  #: encoding per output where it is not the usual one of the type, else ""
     timeout_s: float | None = None  #: kill the attempt after this many seconds
     resources: Resources = field(default_factory=Resources)
+    priority: int = 0  #: of the tasks that could start, higher ones do first; equal ones in order of submission
+    queue_timeout_s: float | None = None  #: one that has not started after so many seconds fails
+    key: str = ""  #: cache key, under which checkpoints are kept; "" when it is not known yet
+    env: str = ""  #: digest of the environment it runs in; "": the executor's own
+    is_dynamic: bool = False  #: the function calls steps: what it returns is a graph, described as plain data
+    is_lazy: bool = False  #: inputs that are lists of artifacts come as sequences that load their items when asked
+    following: Following | None = None  #: given to the worker that has the predecessor, ahead of time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +77,7 @@ class Failure:
     error: str  #: name of the exception class, or of the signal: "ValueError", "SIGSEGV"
     message: str  #: one line or a few, for people
     traceback: str = ""  #: the user's frames only, as Python prints them
+    bases: tuple[str, ...] = ()  #: of an exception: its class and their bases, as "module:qualified.name"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +111,14 @@ class Finished:
     log: LogSpan | None = None
 
 
-ExecutorEvent = Started | Finished
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dropped:
+    """A task that follows another was not run; whoever gave it has to decide anew."""
+
+    task_id: str
+
+
+ExecutorEvent = Started | Finished | Dropped
 Entry = Mapping[str, Any]
 """One table of the catalog in ``filiera.toml``: ``type``, ``path`` and options of that type of source."""
 

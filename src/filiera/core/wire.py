@@ -66,6 +66,7 @@ def pack_finished(finished: Finished, *, log_end: int, is_spent: bool) -> bytes:
         finished.failure.error,
         finished.failure.message,
         finished.failure.traceback,
+        finished.failure.bases,
     )
     outputs = tuple(map(_ref_to_tuple, finished.outputs))
     times = (finished.started_at, finished.duration_s)
@@ -87,6 +88,7 @@ def unpack_finished(content: bytes) -> tuple[Finished, int, bool]:
             error=failure[1],
             message=failure[2],
             traceback=failure[3],
+            bases=failure[4],
         ),
         blocked=blocked,
         started_at=started_at,

@@ -33,6 +33,7 @@ def failure_from(error: BaseException, kind: FailureKind) -> Failure:
         error=name,
         message=_shorten(_text(error), _MAX_MESSAGE),
         traceback=_shorten(_user_traceback(error), _MAX_TRACEBACK),
+        bases=tuple(f"{base.__module__}:{base.__qualname__}" for base in type(error).__mro__[:-1]),
     )
 
 
