@@ -14,7 +14,8 @@ from filiera.adapters.codecs.plain_values import BytesCodec, PlainCodec
 from filiera.adapters.folder_blobs import FolderBlobs
 from filiera.core.artifact import INLINE_LIMIT_BYTES, ArtifactRef
 from filiera.core.digest import blob_digest
-from filiera.engine.artifacts import MEMORY_LIMIT_BYTES, Artifacts
+from filiera.engine.artifacts import Artifacts
+from filiera.engine.streams import MEMORY_LIMIT_BYTES
 from filiera.errors import BlobCorrupted, BlobMissing, CodecError, StoreError, StoreFull
 from filiera.ports import ArtifactReader, ArtifactWriter, Codec
 

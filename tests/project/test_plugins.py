@@ -10,6 +10,9 @@ import polars as pl
 import pytest
 
 from filiera import Html
+from filiera.core.artifact import ArtifactRef
+from filiera.core.digest import blob_digest
+from filiera.engine.artifacts import Artifacts
 from filiera.errors import CodecError, ProjectError
 from filiera.project import plugins
 
@@ -126,6 +129,30 @@ def test_adapters_are_loaded_when_they_are_used() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_blobs_of_a_list_are_those_of_its_items(tmp_path: Path) -> None:
+    """However deep, and none for what is small enough to be in a record: what keeps a list alive keeps them all."""
+    blobs = plugins.blob_store(tmp_path / "s")
+    artifacts = Artifacts(blobs, plugins.find_codec, plugins.codec_named)
+    for number in range(2):
+        (tmp_path / "files").mkdir(exist_ok=True)
+        (tmp_path / "files" / str(number)).write_bytes(b"file" * 2000)
+    table = pl.DataFrame({"a": range(5000)})
+    value = [table, [table.head(4000), 1], tmp_path / "files", *([pl.DataFrame({"a": [1]})] * 20)]
+    ref = artifacts.put(value)
+    assert ref.inline is None
+    stored = {digest for digest, _, _ in blobs.blobs()}
+    assert set(plugins.blobs_of(ref, blobs.get)) == stored
+    assert len(stored) == 4
+    assert list(plugins.blobs_of(artifacts.put(7), blobs.get)) == []
+
+
+def test_a_manifest_that_is_none_is_told() -> None:
+    """As bytes that no codec wrote."""
+    ref = ArtifactRef(digest=blob_digest(b"x"), codec="parts/1", size_bytes=1, inline=b"x")
+    with pytest.raises(CodecError, match="not a list"):
+        list(plugins.blobs_of(ref, lambda digest: b""))
 
 
 def test_the_stores_lie_in_their_folder(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from filiera.core.artifact import ArtifactRef
+from filiera.core.parts import PARTS_CODEC, read_parts
 from filiera.errors import CodecError, ProjectError, did_you_mean
 from filiera.ports import BlobStore, Codec, CodeHistory, MetadataStore, PredictionLog, SourceReader
 
@@ -107,14 +109,36 @@ def _all_codecs() -> Iterator[str]:
 
 def has_parts(codec: str) -> bool:
     """Tell whether artifacts of a codec are manifests that name further blobs."""
-    return codec in ("file/1", "folder/1")
+    return codec in ("file/1", "folder/1", PARTS_CODEC)
 
 
-def parts_of(manifest: bytes) -> list[str]:
-    """Return the digests of the blobs that a manifest names. Raises CodecError."""
-    from filiera.adapters.codecs.files import children
+def blobs_of(ref: ArtifactRef, read: Callable[[str], bytes]) -> Iterator[str]:
+    """Yield the digest of every blob that an artifact is made of: its own, its files' or items', and those of theirs.
 
-    return children(manifest)
+    Args:
+        ref: An artifact; a small one that is in its record is no blob itself.
+        read: Returns the bytes of a blob, such as ``BlobStore.get``; asked for manifests only.
+
+    Raises:
+        CodecError: A manifest is not one of ours.
+        StoreError: Whatever *read* raises.
+    """
+    if ref.inline is None:
+        yield ref.digest
+    if not has_parts(ref.codec):
+        return
+    manifest = ref.inline if ref.inline is not None else read(ref.digest)
+    if ref.codec != PARTS_CODEC:
+        from filiera.adapters.codecs.files import children
+
+        yield from children(manifest)
+        return
+    try:
+        parts = read_parts(manifest)[1]
+    except ValueError as error:
+        raise CodecError(f"Artifact {ref.short} is not a list.", why=str(error), do="filiera doctor") from error
+    for part in parts:
+        yield from blobs_of(part, read)
 
 
 def source_reader(type_name: str) -> SourceReader:

@@ -137,12 +137,7 @@ class Project:
 
     def holds(self, ref: ArtifactRef) -> bool:
         """Tell whether the store has an artifact's bytes: a folder's files are blobs of their own."""
-        if ref.inline is None and not self.blobs.has(ref.digest):
-            return False
-        if not plugins.has_parts(ref.codec):
-            return True
-        manifest = ref.inline if ref.inline is not None else self.blobs.get(ref.digest)
-        return all(map(self.blobs.has, plugins.parts_of(manifest)))
+        return all(map(self.blobs.has, plugins.blobs_of(ref, self.blobs.get)))
 
     def model_parts(self, version: Version) -> tuple[Any, Any]:
         """Return a model version's estimator and signature. Raises CodecError, BlobMissing, BlobCorrupted."""
