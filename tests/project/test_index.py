@@ -97,6 +97,36 @@ def test_only_the_module_asked_for_is_imported(sources: Sources) -> None:
     assert load_pipeline(config, "good").name == "good"
 
 
+@pytest.mark.parametrize("text", ["def x(:\n", PIPELINE.format(name="twice") * 2])
+def test_what_is_wrong_elsewhere_stops_no_other_pipeline(text: str, sources: Sources) -> None:
+    """A team's file that does not parse is told when a pipeline is not found, and when all are listed."""
+    sources.write("bad", f"# pipeline\n{text}")
+    config = sources.write("good", PIPELINE.format(name="good"))
+    assert load_pipeline(config, "good").name == "good"
+    for look in (lambda: pipelines(config), lambda: load_pipeline(config, "gone")):
+        with pytest.raises(ProjectError, match="bad"):
+            look()
+
+
+def test_files_that_are_no_modules_are_left_alone(sources: Sources) -> None:
+    """Copies that notebooks keep, locks of editors, and links to nowhere."""
+    config = sources.write("a", PIPELINE.format(name="one"))
+    package = sources.root / sources.package
+    (package / ".ipynb_checkpoints").mkdir()
+    (package / ".ipynb_checkpoints" / "a.py").write_bytes((package / "a.py").read_bytes())
+    (package / ".#a.py").symlink_to("user@host.1")
+    (package / "gone.py").symlink_to("nowhere")
+    assert list(pipelines(config)) == ["one"]
+
+
+def test_a_large_project_is_not_listed_in_an_error(sources: Sources) -> None:
+    """The first few, how many more, and the closest."""
+    config = sources.write("a", "".join(PIPELINE.format(name=f"p{number}") for number in range(2000)))
+    with pytest.raises(UsageError) as error:
+        load_pipeline(config, "p123x")
+    assert "p18, p19 and 1,980 more. Did you mean 'p123'?" in error.value.why
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [("flosw", "It has: flows. Did you mean 'flows'?"), ("../flows", "Did you mean 'flows'?"), ("", "It has: flows.")],

@@ -1,18 +1,35 @@
-"""Which pipelines a project has, found by reading its files, so that only what is asked for is imported."""
+"""Which pipelines a project has, found by reading its files, so that only what is asked for is imported.
+
+What was found is kept in an index. A file is read again when its size or a time of it is not the one noted there, and
+parsed again when its content is not.
+"""
 
 from __future__ import annotations
 
 import ast
 import importlib
+import os
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from filiera.core.pipeline import Pipeline
 from filiera.errors import FilieraError, ProjectError, UsageError, did_you_mean
+from filiera.project import index_file
 from filiera.project.config import ProjectConfig
+from filiera.project.index_file import Found, Index
+
+if TYPE_CHECKING:
+    from filiera.core.pipeline import Pipeline
+
+_WORTH_KEEPING_BYTES = 16_384
+"""Parsing so much takes about as long as keeping an index, 5 ms: small projects never have one."""
+_RACY_NS = 2_000_000_000
+"""A file just written may be written again without a new time, on a disk whose clock ticks as slowly as this."""
+_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,41 +48,40 @@ def pipelines(config: ProjectConfig) -> dict[str, Entry]:
     Raises:
         ProjectError: A package of ``flows`` is missing, a file does not parse, or two pipelines have one name.
     """
-    found: dict[str, Entry] = {}
-    for package in config.flows:
-        for path, module in _files(config.root, package):
-            for entry in _entries(path, module):
-                other = found.setdefault(entry.name, entry)
-                if other != entry:
-                    places = f"in {other.module}, line {other.line}, and in {module}, line {entry.line}"
-                    raise ProjectError(
-                        f"Two pipelines are called {entry.name!r}: {places}.", do="Rename one of the functions."
-                    )
-    return found
+    found, problem = _index(config)
+    if problem is not None:
+        raise problem
+    return {name: Entry(name, _module(path), line, summary) for name, (path, line, summary) in found.items()}
 
 
 def load_pipeline(config: ProjectConfig, name: str) -> Pipeline:
-    """Return a pipeline of the project by name, importing its module only.
+    """Return a pipeline of the project by name, importing its module only, whatever is wrong with other files.
 
     Raises:
         UsageError: There is no such pipeline.
-        ProjectError: Its module cannot be imported.
+        ProjectError: Its module cannot be imported; or it was not found, and a file does not parse.
     """
-    known = pipelines(config)
+    from filiera.core.pipeline import Pipeline
+
+    known, problem = _index(config)
     if name not in known:
-        raise UsageError(
-            f"The project {config.name!r} has no pipeline {name!r}.",
-            why=f"It has: {', '.join(known) or 'none'}.{did_you_mean(name, known)}",
-            do="filiera pipelines"
-            if known
-            else f"Decorate a function in {' or '.join(config.flows)} with @pipeline(kind=…).",
-        )
-    found = getattr(import_module(config, known[name].module), name, None)
+        raise problem or _unknown(config, name, list(known))
+    module = _module(known[name][0])
+    found = getattr(import_module(config, module), name, None)
     if not isinstance(found, Pipeline):
-        raise ProjectError(
-            f"{known[name].module}.{name} is not a pipeline.", why="The module replaced it by another value."
-        )
+        raise ProjectError(f"{module}.{name} is not a pipeline.", why="The module replaced it by another value.")
     return found
+
+
+def _unknown(config: ProjectConfig, name: str, known: list[str]) -> UsageError:
+    more = f" and {len(known) - _SHOWN:,} more" if len(known) > _SHOWN else ""
+    return UsageError(
+        f"The project {config.name!r} has no pipeline {name!r}.",
+        why=f"It has: {', '.join(known[:_SHOWN]) or 'none'}{more}.{did_you_mean(name, known)}",
+        do="filiera pipelines"
+        if known
+        else f"Decorate a function in {' or '.join(config.flows)} with @pipeline(kind=…).",
+    )
 
 
 def import_module(config: ProjectConfig, module: str) -> ModuleType:
@@ -110,14 +126,79 @@ def _place(error: BaseException, root: Path) -> str:
     return place
 
 
-def _files(root: Path, package: str) -> Iterator[tuple[Path, str]]:
+def _index(config: ProjectConfig) -> tuple[dict[str, Found], ProjectError | None]:
+    """Return the pipelines by name as the files are now, and the first thing that is wrong with a file."""
+    now_ns = time.time_ns()
+    files = list(dict.fromkeys(line for package in config.flows for line in _files(config.root, package)))
+    kept = index_file.try_read(config)
+    if kept is not None and kept.files == files:
+        return kept.pipelines, None
+    reading = _Reading(config.root, kept or Index([], [], {}))
+    for line in files:
+        reading.add(line)
+    if reading.problem is None and (kept is not None or reading.size_bytes > _WORTH_KEEPING_BYTES):
+        lines = [_untrusted(line) if _changed_ns(line) > now_ns - _RACY_NS else line for line in files]
+        index_file.write(config, Index(lines, reading.digests, reading.pipelines))
+    return reading.pipelines, reading.problem
+
+
+class _Reading:
+    """Puts an index together from an older one and the files that are not as they were then."""
+
+    def __init__(self, root: Path, older: Index) -> None:
+        self.pipelines: dict[str, Found] = {}
+        self.digests: list[str] = []
+        self.size_bytes = 0  #: how much was read
+        self.problem: ProjectError | None = None
+        self._root = root
+        self._known = dict(zip(older.files, older.digests, strict=True))
+        self._known_by_path = {_path(line): digest for line, digest in self._known.items()}
+        self._older: dict[str, list[tuple[str, Found]]] = {}
+        for name, found in older.pipelines.items():
+            self._older.setdefault(found[0], []).append((name, found))
+
+    def add(self, line: str) -> None:
+        """Add a file, read only if need be."""
+        try:
+            found = self._found(line)
+        except ProjectError as error:
+            self.problem = self.problem or error
+            return
+        for name, place in found:
+            if name in self.pipelines:
+                self.problem = self.problem or _twice(name, self.pipelines[name], place)
+            self.pipelines.setdefault(name, place)
+
+    def _found(self, line: str) -> list[tuple[str, Found]]:
+        path, digest = _path(line), self._known.get(line)
+        if digest is None:
+            from filiera.core.digest import blob_digest
+
+            text = _content(self._root / path)
+            self.size_bytes += len(text)
+            digest = blob_digest(text)
+            if digest != self._known_by_path.get(path):
+                self._older[path] = list(_parsed(text, self._root, path))
+        self.digests.append(digest)
+        return self._older.get(path, [])
+
+
+def _twice(name: str, one: Found, other: Found) -> ProjectError:
+    places = " and ".join(f"in {_module(path)}, line {line}" for path, line, _ in (one, other))
+    return ProjectError(f"Two pipelines are called {name!r}: {places}.", do="Rename one of the functions.")
+
+
+def _files(root: Path, package: str) -> Iterator[str]:
+    """Yield "SIZE MTIME CTIME PATH" of each file of a package, in order; times in ns, the path relative to *root*.
+
+    The time of the last change of anything cannot be set, so that a file replaced by one as large and as old shows.
+    """
     base = root.joinpath(*package.split("."))
+    relative = "/".join(package.split("."))
     if base.with_suffix(".py").is_file():
-        yield base.with_suffix(".py"), package
+        yield _line(base.with_suffix(".py").stat(), f"{relative}.py")
     elif base.is_dir():
-        for path in sorted(base.rglob("*.py")):
-            parts = path.relative_to(root).with_suffix("").parts
-            yield path, ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        yield from _files_below(str(base), relative)
     else:
         raise ProjectError(
             f"flows names {package!r}, but {base} is neither a folder nor a module.",
@@ -125,23 +206,66 @@ def _files(root: Path, package: str) -> Iterator[tuple[Path, str]]:
         )
 
 
-def _entries(path: Path, module: str) -> Iterator[Entry]:
+def _files_below(folder: str, relative: str) -> Iterator[str]:
     try:
-        text = path.read_bytes()
+        with os.scandir(folder) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        raise ProjectError(f"{path} cannot be read: {error.strerror}.") from error
+        raise ProjectError(f"{folder} cannot be read: {error.strerror}.") from error
+    for entry in ordered:
+        name = entry.name
+        if name.startswith((".", "__pycache__")):  # no module: an editor's copy or lock, or another tool's
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files_below(entry.path, f"{relative}/{name}")
+        elif name.endswith(".py"):
+            try:
+                yield _line(entry.stat(), f"{relative}/{name}")
+            except FileNotFoundError:  # removed since the folder was read
+                continue
+
+
+def _line(stat: os.stat_result, path: str) -> str:
+    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {path}"
+
+
+def _path(line: str) -> str:
+    return line.split(" ", 3)[3]
+
+
+def _changed_ns(line: str) -> int:
+    return int(line.split(" ", 3)[2])
+
+
+def _untrusted(line: str) -> str:
+    return f"- - - {_path(line)}"
+
+
+def _module(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ProjectError(f"{file} cannot be read: {error.strerror}.") from error
+
+
+def _parsed(text: bytes, root: Path, path: str) -> Iterator[tuple[str, Found]]:
     if b"pipeline" not in text:
         return
+    file = root / path
     try:
-        tree = ast.parse(text, str(path))
+        tree = ast.parse(text, str(file))
     except SyntaxError as error:
-        raise ProjectError(f"{path}, line {error.lineno}: {error.msg}.", do="Correct the syntax.") from error
+        raise ProjectError(f"{file}, line {error.lineno}: {error.msg}.", do="Correct the syntax.") from error
     except ValueError as error:
-        raise ProjectError(f"{path} is not Python: {error}.", do="Save it again as text.") from error
+        raise ProjectError(f"{file} is not Python: {error}.", do="Save it again as text.") from error
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and any(_is_pipeline(item) for item in node.decorator_list):
             summary = (ast.get_docstring(node) or "").partition("\n")[0]
-            yield Entry(node.name, module, node.lineno, summary)
+            yield node.name, (path, node.lineno, summary)
 
 
 def _is_pipeline(decorator: ast.expr) -> bool:

@@ -1,0 +1,74 @@
+"""The file in which a project's index is kept between commands: JSON, read whole, made anew whenever in doubt.
+
+Measured with 10,000 files: JSON is read in 6 ms, SQLite in 8 to 15 ms. Marshal takes 3 ms, but its bytes differ between
+versions of Python, and damaged ones can end the process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from zlib import crc32
+
+from filiera import __version__
+from filiera.project.config import ProjectConfig
+
+Found = tuple[str, int, str]
+"""Where a pipeline is: path of its file, line of its ``def``, first line of its docstring."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What was found in a project's files when each was last read."""
+
+    files: list[str]  #: "SIZE MTIME CTIME PATH" of each, in order; what makes two of them equal is up to the reader
+    digests: list[str]  #: of their contents, in the same order
+    pipelines: dict[str, Found]  #: by name, in order of file and line
+
+
+def index_file(config: ProjectConfig) -> Path:
+    """Return where the index of a project is kept: several projects may share one store."""
+    name = f"{config.name}-{crc32(_tag(config).encode()):08x}.json"
+    return config.profile.store / "index" / name
+
+
+def try_read(config: ProjectConfig) -> Index | None:
+    """Return the index as it was last written; None when there is none that is whole and of this version."""
+    try:
+        checksum, _, content = index_file(config).read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    if checksum != _checksum(content):
+        return None
+    kept = json.loads(content)
+    return Index(kept["files"], kept["digests"], kept["pipelines"]) if kept["tag"] == _tag(config) else None
+
+
+def write(config: ProjectConfig, index: Index) -> None:
+    """Keep *index* for the next command. Where the store cannot be written, that command reads the files again."""
+    final = index_file(config)
+    partial = final.with_name(f"{final.name}-{os.getpid()}-{os.urandom(4).hex()}")
+    kept = {"tag": _tag(config), "files": index.files, "digests": index.digests, "pipelines": index.pipelines}
+    content = json.dumps(kept).encode()
+    with suppress(OSError):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_bytes(_checksum(content) + b"\n" + content)
+            partial.replace(final)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+def _tag(config: ProjectConfig) -> str:
+    """Return what must be the same for an index to be used: what is a pipeline depends on all of this."""
+    python = ".".join(map(str, sys.version_info[:2]))
+    return "\n".join([f"index/1 filiera {__version__} python {python}", str(config.root), *config.flows])
+
+
+def _checksum(content: bytes) -> bytes:
+    return b"%08x" % crc32(content)
