@@ -14,6 +14,7 @@ FilieraError (exit code 1)
 ├── CodecError        1   a value that no codec can store, or bytes no codec can read
 ├── StepFailed        1   a step raised, crashed, ran out of time or memory
 ├── Rejected          3   a blocking check or gate said no
+│   └── Untrusted         a version that must be signed is not, or what was signed has changed
 └── Cancelled       130   the user stopped the run
 """
 
@@ -126,6 +127,10 @@ class Rejected(FilieraError):
     """A blocking check or gate said no."""
 
     exit_code = 3
+
+
+class Untrusted(Rejected):
+    """A version that must be signed by a trusted key is not, or what was signed has changed."""
 
 
 class Cancelled(FilieraError):

@@ -23,6 +23,7 @@ LIBRARIES = {
     "pyarrow": {"adapters/codecs"},
     "matplotlib": {"adapters/codecs"},
     "granian": {"serving"},
+    "cryptography": {"adapters/ed25519_keys.py"},
     "msgspec": {"serving", "adapters/prediction_segments.py"},
     "sqlite3": {"adapters/sqlite_records.py"},
     "pytest": {"testing"},

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import filiera.sql
+from filiera.adapters.sqlite_records import add_functions
 from filiera.sql.loader import (
     SCHEMA_VERSION,
     load_migrations,
@@ -35,6 +36,7 @@ def tables_after(statements: Iterable[str]) -> dict[str, str]:
 @pytest.fixture
 def database() -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(":memory:")) as connection:
+        add_functions(connection)
         for sql in load_schema():
             connection.execute(sql)
         yield connection

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import os
 import sqlite3
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
@@ -114,6 +116,7 @@ class SqliteRecords:
             cached_statements=256,
             uri=database.startswith("file:"),
         )
+        add_functions(connection)
         try:
             connection.execute("PRAGMA synchronous=NORMAL")
             version = self._patiently(lambda: self._version(connection))
@@ -254,6 +257,37 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+
+
+def add_functions(connection: sqlite3.Connection) -> None:
+    """Give a connection the functions of PostgreSQL that our queries use and SQLite lacks.
+
+    >>> connection = sqlite3.connect(":memory:")
+    >>> add_functions(connection)
+    >>> connection.execute("SELECT SUBSTR(encode(sha256(convert_to('abc', 'UTF8')), 'hex'), 1, 8)").fetchone()
+    ('ba7816bf',)
+    >>> connection.close()
+    """
+    connection.create_function("convert_to", 2, lambda text, encoding: text.encode(encoding), deterministic=True)
+    connection.create_function("sha256", 1, _sha256, deterministic=True)
+    connection.create_function("encode", 2, lambda content, form: content.hex(), deterministic=True)
+
+
+def _sha256(content: bytes) -> bytes:
+    found: bytes = _builtin_sha256()(content).digest()
+    return found
+
+
+@functools.cache
+def _builtin_sha256() -> Callable[[bytes], Any]:
+    """Return SHA-256 as Python itself has it: ``hashlib`` loads OpenSSL first, which takes 4 ms."""
+    for module in ("_sha2", "_sha256"):  # since Python 3.12, before
+        with suppress(ImportError):
+            found: Callable[[bytes], Any] = importlib.import_module(module).sha256
+            return found
+    from hashlib import sha256
+
+    return sha256
 
 
 def _by_name(statements: Sequence[Statement]) -> Iterator[tuple[str, Iterator[Statement]]]:

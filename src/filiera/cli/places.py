@@ -42,3 +42,15 @@ def find_model(project: Project, text: str) -> Version:
     """Return the model version that *text* names; without ``@`` its champion. Raises UsageError."""
     ref = ProductRef.parse(text if "@" in text else f"{text}@{CHAMPION}")
     return project.versions.resolve("model", ref)
+
+
+def find_version(project: Project, text: str, *, to_use: bool = False) -> Version:
+    """Return the version of a dataset or model that *text* names, to be looked at, or *to_use* it.
+
+    Raises:
+        UsageError: There is none.
+        Untrusted: It is to be used, and the project asks for a signature that it does not have.
+    """
+    ref = ProductRef.parse(text)
+    find = project.versions.resolve if to_use else project.versions.get
+    return find(project.versions.kind_of(ref.name), ref)

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from filiera.cli.output import how_big, how_long, print_facts, print_json, print_table, shortened, when
-from filiera.cli.places import find_run, find_step
+from filiera.cli.places import find_run, find_step, find_version
 from filiera.cli.previews import preview, write_file
 from filiera.cli.run_command import told
 from filiera.core import plain
 from filiera.core.artifact import ArtifactRef
-from filiera.core.products import ProductRef
 from filiera.engine.rows import read_refs
 from filiera.errors import FilieraError, UsageError
 from filiera.ports import Row
@@ -31,8 +30,7 @@ def run(options: argparse.Namespace) -> int:
     """Print a run, a step of a run, or a version."""
     project = Project.open(profile=options.profile)
     if "@" in options.what:
-        ref = ProductRef.parse(options.what)
-        _show_version(project, project.versions.resolve(project.versions.kind_of(ref.name), ref), options)
+        _show_version(project, find_version(project, options.what, to_use=bool(options.open)), options)
         return 0
     row, step = find_run(project, options.what)
     if step:

@@ -72,6 +72,7 @@ def build_parser() -> Parser:
     _add_run_verbs(verbs)
     _add_product_verbs(verbs)
     _add_service_verbs(verbs)
+    _add_trust_verbs(verbs)
     sub = verbs.add("demo", "walk the whole chain on real network connections")
     text = "project to make or go on with (default: flows-demo)"
     sub.add_argument("folder", nargs="?", default="flows-demo", help=text)
@@ -146,6 +147,23 @@ def _add_service_verbs(verbs: _Verbs) -> None:
     sub.add_argument("--last", type=int, help="the last so many predictions")
     sub.add_argument("--since", help="predictions since so long ago: 30m, 12h, 7d")
     sub.add_argument("--html", metavar="FILE", help="write a report with plots")
+
+
+def _add_trust_verbs(verbs: _Verbs) -> None:
+    sub = verbs.add_with_json("keys", "make or show the project's key for signing")
+    sub.add_argument("what", choices=("new", "show"), help="new makes it; show prints it and the trusted ones")
+    sub = verbs.add("sign", "sign a version with the project's key")
+    sub.add_argument("which", metavar="NAME@VERSION", help="the version")
+    sub = verbs.add_with_json("verify", "say who signed a version, and compare its bytes with their digests")
+    sub.add_argument("which", metavar="NAME@VERSION", help="the version")
+    sub = verbs.add_with_json("audit", "list who did what, newest first")
+    sub.add_argument("subject", nargs="?", default="", help="only what was done to this: RUN, NAME@VERSION, …")
+    sub.add_argument("--actor", default="", metavar="WHO", help="only what this user did, such as ada@lab")
+    sub.add_argument("--action", default="", help="only what was done in this way, such as publish or promote")
+    sub.add_argument("--before", type=int, metavar="NO", help="only rows with a number below this one")
+    sub.add_argument("--limit", type=int, default=50, help="at most so many (default: 50)")
+    text = "check instead that no row was changed or removed, and that one has the digest noted elsewhere"
+    sub.add_argument("--verify", nargs="?", const="", metavar="DIGEST", help=text)
 
 
 def _add_profile(parser: Parser) -> None:

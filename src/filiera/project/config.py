@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,9 +16,11 @@ from filiera.errors import ProjectError, SourceError, UsageError, did_you_mean
 FILE_NAME = "filiera.toml"
 PROFILE_VARIABLE = "FILIERA_PROFILE"
 DEFAULT_PROFILE = "local"
-_TABLES = ("project", "catalog", "profile")
+_TABLES = ("project", "catalog", "profile", "signing")
 _PROJECT_KEYS = ("name", "flows", "profile")
 EXECUTORS = ("processes", "inline")
+SIGN = ("on-request", "always")
+_PUBLIC_KEY = re.compile(r"ed25519:[A-Za-z0-9+/]{43}=( \S.*)?$")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +34,21 @@ class Profile:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SigningRules:
+    """Who signs versions, and whose signatures count: the table ``[signing]``."""
+
+    key: Path | None = None  #: file of the private key; None: in the user's own configuration folder
+    trusted: Mapping[str, str] = field(default_factory=dict)  #: public key → name of its owner, perhaps ""
+    sign: str = "on-request"  #: "on-request", or "always": whatever is published
+    require: bool = False  #: a version that no trusted key signed cannot be used
+
+    @property
+    def are_set(self) -> bool:
+        """Tell whether something must be done when a version is published or used."""
+        return self.require or self.sign == "always"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ProjectConfig:
     """All that ``filiera.toml`` says, checked."""
 
@@ -39,6 +57,7 @@ class ProjectConfig:
     flows: tuple[str, ...]  #: packages or modules in which pipelines are found
     profile: Profile
     catalog: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    signing: SigningRules = field(default_factory=SigningRules)
 
     def entry(self, source: str) -> Mapping[str, Any]:
         """Return an entry of the catalog. Raises SourceError with the entries there are."""
@@ -90,6 +109,7 @@ def load(root: Path, profile: str | None = None) -> ProjectConfig:
         flows=_flows(project, path),
         profile=_profile(_table(tables, "profile", path), wanted, root, path),
         catalog=_catalog(_table(tables, "catalog", path), path),
+        signing=_signing(_table(tables, "signing", path), root, f"[signing] of {path}"),
     )
 
 
@@ -172,11 +192,38 @@ def _profile(tables: Mapping[str, Any], name: str, root: Path, path: Path) -> Pr
     return Profile(name=name, store=root / _expanded(store, where), executor=executor, workers=workers)
 
 
-def _expanded(store: str, where: str) -> Path:
+def _expanded(text: str, where: str, key: str = "store") -> Path:
     try:
-        return Path(store).expanduser()
+        return Path(text).expanduser()
     except RuntimeError as error:
-        raise ProjectError(f"store in {where} is {store!r}: {error}", do="Write the whole path.") from error
+        raise ProjectError(f"{key} in {where} is {text!r}: {error}", do="Write the whole path.") from error
+
+
+def _signing(table: Mapping[str, Any], root: Path, where: str) -> SigningRules:
+    _known_keys(table, ("key", "trusted", "sign", "require"), where)
+    key, trusted = table.get("key"), table.get("trusted", [])
+    sign, require = table.get("sign", SIGN[0]), table.get("require", False)
+    if key is not None and (not isinstance(key, str) or not key or "\0" in key):
+        raise ProjectError(f"key in {where} must be the path of a private key's file, not {key!r}.")
+    if sign not in SIGN:
+        raise ProjectError(f"sign in {where} must be one of {', '.join(SIGN)}, not {sign!r}.")
+    if not isinstance(require, bool):
+        raise ProjectError(f"require in {where} must be true or false, not {require!r}.")
+    if not isinstance(trusted, list) or not all(isinstance(item, str) and _PUBLIC_KEY.match(item) for item in trusted):
+        raise ProjectError(
+            f"trusted in {where} is {trusted!r}.",
+            why='It lists public keys, each as "ed25519:…", perhaps with a blank and the name of its owner behind it.',
+            do="filiera keys show prints yours.",
+        )
+    if require and not trusted:
+        raise ProjectError(
+            f"{where} requires signatures and trusts nobody.",
+            why="No version could be used.",
+            do='Add the public keys that count: trusted = ["ed25519:…"]; filiera keys show prints yours.',
+        )
+    owners = {public: name for public, _, name in (item.partition(" ") for item in trusted)}
+    place = root / _expanded(key, where, "key") if key is not None else None
+    return SigningRules(key=place, trusted=owners, sign=sign, require=require)
 
 
 def _catalog(tables: Mapping[str, Any], path: Path) -> dict[str, Mapping[str, Any]]:

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.events import Event
@@ -27,6 +27,9 @@ from filiera.project.config import ProjectConfig, find_root, load
 from filiera.project.index import load_pipeline
 from filiera.project.surroundings import set_project_root
 from filiera.project.versions import Version, Versions
+
+if TYPE_CHECKING:
+    from filiera.project.signing import Signing
 
 
 class Listener(Protocol):
@@ -83,7 +86,14 @@ class Project:
     @functools.cached_property
     def versions(self) -> Versions:
         """Return the products' versions."""
-        return Versions(self.records)
+        return Versions(self.records, self.signing if self.config.signing.are_set else None)
+
+    @functools.cached_property
+    def signing(self) -> Signing:
+        """Return what signs versions and tells who signed them."""
+        from filiera.project.signing import Signing
+
+        return Signing(self.config, self.records, self.blobs, clock=self.clock)
 
     @functools.cached_property
     def code(self) -> ProjectCode:
@@ -99,6 +109,8 @@ class Project:
         lookups = Lookups(version=self._version, rival=self._rival, source=self._source)
         if pipeline.publishes is not None:
             self.versions.require_free(pipeline.publishes.kind, pipeline.publishes.ref.name)
+            if self.config.signing.sign == "always":
+                self.signing.load_key()  # before the work, not after it
         return assemble(pipeline, values, lookups)
 
     def planner(self, assembled: Assembled, *, fresh: frozenset[str] = frozenset()) -> Planner:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.graph import Publication
 from filiera.core.products import CHAMPION, LATEST, ProductKind, ProductRef, check_name
 from filiera.engine.rows import read_refs, to_json, write_refs
 from filiera.errors import StoreError, UsageError, did_you_mean
-from filiera.ports import MetadataStore, Row
+from filiera.ports import MetadataStore, Row, Statement
+from filiera.project import audit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,18 +37,37 @@ class Version:
         return f"{self.name}@{self.number}"
 
 
+class Seal(Protocol):
+    """What stands between a version and its use, where the project asks for signatures."""
+
+    def require(self, version: Version) -> None:
+        """Raise Untrusted unless the version may be used."""
+
+    def published(self, version: Version) -> None:
+        """A run has published, or published again, a version."""
+
+
 class Versions:
     """The versions in one store."""
 
-    def __init__(self, records: MetadataStore) -> None:
+    def __init__(self, records: MetadataStore, seal: Seal | None = None) -> None:
         self._records = records
+        self._seal = seal
 
     def resolve(self, kind: ProductKind, ref: ProductRef) -> Version:
-        """Return the version that a reference means.
+        """Return the version that a reference means, to be used.
 
         Raises:
             UsageError: There is no such product, version or alias; the message lists what there is.
+            Untrusted: The project asks for signatures, and no trusted key has signed the version as it is.
         """
+        version = self.get(kind, ref)
+        if self._seal is not None:
+            self._seal.require(version)
+        return version
+
+    def get(self, kind: ProductKind, ref: ProductRef) -> Version:
+        """Return the version that a reference means, to be looked at, whether trusted or not. Raises UsageError."""
         number = ref.number
         if number is None and ref.selector != LATEST:
             rows = self._records.read("get_alias", {"kind": kind, "name": ref.name, "alias": ref.selector})
@@ -114,20 +133,26 @@ class Versions:
             "created_at": at,
             "body": to_json(body),
         }
-        statements = [("add_product_version", row), ("published_version", row)]
+        statements: list[Statement] = [("add_product_version", row), ("published_version", row)]
         if publication.kind == "model":
-            champion = {**row, "alias": CHAMPION, "reason": "first version that passed its gates", "by": _user()}
-            statements += [("note_first_alias", champion), ("set_first_alias", champion)]
+            first = {"alias": CHAMPION, "reason": "first version that passed its gates", "by": audit.actor()}
+            statements += [("note_first_alias", {**row, **first}), ("set_first_alias", {**row, **first})]
+        said = {"kind": publication.kind, "run": run_id, "digest": made.artifact.digest}
+        statements.append(audit.entry_of_new_version(row, at=at, detail=said))
         # In one transaction: another run may publish right behind us, and a model without a champion cannot be.
         added, found, *_ = self._records.write(statements, durable=True)
         number = str(found[0]["number"])
-        return self.resolve(publication.kind, ProductRef(publication.name, number)), bool(added)
+        version = self.get(publication.kind, ProductRef(publication.name, number))
+        if self._seal is not None:
+            self._seal.published(version)
+        return version, bool(added)
 
     def promote(self, ref: ProductRef, alias: str, *, reason: str, at: float) -> Version:
         """Point *alias* at a version and return it; the move is kept with who made it.
 
         Raises:
             UsageError: There is no such version, or the alias is reserved or malformed.
+            Untrusted: As ``resolve``.
         """
         if alias == LATEST:
             raise UsageError(
@@ -137,9 +162,10 @@ class Versions:
         kind = self.kind_of(ref.name)
         version = self.resolve(kind, ref)
         row = {"kind": kind, "name": ref.name, "alias": alias, "number": version.number, "at": at}
-        move = {**row, "reason": reason, "by": _user()}
-        self._records.write([("set_alias", row), ("add_alias_move", move)], durable=True)
-        return self.resolve(kind, ProductRef(ref.name, str(version.number)))
+        move = {**row, "reason": reason, "by": audit.actor()}
+        noted = audit.entry("promote", version.ref, at=at, detail={"alias": alias, "reason": reason})
+        self._records.write([("set_alias", row), ("add_alias_move", move), noted], durable=True)
+        return self.get(kind, ProductRef(ref.name, str(version.number)))
 
     def _aliases(self) -> dict[tuple[str, str, int], list[str]]:
         found: dict[tuple[str, str, int], list[str]] = {}
@@ -195,10 +221,3 @@ class Made:
     description: Mapping[str, Any]
     inputs: Mapping[str, str]
     attachments: Mapping[str, ArtifactRef]
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

@@ -127,3 +127,43 @@ CREATE TABLE alias_move (
 );
 
 CREATE INDEX alias_move_by_product ON alias_move (kind, name, at);
+
+-- Who did what, when. Rows are only added; the digest of each covers the row and the digest before it, so that a row
+-- removed or edited later shows.
+CREATE TABLE audit (
+    number BIGINT NOT NULL PRIMARY KEY,      -- counts up by one
+    at DOUBLE PRECISION NOT NULL,            -- by the clock, which may be set back: the order is that of the numbers
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    subject TEXT NOT NULL,                   -- "flow-classifier@3", "train-3", ...
+    detail TEXT NOT NULL DEFAULT '{}',       -- JSON
+    digest TEXT NOT NULL                     -- SHA-256, 64 hex digits: both databases have it
+);
+
+CREATE INDEX audit_by_subject ON audit (subject, number);
+CREATE INDEX audit_by_action ON audit (action, number);
+CREATE INDEX audit_by_actor ON audit (actor, number);
+
+-- Who signed which version. What was signed is made anew from the records when it is verified.
+CREATE TABLE signature (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    key TEXT NOT NULL,                       -- "ed25519:" and the public key in base64
+    project TEXT NOT NULL,
+    "by" TEXT NOT NULL,
+    at DOUBLE PRECISION NOT NULL,
+    signature TEXT NOT NULL,                 -- base64
+    PRIMARY KEY (kind, name, number, key)
+);
+
+-- What a person answered to the question of a step.
+CREATE TABLE approval (
+    run_id TEXT NOT NULL,
+    step TEXT NOT NULL,
+    is_approved BIGINT NOT NULL,             -- 1: go on, 0: stop the run
+    "by" TEXT NOT NULL DEFAULT '',
+    at DOUBLE PRECISION NOT NULL,
+    why TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (run_id, step)
+);
