@@ -10,9 +10,11 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 _OTHER_NAMES = {
     "attr": "attrs",
@@ -45,8 +47,24 @@ class _Installed:
 
     def is_editable(self) -> bool:
         """Tell whether it only points at a working copy, whose code changes under the same version."""
-        origin = _content(self.folder, "direct_url.json")
-        return bool(origin and json.loads(origin).get("dir_info", {}).get("editable"))
+        return bool(self._origin().get("dir_info", {}).get("editable"))
+
+    def as_requirement(self) -> str:
+        """Return the line of a requirements file that asks for exactly this."""
+        origin = self._origin()
+        if not origin:
+            return f"{self.name}=={self.version}"
+        if self.is_editable():
+            return f"# {self.name}=={self.version} is a working copy: {origin['url']}"
+        source = origin.get("vcs_info", {})
+        address = f"{source['vcs']}+{origin['url']}@{source['commit_id']}" if source else origin["url"]
+        return f"{self.name} @ {address}"
+
+    def _origin(self) -> dict[str, Any]:
+        """Return what the installer noted of an address; empty when it came from an index."""
+        content = _content(self.folder, "direct_url.json")
+        found: dict[str, Any] = json.loads(content) if content else {}
+        return found
 
 
 def distribution_of(top_level_module: str) -> tuple[str, str] | None:
@@ -61,6 +79,18 @@ def distribution_of(top_level_module: str) -> tuple[str, str] | None:
     if top_level_module == "filiera":
         return "filiera", str(sys.modules["filiera"].__version__)
     return _distribution_of(top_level_module, tuple(sys.path))
+
+
+def versions_in(path: Iterable[str]) -> list[str]:
+    """Return the lock of what is installed in the folders of *path*: lines of a requirements file, sorted.
+
+    ``name==version``; ``name @ address`` for what was installed from elsewhere than an index. What is installed as
+    editable is a comment: its code changes under the same version.
+
+    >>> [line for line in versions_in(sys.path) if line.startswith("blake3==")] != []
+    True
+    """
+    return sorted(found.as_requirement() for found in _installed(tuple(path)).values())
 
 
 @cache
