@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 
 from filiera.cli.main import main
+from filiera.project.audit import ACTOR_VARIABLE
+from filiera.project.project import Project
 from tests.cli.command import Answer, done, filiera, make_project
 from tests.cli.shop import make_shop
+from tests.project.published import make_project as make_published_project
+from tests.project.published import publish
 
 Ask = Callable[..., Answer]
 
@@ -45,9 +49,23 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a project of its own that has published m@1, used by ada@lab, whose keys lie beside it."""
+    for name in [name for name in os.environ if name.startswith("FILIERA_")]:
+        monkeypatch.delenv(name)
+    folder = make_published_project(tmp_path / "small")
+    opened = Project.open(folder)
+    monkeypatch.setenv(ACTOR_VARIABLE, "ada@lab")
+    publish(opened, b"m" * 10_000)
+    opened.close()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return folder
+
+
+@pytest.fixture
 def ask(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ask]:
     """Return ``filiera`` in this process, for verbs that import no code of the project."""
-    for name in [name for name in os.environ if name.startswith("FILIERA_")]:
+    for name in [name for name in os.environ if name.startswith("FILIERA_") and name != ACTOR_VARIABLE]:
         monkeypatch.delenv(name)
 
     def asked(*words: str, cwd: Path, stdin: str = "") -> Answer:

@@ -172,3 +172,35 @@ def test_no_project_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ProjectError, match="cannot be looked into"):
         find_root()
     os.chdir(tmp_path)
+
+
+KEY = f"ed25519:{'A' * 43}="
+
+
+def test_rules_of_signing(tmp_path: Path) -> None:
+    """A key is trusted with or without a name; its file may lie anywhere."""
+    text = (
+        f'[signing]\nkey = "../key.pem"\ntrusted = ["{KEY}", "{KEY.replace("A", "B")} Ada Lovelace"]\nrequire = true\n'
+    )
+    rules = load(write(tmp_path, text)).signing
+    assert dict(rules.trusted) == {KEY: "", KEY.replace("A", "B"): "Ada Lovelace"}
+    assert (rules.key, rules.sign, rules.require) == (tmp_path / "../key.pem", "on-request", True)
+    assert not load(write(tmp_path, "")).signing.are_set
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("signs = true", "Did you mean 'sign'?"),
+        ("sign = true", "must be one of on-request, always"),
+        ('require = "yes"', "require in [signing]"),
+        ("require = true", "trusts nobody"),
+        ("key = 3", "must be the path of a private key's file"),
+        ('trusted = "all"', "lists public keys"),
+        ('trusted = ["ed25519:AAAA"]', "lists public keys"),
+        (f'trusted = ["{KEY}Ada"]', "lists public keys"),
+    ],
+)
+def test_wrong_rules_of_signing(tmp_path: Path, lines: str, words: str) -> None:
+    """What would let unsigned versions through unnoticed is refused."""
+    assert words in str(refused(tmp_path, f"[signing]\n{lines}\n"))

@@ -45,7 +45,7 @@ def make_key(file: Path, *, passphrase: str = "") -> PrivateKey:
         encryption = serialization.BestAvailableEncryption(passphrase.encode())
     text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(file.parent)
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
         raise ProjectError(
@@ -65,6 +65,13 @@ def make_key(file: Path, *, passphrase: str = "") -> PrivateKey:
             file.unlink()
         raise ProjectError(f"No key can be kept in {file}: {error.strerror}.") from error
     return PrivateKey(key)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise ProjectError(f"No key can be kept in {folder}: it is no folder.") from error
 
 
 def load_key(file: Path, *, passphrase: str = "") -> PrivateKey:
