@@ -6,10 +6,11 @@ adapter, ours or a stranger's, must pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from filiera.core.changes import CodeChanges
 from filiera.core.task import CodeState, Entry, ExecutorEvent, Task
 
 Row = Mapping[str, Any]
@@ -21,10 +22,13 @@ class BlobStore(Protocol):
     """Keeps bytes under their plain BLAKE3 digest. Putting the same bytes twice is harmless."""
 
     def put(self, content: bytes) -> str:
-        """Store *content* durably and return its digest. Raises StoreFull, StoreError."""
+        """Store *content* and return its digest. Raises StoreFull, StoreError."""
 
     def adopt(self, file: Path, digest: str) -> None:
         """Take over a finished *file* from the scratch folder whose content has *digest* (the caller hashed it)."""
+
+    def settle(self, digests: Iterable[str]) -> None:
+        """Come back when these blobs survive a power cut, which may take what was put before. Raises BlobMissing."""
 
     def get(self, digest: str) -> bytes:
         """Return the bytes, verified. Raises BlobMissing, BlobCorrupted."""
@@ -33,7 +37,7 @@ class BlobStore(Protocol):
         """Return a local, read-only file with the bytes, verified, for reading or mapping. Same errors as get."""
 
     def has(self, digest: str) -> bool:
-        """Tell whether the digest is there (its content unverified)."""
+        """Tell whether the digest is there: never of bytes that a power cut took (else the content is unverified)."""
 
     def delete(self, digest: str) -> None:
         """Remove a blob; absent is fine."""
@@ -141,10 +145,19 @@ class SourceReader(Protocol):
 
 
 class CodeHistory(Protocol):
-    """What version control knows of the project's code."""
+    """What version control knows of the project's code. Asking writes nothing into the repository."""
+
+    def ask(self) -> None:
+        """Begin to look, so that ``state`` answers sooner; need not be called."""
 
     def state(self) -> CodeState | None:
         """Return the commit that is checked out and whether files differ from it; None outside a repository."""
+
+    def changes(self) -> CodeChanges | None:
+        """Return how files differ from the commit, as ``state`` last found it; ignored files do not count."""
+
+    def check_out(self, commit: str, patch: bytes, folder: Path) -> Path:
+        """Write a commit's files, patched, into an empty folder; return the project's place there. Raises ProjectError."""
 
 
 class PredictionLog(Protocol):
