@@ -11,10 +11,13 @@ import pytest
 from tests.architecture.tree import MODULES, SRC, Function, functions, parameters, parsed, short
 
 MANY_PARAMETERS = {
-    "core/step.py:step": "a decorator: each parameter is a field of StepOptions, explained there, and keyword-only",
     "project/builtin.py:publish_model": "a step: the graph calls it, with every argument by name",
 }
 OPEN_KEYWORDS = {
+    "core/step.py:step": "a decorator: the fields of StepOptions, explained there",
+    "core/step.py:with_options": "the fields of StepOptions, as step takes them",
+    "core/step.py:map": "takes the arguments of the user's own function, checked against its signature",
+    "core/step.py:product": "as map",
     "core/pipeline.py:run": "takes the parameters of the user's own function, checked against its signature",
     "core/graph.py:refuse": "stands in for any operator, whatever it is called with",
     "testing/executor.py:make_task": "fields of Task, for tests",

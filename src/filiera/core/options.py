@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, get_args
 
 from filiera.core.stages import Stage
 from filiera.core.task import Resources
+
+_NAME = re.compile(r"\w[\w.-]{0,99}")
 
 
 class Nothing:
@@ -47,21 +50,17 @@ class StepOptions:
     queue_timeout_s: float | None = None  #: one that waits longer for a free place fails
     resources: Resources = field(default_factory=Resources)  #: slots and memory
     priority: int = 0  #: of the steps that could start, higher ones do first
-    limits: tuple[
-        str, ...
-    ] = ()  #: names in ``[limits]`` of filiera.toml: so many such steps run at once on this machine
+    limits: tuple[str, ...] = ()  #: names in ``[limits]`` of filiera.toml: how many such steps run at once here
     env: str = ""  #: requirements file, relative to the project, of an environment of its own; "": the project's
-    cache: bool | Cache = (
-        True  #: False: run every time, for steps that read a clock, a network or another outside thing
-    )
+    cache: bool | Cache = True  #: False: run every time, for steps that read a clock, a network or the like
     catch: Any = Nothing  #: after the last attempt failed, go on as if it had returned this plain value
     dynamic: bool = False  #: its function calls steps, on real values: the graph they make is run in its place
     concurrency: int | None = None  #: of the calls that ``map`` makes, so many run at once; None: as many as fit
-    min_success: float = (
-        1.0  #: of the calls that ``map`` makes, the share that must succeed; None stands for the others
-    )
+    min_success: float = 1.0  #: of the calls by ``map``, the share that must succeed; None stands for others
 
     def __post_init__(self) -> None:
+        if self.name and not _NAME.fullmatch(self.name):
+            raise ValueError(f"a step's name has letters, digits, '_', '-' and '.', at most 100, not {self.name!r}")
         if self.stage is not None and self.stage not in get_args(Stage):
             raise ValueError(f"stage must be one of {', '.join(get_args(Stage))}, got {self.stage!r}")
         if self.retries < 0 or self.retry_delay_s < 0:

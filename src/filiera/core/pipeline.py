@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from contextvars import ContextVar
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
-from filiera.core import plain
-from filiera.core.graph import Given, Graph, Node, OutputRef, futures_in
-from filiera.core.parameters import Parameter, bind, parameters_of, value_fits
+from filiera.core.graph import Given, Graph, OnFailure
+from filiera.core.parameters import Parameter, bind, parameters_of
 from filiera.core.products import Dataset, Model, Product, Source, check_name
-from filiera.core.stages import Kind, infer_stage
-from filiera.core.step import Step, active_tracer
-from filiera.core.types import fits, show
+from filiera.core.stages import Kind
+from filiera.core.step import active_tracer
+from filiera.core.trace import GraphTracer, current_tracer
 from filiera.errors import FilieraError, GraphError, UsageError
 
 _LOOKED_UP = Source | Dataset | Model
@@ -28,10 +28,21 @@ class Pipeline:
     launcher: ClassVar[Callable[[Pipeline, Mapping[str, Any]], Any] | None] = None
     """What ``run`` calls; the front door sets it, so that the core knows nothing of projects and stores."""
 
-    def __init__(self, function: Callable[..., Any], *, kind: Kind, publishes: Product | None) -> None:
-        self.function = function
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        kind: Kind,
+        publishes: Product | None = None,
+        on_failure: OnFailure = "continue",
+        timeout_s: float | None = None,
+    ) -> None:
         self.kind = kind
         self.publishes = publishes
+        self.on_failure: OnFailure = on_failure
+        self.timeout_s = timeout_s
+        self.prefix = ""  #: before the names of its steps when it is called in another pipeline
+        self.function = function
         functools.update_wrapper(self, function)
         self.name = check_name(function.__name__, "pipeline")
         if publishes is not None and publishes.ref.selector != "latest":
@@ -59,7 +70,7 @@ class Pipeline:
             name: Given(name, value, types[name]) if isinstance(value, _LOOKED_UP) else value
             for name, value in bound.items()
         }
-        tracer = _GraphTracer(self.kind)
+        tracer = GraphTracer(self.kind)
         token, path = active_tracer.set(tracer), _tracing.set((*_tracing.get(), self.name))
         try:
             result = self.function(**inputs)
@@ -74,7 +85,26 @@ class Pipeline:
             raise GraphError(
                 f"Pipeline {self.name!r} calls no step.", do="Call at least one function marked with @step."
             )
-        return Graph(pipeline=self.name, kind=self.kind, nodes=tuple(tracer.nodes), result=result)
+        return Graph(
+            pipeline=self.name,
+            kind=self.kind,
+            nodes=tuple(tracer.nodes),
+            result=result,
+            on_failure=self.on_failure,
+            timeout_s=self.timeout_s,
+        )
+
+    def named(self, name: str) -> Pipeline:
+        """Return this pipeline for a call inside another one, where the names of its steps begin with *name* and a dot.
+
+        So one can be used several times: ``Left = halves.named("left")`` has steps ``left.clean`` and ``left.fit``.
+
+        Raises:
+            UsageError: It cannot be a name.
+        """
+        found = copy.copy(self)
+        found.prefix = check_name(name, "use of a pipeline")
+        return found
 
     def run(self, **parameters: Any) -> Any:
         """Run the pipeline in the project it belongs to and return the ``Run``.
@@ -100,8 +130,10 @@ class Pipeline:
                 do="Call a different pipeline, or steps only.",
             )
         token = _tracing.set((*path, self.name))
+        tracer = current_tracer()
         try:
-            return self.function(**self._inputs(args, kwargs))
+            with tracer.prefixed(self.prefix) if tracer and self.prefix else nullcontext():
+                return self.function(**self._inputs(args, kwargs))
         finally:
             _tracing.reset(token)
 
@@ -113,8 +145,9 @@ class Pipeline:
             raise GraphError(f"Pipeline {self.name!r} is called wrongly: {error}.") from error
         bound.apply_defaults()
         types = {parameter.name: parameter.type for parameter in self.parameters}
+        place = self.prefix or self.name
         return {
-            name: Given(f"{self.name}.{name}", value, types[name]) if isinstance(value, _LOOKED_UP) else value
+            name: Given(f"{place}.{name}", value, types[name]) if isinstance(value, _LOOKED_UP) else value
             for name, value in bound.arguments.items()
         }
 
@@ -132,99 +165,6 @@ class Pipeline:
         return f"<{self.kind} pipeline {self.name}>"
 
 
-class _GraphTracer:
-    """Collects the step calls of one pipeline function."""
-
-    def __init__(self, kind: Kind) -> None:
-        self.kind: Kind = kind
-        self.nodes: list[Node] = []
-        self.counts: dict[str, int] = {}
-
-    def add(self, step: Step[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Return a future per output of a new node. Raises GraphError."""
-        arguments = _bind_call(step, args, kwargs)
-        for name, value in arguments.items():
-            _check_argument(step, name, value)
-        stage = step.options.stage or infer_stage(self.kind, step.hints.get("return", Any))
-        node = Node(name=self._fresh_name(step.name), step=step, stage=stage, arguments=arguments)
-        self.nodes.append(node)
-        outputs = tuple(OutputRef(node.name, index, kind) for index, kind in enumerate(step.outputs))
-        if not outputs:
-            return None
-        return outputs[0] if len(outputs) == 1 else outputs
-
-    def _fresh_name(self, name: str) -> str:
-        self.counts[name] = self.counts.get(name, 0) + 1
-        return name if self.counts[name] == 1 else f"{name}-{self.counts[name]}"
-
-
-def _bind_call(step: Step[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    signature = inspect.signature(step.function)
-    try:
-        bound = signature.bind(*args, **kwargs)
-    except TypeError as error:
-        raise GraphError(
-            f"Step {step.name!r} is called wrongly: {error}.", why=f"It is {step.name}{signature}."
-        ) from error
-    bound.apply_defaults()
-    arguments = {}
-    for name, value in bound.arguments.items():
-        if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
-            arguments.update(value)
-        elif signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL:
-            raise GraphError(f"Step {step.name!r} takes *{name}.", do="Name its parameters, or take one list.")
-        elif signature.parameters[name].kind is inspect.Parameter.POSITIONAL_ONLY:
-            raise GraphError(
-                f"Step {step.name!r} takes {name} by position only.",
-                why="Workers call steps with every argument by its name.",
-                do="Remove the '/' from its parameters.",
-            )
-        else:
-            arguments[name] = value
-    return arguments
-
-
-def _check_argument(step: Step[Any, Any], name: str, value: Any) -> None:
-    wanted = step.hints.get(name, Any)
-    if isinstance(value, OutputRef | Given):
-        if not fits(value.type, wanted):
-            raise GraphError(
-                f"Step {step.name!r} wants {name}: {show(wanted)}, but {value.label} gives {show(value.type)}.",
-                do="Correct the annotation that is wrong, or put a converting step between them.",
-            )
-        return
-    if next(futures_in(value), None) is not None:
-        return
-    if isinstance(value, _LOOKED_UP):
-        raise GraphError(
-            f"Step {step.name!r} is given {value!r} itself.",
-            why="Sources and products are looked up for the pipeline's parameters.",
-            do=f"Make it the default of a parameter of the pipeline: {name} = {value!r}.",
-        )
-    if not plain.is_plain(value):
-        raise GraphError(
-            f"Step {step.name!r} is given {name}={type(value).__name__} while the graph is built.",
-            why="Only plain values (numbers, text, lists, dataclasses…) can be written in a graph.",
-            do="Make it the output of a step, or a source of the catalog.",
-        )
-    if _holds_path(value):
-        raise GraphError(
-            f"Step {step.name!r} is given the path {name}={value} while the graph is built.",
-            why="The cache key would hold its text, not what the file holds: a changed file would be a hit.",
-            do="Make it a source of the catalog (type = 'files'), or pass text if only the name is meant.",
-        )
-    if not value_fits(value, wanted):
-        raise GraphError(f"Step {step.name!r} wants {name}: {show(wanted)}, not {value!r}.")
-
-
-def _holds_path(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(_holds_path(item) for item in value.values())
-    if isinstance(value, list | tuple | set | frozenset):
-        return any(_holds_path(item) for item in value)
-    return isinstance(value, Path)
-
-
 def _building_failed(pipeline: Pipeline, error: Exception) -> GraphError:
     """Return what to tell when the pipeline function raised: the line of it that did."""
     code = pipeline.function.__code__
@@ -239,20 +179,35 @@ def _building_failed(pipeline: Pipeline, error: Exception) -> GraphError:
     )
 
 
-def pipeline(*, kind: Kind, publishes: Product | None = None) -> Callable[[Callable[..., Any]], Pipeline]:
+def pipeline(
+    *,
+    kind: Kind,
+    publishes: Product | None = None,
+    on_failure: OnFailure = "continue",
+    timeout_s: float | None = None,
+) -> Callable[[Callable[..., Any]], Pipeline]:
     """Return a decorator that makes a pipeline of a function over steps.
 
     Args:
         kind: ``"data"``, ``"model"`` or ``"serving"``.
         publishes: What the returned value becomes a version of: a ``Dataset``, or a ``Model`` (then the function
             returns the model and its ``Metrics``).
+        on_failure: What a run does when a step has failed: ``"continue"`` with all that does not depend on it,
+            ``"finish"`` what runs already, or ``"stop"`` at once.
+        timeout_s: A run that takes longer is cancelled.
 
     Raises:
         UsageError: The function's name cannot name a pipeline.
-        GraphError: *publishes* names a version.
+        GraphError: An option cannot be meant, such as *publishes* with the number of a version.
     """
-    if kind not in ("data", "model", "serving"):
+    if kind not in get_args(Kind):
         raise GraphError(f"A pipeline's kind is 'data', 'model' or 'serving', not {kind!r}.")
     if kind == "data" and isinstance(publishes, Model):
         raise GraphError("A data pipeline publishes a Dataset, not a Model.", do='Use kind="model".')
-    return lambda function: Pipeline(function, kind=kind, publishes=publishes)
+    if on_failure not in get_args(OnFailure):
+        raise GraphError(f"After a failure a run can 'continue', 'finish' or 'stop', not {on_failure!r}.")
+    if timeout_s is not None and not timeout_s > 0:
+        raise GraphError(f"A pipeline's timeout_s must be above 0, not {timeout_s}.")
+    return lambda function: Pipeline(
+        function, kind=kind, publishes=publishes, on_failure=on_failure, timeout_s=timeout_s
+    )

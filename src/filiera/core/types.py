@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import (
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableSequence,
+    Reversible,
+    Sequence,
+    Set,
+)
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 _NUMBERS = {(int, float), (bool, int), (bool, float), (int, complex), (float, complex)}
+_STREAMS = (Iterator, Generator, Iterable)
+_SEQUENCES = (Sequence, Iterable, Collection, Reversible)
+_LISTS = (list, set, frozenset, MutableSequence, Set, *_STREAMS, *_SEQUENCES)
+Lazy = Literal["sequence", "iterator"]
+"""How a parameter takes a list whose items are loaded when it asks for them."""
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
@@ -64,17 +81,74 @@ def _resolve(hint: Any, names: _Names) -> Any:
 def output_types(returned: Any) -> tuple[Any, ...]:
     """Return one type per output of a step: ``tuple[A, B]`` makes two outputs, ``None`` none, all else one.
 
-    A tuple of one is a value like any other.
+    A tuple of one is a value like any other. What yields its parts one by one, an ``Iterator[A]``, makes a list.
 
-    >>> output_types(tuple[int, str])
-    (<class 'int'>, <class 'str'>)
+    >>> output_types(tuple[int, str]), output_types(Iterator[int])
+    ((<class 'int'>, <class 'str'>), (list[int],))
     """
     if returned is None or returned is type(None):
         return ()
+    if is_stream(returned):
+        return (list[items_of(returned)],)  # type: ignore[misc]
     parts = get_args(returned)
     if get_origin(returned) is tuple and len(parts) > 1 and parts[-1] is not Ellipsis:
         return parts
     return (returned,)
+
+
+def is_stream(returned: Any) -> bool:
+    """Tell whether a function annotated so yields the parts of its result, instead of returning it whole.
+
+    >>> is_stream(Iterator[int]), is_stream(list[int])
+    (True, False)
+    """
+    return (get_origin(returned) or returned) in _STREAMS
+
+
+def items_of(hint: Any) -> tuple[Any, ...]:
+    """Return the type of the items of a list, tuple, set or stream, as a tuple of one; empty for all other types.
+
+    >>> items_of(list[int]), items_of(tuple[int, ...]), items_of(list), items_of(str)
+    ((<class 'int'>,), (<class 'int'>,), (typing.Any,), ())
+    """
+    if _unknown(hint):
+        return (Any,)
+    origin, parts = get_origin(hint) or hint, get_args(hint)
+    if origin in (Union, types.UnionType):
+        found = [items_of(part) for part in parts]
+        return (_one_of([item[0] for item in found]),) if all(found) else ()
+    if origin is tuple:
+        return (_one_of([part for part in parts if part is not Ellipsis]),)
+    return (parts[:1] or (Any,)) if origin in _LISTS else ()
+
+
+def laziness(hints: Mapping[str, Any]) -> dict[str, Lazy]:
+    """Return which parameters take a list without having all of it in memory, by their annotations.
+
+    A ``Sequence`` or ``Iterable`` may be read any number of times, an ``Iterator`` once.
+
+    >>> laziness({"parts": Iterable[int], "rest": Iterator[int], "all": list[int]})
+    {'parts': 'sequence', 'rest': 'iterator'}
+    """
+    found: dict[str, Lazy] = {}
+    for name, hint in hints.items():
+        origin = get_origin(hint) or hint
+        if name != "return" and origin in _STREAMS + _SEQUENCES:
+            found[name] = "sequence" if origin in _SEQUENCES else "iterator"
+    return found
+
+
+def either(one: Any, other: Any) -> Any:
+    """Return the type of a value that is of one of two types; unknown if one of them is.
+
+    >>> either(int, int), either(int, str) == int | str, either(int, Any)
+    (<class 'int'>, True, typing.Any)
+    """
+    return _one_of([one, other])
+
+
+def _one_of(hints: list[Any]) -> Any:
+    return Any if not hints or any(map(_unknown, hints)) else Union[tuple(hints)]  # noqa: UP007  not a fixed number
 
 
 def fits(given: Any, wanted: Any) -> bool:
@@ -83,6 +157,15 @@ def fits(given: Any, wanted: Any) -> bool:
     >>> fits(bool, int), fits(str, int), fits(list[int], list[str]), fits(int, int | None)
     (True, False, False, True)
     """
+    if given is wanted or wanted is Any:
+        return True
+    try:
+        return _remembered(given, wanted)
+    except TypeError:  # an annotation that has no hash, such as Annotated[int, []]
+        return _fits(given, wanted)
+
+
+def _fits(given: Any, wanted: Any) -> bool:
     if _unknown(given) or _unknown(wanted) or given == wanted:
         return True
     if get_origin(given) in (Union, types.UnionType):
@@ -94,6 +177,10 @@ def fits(given: Any, wanted: Any) -> bool:
     if get_origin(given) is Literal:
         return all(fits(type(value), wanted) for value in get_args(given))
     return _classes_fit(given, wanted)
+
+
+_remembered = functools.lru_cache(maxsize=1024)(_fits)
+"""A graph of 100,000 nodes asks the same few questions again and again; an answer takes some 5 µs to find."""
 
 
 def _unknown(hint: Any) -> bool:
@@ -110,13 +197,18 @@ def _classes_fit(given: Any, wanted: Any) -> bool:
         return True
     if (given_class, wanted_class) in _NUMBERS:
         return True
+    # What wants an iterator is given one over the list.
+    is_list_for_iterator = wanted_class in _STREAMS and given_class in _LISTS
     try:
-        if not issubclass(given_class, wanted_class):
+        if not is_list_for_iterator and not issubclass(given_class, wanted_class):
             return bool(getattr(wanted_class, "_is_protocol", False))
     except TypeError:  # a protocol or a typed dictionary, which cannot be asked
         return True
+    if given_class is not wanted_class:
+        given_parts, wanted_parts = items_of(given), items_of(wanted)
+        return not given_parts or not wanted_parts or fits(given_parts[0], wanted_parts[0])
     given_parts, wanted_parts = get_args(given), get_args(wanted)
-    if not given_parts or not wanted_parts or given_class is not wanted_class:
+    if not given_parts or not wanted_parts:
         return True
     return len(given_parts) == len(wanted_parts) and all(map(fits, given_parts, wanted_parts))
 
