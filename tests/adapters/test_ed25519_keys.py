@@ -53,7 +53,10 @@ def test_a_signature_is_of_its_content_only(content: bytes, other: bytes, key: P
 
 @given(position=st.integers(0, 84), letter=st.sampled_from("Aa0+/=!é"))
 def test_a_changed_signature_is_wrong(position: int, letter: str, key: PrivateKey) -> None:
-    """No letter can be another one (the last but for some of its bits, which say nothing), and what is not base64 is wrong instead of an error."""
+    """No letter can be another one, and what is not base64 is wrong instead of an error.
+
+    Some bits of the last letter say nothing; it is left out.
+    """
     signature = key.sign(b"x")
     changed = signature[:position] + letter + signature[position + 1 :]
     assert is_signed(b"x", changed, key.public) == (changed == signature)
@@ -117,7 +120,7 @@ def test_what_is_not_there_or_no_file(file: Path, tmp_path: Path) -> None:
     """A missing file and a folder are told apart, without a traceback."""
     with pytest.raises(ProjectError, match="There is no key in"):
         load_key(file)
-    with pytest.raises(ProjectError, match="cannot be read|is no file"):
+    with pytest.raises(ProjectError, match=r"cannot be read|is no file"):
         load_key(tmp_path)
     (tmp_path / "plain").touch()
     with pytest.raises(ProjectError, match="No key can be kept"):

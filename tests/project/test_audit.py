@@ -18,7 +18,7 @@ from filiera.adapters.sqlite_records import SqliteRecords
 from filiera.errors import StoreError
 from filiera.project import audit
 
-TEXTS = st.text(max_size=20)
+TEXTS = st.text(st.characters(), max_size=20)
 
 
 @pytest.fixture(autouse=True)
@@ -167,18 +167,25 @@ def test_many_rows_in_one_transaction_are_chained(records: SqliteRecords) -> Non
     assert audit.verify(records).rows == 50
 
 
+@pytest.fixture(scope="module")
+def long_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteRecords]:
+    store = SqliteRecords(tmp_path_factory.mktemp("audit") / "records.sqlite")
+    yield store
+    store.close()
+
+
 @given(rows=st.lists(st.tuples(TEXTS, TEXTS, st.floats(allow_nan=False, allow_infinity=False)), max_size=5))
 def test_any_text_and_time_can_be_noted_and_proven(
-    rows: list[tuple[str, str, float]], tmp_path_factory: pytest.TempPathFactory
+    rows: list[tuple[str, str, float]], long_chain: SqliteRecords
 ) -> None:
     """Zero characters, half surrogates, endings of lines: what is noted is what is proven."""
-    records = SqliteRecords(tmp_path_factory.mktemp("audit") / "records.sqlite")
+    before = audit.verify(long_chain)
     for subject, said, at in rows:
-        records.write([audit.entry("import", subject, at=at, detail={"said": said})])
-    assert audit.verify(records) == audit.Verified(rows=len(rows), head=audit.verify(records).head, fault="")
-    found = audit.find(records)[::-1]
+        long_chain.write([audit.entry("import", subject, at=at, detail={"said": said})])
+    after = audit.verify(long_chain, noted=before.head)
+    assert (after.rows, after.fault) == (before.rows + len(rows), "")
+    found = audit.find(long_chain, page=(audit.NEWEST, len(rows)))[::-1]
     assert [row.at for row in found] == [at for *_, at in rows]
-    records.close()
 
 
 @pytest.mark.parametrize("made", [lambda: "ada\n@lab", lambda: "ada\ud800"], ids=["line", "surrogate"])

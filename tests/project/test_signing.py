@@ -110,7 +110,7 @@ def test_signing_it_makes_it_usable(strict: Project) -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        "UPDATE product_version SET artifact = (SELECT artifact FROM product_version WHERE number = 2) WHERE number = 1",
+        "UPDATE product_version SET artifact = (SELECT artifact FROM product_version WHERE number = 2)",
         "UPDATE product_version SET body = REPLACE(body, '0.9', '1.0') WHERE number = 1",
         "UPDATE product_version SET body = REPLACE(body, '\"rows\":3', '\"rows\":4') WHERE number = 1",
         "UPDATE product_version SET body = REPLACE(body, 'flows@1', 'flows@2') WHERE number = 1",
