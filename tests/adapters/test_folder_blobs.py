@@ -135,35 +135,55 @@ def test_sweeping_removes_old_unfinished_files_only(store: FolderBlobs) -> None:
     assert (old.exists(), new.exists(), store.has(DIGEST)) == (False, True, True)
 
 
-@pytest.mark.parametrize("number", range(5))
-def test_a_failed_sync_is_said_and_leaves_nothing_half(root: Path, number: int) -> None:
-    """When the disk refuses to sync at any point, put says so; only whole blobs are there, and the next put is fine."""
-    calls = iter(range(100))
+class FailingSync:
+    """A disk that takes some syncs and then no more."""
 
-    def failing(descriptor: int) -> None:
-        if next(calls) >= number:
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def __call__(self, descriptor: int) -> None:
+        self.left -= 1
+        if self.left < 0:
             raise OSError(errno.EIO, "Input/output error")
 
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_failed_sync_is_said_and_nothing_counts_as_settled(root: Path, number: int) -> None:
+    """When the disk refuses to sync at any point, settle says so. What it refused is gone: it only looks written."""
+    FolderBlobs(root).put(b"other" * 1000)
+    store = FolderBlobs(root, sync=FailingSync(number))
+    store.put(CONTENT)
     with pytest.raises(StoreError, match="cannot use") as caught:
-        FolderBlobs(root, sync=failing).put(CONTENT)
+        store.settle([DIGEST])
     assert "Input/output error" in str(caught.value)
-    renamed_before_it_failed = number == 4
-    assert names_below(root) == [f"{DIGEST[:2]}/{DIGEST[2:]}"] * renamed_before_it_failed
+    assert store.has(DIGEST) is (number > 0)
     FolderBlobs(root).put(CONTENT)
+    FolderBlobs(root).settle([DIGEST])
     assert FolderBlobs(root).get(DIGEST) == CONTENT
 
 
-def test_a_failed_sync_of_an_adopted_file_removes_it(store: FolderBlobs, root: Path) -> None:
-    """An adopted file that cannot reach the disk is no blob, and does not stay in the scratch folder."""
+def test_many_are_settled_with_few_files_open(root: Path) -> None:
+    """A run may have stored more blobs than a process may have open."""
+    most_open = []
+    store = FolderBlobs(root, sync=lambda _: most_open.append(len(list(Path("/dev/fd").iterdir()))))
+    digests = [store.put(b"%d" % number) for number in range(400)]
+    store.settle(digests)
+    assert max(most_open) < 200
+    assert all(file_of(root, digest).stat().st_mode & 0o777 == 0o444 for digest in digests)
 
-    def failing(descriptor: int) -> None:
-        raise OSError(errno.EIO, "Input/output error")
 
-    file = store.scratch() / "finished"
-    file.write_bytes(CONTENT)
-    with pytest.raises(StoreError):
-        FolderBlobs(root, sync=failing).adopt(file, DIGEST)
-    assert names_below(root) == []
+def test_a_store_without_links_works(store: FolderBlobs, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a file cannot have two names, it is renamed."""
+
+    def refuse(self: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    store.put(b"the first makes its folder")
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    monkeypatch.setattr(Path, "replace", Path.rename)
+    file_of(root, DIGEST).parent.mkdir(exist_ok=True)
+    assert store.put(CONTENT) == DIGEST
+    assert list((root / "scratch").iterdir()) == []
 
 
 def test_a_full_disk_is_said_and_left_clean(small_disk: Path) -> None:
@@ -272,7 +292,9 @@ def sync(descriptor):
     os.fsync(descriptor)
 store = FolderBlobs(Path(sys.argv[1]), sync=sync)
 for number in range(100):
-    store.put(str(number).encode() * 5000)
+    digest = store.put(str(number).encode() * 5000)
+    if number % 5 == 0:
+        store.settle([digest])
     print(number, flush=True)
 """
 
@@ -316,17 +338,64 @@ def test_two_processes_may_put_the_same_bytes(root: Path) -> None:
     assert_whole(root, list(range(100)))
 
 
-def test_what_put_returned_survives_a_power_cut(disk_without_power: DiskWithoutPower) -> None:
-    """A blob is there after a power cut the moment after put, although the disk loses what was not synced."""
+def test_what_is_settled_survives_a_power_cut(disk_without_power: DiskWithoutPower) -> None:
+    """A settled blob is there after a power cut the moment after, although the disk loses what was not synced."""
     (disk_without_power.folder / "unsynced").write_bytes(CONTENT)
     store = FolderBlobs(disk_without_power.folder / "deep" / "blobs")
     digests = [store.put(content) for content in (b"", CONTENT)]
     file = store.scratch() / "finished"
     file.write_bytes(b"adopted")
     store.adopt(file, blob_digest(b"adopted"))
+    store.settle([*digests, blob_digest(b"adopted")])
     with disk_without_power.after_power_cut() as folder:
         found = FolderBlobs(folder / "deep" / "blobs")
         assert [found.get(digest) for digest in digests] == [b"", CONTENT]
         assert found.get(blob_digest(b"adopted")) == b"adopted"
         unsynced = folder / "unsynced"
         assert not unsynced.exists() or unsynced.read_bytes() != CONTENT
+
+
+def test_what_is_not_settled_is_not_believed_after_a_power_cut(disk_without_power: DiskWithoutPower) -> None:
+    """A power cut may leave the name of a blob without its bytes: it does not count as there, and can be put again."""
+    store = FolderBlobs(disk_without_power.folder / "blobs")
+    digests = [store.put(str(number).encode() * 5000) for number in range(20)]
+    names_only = os.open(disk_without_power.folder / "blobs", os.O_RDONLY)
+    os.fsync(names_only)
+    os.close(names_only)
+    with disk_without_power.after_power_cut() as folder:
+        found = FolderBlobs(folder / "blobs")
+        for number, digest in enumerate(digests):
+            if found.has(digest):
+                assert found.get(digest) == str(number).encode() * 5000
+            else:
+                assert found.put(str(number).encode() * 5000) == digest
+                found.settle([digest])
+
+
+def test_an_unsettled_blob_without_its_bytes_is_not_there(store: FolderBlobs, root: Path) -> None:
+    """What a power cut leaves of it is found before it is believed; putting it again heals it for good."""
+    file = file_of(root, store.put(CONTENT))
+    file.unlink()
+    file.write_bytes(b"")
+    file.chmod(0o544)
+    assert not store.has(DIGEST)
+    assert not FolderBlobs(root).has(DIGEST)
+    store.put(CONTENT)
+    store.settle([DIGEST])
+    assert FolderBlobs(root).has(DIGEST)
+
+
+def test_settled_bytes_are_never_replaced_by_unsettled_ones(store: FolderBlobs, root: Path) -> None:
+    """Two processes store the same bytes; one has settled them when the other comes to naming its own."""
+    digest = store.put(CONTENT)
+    store.settle([digest])
+    inode = file_of(root, digest).stat().st_ino
+    synced = []
+    late = FolderBlobs(root, sync=lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    file = late.scratch() / "mine"
+    file.write_bytes(CONTENT)
+    mine = file.stat().st_ino
+    late._install(file, file_of(root, digest), digest)
+    assert file_of(root, digest).stat().st_ino in {inode, *synced}
+    assert mine in synced
+    assert late.get(digest) == CONTENT

@@ -75,3 +75,15 @@ def test_values_come_back(tmp_path: Path) -> None:
         project.blobs.delete(large_ref.digest)
         with pytest.raises(BlobMissing):
             project.value(large_ref)
+
+
+def test_settling_reaches_all_that_an_artifact_is_made_of(tmp_path: Path) -> None:
+    """The files of a folder and the items of a list are blobs of their own; a small value is none."""
+    small = SmallProject(tmp_path, FILES)
+    (tmp_path / "file").write_bytes(b"file" * 5000)
+    with small.opened() as project:
+        refs = [project.artifacts.put(value) for value in ([tmp_path / "file", b"x" * 5000], 7)]
+        project.settle(refs)
+        modes = {file.stat().st_mode & 0o777 for file in (project.store / "blobs").glob("??/*")}
+        assert (modes, len(list(project.blobs.blobs()))) == ({0o444}, 2)
+        project.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -150,6 +150,14 @@ class Project:
     def holds(self, ref: ArtifactRef) -> bool:
         """Tell whether the store has an artifact's bytes: a folder's files are blobs of their own."""
         return all(map(self.blobs.has, plugins.blobs_of(ref, self.blobs.get)))
+
+    def settle(self, refs: Iterable[ArtifactRef]) -> None:
+        """Come back when the bytes of artifacts survive a power cut: before it is recorded that they do.
+
+        Raises:
+            StoreError: They are missing, or the disk refuses.
+        """
+        self.blobs.settle(digest for ref in refs for digest in plugins.blobs_of(ref, self.blobs.get))
 
     def model_parts(self, version: Version) -> tuple[Any, Any]:
         """Return a model version's estimator and signature. Raises CodecError, BlobMissing, BlobCorrupted."""

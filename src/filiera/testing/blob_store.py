@@ -82,13 +82,28 @@ class BlobStoreContract:
         assert len(list(store.blobs())) == 1
 
     def test_a_wrong_digest_given_to_adopt_is_found_when_read(self, store: BlobStore) -> None:
-        """Adopting believes the caller, reading does not."""
+        """Adopting believes the caller, reading the bytes does not."""
         file = store.scratch() / "finished"
         file.write_bytes(b"other bytes")
         store.adopt(file, _ABSENT)
-        for read in (store.get, store.path):
-            with pytest.raises(BlobCorrupted):
-                read(_ABSENT)
+        with pytest.raises(BlobCorrupted):
+            store.get(_ABSENT)
+
+    def test_settling_changes_nothing_that_is_seen(self, store: BlobStore) -> None:
+        """A settled blob is read as before, settling again is fine, and so is putting the same bytes again."""
+        digests = [store.put(str(number).encode() * 10_000) for number in range(5)]
+        for _ in range(2):
+            store.settle([*digests, digests[0]])
+        assert store.put(b"0" * 10_000) == digests[0]
+        assert [store.get(digest)[:1] for digest in digests] == [b"0", b"1", b"2", b"3", b"4"]
+        assert all(map(store.has, digests))
+        store.settle([])
+
+    def test_what_is_absent_cannot_be_settled(self, store: BlobStore) -> None:
+        """Nobody is told that bytes are safe which are not there."""
+        digest = store.put(b"kept" * 2000)
+        with pytest.raises(BlobMissing):
+            store.settle([digest, _ABSENT])
 
     def test_scratch_files_are_no_blobs(self, store: BlobStore) -> None:
         """What lies unfinished in the scratch folder is never listed, whatever its name."""
