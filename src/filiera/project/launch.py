@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from filiera.engine.recorder import Recorder
 from filiera.engine.rows import read_event, read_refs, to_json, to_text, write_event
 from filiera.errors import Cancelled, FilieraError, Rejected, StepFailed, UsageError
 from filiera.ports import Row
-from filiera.project import identity, plugins
+from filiera.project import identity, record
 from filiera.project.assemble import Assembled
 from filiera.project.drive import drive
 from filiera.project.index import import_module
@@ -294,17 +293,8 @@ def _new_run(project: Project, assembled: Assembled, values: Mapping[str, Any]) 
 
 
 def _record(project: Project, assembled: Assembled, fresh: frozenset[str]) -> dict[str, Any]:
-    """Return what a run is made from, for people and for resuming it."""
-    code = plugins.code_history(project.config.root).state()
-    return {
-        "commit": code.commit if code else "",
-        "is_dirty": code.is_dirty if code else None,
-        "python": ".".join(map(str, sys.version_info[:3])),
-        "platform": " ".join(os.uname()[i] for i in (0, 2, 4)),
-        "argv": sys.argv,
-        "inputs": dict(assembled.inputs),
-        "fresh": sorted(fresh),
-    }
+    """Return what a run is made from, for people, for resuming it and for proving it."""
+    return record.made_from(project, assembled, fresh)
 
 
 def _steps(graph: Graph) -> tuple[tuple[str, Stage], ...]:

@@ -185,8 +185,8 @@ def writable_prediction_log(store: Path, model: str) -> PredictionLog:
     return log
 
 
-def code_history(root: Path) -> CodeHistory:
-    """Return what version control knows of a project's code."""
+def code_history(root: Path, store: Path) -> CodeHistory:
+    """Return what version control knows of a project's code, to which its store does not belong."""
     from filiera.adapters.git_history import GitHistory
 
-    return GitHistory(root)
+    return GitHistory(root, leave_out=(store,))
