@@ -11,18 +11,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from filiera.core.approval import approve
     from filiera.core.check import Check
     from filiera.core.gate import Gate
     from filiera.core.metric import Metric, Metrics
+    from filiera.core.options import Cache
     from filiera.core.pipeline import pipeline
     from filiera.core.products import Dataset, Model, Source
     from filiera.core.report import Html, Markdown
+    from filiera.core.shapes import loop, when
     from filiera.core.step import step
     from filiera.core.task import Resources
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Cache",
     "Check",
     "Dataset",
     "Gate",
@@ -33,11 +37,15 @@ __all__ = [
     "Model",
     "Resources",
     "Source",
+    "approve",
+    "loop",
     "pipeline",
     "step",
+    "when",
 ]
 
 _HOMES = {
+    "Cache": "options",
     "Check": "check",
     "Dataset": "products",
     "Gate": "gate",
@@ -48,8 +56,11 @@ _HOMES = {
     "Model": "products",
     "Resources": "task",
     "Source": "products",
+    "approve": "approval",
+    "loop": "shapes",
     "pipeline": "pipeline",
     "step": "step",
+    "when": "shapes",
 }
 
 

@@ -24,6 +24,7 @@ def modules_after(code: str) -> set[str]:
 def test_front_door_is_small() -> None:
     """The package exports these names and no others."""
     assert filiera.__all__ == [
+        "Cache",
         "Check",
         "Dataset",
         "Gate",
@@ -34,8 +35,11 @@ def test_front_door_is_small() -> None:
         "Model",
         "Resources",
         "Source",
+        "approve",
+        "loop",
         "pipeline",
         "step",
+        "when",
     ]
     assert all(hasattr(filiera, name) for name in filiera.__all__)
 

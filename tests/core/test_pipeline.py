@@ -268,6 +268,50 @@ def test_pipelines_call_pipelines() -> None:
     assert {given.origin for given in graph.givens()} == {RAW}
 
 
+def test_a_pipeline_can_be_used_several_times_under_names() -> None:
+    """Under a name, a pipeline's steps and the inputs that are looked up for it have that name in front."""
+
+    def both(raw: Table = RAW) -> Any:  # type: ignore[assignment]
+        return INNER.named("left")(raw=raw, depth=2), INNER.named("right")(), INNER.named("right")()
+
+    graph = traced(both)
+    assert [node.name for node in graph.nodes] == [
+        "left.clean", "left.fit", "right.clean", "right.fit", "right.clean-2", "right.fit-2",
+    ]  # fmt: skip
+    assert [given.parameter for given in graph.givens()] == ["raw", "right.raw"]
+    assert INNER.prefix == ""
+    with pytest.raises(UsageError, match=r"'a b' cannot name an? use of a pipeline"):
+        INNER.named("a b")
+
+
+def test_names_of_uses_nest() -> None:
+    """A pipeline used under a name within another that is used under a name has both in front."""
+
+    @pipeline(kind="model")
+    def middle(raw: Table = RAW) -> Any:  # type: ignore[assignment]
+        return INNER.named("inside")(raw), clean(raw)
+
+    graph = traced(lambda_named("outermost", lambda: middle.named("left")()))
+    assert [node.name for node in graph.nodes] == ["left.inside.clean", "left.inside.fit", "left.clean"]
+
+
+def lambda_named(name: str, function: Any) -> Any:
+    function.__name__ = name
+    return function
+
+
+def test_failures_and_time_are_in_the_graph() -> None:
+    """What a run does after a failure, and how long it may take, is the pipeline's to say."""
+    usual = INNER.trace()
+    assert (usual.on_failure, usual.timeout_s) == ("continue", None)
+    strict = pipeline(kind="model", on_failure="stop", timeout_s=60.0)(inner).trace()
+    assert (strict.on_failure, strict.timeout_s) == ("stop", 60.0)
+    with pytest.raises(GraphError, match="can 'continue', 'finish' or 'stop', not 'retry'"):
+        pipeline(kind="model", on_failure="retry")  # type: ignore[arg-type]
+    with pytest.raises(GraphError, match="timeout_s must be above 0, not 0"):
+        pipeline(kind="model", timeout_s=0)
+
+
 def test_inner_pipelines_are_called_rightly() -> None:
     """A wrong call of a pipeline inside another is an error of the graph."""
 

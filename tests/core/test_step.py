@@ -60,6 +60,12 @@ def test_options_are_kept() -> None:
     )
 
 
+def test_a_plain_function_becomes_a_step_elsewhere() -> None:
+    """Science code stays as it is: a step can be made of a function of another module, with options."""
+    made = step(functools.reduce, stage="clean", name="fold")
+    assert (made.address, made.name, made.options.stage) == ("_functools:reduce", "fold", "clean")
+
+
 def test_annotations_say_what_comes_out() -> None:
     """The return annotation says how many outputs there are, and of which types."""
     assert (add.outputs, divide.outputs) == ((int,), (int, int))
@@ -86,6 +92,8 @@ def test_a_tracer_gets_the_call_instead() -> None:
         {"timeout_s": -1.0},
         {"stage": "cleann"},
         {"stage": "data"},
+        {"name": "a b"},
+        {"name": "a/b"},
     ],
     ids=str,
 )

@@ -27,6 +27,10 @@ def _unknown_yet(name: str) -> Callable[..., NoReturn]:
     return refuse
 
 
+_HOLDERS = frozenset({list, tuple, dict})
+"""What futures may lie in."""
+
+
 class Future:
     """Stands, while a pipeline is traced, for a value that a run will have."""
 
@@ -67,7 +71,9 @@ class Future:
 
 
 def _compared(future: Any) -> tuple[Any, ...]:
-    return tuple(getattr(future, item.name) for item in fields(future) if item.compare)
+    if isinstance(future, Choice):
+        return future.cases()
+    return tuple([getattr(future, item.name) for item in fields(future) if item.compare])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,6 +149,18 @@ class Choice(Future):
         """Return what decides."""
         return f"what is chosen by {self.condition.label}"
 
+    def cases(self) -> tuple[tuple[tuple[OutputRef, Any], ...], Any]:
+        """Return each condition with the value if it is the first that is true, and the value if none is.
+
+        A loop is a choice in a choice in a choice, as deep as it has rounds: too deep for recursion.
+        """
+        found: list[tuple[OutputRef, Any]] = []
+        future: Any = self
+        while isinstance(future, Choice):
+            found.append((future.condition, future.then))
+            future = future.otherwise
+        return tuple(found), future
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
@@ -157,30 +175,48 @@ class Node:
     each: tuple[str, ...] = ()  #: of a call by ``map``: the arguments that are lists, one call of the step per item
     crossed: bool = False  #: one call per combination of their items, the last one changing fastest
 
+    upstream: tuple[str, ...] = field(init=False, repr=False, compare=False)  #: the nodes it waits for, each once
+
+    def __post_init__(self) -> None:
+        found: dict[str, None] = {}
+        for value in self.arguments.values():
+            kind = type(value)
+            if kind is OutputRef:
+                found[value.node] = None
+            elif kind in _HOLDERS or isinstance(value, Future):
+                for future in futures_in(value):
+                    found.update([(ref.node, None) for ref in refs_of(future)])
+        for condition, _ in self.when:
+            found[condition.node] = None
+        object.__setattr__(self, "upstream", tuple(found))
+
     def futures(self) -> Iterator[Future]:
         """Yield what the arguments wait for, in order, repeated where used twice."""
         for value in self.arguments.values():
             yield from futures_in(value)
 
-    @property
-    def upstream(self) -> tuple[str, ...]:
-        """Return the names of the nodes it waits for, each once."""
-        refs = [ref.node for future in self.futures() for ref in refs_of(future)]
-        refs += [condition.node for condition, _ in self.when]
-        return tuple(dict.fromkeys(refs))
-
 
 def refs_of(future: Future) -> Iterator[OutputRef]:
     """Yield the outputs that decide what *future* is, among them those that are perhaps not needed."""
-    if isinstance(future, OutputRef):
+    for leaf in leaves_of(future):
+        if isinstance(leaf, OutputRef):
+            yield leaf
+        elif isinstance(leaf, Late):
+            yield from leaf.needs
+
+
+def leaves_of(future: Future) -> Iterator[Future]:
+    """Yield what *future* is made from: itself, or all that a choice depends on."""
+    if not isinstance(future, Choice):
         yield future
-    elif isinstance(future, Late):
-        yield from future.needs
-    elif isinstance(future, Choice):
-        yield future.condition
-        for value in (future.then, future.otherwise):
-            for inner in futures_in(value):
-                yield from refs_of(inner)
+        return
+    cases, last = future.cases()
+    for condition, value in cases:
+        yield condition
+        for inner in futures_in(value):
+            yield from leaves_of(inner)
+    for inner in futures_in(last):
+        yield from leaves_of(inner)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,8 +251,9 @@ class Graph:
 
     def givens(self) -> list[Given]:
         """Return every input that must be looked up before the run, each once."""
-        found = {f.place: f for node in self.nodes for f in node.futures() if isinstance(f, Given)}
-        return list(found.values())
+        futures = {id(future): future for node in self.nodes for future in node.futures()}
+        leaves = [leaf for future in futures.values() for leaf in leaves_of(future)]
+        return list({leaf.place: leaf for leaf in leaves if isinstance(leaf, Given)}.values())
 
     def replace_futures(self, substitute: Callable[[Future], Future], *, before: tuple[Node, ...] = ()) -> Graph:
         """Return the graph with every future replaced by what *substitute* returns for it, and further nodes first."""
@@ -224,13 +261,20 @@ class Graph:
         def replaced(future: Future) -> Any:
             if not isinstance(future, Choice):
                 return substitute(future)
-            then, otherwise = (map_futures(value, replaced) for value in (future.then, future.otherwise))
-            return replace(future, then=then, otherwise=otherwise)
+            cases, found = future.cases()
+            found = map_futures(found, replaced)
+            for condition, value in reversed(cases):
+                found = Choice(condition, map_futures(value, replaced), found, future.type)
+            return found
 
-        nodes = before + tuple(
-            replace(node, arguments={name: map_futures(value, replaced) for name, value in node.arguments.items()})
-            for node in self.nodes
-        )
+        def with_replaced(node: Node) -> Node:
+            if all(substitute(leaf) is leaf for future in node.futures() for leaf in leaves_of(future)):
+                return node
+            return replace(
+                node, arguments={name: map_futures(value, replaced) for name, value in node.arguments.items()}
+            )
+
+        nodes = before + tuple([with_replaced(node) for node in self.nodes])
         return replace(self, nodes=nodes, result=map_futures(self.result, replaced))
 
 
@@ -268,11 +312,22 @@ def in_order(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     by_name = {node.name: node for node in nodes}
     if len(by_name) != len(nodes):
         raise GraphError("Two nodes have the same name.", do="Name each call differently.")
+    if _is_in_order(nodes):
+        return nodes
     waits = {node.name: node.upstream for node in nodes}
     done: dict[str, Node] = {}
     for start in nodes:
         _visit(start.name, by_name, waits, done)
     return tuple(done.values())
+
+
+def _is_in_order(nodes: tuple[Node, ...]) -> bool:
+    seen: set[str] = set()
+    for node in nodes:
+        if not seen.issuperset(node.upstream):
+            return False
+        seen.add(node.name)
+    return True
 
 
 def _visit(

@@ -120,13 +120,18 @@ class GraphTracer:
         """Return what stands in a graph for *value* at *place*: itself, or a future of what was stored.
 
         Raises:
-            GraphError: It cannot be written in a graph.
+            GraphError: It cannot be written in a graph, or outputs of steps lie inside it.
         """
         if isinstance(value, Future):
             return value
-        if self._keep is not None:
-            return self._kept(value)
-        _require_plain(map_futures(value, lambda future: None), place)
+        if next(futures_in(value), None) is not None:
+            raise GraphError(
+                f"{place} a {type(value).__name__} with outputs of steps in it.",
+                do="Return a tuple of them, or let a step put them together.",
+            )
+        if self._keep is not None and (not plain.is_plain(value) or _holds_path(value)):
+            return self._keep(value)
+        _require_plain(value, place)
         return value
 
     def _fresh_name(self, step_name: str) -> str:
