@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filiera.adapters.codecs import polars_frames
+from filiera.adapters.codecs import mapping, polars_frames
 from filiera.adapters.codecs.polars_frames import ParquetCodec, PolarsFrameCodec, PolarsSeriesCodec
 from filiera.core.digest import blob_digest
 from filiera.errors import CodecError
@@ -209,3 +211,88 @@ def test_order_of_first_use_of_categories_does_not_count() -> None:
     renamed = again.select(pl.col("x").cast(pl.String).cast(pl.Categorical(pl.Categories("one"))))
     for codec in CODECS:
         assert _digest(codec, frame) == _digest(codec, renamed)
+
+
+FLAT = [dtype for dtype in TYPES if not dtype.is_nested() and dtype != pl.Null]
+
+
+def map_everything(patch: pytest.MonkeyPatch) -> None:
+    """Have frames of any size read without a copy."""
+    patch.setattr(polars_frames, "ZERO_COPY_FROM_BYTES", 0)
+    patch.setattr(mapping, "MAPPED_FROM_BYTES", 0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_a_mapped_frame_is_the_frame(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Read without a copy, a large frame has the same columns, types and values as when Polars reads it."""
+    pytest.importorskip("pyarrow")
+    frame = data.draw(parametric.dataframes(allowed_dtypes=FLAT, max_size=20, max_cols=4))
+    artifact = MemoryArtifact(tmp_path_factory.mktemp("artifact"))
+    PolarsFrameCodec().encode(frame, artifact)
+    with pytest.MonkeyPatch.context() as patch:
+        map_everything(patch)
+        found = PolarsFrameCodec().decode(artifact)
+    assert found.schema == frame.schema
+    assert found.equals(frame)
+    assert _digest(PolarsFrameCodec(), found) == _digest(PolarsFrameCodec(), frame)
+
+
+def test_text_that_is_none_is_refused_when_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Polars takes mapped text at its word: bytes that are not UTF-8 never get that far."""
+    pytest.importorskip("pyarrow")
+    artifact = MemoryArtifact(tmp_path)
+    PolarsFrameCodec().encode(pl.DataFrame({"text": ["abcdefgh"]}), artifact)
+    broken = artifact.bytes().replace(b"abcdefgh", b"abc\xff\xfefgh")
+    map_everything(monkeypatch)
+    with pytest.raises(CodecError, match="arrow-ipc/1"):
+        PolarsFrameCodec().decode(MemoryArtifact(tmp_path, broken))
+
+
+def test_a_large_frame_is_read_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not needed: Polars reads what it wrote, with a copy."""
+    artifact = MemoryArtifact(tmp_path)
+    PolarsFrameCodec().encode(pl.DataFrame({"a": [1, 2]}), artifact)
+    map_everything(monkeypatch)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert PolarsFrameCodec().decode(artifact)["a"].to_list() == [1, 2]
+
+
+OWN_MEMORY = """
+import sys
+from pathlib import Path
+import polars as pl, pyarrow
+from filiera.adapters.codecs.polars_frames import PolarsFrameCodec
+
+class Artifact:
+    def __init__(self, file):
+        self.file, self.stream, self.size_bytes = file, file.open("ab"), file.stat().st_size if file.exists() else 0
+    def path(self):
+        return self.file
+
+def own_mib():
+    return next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith("RssAnon"))
+
+file = Path(sys.argv[1])
+if not file.exists():
+    artifact = Artifact(file)
+    frame = pl.select(**{name: pl.int_range(4_000_000) + k for k, name in enumerate("abc")})
+    PolarsFrameCodec().encode(frame, artifact)
+    artifact.stream.close()
+else:
+    before = own_mib()
+    frame = PolarsFrameCodec().decode(Artifact(file))
+    assert frame["c"].sum() == 8_000_006_000_000
+    print(own_mib() - before)
+"""
+
+
+def test_a_large_frame_takes_no_memory_of_its_own(tmp_path: Path) -> None:
+    """Its values stay in the file's pages, which processes share and the system can take back."""
+    pytest.importorskip("pyarrow")
+    if not Path("/proc/self/status").exists():
+        pytest.skip("the system does not tell")
+    command = [sys.executable, "-c", OWN_MEMORY, str(tmp_path / "table")]
+    subprocess.run(command, check=True)
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert int(printed) < 30
