@@ -15,4 +15,4 @@ settings.load_profile("suite")
 @pytest.fixture
 def told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write, and hence tell, what happens in a run at once instead of sharing commits, so that a test can step in."""
-    monkeypatch.setattr("filiera.engine.recorder.FLUSH_AFTER_S", 0.0)
+    monkeypatch.setattr("filiera.engine.journal.FLUSH_AFTER_S", 0.0)

@@ -19,7 +19,7 @@ from filiera.engine.rows import read_event
 from filiera.errors import StoreFull
 from filiera.ports import Row
 from filiera.project import launch
-from filiera.project.launch import Run
+from filiera.project.runs import Run
 from filiera.project.project import Project
 
 CONFIGURATION = """

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from filiera.core.runstate import RunState
-from filiera.project import launch
+from filiera.project import runs
 from tests.projects import SmallProject, command, digests
 
 FILES = {
@@ -144,7 +144,7 @@ class Battlefield:
     def shown(self, run_id: str = RUN) -> str:
         """Return what lists show of the run."""
         with self.project.opened() as project:
-            return launch.shown_state(project, launch.get_run(project, run_id))
+            return runs.shown_state(project, runs.get_run(project, run_id))
 
     def has_begun(self) -> bool:
         return bool(self.project.read("get_run", run_id=RUN))

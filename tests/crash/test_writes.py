@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from filiera.project import launch
+from filiera.project import runs
 from tests.project.chains import SHOP
 from tests.projects import SmallProject, digests
 
@@ -88,7 +88,7 @@ def check_death(folder: Path, pipeline: str, moment: str, number: int, expected:
         run = project.run(pipeline)
     else:
         with project.opened() as opened:
-            shown = launch.shown_state(opened, launch.get_run(opened, run_id))
+            shown = runs.shown_state(opened, runs.get_run(opened, run_id))
         if shown != "succeeded":
             assert shown == "interrupted"
             code, said = die(project, moment, str(number), "resume", run_id)

@@ -13,7 +13,6 @@ from typing import Any
 from filiera.adapters.codecs.plain_values import BytesCodec, PlainCodec
 from filiera.adapters.folder_blobs import FolderBlobs
 from filiera.adapters.inline import InlineExecutor
-from filiera.adapters.processes import ProcessExecutor
 from filiera.adapters.sqlite_records import SqliteRecords
 from filiera.core.digest import digest
 from filiera.core.events import Event, RunStarted
@@ -21,12 +20,13 @@ from filiera.core.graph import Graph, Node
 from filiera.core.pipeline import Pipeline
 from filiera.core.runstate import RunState
 from filiera.engine.artifacts import Artifacts
+from filiera.engine.course import Course
 from filiera.engine.driver import Driver, conclusion
 from filiera.engine.execute import execute_here
 from filiera.engine.planner import Code, Planner
+from filiera.engine.journal import Journal
 from filiera.engine.recorder import Recorder
 from filiera.engine.rows import read_event
-from filiera.engine.worker import work
 from filiera.ports import Executor, Row, Statement
 from tests.engine.steps_to_run import CALLS
 
@@ -48,6 +48,16 @@ class Ledger(SqliteRecords):
         return super().write(statements, durable=durable)
 
 
+class OneRun(Driver):
+    """A driver, and the one run that it drives."""
+
+    course: Course
+
+    @property
+    def recorder(self) -> Recorder:
+        return self.course.recorder
+
+
 class Workshop:
     """A store in a folder, and what runs pipelines with it."""
 
@@ -64,6 +74,8 @@ class Workshop:
         return InlineExecutor(functools.partial(execute_here, artifacts=self.artifacts), log_dir=self.folder / "logs")
 
     def processes(self, workers: int = 2) -> Executor:
+        from filiera.adapters.processes import ProcessExecutor
+
         return ProcessExecutor(
             command=[sys.executable, "-m", "tests.engine.runs", str(self.folder)],
             workers=workers,
@@ -78,6 +90,7 @@ class Workshop:
             holds=lambda ref: ref.inline is not None or self.blobs.has(ref.digest),
             code_of=self.code_of,
             compare_code=lambda old, new: [f"function {old.decode()} -> {new.decode()}"],
+            clock=lambda: self.clock(),
             fresh=frozenset(fresh),
         )
 
@@ -92,7 +105,8 @@ class Workshop:
         *,
         fresh: Sequence[str] = (),
         executor: Executor | None = None,
-    ) -> Driver:
+        journal: Journal | None = None,
+    ) -> OneRun:
         """Return a driver of a run that is recorded as started."""
         graph = pipeline if isinstance(pipeline, Graph) else pipeline.trace(values or {})
         texts = dict.fromkeys(("parameters", "driver", "record"), "{}")
@@ -100,32 +114,34 @@ class Workshop:
         row |= {"pipeline": graph.pipeline, "steps_total": len(graph.nodes)}
         run_id = self.records.write([("create_run", row)])[0][0]["run_id"]
         self.heard = []
+        journal = journal or Journal(records=self.records)
         recorder = Recorder(
-            records=self.records,
+            journal=journal,
             run_id=run_id,
             clock=self.clock,
             listener=lambda event, state: self.heard.append(event),
         )
         steps = tuple((node.name, node.stage) for node in graph.nodes)
         recorder.record(RunStarted(pipeline=graph.pipeline, kind="data", steps=steps, parameters={}))
-        return Driver(
-            graph=graph,
-            planner=self.planner(graph, fresh),
-            recorder=recorder,
-            executor=executor or self.inline(),
+        course = Course(
+            graph=graph, planner=self.planner(graph, fresh), recorder=recorder, artifacts=self.artifacts
         )
+        driver = OneRun(executor=executor or self.inline(), journal=journal)
+        driver.course = course
+        return driver
 
     def run(self, pipeline: Pipeline | Graph, values: Mapping[str, Any] | None = None, **options: Any) -> RunState:
         """Run to the end and return the state; ``CALLS`` has the steps that ran."""
         CALLS.clear()
         return self.finish(self.driver(pipeline, values, **options))
 
-    def finish(self, driver: Driver) -> RunState:
+    def finish(self, driver: OneRun) -> RunState:
+        driver.add(driver.course)
         try:
             driver.run()
         finally:
             driver.executor.close()
-        driver.recorder.record(conclusion(driver.recorder))
+        driver.recorder.record(conclusion(driver.course))
         driver.recorder.flush(durable=True)
         return driver.recorder.state
 
@@ -135,7 +151,7 @@ class Workshop:
     def events(self, run_id: str) -> list[Event]:
         rows = self.records.read("events_of_run", {"run_id": run_id, "since": 0})
         assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
-        return [read_event(row["body"]) for row in rows]
+        return [read_event(row["kind"], row["body"]) for row in rows]
 
     def rows(self, run_id: str) -> dict[str, Row]:
         return {row["step"]: row for row in self.records.read("steps_of_run", {"run_id": run_id})}
@@ -148,7 +164,7 @@ class Workshop:
         state = RunState.fold(self.events(run_id))
         run = self.records.read("get_run", {"run_id": run_id})[0]
         assert (run["state"], run["failure"]) == (state.status, state.message)
-        assert (run["steps_done"], run["steps_hit"]) == (state.count("succeeded", "hit"), state.count("hit"))
+        assert (run["steps_done"], run["steps_hit"]) == (state.count("succeeded", "hit", "caught", "skipped"), state.count("hit"))
         assert run["steps_total"] == len(state.steps)
         assert (run["finished_at"] is not None) == (state.status not in ("running", "interrupted"))
         rows = self.rows(run_id)
@@ -177,6 +193,8 @@ def artifacts_in(folder: Path) -> Artifacts:
 
 
 def run_worker(folder: Path) -> None:
+    from filiera.engine.worker import work
+
     work(artifacts_in(folder))
 
 

@@ -17,7 +17,8 @@ from filiera.core.events import StepFailed, StepStarted, StepSucceeded
 from filiera.core.graph import Graph, Node, OutputRef
 from filiera.core.runstate import ENDED, RunState
 from filiera.engine import driver as driver_module
-from filiera.engine.driver import EarlierResult
+from filiera.engine import recorder as recorder_module
+from filiera.engine.course import EarlierResult
 from filiera.errors import StoreFull
 from filiera.ports import Executor
 from tests.engine import steps_to_run as pipelines
@@ -204,7 +205,7 @@ def test_earlier_results_of_the_run_are_taken(workshop: Workshop) -> None:
     def resumed(change: dict[str, str], **options: Any) -> list[str]:
         CALLS.clear()
         driver = workshop.driver(pipelines.uncached, **options)
-        driver.earlier = {
+        driver.course.earlier = {
             name: EarlierResult(change.get(name, row["key"]), state.steps[name].outputs) for name, row in rows.items()
         }
         workshop.finish(driver)
@@ -235,7 +236,7 @@ def test_the_heart_beats_while_steps_run(workshop: Workshop, monkeypatch: pytest
     """A driver says regularly that it lives, and commits what it has by then."""
     monkeypatch.setattr(driver_module, "HEARTBEAT_S", 0.0)
     beats = []
-    monkeypatch.setattr(driver_module.Recorder, "beat", lambda self: beats.append(self.clock()))
+    monkeypatch.setattr(recorder_module.Recorder, "beat", lambda self: beats.append(self.clock()))
     workshop.run(pipelines.chain)
     assert len(beats) >= 3
 
@@ -420,7 +421,7 @@ def test_any_graph_is_driven_to_its_end(tmp_path: Path, graph: Graph, stop_at: i
     rows = halves.rows("random-1")
     before = Counter(CALLS)
     driver = halves.driver(graph)
-    driver.earlier = {name: EarlierResult(rows[name]["key"], first.steps[name].outputs) for name in finished}
+    driver.course.earlier = {name: EarlierResult(rows[name]["key"], first.steps[name].outputs) for name in finished}
     CALLS.clear()
     CALLS.extend(name for name in before.elements() if manners[name] == "flaky" and name not in finished)
     known = Counter(CALLS)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from filiera.core.events import Event, RunFinished, RunInterrupted, RunStarted, StepCancelled, StepStarted
 from filiera.core.runstate import IllegalTransition, RunState
 from filiera.core.task import LogSpan
-from filiera.engine import recorder as recorder_module
+from filiera.engine import journal as journal_module
 from filiera.engine.recorder import Recorder
 from filiera.errors import StoreBusy
 from tests.core.run_events import STEPS, events
@@ -67,7 +67,7 @@ def test_the_queue_waits_a_moment_at_most(workshop: Workshop, monkeypatch: pytes
     recorder.clock = lambda: -1e9
     assert recorder.flush_due_in_s == pytest.approx(0.015)
     assert recorder.flush_due_in_s == 0.0
-    monkeypatch.setattr(recorder_module, "FLUSH_AT", 1)
+    monkeypatch.setattr(journal_module, "FLUSH_AT", 1)
     assert recorder.flush_due_in_s == 0.0
 
 

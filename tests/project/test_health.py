@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from filiera.errors import StoreFull
-from filiera.project import launch
+from filiera.project import launch, runs
 from filiera.project.health import Finding, examine
 from tests.project.chains import CHAIN, WIDE_SHOP
 from tests.projects import SmallProject, full_disk_after, statuses
@@ -27,7 +27,7 @@ def chain(tmp_path: Path) -> SmallProject:
 def pretend_driver_died(project: SmallProject, run_id: str, state: str = "running") -> None:
     """Leave the run's record as a driver does that was killed."""
     with project.opened() as opened:
-        row = launch.get_run(opened, run_id)
+        row = runs.get_run(opened, run_id)
         driver = json.dumps({**json.loads(row["driver"]), "start": "before"})
         adopted = {"run_id": run_id, "driver": driver, "seen_driver": row["driver"], "at": 1.0, "steps_total": 4}
         opened.records.write([("adopt_run", adopted)])

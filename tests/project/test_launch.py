@@ -22,7 +22,7 @@ from filiera.errors import (
     StoreFull,
     UsageError,
 )
-from filiera.project import launch
+from filiera.project import launch, runs
 from filiera.project.project import Project
 from tests.project.chains import CHAIN, SHOP, WIDE_SHOP, calls
 from tests.projects import Hears, SmallProject, digests, full_disk_after, statuses
@@ -81,7 +81,7 @@ def test_a_listener_follows(chain: SmallProject) -> None:
     with chain.opened() as project:
         launch.start(project, "chain", {}, listener=listener)
         assert listener.log_dir == project.store / "logs" / "chain-1"
-        state = launch.recorded_state(project, "chain-1")
+        state = runs.recorded_state(project, "chain-1")
     assert RunState.fold(listener.events) == state
     assert isinstance(listener.events[0], RunStarted)
     assert dict(listener.events[0].parameters) == {"x": "1", "name": ""}
@@ -172,8 +172,8 @@ def test_a_running_run_is_left_alone(chain: SmallProject) -> None:
     def meanwhile(event: Event) -> None:
         if isinstance(event, StepStarted) and event.step == "ask":
             other = Project.open(chain.root)
-            row = launch.get_run(other, "latest")
-            seen.append(launch.shown_state(other, row))
+            row = runs.get_run(other, "latest")
+            seen.append(runs.shown_state(other, row))
             with pytest.raises(UsageError, match="Run chain-1 is running"):
                 launch.resume(other, "chain-1")
             launch.cancel(other, "chain-1")
@@ -198,7 +198,7 @@ def test_only_running_runs_are_cancelled(chain: SmallProject, monkeypatch: pytes
         def put(state: str, host: str) -> None:
             driver = {**json.loads(launch.identity.me()), "host": host}
             columns = {"run_id": "chain-1", "steps_total": 4, "at": project.clock()}
-            seen = launch.get_run(project, "chain-1")["driver"]
+            seen = runs.get_run(project, "chain-1")["driver"]
             row = {**columns, "driver": json.dumps(driver), "seen_driver": seen}
             project.records.write([("adopt_run", row)])
 
@@ -219,7 +219,7 @@ def test_only_running_runs_are_cancelled(chain: SmallProject, monkeypatch: pytes
 def test_nothing_has_run(chain: SmallProject) -> None:
     """Asking for a run where none is says so."""
     with chain.opened() as project, pytest.raises(UsageError, match=r"no run 'latest'.\nWhy: Nothing has run yet."):
-        launch.get_run(project, "latest")
+        runs.get_run(project, "latest")
 
 
 def test_two_cannot_resume_one_run(chain: SmallProject) -> None:
@@ -227,7 +227,7 @@ def test_two_cannot_resume_one_run(chain: SmallProject) -> None:
     (chain.root / "flows/break").touch()
     chain.run("chain")
     with chain.opened() as project:
-        row = launch.get_run(project, "chain-1")
+        row = runs.get_run(project, "chain-1")
         gone = {**json.loads(row["driver"]), "start": "another process"}
         project.records.write(
             [
@@ -245,7 +245,7 @@ def test_two_cannot_resume_one_run(chain: SmallProject) -> None:
         )
         with pytest.raises(UsageError, match="being resumed by another process"):
             launch._adopt(project, row, {"read"})
-        assert launch.shown_state(project, launch.get_run(project, "chain-1")) == "interrupted"
+        assert runs.shown_state(project, runs.get_run(project, "chain-1")) == "interrupted"
 
 
 def test_a_missing_version_is_said_before_the_run(tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ from filiera.core.check import CheckReport
 from filiera.errors import FilieraError, UsageError
 from filiera.project.config import FILE_NAME
 from filiera.project.index import pipelines
-from filiera.project.launch import Run, start
+from filiera.project.launch import start
 from filiera.project.project import Project
+from filiera.project.runs import Run
 from filiera.project.templates import make_project
 
 TEMPLATE = "traffic-classification"

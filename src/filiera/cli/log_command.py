@@ -13,8 +13,8 @@ from filiera.core.events import StepFailed, StepStarted, StepSucceeded
 from filiera.core.task import LOG_UNKNOWN, LogSpan
 from filiera.engine.logs import read_log
 from filiera.engine.rows import read_event
-from filiera.project.launch import get_run, log_folder, shown_state
 from filiera.project.project import Project
+from filiera.project.runs import get_run, log_folder, shown_state
 
 _LOOK_AGAIN_S = 0.2
 
@@ -67,7 +67,7 @@ class _Log:
         where = {"run_id": self._run_id, "since": self._since}
         for row in self._project.records.read("events_of_run", where):
             self._since = row["seq"] + 1
-            event = read_event(row["body"])
+            event = read_event(row["kind"], row["body"])
             if not isinstance(event, StepStarted | StepSucceeded | StepFailed) or self._step not in ("", event.step):
                 continue
             if isinstance(event, StepStarted):

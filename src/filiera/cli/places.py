@@ -5,8 +5,8 @@ from __future__ import annotations
 from filiera.core.products import CHAMPION, ProductRef
 from filiera.errors import UsageError, did_you_mean
 from filiera.ports import Row
-from filiera.project.launch import get_run
 from filiera.project.project import Project
+from filiera.project.runs import get_run
 from filiera.project.versions import Version
 
 

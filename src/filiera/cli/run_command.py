@@ -10,8 +10,9 @@ from filiera.cli.output import how_long, print_json
 from filiera.cli.parameters import parse_values, print_pipeline_help
 from filiera.cli.progress import Progress
 from filiera.errors import Cancelled, Rejected, SourceError, StepFailed, StoreError, UsageError
-from filiera.project.launch import Run, start_pipeline
+from filiera.project.launch import start_pipeline
 from filiera.project.project import Project
+from filiera.project.runs import Run
 
 EXIT_CODES = {
     "succeeded": 0,

@@ -8,8 +8,8 @@ from filiera.cli.output import how_long, print_json, print_table, shortened, whe
 from filiera.cli.show_command import run_data
 from filiera.errors import UsageError, did_you_mean
 from filiera.ports import Row
-from filiera.project.launch import shown_state
 from filiera.project.project import Project
+from filiera.project.runs import shown_state
 
 _STATES = ("running", "succeeded", "failed", "rejected", "cancelled", "interrupted")
 

@@ -18,8 +18,8 @@ from filiera.core.artifact import ArtifactRef
 from filiera.engine.rows import read_refs
 from filiera.errors import FilieraError, UsageError
 from filiera.ports import Row
-from filiera.project.launch import shown_state
 from filiera.project.project import Project
+from filiera.project.runs import shown_state
 from filiera.project.versions import Version
 
 _TIMED = ("succeeded", "failed", "rejected", "retrying")

@@ -124,6 +124,7 @@ class StepWaiting:
 
     step: str
     question: str
+    subject: str  #: codec and digest of what is to be approved: the answer is for these bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -53,7 +53,7 @@ STEP_TRANSITIONS: Mapping[StepStatus, frozenset[StepStatus]] = {
     ),
     "running": frozenset({"succeeded", "extended", "rejected", "failed", "retrying", "caught", "cancelled"}),
     "retrying": frozenset({"running", "failed", "caught", "cancelled"}),
-    "extended": frozenset({"succeeded", "rejected", "failed", "caught", "blocked", "cancelled"}),
+    "extended": frozenset({"succeeded", "hit", "rejected", "failed", "caught", "blocked", "cancelled"}),
     "waiting": frozenset(),
     "succeeded": frozenset(),
     "hit": frozenset(),
@@ -102,6 +102,7 @@ class StepState:
     detail: str = ""  #: why it is a hit, what blocks it, or the verdict's summary
     duration_s: float = 0.0
     log: LogSpan | None = None
+    parent: str = ""  #: the step that has become this one and others
 
 
 @dataclass(kw_only=True, slots=True)
@@ -171,11 +172,16 @@ class RunState:
         self._start_with(event.steps)
 
     def _finish(self, event: RunFinished) -> None:
-        unfinished = [step.name for step in self.steps.values() if step.status not in ENDED]
-        if self.status == "running" and unfinished:
-            raise IllegalTransition(f"a run cannot finish while {unfinished[0]} is {self.steps[unfinished[0]].status}")
+        if self.status == "running":
+            self._require_ended(event)
         self._move(event.outcome, only_from=("running",))
         self.message = event.message
+
+    def _require_ended(self, event: RunFinished) -> None:
+        is_waiting = event.outcome == "waiting" and self.count("waiting") > 0  # then what depends on it is pending
+        for step in self.steps.values():
+            if step.status not in ENDED and not (is_waiting and step.status in ("pending", "extended")):
+                raise IllegalTransition(f"a run cannot finish while {step.name} is {step.status}")
 
     def _apply_to_step(self, event: StepEvent) -> None:
         step = self.steps.get(event.step)
@@ -215,7 +221,7 @@ class RunState:
         if clash is not None:
             raise IllegalTransition(f"step {event.step!r} becomes {clash!r}, which the run has already")
         for name, stage in event.steps:
-            self.steps[name] = StepState(name=name, stage=stage, position=len(self.steps))
+            self.steps[name] = StepState(name=name, stage=stage, position=len(self.steps), parent=event.step)
         self._counts["pending"] += len(event.steps)
 
 

@@ -1,107 +1,165 @@
-"""The loop: submit what is ready, wait, record. The state is a fold of the events it records."""
+"""The loop: submit what can run, wait, record; for one run or for thousands that share an executor and their commits.
+
+What a run's steps are and what follows from their ends is its ``Course``, and who must wait is decided by
+``Admission``. Here calls are executed: again after a failure, ahead of time where a worker can go on by itself.
+"""
 
 from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
-from filiera.core import plain
-from filiera.core.artifact import ArtifactRef
-from filiera.core.events import (
-    RunFinished,
-    RunOutcome,
-    StepBlocked,
-    StepCancelled,
-    StepFailed,
-    StepHit,
-    StepStarted,
-    StepSucceeded,
-)
-from filiera.core.graph import Graph, Node, map_futures
-from filiera.core.key import KeyParts
-from filiera.core.plain import names_in
-from filiera.core.plan import Decision
-from filiera.core.runstate import ENDED, RunState
-from filiera.core.task import ExecutorEvent, Finished, Started, Task
-from filiera.engine.planner import Planner
-from filiera.engine.recorder import Recorder
+from filiera.core.events import RunFinished, RunOutcome, StepStarted
+from filiera.core.runstate import RunState
+from filiera.core.task import Dropped, ExecutorEvent, Failure, Finished, Started, Task
+from filiera.engine.admission import Admission, Flights, Limits, Waiting
+from filiera.engine.course import Course
+from filiera.engine.journal import Journal
+from filiera.engine.planner import Call
+from filiera.engine.tasks import task_ahead, task_id, task_of
 from filiera.ports import Executor
 
 HEARTBEAT_S = 5.0
 STOP_NOTICED_WITHIN_S = 0.25
 LONGEST_RETRY_DELAY_S = 60.0
-_NOT_RETRIED = frozenset({"codec", "input", "cancelled"})
+AHEAD = 8
+"""So many steps of a chain are given to a worker beyond the one that it runs."""
+SHORT_S = 0.05
+"""More are given only after steps that take no longer: then a worker that went on by itself has saved something."""
+MOST_SUBMITTED = 4096
+"""Calls that an executor has at once; further ones are made when some of them have ended."""
+_NOT_RETRIED = frozenset({"codec", "input", "cancelled", "queue"})
+_NOT_RETRYABLE = "filiera.errors:NotRetryable"
 
 
-@dataclass(frozen=True, slots=True)
-class EarlierResult:
-    """What a step returned before this run was interrupted."""
+@dataclass(slots=True)
+class Running:
+    """A call that an executor has."""
 
-    key: str
-    outputs: tuple[ArtifactRef, ...]
+    course: Course
+    call: Call
+    task: Task
+    attempt: int = 1
+    tokens: tuple[str, ...] = ()  #: of the limits that it holds
+    chain: deque[str] = field(default_factory=deque)  #: the tasks that its worker goes on with, in order
 
 
 @dataclass(kw_only=True)
 class Driver:
-    """Runs one graph to its end."""
+    """Runs graphs to their ends."""
 
-    graph: Graph
-    planner: Planner
-    recorder: Recorder
     executor: Executor
-    earlier: Mapping[str, EarlierResult] = field(default_factory=dict)  #: of the run that is resumed
-    on_wait: Callable[[RunState], None] | None = None  #: called a few times a second while steps run
-    stop_asked: bool = False  #: set it, from a signal handler too, and the run is cancelled
+    journal: Journal
+    flights: Flights | None = None
+    limits: Limits | None = None
+    env_of: Callable[[str], str] = str  #: from a step's requirements file to the digest of its environment
+    on_over: Callable[[Course], None] = lambda course: None  #: a run has no step left that can run
+    on_wait: Callable[[], None] | None = None  #: called a few times a second while steps run
+    stop_asked: bool = False  #: set it, from a signal handler too, and all runs are cancelled
     is_waiting: bool = False  #: the executor is at work; KeyboardInterrupt now ends what it does here, and is a stop
-    _outputs: dict[str, tuple[ArtifactRef, ...]] = field(default_factory=dict)
-    _tasks: dict[str, tuple[Node, KeyParts, Task]] = field(default_factory=dict)  #: running, by task id
-    _attempts: dict[str, int] = field(default_factory=dict)
-    _retries: list[tuple[float, str]] = field(default_factory=list)  #: heap: when, which node
-    _retrying: dict[str, tuple[KeyParts, Task]] = field(default_factory=dict)  #: waiting for their next attempt
-    _code_kept: set[str] = field(default_factory=set)
+    _load: dict[Course, int] = field(default_factory=dict)  #: per run that is not over, its calls under way
+    _moved: dict[Course, None] = field(default_factory=dict)  #: runs to look at: steps may begin, or it may be over
+    _deadlines: dict[Course, float] = field(default_factory=dict)
+    _running: dict[str, Running] = field(default_factory=dict)  #: by task id
+    _ahead: dict[str, tuple[Course, str, Task]] = field(default_factory=dict)  #: a worker's, which has not begun them
+    _retries: list[tuple[float, str]] = field(default_factory=list)  #: heap: when, which task
+    _retrying: dict[str, Running] = field(default_factory=dict)  #: by the id of the task to come
     _beat_at: float = 0.0
 
-    def run(self) -> None:
-        """Run every step that can run; afterwards all steps have ended, some as cancelled when it was stopped."""
-        self._nodes = {node.name: node for node in self.graph.nodes}
-        self._waits = {node.name: len(node.upstream) for node in self.graph.nodes}
-        self._downstream: dict[str, list[str]] = {name: [] for name in self._nodes}
-        for node in self.graph.nodes:
-            for name in node.upstream:
-                self._downstream[name].append(node.name)
-        self._ready = deque(name for name, count in self._waits.items() if count == 0)
-        self._beat_at = monotonic() + HEARTBEAT_S
-        self._loop()
-        if self.stop_asked:
-            self._cancel()
+    def __post_init__(self) -> None:
+        self._admission = Admission(flights=self.flights, limits=self.limits)
+        self.journal.on_written = self._admission.written
 
-    def _loop(self) -> None:
-        while not self.stop_asked:
-            while self._ready and not self.stop_asked:
-                self._begin(self._nodes[self._ready.popleft()])
-            if not self._tasks and not self._retries:
-                return
-            due_in_s = self.recorder.flush_due_in_s
-            if due_in_s is not None and due_in_s <= 0:
-                self.recorder.flush()
-                due_in_s = None
-            for event in self._wait(self._wait_s(due_in_s)):
-                if isinstance(event, Started):
-                    self._started(event)
-                else:
-                    self._finished(event)
-            self._wake_retries()
+    def add(self, course: Course) -> None:
+        """Have a run driven."""
+        self._load[course] = 0
+        self._moved[course] = None
+        if course.graph.timeout_s is not None:
+            self._deadlines[course] = monotonic() + course.graph.timeout_s
+
+    def run(self) -> None:
+        """Run every step that can run; afterwards all runs are over, cancelled when it was stopped."""
+        self._beat_at = monotonic() + HEARTBEAT_S
+        while self._load:
+            if self.stop_asked:
+                self._stop_all()
+                break
+            self._begin_calls()
+            if not self._load:
+                break
+            if self.journal.due_in_s == 0.0:
+                self.journal.flush()
+            for event in self._wait():
+                self._take(event)
+            self._wake()
             self._beat()
             if self.on_wait is not None:
-                self.on_wait(self.recorder.state)
+                self.on_wait()
+        self.journal.flush()
 
-    def _wait(self, timeout_s: float) -> Sequence[ExecutorEvent]:
+    def _begin_calls(self) -> None:
+        """Begin what can begin, a few calls of each run in turn."""
+        for _ in range(len(self._moved)):
+            course = next(iter(self._moved))
+            del self._moved[course]
+            while len(self._running) < MOST_SUBMITTED and not self.stop_asked:
+                call = course.next_call()
+                if call is None:
+                    break
+                self._begin(course, call)
+            if course.stopping:
+                self._end_calls(course)
+            elif not course.is_idle:
+                self._moved[course] = None
+                if self.stop_asked or len(self._running) >= MOST_SUBMITTED:
+                    return
+            if self._load[course] == 0 and (course.is_idle or course.stopping):
+                self._over(course)
+
+    def _over(self, course: Course) -> None:
+        if course.stopping:
+            course.cancel()
+        del self._load[course]
+        self._moved.pop(course, None)
+        self._deadlines.pop(course, None)
+        self.on_over(course)
+
+    def _begin(self, course: Course, call: Call) -> None:
+        self._load[course] += 1
+        tokens = self._admission.admit(course, call)
+        if tokens is not None:
+            env = call.node.step.options.env
+            task = task_of(course, call, self.env_of(env) if env else "")
+            self._submit(Running(course, call, task, tokens=tokens))
+
+    def _submit(self, running: Running) -> None:
+        self._running[running.task.task_id] = running
+        self.executor.submit(running.task)
+        self._look_ahead(running)
+
+    def _look_ahead(self, running: Running) -> None:
+        """Give the worker the steps that it can go on with by itself."""
+        course, chain = running.course, running.chain
+        before, node = running.task.task_id, running.call.node
+        if chain:
+            before, node = chain[-1], course.nodes[self._ahead[chain[-1]][1]]
+        while len(chain) < AHEAD:
+            follower = course.follower(node.name)
+            if follower is None:
+                return
+            task = task_ahead(course, follower, node, before, running.task.env)
+            self._ahead[task.task_id] = (course, follower.name, task)
+            chain.append(task.task_id)
+            self.executor.submit(task)
+            before, node = task.task_id, follower
+
+    def _wait(self) -> Sequence[ExecutorEvent]:
         try:
             self.is_waiting = True
-            events = self.executor.wait(timeout_s)
+            events = self.executor.wait(self._wait_s())
             self.is_waiting = False
         except KeyboardInterrupt:
             self.is_waiting = False
@@ -109,189 +167,183 @@ class Driver:
             return ()
         return events
 
-    def _wait_s(self, flush_due_in_s: float | None) -> float:
+    def _wait_s(self) -> float:
         now = monotonic()
-        waits = [STOP_NOTICED_WITHIN_S, max(0.0, self._beat_at - now)]
-        if flush_due_in_s is not None:
-            waits.append(flush_due_in_s)
+        waits = [STOP_NOTICED_WITHIN_S, self._beat_at - now, self._admission.due_in_s]
+        due_in_s = self.journal.due_in_s
+        if due_in_s is not None:
+            waits.append(due_in_s)
+        if self._moved and len(self._running) < MOST_SUBMITTED:
+            waits.append(0.0)
         if self._retries:
-            waits.append(max(0.0, self._retries[0][0] - now))
-        return min(waits)
+            waits.append(self._retries[0][0] - now)
+        if self._deadlines:
+            waits.append(min(self._deadlines.values()) - now)
+        return max(0.0, min(waits))
 
-    def _begin(self, node: Node) -> None:
-        parts, inputs = self.planner.parts(node, self._outputs)
-        decision = self._decide(node, parts)
-        self.recorder.decided(node.name, parts, parts.key, decision.reason)
-        self._keep_code(node)
-        if decision.status == "hit":
-            self.recorder.record(
-                StepHit(
-                    step=node.name,
-                    key=parts.key,
-                    outputs=decision.outputs,
-                    reason=decision.reason,
-                    blocked=decision.blocked,
-                )
-            )
-            self._ended(node.name, decision.outputs, decision.blocked)
-            return
-        self._attempts[node.name] = 0
-        arguments = b",".join(plain.encode(name) + b":" + value for name, value in parts.arguments.items())
-        task = Task(
-            task_id=f"{self.recorder.run_id}/{node.name}#1",
-            function=node.step.address,
-            arguments=b"{" + arguments + b"}",
-            modules=_modules_named(node),
-            sources=self.planner.code_of(node).sources,
-            inputs=inputs,
-            outputs=len(node.step.outputs),
-            timeout_s=node.step.options.timeout_s,
-            resources=node.step.options.resources,
-            codecs=node.codecs,
-        )
-        self._submit(node, parts, task)
-
-    def _decide(self, node: Node, parts: KeyParts) -> Decision:
-        earlier = self.earlier.get(node.name)
-        if earlier is not None and earlier.key == parts.key and node.name not in self.planner.fresh:
-            reason = "finished before the run was resumed"
-            outputs = earlier.outputs
-            if all(map(self.planner.holds, outputs)):
-                return Decision(
-                    step=node.name, stage=node.stage, status="hit", reason=reason, parts=parts, outputs=outputs
-                )
-        return self.planner.decide(node, parts)
-
-    def _keep_code(self, node: Node) -> None:
-        code = self.planner.code_of(node)
-        if code.digest not in self._code_kept:
-            self._code_kept.add(code.digest)
-            self.recorder.keep_code(code.digest, code.parts)
-
-    def _submit(self, node: Node, parts: KeyParts, task: Task) -> None:
-        self._attempts[node.name] += 1
-        self._tasks[task.task_id] = (node, parts, task)
-        self.executor.submit(task)
+    def _take(self, event: ExecutorEvent) -> None:
+        if isinstance(event, Started):
+            self._started(event)
+        elif isinstance(event, Finished):
+            self._finished(event)
+        else:
+            self._dropped(event)
 
     def _started(self, event: Started) -> None:
-        node = self._tasks[event.task_id][0]
-        self.recorder.record(
-            StepStarted(step=node.name, attempt=self._attempts[node.name], pid=event.pid, log=event.log)
+        running = self._running[event.task_id]
+        course, log = running.course, event.log
+        if course.log_prefix:
+            log = replace(log, file=course.log_prefix + log.file)
+        course.recorder.record(
+            StepStarted(step=running.call.node.name, attempt=running.attempt, pid=event.pid, log=log)
         )
 
     def _finished(self, event: Finished) -> None:
-        node, parts, task = self._tasks.pop(event.task_id)
-        if event.failure is not None:
-            self._failed(node, parts, task, event)
+        running = self._running.pop(event.task_id, None)
+        if running is None:
+            self._ahead.pop(event.task_id, None)  # cancelled before its turn came
             return
-        blocked = event.blocked.encode("utf-8", "backslashreplace").decode()  # the user's words, kept as text
-        self.recorder.record(
-            StepSucceeded(
-                step=node.name, outputs=event.outputs, duration_s=event.duration_s, log=event.log, blocked=blocked
-            )
-        )
-        if node.step.options.cache:
-            self.recorder.keep(parts.key, node.name, event.outputs, blocked)
-        self._ended(node.name, event.outputs, blocked)
+        course, call, name = running.course, running.call, running.call.node.name
+        failure = event.failure
+        if failure is None:
+            course.succeeded(name, event, call.parts.key)
+            self._ended(running, is_kept=True)
+            self._follow(running, event)
+        elif course.stopping:
+            self._ended(running, is_kept=False)
+        else:
+            delay_s = self._retry_delay_s(running, failure)
+            course.failed(name, running.attempt, event, delay_s)
+            if delay_s is None:
+                self._ended(running, is_kept=False)
+            else:
+                self._try_again(running, delay_s)
 
-    def _failed(self, node: Node, parts: KeyParts, task: Task, event: Finished) -> None:
-        failure, options, attempt = event.failure, node.step.options, self._attempts[node.name]
-        assert failure is not None
-        delay_s = None
-        if attempt <= options.retries and failure.kind not in _NOT_RETRIED:
-            delay_s = min(options.retry_delay_s * 2 ** (attempt - 1), LONGEST_RETRY_DELAY_S)
-        self.recorder.record(
-            StepFailed(
-                step=node.name,
-                attempt=attempt,
-                failure=failure,
-                duration_s=event.duration_s,
-                retry_in_s=delay_s,
-                log=event.log,
-            )
-        )
-        if delay_s is None:
-            self._block_downstream(node.name)
+    def _ended(self, running: Running, *, is_kept: bool) -> None:
+        self._load[running.course] -= 1
+        self._moved[running.course] = None
+        self._put_back(self._admission.ended(running.call, running.tokens, is_kept=is_kept))
+
+    def _put_back(self, waiting: list[Waiting]) -> None:
+        for course, name in waiting:
+            self._load[course] -= 1
+            self._moved[course] = None
+            course.begin_again(name)
+
+    def _follow(self, running: Running, event: Finished) -> None:
+        """Take note that the worker has gone on with the next task of the chain."""
+        chain = running.chain
+        if not chain:
             return
-        self._retrying[node.name] = (parts, task)
-        heapq.heappush(self._retries, (monotonic() + delay_s, node.name))
+        found = self._ahead.get(chain[0])
+        call = found[0].take(found[1]) if found is not None and not found[0].stopping else None
+        if found is None or call is None:
+            return  # it has been or will be dropped
+        del self._ahead[chain.popleft()]
+        course, _, task = found
+        self._load[course] += 1
+        self._admission.begun(course, call)
+        following = Running(course, call, task, chain=chain)
+        self._running[task.task_id] = following
+        if event.duration_s < SHORT_S:
+            self._look_ahead(following)
 
-    def _wake_retries(self) -> None:
+    def _dropped(self, event: Dropped) -> None:
+        """Let a step whose worker did not go on with it begin in the usual way."""
+        self._ahead.pop(event.task_id, None)
+        running = self._running.pop(event.task_id, None)
+        if running is not None:
+            self._ended(running, is_kept=False)
+            running.course.give_back(running.call.node.name)
+
+    def _retry_delay_s(self, running: Running, failure: Failure) -> float | None:
+        options, attempt = running.call.node.step.options, running.attempt
+        if attempt > options.retries or failure.kind in _NOT_RETRIED or _NOT_RETRYABLE in failure.bases:
+            return None
+        if any(f"{kind.__module__}:{kind.__qualname__}" in failure.bases for kind in options.never_retry):
+            return None
+        return min(options.retry_delay_s * 2.0 ** (attempt - 1), LONGEST_RETRY_DELAY_S)
+
+    def _try_again(self, running: Running, delay_s: float) -> None:
+        attempt = running.attempt + 1
+        again = task_id(running.course, running.call.node.name, attempt)
+        task = replace(
+            running.task, task_id=again, following=None, key=running.call.parts.key, inputs=running.call.inputs
+        )
+        self._retrying[again] = replace(running, task=task, attempt=attempt, chain=deque())
+        heapq.heappush(self._retries, (monotonic() + delay_s, again))
+
+    def _wake(self) -> None:
+        """Begin what has waited long enough; end the runs that take too long."""
         now = monotonic()
         while self._retries and self._retries[0][0] <= now:
-            _, name = heapq.heappop(self._retries)
-            parts, task = self._retrying.pop(name)
-            again = f"{self.recorder.run_id}/{name}#{self._attempts[name] + 1}"
-            self._submit(self._nodes[name], parts, replace(task, task_id=again))
+            running = self._retrying.pop(heapq.heappop(self._retries)[1], None)
+            if running is not None:
+                self._submit(running)
+        self._put_back(self._admission.again())
+        for course, deadline in list(self._deadlines.items()):
+            if deadline <= now and not course.stopping:
+                course.stopping = f"it ran longer than its timeout of {course.graph.timeout_s:g} s"
+                self._moved[course] = None
 
-    def _ended(self, name: str, outputs: tuple[ArtifactRef, ...], blocked: str) -> None:
-        if blocked:
-            self._block_downstream(name)
-            return
-        self._outputs[name] = outputs
-        for following in self._downstream[name]:
-            self._waits[following] -= 1
-            if self._waits[following] == 0:
-                self._ready.append(following)
+    def _end_calls(self, course: Course) -> None:
+        """Have what still runs of a run ended; nothing of it begins any more."""
+        self._load[course] -= self._admission.forget(course)
+        for again, running in list(self._retrying.items()):
+            if running.course is course:
+                del self._retrying[again]
+                self._ended(running, is_kept=False)
+        theirs = [found for found, running in self._running.items() if running.course is course]
+        theirs += [found for found, (other, *_) in self._ahead.items() if other is course]
+        self._moved.pop(course, None)
+        self.executor.cancel(theirs)
 
-    def _block_downstream(self, name: str) -> None:
-        blocking = [name]
-        while blocking:
-            by = blocking.pop()
-            for following in self._downstream[by]:
-                if self.recorder.state.steps[following].status == "pending":
-                    self.recorder.record(StepBlocked(step=following, by=by))
-                    blocking.append(following)
-
-    def _cancel(self) -> None:
-        self.executor.cancel(list(self._tasks))
-        while self._tasks:
+    def _stop_all(self) -> None:
+        for course in list(self._load):
+            course.stopping = course.stopping or "stopped by the user"
+            self._end_calls(course)
+        while any(self._load.values()):
             events = self.executor.wait(None)
             if not events:
                 break  # what ran in this process was interrupted before it could say so
             for event in events:
-                if isinstance(event, Started):
-                    self._started(event)
-                else:
-                    self._cancelled(event)
-        for step in list(self.recorder.state.steps.values()):
-            if step.status not in ENDED:
-                self.recorder.record(StepCancelled(step=step.name))
-
-    def _cancelled(self, event: Finished) -> None:
-        if event.failure is None:
-            self._finished(event)
-        else:
-            self._tasks.pop(event.task_id)
+                self._take(event)
+        for course in list(self._load):
+            self._over(course)
 
     def _beat(self) -> None:
         now = monotonic()
         if now >= self._beat_at:
             self._beat_at = now + HEARTBEAT_S
-            self.recorder.flush()
-            self.recorder.beat()
+            for course in self._load:
+                course.recorder.beat()
+            self.journal.flush()
 
 
-def _modules_named(node: Node) -> tuple[str, ...]:
-    """Return the modules of the functions and classes that lie in a node's arguments."""
-    values = [map_futures(value, lambda future: None) for value in node.arguments.values()]
-    return tuple({thing.__module__: None for value in values for thing in names_in(value)})
+def conclusion(course: Course) -> RunFinished:
+    """Return how a run ends, from the state of its steps: failed before rejected, waiting before succeeded."""
+    state = course.state
+    own = [step for step in state.steps.values() if not step.parent]  # what others became, they answer for
+    for step in own:
+        if step.status == "failed":
+            failure = step.failure
+            first_line = failure.message.partition("\n")[0] if failure else ""
+            told = f": {failure.error}: {first_line}" if failure else ""
+            return RunFinished(outcome="failed", message=f"step {step.name} failed{told}")
+    for step in own:
+        if step.status == "rejected":
+            return RunFinished(outcome="rejected", message=f"{step.name}: {step.detail}")
+    return RunFinished(outcome=_outcome(state, course), message=_message(state, course))
 
 
-def conclusion(recorder: Recorder) -> RunFinished:
-    """Return how the run ends, from the state of its steps: failed before rejected before succeeded."""
-    steps = recorder.state.steps.values()
-    failed = [step for step in steps if step.status == "failed"]
-    rejected = [step for step in steps if step.status == "rejected"]
-    outcome: RunOutcome = "succeeded"
-    message = ""
-    if failed:
-        outcome = "failed"
-        failure = failed[0].failure
-        first_line = failure.message.partition("\n")[0] if failure else ""
-        message = f"step {failed[0].name} failed" + (f": {failure.error}: {first_line}" if failure else "")
-    elif rejected:
-        outcome, message = "rejected", f"{rejected[0].name}: {rejected[0].detail}"
-    elif any(step.status == "cancelled" for step in steps):
-        outcome, message = "cancelled", "stopped by the user"
-    return RunFinished(outcome=outcome, message=message)
+def _outcome(state: RunState, course: Course) -> RunOutcome:
+    if state.count("cancelled"):
+        return "failed" if course.stopping.startswith("it ran longer") else "cancelled"
+    return "waiting" if state.count("waiting") else "succeeded"
+
+
+def _message(state: RunState, course: Course) -> str:
+    if state.count("cancelled"):
+        return course.stopping
+    waiting = [step for step in state.steps.values() if step.status == "waiting"]
+    return f"{waiting[0].name} waits for an answer: {waiting[0].detail}" if waiting else ""

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from filiera.core import plain
 from filiera.core.artifact import ArtifactRef
-from filiera.core.graph import Future, Graph, Known, Late, Node, OutputRef, map_futures
-from filiera.core.key import KeyParts, differences
+from filiera.core.graph import Choice, Future, Graph, Known, Late, Node, OutputRef, map_futures
+from filiera.core.key import KeyParts
+from filiera.core.options import Cache
 from filiera.core.plan import Decision
 from filiera.core.task import SourceStamp
-from filiera.engine.rows import read_key_parts, read_refs
+from filiera.engine.history import History
+from filiera.engine.journal import Result
+from filiera.engine.rows import read_refs
 from filiera.errors import GraphError, StoreError
-from filiera.ports import MetadataStore
+from filiera.ports import Clock, MetadataStore
 
 Outputs = Mapping[str, tuple[ArtifactRef, ...]]
+_UNKNOWN = ArtifactRef(digest="0" * 64, codec="unknown/0", size_bytes=0)
+"""Stands for what a task that runs before will return; its worker puts the real one there."""
+
+
+class Skipped(Exception):
+    """What a step needs was skipped, so there is nothing to call it with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +41,17 @@ CodeOf = Callable[[Node], Code]
 CompareCode = Callable[[bytes, bytes], list[str]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A node whose inputs are known."""
+
+    node: Node
+    parts: KeyParts
+    inputs: tuple[ArtifactRef, ...]
+    arguments: Mapping[str, bytes]  #: all of them, also those that do not count in the key
+
+
+@dataclass(kw_only=True)
 class Planner:
     """Looks steps up in the cache. Reads the records, changes nothing."""
 
@@ -40,7 +60,13 @@ class Planner:
     holds: Callable[[ArtifactRef], bool]  #: tells whether the store still has an artifact's bytes, all of its parts
     code_of: CodeOf
     compare_code: CompareCode
+    clock: Clock
     fresh: frozenset[str] = frozenset()  #: steps to run although they are in the cache
+    run_id: str = ""  #: of the run that is planned, once it has one
+    results: Mapping[str, Result] = field(default_factory=dict)  #: by key, of results that are not in the records yet
+
+    def __post_init__(self) -> None:
+        self._history = History(self.records, self.graph.pipeline, self.compare_code)
 
     def read_code(self) -> None:
         """Read the code of all steps, so that code that cannot be read is an error before anything is recorded."""
@@ -62,97 +88,173 @@ class Planner:
         return decisions
 
     def _plan_node(self, node: Node, outputs: Outputs, stopped: Mapping[str, str]) -> Decision:
+        def decided(status: Any, reason: str) -> Decision:
+            return Decision(step=node.name, stage=node.stage, status=status, reason=reason)
+
         culprit = next((name for name in node.upstream if name in stopped), None)
         if culprit is not None:
-            return Decision(step=node.name, stage=node.stage, status="blocked", reason=f"{culprit} stops the run")
+            return decided("blocked", f"{culprit} stops the run")
         waiting = [name for name in node.upstream if name not in outputs]
         if waiting:
-            reason = f"decided after {', '.join(waiting)}"
-            return Decision(step=node.name, stage=node.stage, status="after", reason=reason)
-        return self.decide(node, self.parts(node, outputs)[0])
+            return decided("after", f"decided after {', '.join(waiting)}")
+        if node.each or node.when or node.step.options.dynamic:
+            return decided("after", "decided while it runs: what it becomes depends on values")
+        return self.decide(self.call(node, outputs))
 
-    def parts(self, node: Node, outputs: Outputs) -> tuple[KeyParts, tuple[ArtifactRef, ...]]:
-        """Return the parts of a node's key and its inputs, once all it waits for is in *outputs*."""
+    def call(self, node: Node, outputs: Outputs) -> Call:
+        """Return the call of a node once all it waits for is in *outputs*. Raises Skipped."""
         inputs: list[ArtifactRef] = []
         origins: list[tuple[str, str]] = []
 
-        def place(future: Future) -> plain.Placeholder:
-            artifact, origin = _resolve(future, outputs)
-            inputs.append(artifact)
-            origins.append((origin, artifact.identity))
+        def place(future: Future) -> Any:
+            found = resolve(future, outputs)
+            if not isinstance(found, Known):
+                return map_futures(found, place)  # the plain side of a choice, or one with futures inside
+            inputs.append(found.artifact)
+            origins.append((found.origin, found.artifact.identity))
             return plain.Placeholder(len(inputs) - 1)
 
-        arguments = {name: plain.encode(map_futures(value, place)) for name, value in node.arguments.items()}
-        parts = KeyParts(
-            closure=self.code_of(node).digest, arguments=arguments, inputs=tuple(origins), codecs=node.codecs
-        )
-        return parts, tuple(inputs)
+        arguments = {}
+        counted = []
+        for name, value in node.arguments.items():
+            before = len(inputs)
+            arguments[name] = plain.encode(map_futures(value, place))
+            counted += [name] * (len(inputs) - before)
+        return Call(node, self._parts(node, arguments, origins, counted), tuple(inputs), arguments)
 
-    def decide(self, node: Node, parts: KeyParts) -> Decision:
-        """Return whether a node whose inputs are known is a hit or runs."""
+    def _parts(
+        self, node: Node, arguments: dict[str, bytes], origins: list[tuple[str, str]], counted: list[str]
+    ) -> KeyParts:
+        """Return what the key of a call is made of; *counted* has the parameter that each input belongs to."""
+        cache = node.step.options.cache
+        seen: Mapping[str, bytes] = arguments
+        if isinstance(cache, Cache):
+            if cache.key is not None:
+                seen, origins = {"cache key": plain.encode(_own_key(cache.key, arguments, origins))}, []
+            elif cache.ignore:
+                seen = {name: value for name, value in arguments.items() if name not in cache.ignore}
+                origins = [origin for origin, name in zip(origins, counted, strict=True) if name not in cache.ignore]
+        return KeyParts(closure=self.code_of(node).digest, arguments=seen, inputs=tuple(origins), codecs=node.codecs)
+
+    def call_ahead(self, node: Node, before: str, outputs: int) -> tuple[Call, tuple[tuple[int, int], ...]]:
+        """Return the call of a node whose only unknown inputs are the outputs of node *before*, and where those go."""
+        stands_for = {before: (_UNKNOWN,) * outputs}
+        places: list[tuple[int, int]] = []
+        made = self.call(node, stands_for)
+        for position, future in enumerate(node.futures()):
+            if isinstance(future, OutputRef):
+                places.append((position, future.index))
+        unknown = {position for position, _ in places}
+        inputs = tuple((o, "" if i in unknown else d) for i, (o, d) in enumerate(made.parts.inputs))
+        return replace(made, parts=replace(made.parts, inputs=inputs)), tuple(places)
+
+    def decide(self, call: Call) -> Decision:
+        """Return whether a call is a hit or runs."""
+        node, parts = call.node, call.parts
 
         def run(reason: str) -> Decision:
             return Decision(step=node.name, stage=node.stage, status="run", reason=reason, parts=parts)
 
-        if not node.step.options.cache:
+        if not node.step.options.is_cached:
             return run("never cached (cache=False)")
-        if node.name in self.fresh:
+        if self.must_run(node.name):
             return run("asked for (--fresh)")
-        rows = self.records.read("try_cache_entry", {"key": parts.key})
-        if not rows:
-            return run(self._why_no_hit(node, parts))
-        try:
-            outputs = read_refs(rows[0]["outputs"], self._inline)
-        except StoreError:
-            return run("its stored result is gone")
-        if not all(map(self.holds, outputs)):
+        found = self.find(parts.key, node)
+        if found is None:
+            return run(self.why(call))
+        cache = node.step.options.cache
+        if isinstance(cache, Cache) and cache.max_age_s is not None:
+            age_s = self.clock() - found.stored_at
+            if age_s > cache.max_age_s:
+                return run(f"the result of {found.run_id} is {age_s:.0f} s old, it may be {cache.max_age_s:g} s")
+        if not all(map(self.holds, found.outputs)):
             return run("its stored result is gone")
         return Decision(
             step=node.name,
             stage=node.stage,
             status="hit",
-            reason=f"same code, parameters and inputs as in {rows[0]['run_id']}",
+            reason=f"same code, parameters and inputs as in {found.run_id}",
             parts=parts,
-            outputs=outputs,
-            blocked=rows[0]["blocked"],
+            outputs=found.outputs,
+            blocked=found.blocked,
         )
 
-    def _inline(self, digest: str, codec: str) -> bytes | None:
-        rows = self.records.read("get_artifact", {"digest": digest, "codec": codec})
+    def why(self, call: Call) -> str:
+        """Return what differs from the last time that a step ran, in words."""
+        return self._history.why(call.node, call.parts, self.code_of(call.node).parts, self.run_id)
+
+    def must_run(self, name: str) -> bool:
+        """Tell whether a step was asked to run although it is in the cache."""
+        return is_fresh(name, self.fresh)
+
+    def find(self, key: str, node: Node) -> Result | None:
+        """Return what is known under a key, or None."""
+        found = self.results.get(key) or self._history.result(key, node.name, self.run_id)
+        if found is not None:
+            return found
+        rows = self.records.read("try_cache_entry", {"key": key})
         if not rows:
-            raise StoreError(f"Artifact {digest[:12]} is not in the records.")
-        content: bytes | None = rows[0]["inline"]
-        return content
-
-    def _why_no_hit(self, node: Node, parts: KeyParts) -> str:
-        where = {"pipeline": self.graph.pipeline, "step": node.name, "run_id": ""}
-        rows = self.records.read("previous_step_run", where)
-        if not rows:
-            return "first run"
-        before = read_key_parts(rows[0])
-        changes = differences(before, parts)
-        if "code changed" in changes:
-            changes = self._code_changes(before.closure, node) + [c for c in changes if c != "code changed"]
-        if changes:
-            return "; ".join(changes)
-        if rows[0]["state"] in ("succeeded", "hit", "rejected"):
-            return "its result is not in the cache"
-        return f"it did not succeed in {rows[0]['run_id']}"
-
-    def _code_changes(self, old_digest: str, node: Node) -> list[str]:
-        rows = self.records.read("get_closure", {"digest": old_digest})
-        if not rows:
-            return ["code changed"]
-        return self.compare_code(rows[0]["parts"].encode(), self.code_of(node).parts) or ["code changed"]
+            return None
+        row = rows[0]
+        return Result(read_refs(row["outputs"]), row["blocked"], row["run_id"], row["stored_at"])
 
 
-def _resolve(future: Future, outputs: Outputs) -> tuple[ArtifactRef, str]:
+def is_fresh(name: str, fresh: frozenset[str]) -> bool:
+    """Tell whether a step, or the one that it came from, was asked to run.
+
+    >>> is_fresh("fit[3]", frozenset({"fit"})), is_fresh("fitted", frozenset({"fit"}))
+    (True, False)
+    """
+    if not fresh or name in fresh:
+        return name in fresh
+    return any(name.startswith((f"{asked}[", f"{asked}.")) for asked in fresh)
+
+
+def resolve(future: Future, outputs: Outputs) -> Any:
+    """Return the Known that *future* is by now, or a value in which futures may lie: the plain side of a choice.
+
+    Raises:
+        Skipped: It is an output of a step that was skipped.
+        GraphError: It should have been looked up before the run.
+    """
     if isinstance(future, OutputRef):
-        made = outputs[future.node]
+        made = outputs.get(future.node)
+        if made is None:
+            raise Skipped(future.node)
         origin = future.node if len(made) == 1 else f"{future.node}[{future.index}]"
-        return made[future.index], origin
+        return Known(made[future.index], origin)
+    if isinstance(future, Choice):
+        chosen = future.then if is_true(future.condition, outputs) else future.otherwise
+        return resolve(chosen, outputs) if isinstance(chosen, Future) else chosen
     if isinstance(future, Late):
-        future = future.find(tuple(_resolve(need, outputs)[0] for need in future.needs))
+        return future.find(tuple(resolve(need, outputs).artifact for need in future.needs))
     if isinstance(future, Known):
-        return future.artifact, future.origin
+        return future
     raise GraphError(f"{future.label} was not looked up before the run.")
+
+
+def is_true(condition: OutputRef, outputs: Outputs) -> bool:
+    """Return what a condition's step said. Raises Skipped, or StoreError when it said neither True nor False."""
+    content = resolve(condition, outputs).artifact.inline
+    if content not in (b"true", b"false"):
+        raise StoreError(
+            f"Step {condition.node!r} decides what runs, but returned neither True nor False.",
+            why=f"It returned {content.decode(errors='replace') if content else 'something large'}.",
+            do="Return a bool from it.",
+        )
+    return bool(content == b"true")
+
+
+def _own_key(key: Callable[..., str], arguments: Mapping[str, bytes], origins: list[tuple[str, str]]) -> str:
+    """Return what the user's key function says of a call: it sees inputs as their digests."""
+
+    def shown(value: Any) -> Any:
+        if isinstance(value, plain.Placeholder):
+            return origins[value.index][1]
+        if type(value) in (list, tuple):
+            return type(value)(map(shown, value))
+        if type(value) is dict:
+            return {name: shown(item) for name, item in value.items()}
+        return value
+
+    return str(key(**{name: shown(plain.decode(value)) for name, value in arguments.items()}))

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import replace
-from typing import Any
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from typing import Any, get_args
 
-from filiera.core import plain
 from filiera.core.artifact import ArtifactRef
-from filiera.core.events import Event, StepHit, StepSucceeded
+from filiera.core.events import Event
 from filiera.core.key import KeyParts
+from filiera.core.task import Failure, LogSpan
 from filiera.ports import Row
 
 FindInline = Callable[[str, str], bytes | None]
 """Returns the bytes of a small artifact by digest and codec."""
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_JSON = json.JSONEncoder(separators=(",", ":")).encode  # ASCII only: half a surrogate pair is escaped like all else
 
 
 def to_text(content: bytes) -> str:
@@ -26,7 +28,7 @@ def to_text(content: bytes) -> str:
     >>> to_text('"\\udcff"'.encode("utf-8", "surrogatepass"))
     '"\\\\udcff"'
     """
-    return _escape(content.decode("utf-8", "surrogatepass"))
+    return content.decode() if content.isascii() else _escape(content.decode("utf-8", "surrogatepass"))
 
 
 def _escape(text: str) -> str:
@@ -35,21 +37,34 @@ def _escape(text: str) -> str:
 
 def write_refs(refs: Iterable[ArtifactRef]) -> str:
     """Return artifacts as ``digest codec size;…``, without their bytes."""
-    return ";".join(f"{ref.digest} {ref.codec} {ref.size_bytes}" for ref in refs)
+    return ";".join([f"{ref.digest} {ref.codec} {ref.size_bytes}" for ref in refs])
 
 
-def read_refs(text: str, inline: FindInline) -> tuple[ArtifactRef, ...]:
-    """Return the artifacts that ``write_refs`` wrote, small ones with their bytes."""
+def write_whole_refs(refs: Iterable[ArtifactRef]) -> str:
+    """Return artifacts as ``write_refs`` does, small ones with their bytes: who reads it need not look for them."""
+    written = []
+    for ref in refs:
+        content = "" if ref.inline is None else f" {b2a_base64(ref.inline, newline=False).decode()}"
+        written.append(f"{ref.digest} {ref.codec} {ref.size_bytes}{content}")
+    return ";".join(written)
+
+
+def read_refs(text: str, inline: FindInline | None = None) -> tuple[ArtifactRef, ...]:
+    """Return the artifacts that were written; small ones with their bytes, which *inline* finds when not written too."""
     found = []
     for item in text.split(";") if text else ():
-        digest, codec, size = item.split(" ")
-        found.append(ArtifactRef(digest=digest, codec=codec, size_bytes=int(size), inline=inline(digest, codec)))
+        digest, codec, size, *content = item.split(" ")
+        if content:
+            whole: bytes | None = a2b_base64(content[0])
+        else:
+            whole = inline(digest, codec) if inline is not None else None
+        found.append(ArtifactRef(digest=digest, codec=codec, size_bytes=int(size), inline=whole))
     return tuple(found)
 
 
-def write_arguments(arguments: dict[str, bytes]) -> str:
+def write_arguments(arguments: Mapping[str, bytes]) -> str:
     """Return encoded parameters as one JSON object."""
-    return "{" + ",".join(f"{json.dumps(name)}:{to_text(value)}" for name, value in arguments.items()) + "}"
+    return "{" + ",".join([f"{_JSON(name)}:{to_text(value)}" for name, value in arguments.items()]) + "}"
 
 
 def read_arguments(text: str) -> dict[str, bytes]:
@@ -74,22 +89,72 @@ def read_key_parts(row: Row) -> KeyParts:
 
 def write_inputs(parts: KeyParts) -> str:
     """Return the inputs of a key as JSON."""
-    return json.dumps({"inputs": parts.inputs, "codecs": parts.codecs}, separators=(",", ":"))
+    return _JSON({"inputs": parts.inputs, "codecs": parts.codecs})
 
 
 def write_event(event: Event) -> str:
     """Return an event as JSON; small outputs without their bytes, which the artifact's own record has."""
-    if isinstance(event, StepSucceeded | StepHit):
-        event = replace(event, outputs=tuple(replace(ref, inline=None) for ref in event.outputs))
-    return to_text(plain.encode(event))
+    body = {}
+    for name, write, _ in _FIELDS[type(event).__name__]:
+        value = getattr(event, name)
+        body[name] = value if write is None or value is None else write(value)
+    return _JSON(body)
 
 
-def read_event(text: str) -> Event:
-    """Return the event that ``write_event`` wrote. Raises ValueError."""
-    event: Event = plain.decode(text.encode())
+def read_event(kind: str, body: str) -> Event:
+    """Return the event of class *kind* that ``write_event`` wrote. Raises ValueError."""
+    try:
+        written = json.loads(body)
+        values = {}
+        for name, _, read in _FIELDS[kind]:
+            value = written[name]
+            values[name] = value if read is None or value is None else read(value)
+        event: Event = _EVENTS[kind](**values)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not an event {kind!r}: {error}") from error
     return event
 
 
 def to_json(value: Any) -> str:
     """Return plain JSON with sorted keys, for columns that people and scripts read."""
     return _escape(json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
+
+
+def write_log(log: LogSpan) -> list[Any]:
+    """Return where an attempt's output lies as a list."""
+    return [log.file, log.start, log.end]
+
+
+def write_failure(failure: Failure) -> dict[str, Any]:
+    """Return a failure as a dictionary."""
+    return {item.name: getattr(failure, item.name) for item in fields(Failure)}
+
+
+def _read_log(written: list[Any]) -> LogSpan:
+    return LogSpan(file=written[0], start=written[1], end=written[2])
+
+
+def _read_failure(written: dict[str, Any]) -> Failure:
+    return Failure(**{**written, "bases": tuple(written["bases"])})
+
+
+def _read_steps(written: list[list[Any]]) -> tuple[tuple[Any, ...], ...]:
+    return tuple(tuple(pair) for pair in written)
+
+
+_Convert = Callable[[Any], Any]
+_CONVERTED: Mapping[str, tuple[_Convert | None, _Convert]] = {
+    "outputs": (write_refs, read_refs),
+    "log": (write_log, _read_log),
+    "failure": (write_failure, _read_failure),
+    "steps": (None, _read_steps),
+    "parameters": (dict, dict),
+}
+"""How fields that JSON does not know are written and read."""
+_EVENTS: Mapping[str, Any] = {
+    kind.__name__: kind for union in get_args(Event) for kind in (get_args(union) or (union,))
+}
+_FIELDS = {
+    name: [(item.name, *_CONVERTED.get(item.name, (None, None))) for item in fields(kind)]
+    for name, kind in _EVENTS.items()
+}

@@ -16,7 +16,7 @@ from filiera.errors import ProjectError, SourceError, UsageError, did_you_mean
 FILE_NAME = "filiera.toml"
 PROFILE_VARIABLE = "FILIERA_PROFILE"
 DEFAULT_PROFILE = "local"
-_TABLES = ("project", "catalog", "profile", "signing")
+_TABLES = ("project", "catalog", "profile", "signing", "limits")
 _PROJECT_KEYS = ("name", "flows", "profile")
 EXECUTORS = ("processes", "inline")
 SIGN = ("on-request", "always")
@@ -58,6 +58,7 @@ class ProjectConfig:
     profile: Profile
     catalog: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     signing: SigningRules = field(default_factory=SigningRules)
+    limits: Mapping[str, int] = field(default_factory=dict)  #: how many steps that name it run at once, on one machine
 
     def entry(self, source: str) -> Mapping[str, Any]:
         """Return an entry of the catalog. Raises SourceError with the entries there are."""
@@ -110,7 +111,19 @@ def load(root: Path, profile: str | None = None) -> ProjectConfig:
         profile=_profile(_table(tables, "profile", path), wanted, root, path),
         catalog=_catalog(_table(tables, "catalog", path), path),
         signing=_signing(_table(tables, "signing", path), root, f"[signing] of {path}"),
+        limits=_limits(_table(tables, "limits", path), path),
     )
+
+
+def _limits(table: Mapping[str, Any], path: Path) -> dict[str, int]:
+    for name, most in table.items():
+        if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= 10_000:
+            raise ProjectError(
+                f"{name} in [limits] of {path} is {most!r}.",
+                why="It says how many steps that name it may run at once.",
+                do=f"Write a number from 1 on, such as {name} = 2.",
+            )
+    return dict(table)
 
 
 def _name(project: Mapping[str, Any], root: Path, path: Path) -> str:

@@ -1,68 +1,101 @@
-"""Driving a planned run to its end: until every step has ended, it is published and recorded, or given up."""
+"""Driving planned runs to their ends: until every step has ended, they are published and recorded, or given up."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from filiera.core.events import Published, RunInterrupted
+from filiera.core.events import Published, RunInterrupted, RunResumed, RunStarted
+from filiera.engine.course import Course
 from filiera.engine.driver import Driver, conclusion
+from filiera.engine.journal import Journal
 from filiera.engine.recorder import Recorder
 from filiera.errors import StoreError
 from filiera.project.assemble import Assembled, artifact_of
-from filiera.project.project import Project
+from filiera.project.project import Listener, Project
+from filiera.project.runs import Run, log_folder
 from filiera.project.versions import Made, Version
 
 
-def drive(project: Project, assembled: Assembled, driver: Driver) -> tuple[Version, bool] | None:
-    """Run the driver's graph, record how it ended, and return the version published and whether it is new, or None.
+class Journey:
+    """A recorded run, and all that it needs to go on."""
+
+    def __init__(
+        self, project: Project, assembled: Assembled, course: Course, started: RunStarted | RunResumed
+    ) -> None:
+        self.assembled, self.course, self.started = assembled, course, started
+        recorder = course.recorder
+        self.run = Run(project=project, run_id=recorder.run_id, state=recorder.state, graph=course.graph)
+
+
+def drive(project: Project, journal: Journal, journeys: Sequence[Journey], listener: Listener | None = None) -> None:
+    """Run all steps of these runs and record how they ended; *listener* follows the first one.
 
     Raises:
-        StoreError: The records or blobs cannot be used; the run is interrupted.
-        KeyboardInterrupt: Ctrl-C was pressed again while the run was being cancelled; the run is interrupted.
+        StoreError: The records or blobs cannot be used; the runs are interrupted.
+        KeyboardInterrupt: Ctrl-C was pressed again while the runs were being cancelled; they are interrupted.
     """
-    recorder = driver.recorder
-    with _stopping(driver, raises=project.config.profile.executor == "inline"):
-        try:
-            recorder.flush()
-            driver.run()
-            return _conclude(project, assembled, recorder)
-        except BaseException as error:
-            _give_up(recorder, error)
-            raise
-        finally:
-            driver.executor.close()
+    by_course = {journey.course: journey for journey in journeys}
+    first = journeys[0].run.run_id
+    for journey in journeys[1:]:
+        journey.course.log_prefix = f"../{first}/"
+    log_dir = log_folder(project, first)
+    if listener is not None:
+        listener.begins(log_dir)
+    journal.settle = project.settle
+    with project.coordination() as (flights, limits):
+        driver = Driver(
+            executor=project.executor(log_dir),
+            journal=journal,
+            flights=flights,
+            limits=limits,
+            env_of=project.environment,
+            on_over=lambda course: _conclude(project, by_course[course]),
+            on_wait=(lambda: listener.waits(journeys[0].run.state)) if listener is not None else None,
+        )
+        for journey in journeys:
+            driver.add(journey.course)
+        with _stopping(driver, raises=project.config.profile.executor == "inline"):
+            try:
+                journal.flush()
+                driver.run()
+            except BaseException as error:
+                _give_up(journeys, error)
+                raise
+            finally:
+                driver.executor.close()
 
 
-def _conclude(project: Project, assembled: Assembled, recorder: Recorder) -> tuple[Version, bool] | None:
+def _conclude(project: Project, journey: Journey) -> None:
     """Publish what a run that succeeded made, and record how it ended."""
-    published = None
-    outcome = conclusion(recorder)
-    if outcome.outcome == "succeeded" and assembled.graph.publication is not None:
-        version, is_new = published = _publish(project, assembled, recorder)
-        recorder.record(Published(product=version.ref, is_new=is_new))
-    recorder.record(outcome)
-    recorder.flush(durable=True)
-    return published
+    course = journey.course
+    outcome = conclusion(course)
+    if outcome.outcome == "succeeded" and course.graph.publication is not None:
+        journey.run.version, journey.run.is_new_version = _publish(project, journey.assembled, course.recorder)
+        course.recorder.record(Published(product=journey.run.version.ref, is_new=journey.run.is_new_version))
+    course.recorder.record(outcome)
+    course.recorder.journal.is_durable = True
 
 
-def _give_up(recorder: Recorder, error: BaseException) -> None:
-    """Record that nobody drives the run any more: this process may live on, and nobody would notice."""
-    recorder.listener = None  # perhaps it raised
-    if recorder.state.status == "running":
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        recorder.record(RunInterrupted(reason=reason.encode("utf-8", "backslashreplace").decode()))
+def _give_up(journeys: Sequence[Journey], error: BaseException) -> None:
+    """Record that nobody drives the runs any more: this process may live on, and nobody would notice."""
+    reason = f"{type(error).__name__}: {error}".partition("\n")[0].encode("utf-8", "backslashreplace").decode()
+    for journey in journeys:
+        recorder = journey.course.recorder
+        recorder.listener = None  # perhaps it raised
+        if recorder.state.status == "running":
+            recorder.record(RunInterrupted(reason=reason))
     with suppress(StoreError):  # likely what ended it; then this process is found gone
-        recorder.flush()
+        journeys[0].course.recorder.flush()
 
 
 def _publish(project: Project, assembled: Assembled, recorder: Recorder) -> tuple[Version, bool]:
     publication = assembled.graph.publication
     assert publication is not None
-    recorder.flush()
+    recorder.flush(durable=True)
     outputs = {name: step.outputs for name, step in recorder.state.steps.items()}
     made = Made(
         artifact=artifact_of(publication.artifact, outputs),

@@ -12,11 +12,12 @@ from typing import Literal
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.events import RunInterrupted
+from filiera.engine.journal import Journal
 from filiera.engine.recorder import Recorder
 from filiera.errors import BlobCorrupted, BlobMissing, FilieraError, UsageError
 from filiera.project.index import import_module, pipelines
-from filiera.project.launch import recorded_state, shown_state
 from filiera.project.project import Project
+from filiera.project.runs import recorded_state, shown_state
 
 _EXTRAS = {
     "polars": "data",
@@ -115,7 +116,9 @@ def _runs(project: Project, repair: bool) -> Iterator[Finding]:
 def _mark_interrupted(project: Project, run_id: str) -> None:
     last = project.records.read("last_event_of_run", {"run_id": run_id})[0]["seq"]
     state = recorded_state(project, run_id)
-    recorder = Recorder(records=project.records, run_id=run_id, clock=project.clock, seq=last, state=state)
+    recorder = Recorder(
+        journal=Journal(records=project.records), run_id=run_id, clock=project.clock, seq=last, state=state
+    )
     if state.status == "running":  # else it was only adopted, by a driver that said nothing any more
         recorder.record(RunInterrupted(reason="its driver was gone"))
     recorder.flush(durable=True)

@@ -5,74 +5,43 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from filiera.core import plain
-from filiera.core.artifact import ArtifactRef
 from filiera.core.events import RunInterrupted, RunResumed, RunStarted
 from filiera.core.graph import Graph
 from filiera.core.pipeline import Pipeline
 from filiera.core.products import Dataset, Model, Source
 from filiera.core.runstate import RunState
 from filiera.core.stages import Stage
-from filiera.engine.driver import Driver, EarlierResult
-from filiera.engine.planner import Planner
+from filiera.engine.course import Course, EarlierResult
+from filiera.engine.journal import Journal
+from filiera.engine.planner import Planner, is_fresh
 from filiera.engine.recorder import Recorder
-from filiera.engine.rows import read_event, read_refs, to_json, to_text, write_event
-from filiera.errors import Cancelled, FilieraError, Rejected, StepFailed, UsageError
-from filiera.ports import Row
+from filiera.engine.rows import read_refs, to_json, to_text, write_event
+from filiera.errors import UsageError
+from filiera.ports import Row, Statement
 from filiera.project import identity, record
 from filiera.project.assemble import Assembled
-from filiera.project.drive import drive
+from filiera.project.drive import Journey, drive
 from filiera.project.index import import_module
 from filiera.project.project import Listener, Project
-from filiera.project.versions import Version
+from filiera.project.runs import Run, get_run, is_driven, recorded_state, shown_state
+
+_CREATED_AT_ONCE = 500
+"""So many runs are recorded as started in one transaction."""
 
 
-@dataclass(kw_only=True)
-class Run:
-    """A run that has ended: its state, its steps' values, and what it published."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Launch:
+    """A pipeline to run, with its parameters."""
 
-    project: Project
-    run_id: str
-    state: RunState
-    graph: Graph
-    version: Version | None = None
-    is_new_version: bool = False
-    _outputs: dict[str, tuple[ArtifactRef, ...]] = field(default_factory=dict)
-
-    @property
-    def status(self) -> str:
-        """Return ``succeeded``, ``failed``, ``rejected`` or ``cancelled``."""
-        return self.state.status
-
-    def value(self, step: str, index: int = 0) -> Any:
-        """Return what a step of the run returned.
-
-        Raises:
-            UsageError: There is no such step, or it did not finish.
-        """
-        found = self.state.steps.get(step)
-        if found is None or index >= len(found.outputs):
-            raise UsageError(
-                f"Run {self.run_id} has no output {index} of step {step!r}.",
-                why=f"Its steps are: {', '.join(self.state.steps)}.",
-            )
-        return self.project.value(found.outputs[index])
-
-    def require_success(self) -> Run:
-        """Return the run itself if it succeeded. Raises StepFailed, Rejected or Cancelled else."""
-        kinds: dict[str, type[FilieraError]] = {"failed": StepFailed, "rejected": Rejected, "cancelled": Cancelled}
-        if self.state.status in kinds:
-            raise kinds[self.state.status](
-                f"Run {self.run_id} {self.state.status}.",
-                why=self.state.message,
-                do=f"filiera show {self.run_id}",
-            )
-        return self
+    pipeline: Pipeline
+    values: Mapping[str, Any] = field(default_factory=dict)
+    fresh: frozenset[str] = frozenset()  #: steps to run although they are in the cache
 
 
 def start(
@@ -101,28 +70,69 @@ def start_pipeline(
     listener: Listener | None = None,
 ) -> Run:
     """Run a pipeline object; see ``start``."""
-    assembled = project.assemble(pipeline, values)
-    planner = project.planner(assembled, fresh=fresh)
-    planner.read_code()
-    graph = assembled.graph
-    shown = {p.name: _text(values.get(p.name, p.default)) for p in pipeline.parameters}
-    event = RunStarted(pipeline=graph.pipeline, kind=graph.kind, steps=_steps(graph), parameters=shown)
-    run = {**_new_run(project, assembled, values), "record": to_json(_record(project, assembled, fresh))}
-    first = {
-        **{name: run[name] for name in ("pipeline", "driver")},
-        "at": run["started_at"],
-        "kind": type(event).__name__,
-        "body": write_event(event),
-    }
-    # In one transaction: a run without its first event could be neither resumed nor explained.
-    row = project.records.write([("create_run", run), ("add_first_event", first)])[0][0]
-    state = RunState.fold([event])
-    recorder = Recorder(
-        records=project.records, run_id=row["run_id"], clock=project.clock, seq=1, state=state, listener=listener
-    )
+    return start_many(project, [Launch(pipeline=pipeline, values=values, fresh=fresh)], listener=listener)[0]
+
+
+def start_many(project: Project, launches: Sequence[Launch], *, listener: Listener | None = None) -> list[Run]:
+    """Run many pipelines together, on the same workers, and return their runs in the same order, however they ended.
+
+    *listener* follows the first one.
+
+    Raises:
+        UsageError, GraphError, SourceError: One of them could not be planned; nothing was recorded.
+        StoreError: The store could not be written.
+    """
+    record.begin(project)
+    planned = [_plan(project, launch) for launch in launches]
+    journal = Journal(records=project.records)
+    journeys = []
+    for start in range(0, len(planned), _CREATED_AT_ONCE):
+        journeys += _create(project, journal, planned[start : start + _CREATED_AT_ONCE])
+    first = journeys[0].course.recorder
+    first.listener = listener
     if listener is not None:
-        listener(event, state)
-    return _drive(project, assembled, planner, recorder, _Following({}, listener))
+        listener(journeys[0].started, first.state)
+    drive(project, journal, journeys, listener)
+    return [journey.run for journey in journeys]
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    launch: Launch
+    assembled: Assembled
+    planner: Planner
+
+
+def _plan(project: Project, launch: Launch) -> _Planned:
+    assembled = project.assemble(launch.pipeline, launch.values)
+    planner = project.planner(assembled, fresh=launch.fresh)
+    planner.read_code()
+    return _Planned(launch, assembled, planner)
+
+
+def _create(project: Project, journal: Journal, planned: Sequence[_Planned]) -> list[Journey]:
+    """Record new runs, each with its first event: without that it could be neither resumed nor explained."""
+    statements: list[Statement] = []
+    events = []
+    for plan in planned:
+        graph, pipeline, values = plan.assembled.graph, plan.launch.pipeline, plan.launch.values
+        shown = {p.name: _text(values.get(p.name, p.default)) for p in pipeline.parameters}
+        event = RunStarted(pipeline=graph.pipeline, kind=graph.kind, steps=_steps(graph), parameters=shown)
+        row = _new_run(project, plan.assembled, values)
+        row["record"] = to_json(record.made_from(project, plan.assembled, plan.launch.fresh))
+        first = {"at": row["started_at"], "kind": type(event).__name__, "body": write_event(event)}
+        first |= {name: row[name] for name in ("pipeline", "driver")}
+        statements += [("create_run", row), ("add_first_event", first)]
+        events.append(event)
+    created = [rows[0]["run_id"] for rows in project.records.write(statements)[::2]]
+    journeys = []
+    for run_id, event, plan in zip(created, events, planned, strict=True):
+        recorder = Recorder(journal=journal, run_id=run_id, clock=project.clock, seq=1, state=RunState.fold([event]))
+        course = Course(
+            graph=plan.assembled.graph, planner=plan.planner, recorder=recorder, artifacts=project.artifacts
+        )
+        journeys.append(Journey(project, plan.assembled, course, event))
+    return journeys
 
 
 def start_in_its_project(pipeline: Pipeline, values: Mapping[str, Any]) -> Run:
@@ -162,7 +172,7 @@ def resume(project: Project, run_id: str, *, listener: Listener | None = None) -
         raise UsageError(
             f"Run {run_id} has succeeded.", why="There is nothing left to do.", do=f"filiera show {run_id}"
         )
-    if row["state"] == "running" and _lives(project, row):
+    if row["state"] == "running" and is_driven(project, row):
         raise UsageError(f"Run {run_id} is running.", do=f"filiera log {run_id} --follow, or filiera cancel {run_id}")
     pipeline = project.pipeline(row["pipeline"])
     recorded = json.loads(row["record"])
@@ -174,8 +184,9 @@ def resume(project: Project, run_id: str, *, listener: Listener | None = None) -
     planner = project.planner(assembled, fresh=frozenset(recorded["fresh"]) & names - earlier.keys())
     planner.read_code()
     last = project.records.read("last_event_of_run", {"run_id": run_id})[0]["seq"]
+    journal = Journal(records=project.records)
     recorder = Recorder(
-        records=project.records,
+        journal=journal,
         run_id=run_id,
         clock=project.clock,
         seq=last,
@@ -185,35 +196,12 @@ def resume(project: Project, run_id: str, *, listener: Listener | None = None) -
     _adopt(project, row, names)
     if recorder.state.status == "running":
         recorder.record(RunInterrupted(reason="its driver was gone"))
-    recorder.record(RunResumed(pid=os.getpid(), steps=_steps(graph)))
-    return _drive(project, assembled, planner, recorder, _Following(earlier, listener))
-
-
-def get_run(project: Project, run_id: str) -> Row:
-    """Return a run's record; ``latest`` is the newest. Raises UsageError when there is none."""
-    if run_id == "latest":
-        rows = project.records.read("latest_run")
-    else:
-        rows = project.records.read("get_run", {"run_id": run_id})
-    if not rows:
-        known = project.records.read("latest_run")
-        raise UsageError(
-            f"There is no run {run_id!r}.",
-            why=f"The newest run is {known[0]['run_id']}." if known else "Nothing has run yet.",
-            do="filiera runs",
-        )
-    return rows[0]
-
-
-def recorded_state(project: Project, run_id: str) -> RunState:
-    """Return the fold of a run's recorded events."""
-    rows = project.records.read("events_of_run", {"run_id": run_id, "since": 0})
-    return RunState.fold(read_event(row["body"]) for row in rows)
-
-
-def shown_state(project: Project, row: Row) -> str:
-    """Return a run's state for people: ``interrupted`` when it says running but its driver is dead."""
-    return "interrupted" if row["state"] == "running" and not _lives(project, row) else str(row["state"])
+    event = RunResumed(pid=os.getpid(), steps=_steps(graph))
+    recorder.record(event)
+    course = Course(graph=graph, planner=planner, recorder=recorder, artifacts=project.artifacts, earlier=earlier)
+    journey = Journey(project, assembled, course, event)
+    drive(project, journal, [journey], listener)
+    return journey.run
 
 
 def cancel(project: Project, run_id: str) -> None:
@@ -244,41 +232,6 @@ def cancel(project: Project, run_id: str) -> None:
         return  # it has just ended
 
 
-def _drive(
-    project: Project,
-    assembled: Assembled,
-    planner: Planner,
-    recorder: Recorder,
-    following: _Following,
-) -> Run:
-    log_dir = log_folder(project, recorder.run_id)
-    listener = following.listener
-    if listener is not None:
-        listener.begins(log_dir)
-    executor = project.executor(log_dir)
-    driver = Driver(
-        graph=assembled.graph,
-        planner=planner,
-        recorder=recorder,
-        executor=executor,
-        earlier=following.earlier,
-        on_wait=listener.waits if listener is not None else None,
-    )
-    run = Run(project=project, run_id=recorder.run_id, state=recorder.state, graph=assembled.graph)
-    published = drive(project, assembled, driver)
-    if published is not None:
-        run.version, run.is_new_version = published
-    return run
-
-
-@dataclass(frozen=True, slots=True)
-class _Following:
-    """What a driver goes on from, and who follows it."""
-
-    earlier: Mapping[str, EarlierResult]
-    listener: Listener | None
-
-
 def _new_run(project: Project, assembled: Assembled, values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "pipeline": assembled.graph.pipeline,
@@ -290,11 +243,6 @@ def _new_run(project: Project, assembled: Assembled, values: Mapping[str, Any]) 
         "project": project.config.name,
         "profile": project.config.profile.name,
     }
-
-
-def _record(project: Project, assembled: Assembled, fresh: frozenset[str]) -> dict[str, Any]:
-    """Return what a run is made from, for people, for resuming it and for proving it."""
-    return record.made_from(project, assembled, fresh)
 
 
 def _steps(graph: Graph) -> tuple[tuple[str, Stage], ...]:
@@ -317,10 +265,6 @@ def _text(value: Any) -> str:
     return str(_given(value))
 
 
-def _lives(project: Project, row: Row) -> bool:
-    return identity.is_alive(row["driver"], last_seen_at=row["heartbeat_at"], now=project.clock())
-
-
 def _adopt(project: Project, row: Row, steps: Set[str]) -> None:
     """Make this process the driver of a run, whose steps are now these."""
     statement = {
@@ -333,18 +277,13 @@ def _adopt(project: Project, row: Row, steps: Set[str]) -> None:
     if not project.records.write([("adopt_run", statement)])[0]:
         raise UsageError(f"Run {row['run_id']} is being resumed by another process.")
     recorded = project.records.read("steps_of_run", {"run_id": row["run_id"]})
-    gone = [step["step"] for step in recorded if step["step"] not in steps]
+    gone = [step["step"] for step in recorded if not is_fresh(step["step"], frozenset(steps))]
     project.records.write([("drop_step_run", {"run_id": row["run_id"], "step": step}) for step in gone])
 
 
 def _earlier(project: Project, run_id: str) -> dict[str, EarlierResult]:
     found = {}
     for row in project.records.read("steps_of_run", {"run_id": run_id}):
-        if row["state"] in ("succeeded", "hit"):
+        if row["state"] in ("succeeded", "hit") and row["key"]:
             found[row["step"]] = EarlierResult(row["key"], read_refs(row["outputs"], project.versions.inline))
     return found
-
-
-def log_folder(project: Project, run_id: str) -> Path:
-    """Return where the output of a run's steps lies."""
-    return project.store / "logs" / run_id

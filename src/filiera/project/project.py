@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,6 +31,10 @@ from filiera.project.versions import Version, Versions
 
 if TYPE_CHECKING:
     from filiera.project.signing import Signing
+
+if TYPE_CHECKING:
+    from filiera.adapters.flight_locks import FlightLocks, Limits
+    from filiera.project.environments import Environments
 
 
 class Listener(Protocol):
@@ -96,6 +101,17 @@ class Project:
         return Signing(self.config, self.records, self.blobs, clock=self.clock)
 
     @functools.cached_property
+    def environments(self) -> Environments:
+        """Return the environments that steps of this project ask for."""
+        from filiera.project.environments import Environments
+
+        return Environments(self.store, self.config.root)
+
+    def environment(self, file: str) -> str:
+        """Return the digest of the environment of a requirements file. Raises ProjectError."""
+        return self.environments.digest_of(file)
+
+    @functools.cached_property
     def code(self) -> ProjectCode:
         """Return what knows the code each step reaches."""
         return ProjectCode(self.config.root)
@@ -126,6 +142,7 @@ class Project:
             holds=self.holds,
             code_of=self.code.of,
             compare_code=self.code.compare,
+            clock=self.clock,
             fresh=fresh,
         )
 
@@ -139,6 +156,21 @@ class Project:
         if self.config.profile.executor == "inline":
             return executors.inline_executor(self.artifacts, log_dir)
         return executors.process_executor(self.config.root, self.store, workers, log_dir)
+
+    @contextmanager
+    def coordination(self) -> Iterator[tuple[FlightLocks, Limits | None]]:
+        """Give what tells processes of this machine who computes what, and how many of a limit's steps run."""
+        from filiera.adapters.flight_locks import FlightLocks, Limits
+
+        self.store.mkdir(parents=True, exist_ok=True)
+        flights = FlightLocks(self.store / "flights")
+        limits = Limits(self.store / "limits", self.config.limits) if self.config.limits else None
+        try:
+            yield flights, limits
+        finally:
+            flights.close()
+            if limits is not None:
+                limits.close()
 
     def value(self, ref: ArtifactRef) -> Any:
         """Return a stored value. Raises CodecError, BlobMissing, BlobCorrupted."""

@@ -29,6 +29,11 @@ CREATE TABLE run (
 CREATE INDEX run_by_start ON run (started_at DESC, run_id DESC);
 CREATE INDEX run_by_pipeline ON run (pipeline, started_at DESC, run_id DESC);
 CREATE INDEX run_by_state ON run (state, started_at DESC, run_id DESC);
+CREATE INDEX run_by_pipeline_state ON run (pipeline, state, started_at DESC, run_id DESC);
+
+CREATE TABLE pipeline (
+    name TEXT NOT NULL PRIMARY KEY
+);
 
 -- One execution of a step inside a run.
 CREATE TABLE step_run (
@@ -51,7 +56,7 @@ CREATE TABLE step_run (
     PRIMARY KEY (run_id, step)
 );
 
-CREATE INDEX step_run_by_key ON step_run (key);
+CREATE INDEX step_run_by_position ON step_run (run_id, position);
 
 -- What happened in a run, in order. Everything else about a run follows from these.
 CREATE TABLE event (
@@ -99,6 +104,9 @@ CREATE TABLE product_version (
     body TEXT NOT NULL DEFAULT '{}',         -- JSON
     PRIMARY KEY (kind, name, number)
 );
+
+CREATE INDEX product_version_by_time ON product_version (created_at DESC, kind DESC, name DESC, number DESC);
+CREATE INDEX product_version_by_content ON product_version (kind, name, artifact);
 
 -- The version that an alias such as "champion" means now, and every move it made.
 CREATE TABLE alias (
@@ -152,11 +160,36 @@ CREATE TABLE signature (
 );
 
 CREATE TABLE approval (
-    run_id TEXT NOT NULL,
+    pipeline TEXT NOT NULL,
     step TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    run_id TEXT NOT NULL,
     is_approved BIGINT NOT NULL,
     "by" TEXT NOT NULL DEFAULT '',
     at DOUBLE PRECISION NOT NULL,
     why TEXT NOT NULL DEFAULT '',
-    PRIMARY KEY (run_id, step)
+    PRIMARY KEY (pipeline, step, subject)
+);
+
+-- What clean-up is about to let go of, until it has looked once more whether something needs it.
+CREATE TABLE leaving_artifact (
+    digest TEXT NOT NULL,
+    codec TEXT NOT NULL,
+    size_bytes BIGINT NOT NULL,
+    inline BYTEA,
+    PRIMARY KEY (digest, codec)
+);
+
+CREATE TABLE leaving_closure (
+    digest TEXT NOT NULL PRIMARY KEY,
+    parts TEXT NOT NULL
+);
+
+-- A run that was repeated in a clean place, with outputs that were equal to the last byte.
+CREATE TABLE proof (
+    run_id TEXT NOT NULL,
+    at DOUBLE PRECISION NOT NULL,
+    "by" TEXT NOT NULL,                      -- "user@host"
+    body TEXT NOT NULL DEFAULT '{}',         -- JSON: python, platform, ... of the place
+    PRIMARY KEY (run_id, at)
 );

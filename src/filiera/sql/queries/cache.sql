@@ -16,7 +16,7 @@ INSERT INTO closure (digest, parts) VALUES (:digest, :parts) ON CONFLICT (digest
 
 -- try_cache_entry --
 -- What a step with this key returned, or no row. :key is 64 hex digits.
-SELECT outputs, blocked, run_id, step FROM cache_entry WHERE key = :key;
+SELECT outputs, blocked, run_id, stored_at FROM cache_entry WHERE key = :key;
 
 -- get_artifact --
 -- One artifact, or no row.
@@ -25,3 +25,14 @@ SELECT digest, codec, size_bytes, inline FROM artifact WHERE digest = :digest AN
 -- get_closure --
 -- The parts of a closure, or no row.
 SELECT parts FROM closure WHERE digest = :digest;
+
+-- steps_before --
+-- What the newest other run of a pipeline looked up, in order from a position on, with the results there are now.
+SELECT step_run.step, step_run.position, step_run.run_id, step_run.state, step_run.key, step_run.closure_digest,
+       step_run.arguments, step_run.inputs, cache_entry.outputs, cache_entry.blocked, cache_entry.run_id AS made_in,
+       cache_entry.stored_at
+  FROM (SELECT run_id FROM run WHERE pipeline = :pipeline AND run_id <> :run_id
+         ORDER BY started_at DESC, run_id DESC LIMIT 1) AS newest
+  JOIN step_run ON step_run.run_id = newest.run_id
+  LEFT JOIN cache_entry ON cache_entry.key = step_run.key
+ ORDER BY step_run.position LIMIT :limit;

@@ -9,3 +9,157 @@ SELECT digest, codec, size_bytes, inline FROM artifact WHERE digest = :digest;
 -- drop_artifact --
 -- Forget an artifact, and its bytes when they are in the records.
 DELETE FROM artifact WHERE digest = :digest AND codec = :codec;
+
+-- live_runs --
+-- Runs that say they are running; their drivers may be dead.
+SELECT run_id, pipeline, number, state, driver, started_at, heartbeat_at FROM run WHERE state = 'running';
+
+-- next_pipeline --
+-- The pipeline that follows in the alphabet among those with runs; null after the last.
+SELECT MIN(pipeline) AS pipeline FROM run WHERE pipeline > :after;
+
+-- number_of_run_at --
+-- The number of the run in a place of its pipeline's runs, newest first, from 0; or no row.
+SELECT number FROM run WHERE pipeline = :pipeline ORDER BY number DESC LIMIT 1 OFFSET :place;
+
+-- publishing_runs --
+-- The runs that made versions.
+SELECT DISTINCT run_id FROM product_version;
+
+-- older_runs --
+-- Runs of a pipeline between two numbers that nobody drove since a time, oldest first.
+SELECT run_id, pipeline, number, state, driver, started_at, heartbeat_at, steps_total FROM run
+ WHERE pipeline = :pipeline AND number > :after AND number < :below AND COALESCE(heartbeat_at, started_at) < :before
+ ORDER BY number LIMIT :limit;
+
+-- drop_run --
+-- Forget a run, unless another driver has taken it since it was looked at.
+DELETE FROM run WHERE run_id = :run_id AND state = :state AND driver = :driver RETURNING run_id;
+
+-- drop_steps_of_dropped_run --
+-- Forget the steps of a run that is forgotten.
+DELETE FROM step_run WHERE run_id = :run_id AND NOT EXISTS (SELECT 1 FROM run WHERE run_id = :run_id);
+
+-- drop_events_of_dropped_run --
+-- Forget the events of a run that is forgotten.
+DELETE FROM event WHERE run_id = :run_id AND NOT EXISTS (SELECT 1 FROM run WHERE run_id = :run_id);
+
+-- drop_approvals_of_dropped_run --
+-- Forget the answers that a forgotten run asked for.
+DELETE FROM approval WHERE run_id = :run_id AND NOT EXISTS (SELECT 1 FROM run WHERE run_id = :run_id);
+
+-- recorded_steps --
+-- What steps used and made, with what decides whether their run stays, in the order of the table.
+SELECT step_run.run_id, step, key, closure_digest, outputs, pipeline, number, run.state, driver, run.started_at,
+       heartbeat_at
+  FROM step_run JOIN run ON run.run_id = step_run.run_id
+ WHERE (step_run.run_id, step) > (:run_id, :step) ORDER BY step_run.run_id, step LIMIT :limit;
+
+-- questions_of_waiting_runs --
+-- The events with what people were asked by runs that wait for the answer.
+SELECT event.body FROM run JOIN event ON event.run_id = run.run_id
+ WHERE run.state = 'waiting' AND event.kind = 'StepWaiting';
+
+-- versions_after --
+-- Versions in the order of the table.
+SELECT kind, name, number, artifact, body, run_id FROM product_version
+ WHERE (kind, name, number) > (:kind, :name, :number) ORDER BY kind, name, number LIMIT :limit;
+
+-- results_after --
+-- Cached results in the order of their keys.
+SELECT key, outputs, stored_at FROM cache_entry WHERE key > :after ORDER BY key LIMIT :limit;
+
+-- drop_result --
+-- Forget a result that no recorded step has used, while no run is under way that could be about to use it.
+DELETE FROM cache_entry
+ WHERE key = :key AND stored_at = :stored_at
+   AND NOT EXISTS (SELECT 1 FROM step_run WHERE step_run.key = cache_entry.key)
+   AND NOT EXISTS (SELECT 1 FROM run WHERE state = 'running')
+RETURNING key;
+
+-- values_after --
+-- Artifacts in the order of their digests, without their bytes.
+SELECT digest, codec, size_bytes, COALESCE(LENGTH(inline), 0) AS kept_bytes FROM artifact
+ WHERE (digest, codec) > (:digest, :codec) ORDER BY digest, codec LIMIT :limit;
+
+-- set_value_aside --
+-- Note an artifact that nothing seems to need, while no run is under way.
+INSERT INTO leaving_artifact (digest, codec, size_bytes, inline)
+SELECT digest, codec, size_bytes, inline FROM artifact
+ WHERE digest = :digest AND codec = :codec AND NOT EXISTS (SELECT 1 FROM run WHERE state = 'running');
+
+-- take_value_out --
+-- Take an artifact out that was just set aside.
+DELETE FROM artifact WHERE digest = :digest AND codec = :codec
+   AND EXISTS (SELECT 1 FROM leaving_artifact AS it WHERE it.digest = :digest AND it.codec = :codec);
+
+-- values_aside --
+-- Artifacts that were set aside, in order.
+SELECT digest, codec, size_bytes, COALESCE(LENGTH(inline), 0) AS kept_bytes FROM leaving_artifact
+ WHERE (digest, codec) > (:digest, :codec) ORDER BY digest, codec LIMIT :limit;
+
+-- put_value_back --
+-- Put back an artifact that was set aside.
+INSERT INTO artifact (digest, codec, size_bytes, inline)
+SELECT digest, codec, size_bytes, inline FROM leaving_artifact WHERE digest = :digest AND codec = :codec
+ON CONFLICT (digest, codec) DO NOTHING;
+
+-- drop_value --
+-- Let go of an artifact that was set aside.
+DELETE FROM leaving_artifact WHERE digest = :digest AND codec = :codec;
+
+-- closures_after --
+-- Code closures in the order of their digests, without their parts.
+SELECT digest, LENGTH(parts) AS kept_bytes FROM closure WHERE digest > :digest ORDER BY digest LIMIT :limit;
+
+-- set_closure_aside --
+-- Note a closure that no recorded step has, while no run is under way.
+INSERT INTO leaving_closure (digest, parts)
+SELECT digest, parts FROM closure WHERE digest = :digest AND NOT EXISTS (SELECT 1 FROM run WHERE state = 'running');
+
+-- take_closure_out --
+-- Take a closure out that was just set aside.
+DELETE FROM closure WHERE digest = :digest
+   AND EXISTS (SELECT 1 FROM leaving_closure AS it WHERE it.digest = :digest);
+
+-- closures_aside --
+-- Closures that were set aside, in order.
+SELECT digest, LENGTH(parts) AS kept_bytes FROM leaving_closure WHERE digest > :digest ORDER BY digest LIMIT :limit;
+
+-- put_closure_back --
+-- Put back a closure that was set aside.
+INSERT INTO closure (digest, parts) SELECT digest, parts FROM leaving_closure WHERE digest = :digest
+ON CONFLICT (digest) DO NOTHING;
+
+-- drop_closure --
+-- Let go of a closure that was set aside.
+DELETE FROM leaving_closure WHERE digest = :digest;
+
+-- drop_version --
+-- Forget a version, unless it is the newest, whose number the next one would get, or an alias means it.
+DELETE FROM product_version
+ WHERE kind = :kind AND name = :name AND number = :number
+   AND number < (SELECT MAX(number) FROM product_version WHERE kind = :kind AND name = :name)
+   AND NOT EXISTS (SELECT 1 FROM alias WHERE kind = :kind AND name = :name AND number = :number)
+RETURNING number;
+
+-- drop_signatures_of_dropped_version --
+-- Forget the signatures of a version that is forgotten.
+DELETE FROM signature WHERE kind = :kind AND name = :name AND number = :number
+   AND NOT EXISTS (SELECT 1 FROM product_version WHERE kind = :kind AND name = :name AND number = :number);
+
+-- add_interruption --
+-- The event that ends a run whose driver is dead, unless another driver has taken it since it was looked at.
+INSERT INTO event (run_id, seq, at, kind, body)
+SELECT :run_id, :seq, :at, :kind, :body
+ WHERE EXISTS (SELECT 1 FROM run WHERE run_id = :run_id AND state = 'running' AND driver = :driver);
+
+-- interrupt_run --
+-- A run whose driver is dead is interrupted, unless another driver has taken it since it was looked at.
+UPDATE run SET state = 'interrupted', failure = :failure
+ WHERE run_id = :run_id AND state = 'running' AND driver = :driver
+RETURNING run_id;
+
+-- try_run --
+-- A row when there is a run of this name.
+SELECT run_id FROM run WHERE run_id = :run_id;

@@ -25,12 +25,22 @@ SELECT * FROM product_version WHERE kind = :kind AND name = :name ORDER BY numbe
 SELECT * FROM product_version WHERE kind = :kind AND name = :name AND number = :number;
 
 -- find_product_versions --
--- Versions, newest first; of one kind and name when these are not empty.
-SELECT * FROM product_version WHERE (:kind = '' OR kind = :kind) AND (:name = '' OR name = :name)
- ORDER BY created_at DESC, kind, name, number DESC LIMIT :limit;
+-- The newest versions of all products before a place in the list.
+SELECT * FROM product_version WHERE (created_at, kind, name, number) < (:before_at, :before_kind, :before_name, :before)
+ ORDER BY created_at DESC, kind DESC, name DESC, number DESC LIMIT :limit;
+
+-- find_versions_of_product --
+-- The newest versions of one product before a number.
+SELECT * FROM product_version WHERE kind = :kind AND name = :name AND number < :before
+ ORDER BY number DESC LIMIT :limit;
+
+-- kinds_of_product --
+-- What a name is: one row, or none, or more when kinds share it.
+SELECT kind, MAX(number) AS newest FROM product_version
+ WHERE kind IN ('dataset', 'model') AND name = :name GROUP BY kind ORDER BY kind;
 
 -- product_names --
--- Every product there is, with how many versions it has.
+-- Every product there is, with how many versions it has: for messages; it reads an index from end to end.
 SELECT kind, name, MAX(number) AS newest FROM product_version GROUP BY kind, name ORDER BY kind, name;
 
 -- get_alias --
@@ -38,8 +48,12 @@ SELECT kind, name, MAX(number) AS newest FROM product_version GROUP BY kind, nam
 SELECT number FROM alias WHERE kind = :kind AND name = :name AND alias = :alias;
 
 -- find_aliases --
--- All aliases.
+-- All aliases of all products.
 SELECT kind, name, alias, number, moved_at FROM alias ORDER BY kind, name, alias;
+
+-- aliases_of_product --
+-- The aliases of one product.
+SELECT alias, number FROM alias WHERE kind = :kind AND name = :name ORDER BY alias;
 
 -- set_alias --
 -- Point an alias at a version.

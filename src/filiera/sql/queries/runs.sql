@@ -7,6 +7,10 @@ SELECT :pipeline || '-' || (COALESCE(MAX(number), 0) + 1), :pipeline, COALESCE(M
   FROM run WHERE pipeline = :pipeline
 RETURNING run_id, number;
 
+-- note_pipeline --
+-- The pipeline of a new run, so that its runs are found by a part of its name.
+INSERT INTO pipeline (name) VALUES (:pipeline) ON CONFLICT (name) DO NOTHING;
+
 -- add_first_event --
 -- The event that a run starts with, in the transaction in which this driver creates it.
 INSERT INTO event (run_id, seq, at, kind, body)
@@ -15,8 +19,8 @@ SELECT run_id, 1, :at, :kind, :body
 
 -- update_run --
 -- The run as the fold of its events shows it now.
-UPDATE run SET state = :state, finished_at = :finished_at, failure = :failure, steps_done = :steps_done,
-               steps_hit = :steps_hit, heartbeat_at = :heartbeat_at, outcome = :outcome
+UPDATE run SET state = :state, finished_at = :finished_at, failure = :failure, steps_total = :steps_total,
+               steps_done = :steps_done, steps_hit = :steps_hit, heartbeat_at = :heartbeat_at, outcome = :outcome
  WHERE run_id = :run_id;
 
 -- adopt_run --
@@ -90,6 +94,57 @@ SELECT * FROM run WHERE state = :state AND (started_at, run_id) < (:before_at, :
 -- The newest runs of one pipeline in one state before a place in the list.
 SELECT * FROM run WHERE pipeline = :pipeline AND state = :state AND (started_at, run_id) < (:before_at, :before_id)
  ORDER BY started_at DESC, run_id DESC LIMIT :limit;
+
+-- search_newest_runs --
+-- The newest runs before a place in the list, of pipelines whose names are like a pattern, as far as they are among the
+-- :within newest: quick where many are like it. Nothing is missed when :limit come back.
+SELECT run.*
+  FROM (SELECT run_id, pipeline FROM run WHERE (started_at, run_id) < (:before_at, :before_id)
+         ORDER BY started_at DESC, run_id DESC LIMIT :within) AS newest
+  JOIN run ON run.run_id = newest.run_id
+ WHERE LOWER(newest.pipeline) LIKE :pattern ESCAPE '!'
+ ORDER BY run.started_at DESC, run.run_id DESC LIMIT :limit;
+
+-- search_newest_runs_in_state --
+-- The same in one state.
+SELECT run.*
+  FROM (SELECT run_id, pipeline FROM run WHERE state = :state AND (started_at, run_id) < (:before_at, :before_id)
+         ORDER BY started_at DESC, run_id DESC LIMIT :within) AS newest
+  JOIN run ON run.run_id = newest.run_id
+ WHERE LOWER(newest.pipeline) LIKE :pattern ESCAPE '!'
+ ORDER BY run.started_at DESC, run.run_id DESC LIMIT :limit;
+
+-- search_pipelines --
+-- The newest run before a place in the list of each pipeline whose name is like a pattern: quick where few are like it.
+SELECT run.*
+  FROM pipeline
+  JOIN run ON run.run_id = (
+       SELECT newest.run_id FROM run AS newest
+        WHERE newest.pipeline = pipeline.name AND (newest.started_at, newest.run_id) < (:before_at, :before_id)
+        ORDER BY newest.started_at DESC, newest.run_id DESC LIMIT 1)
+ WHERE LOWER(pipeline.name) LIKE :pattern ESCAPE '!'
+ ORDER BY run.started_at DESC, run.run_id DESC LIMIT :limit;
+
+-- search_pipelines_in_state --
+-- The same in one state.
+SELECT run.*
+  FROM pipeline
+  JOIN run ON run.run_id = (
+       SELECT newest.run_id FROM run AS newest
+        WHERE newest.pipeline = pipeline.name AND newest.state = :state
+          AND (newest.started_at, newest.run_id) < (:before_at, :before_id)
+        ORDER BY newest.started_at DESC, newest.run_id DESC LIMIT 1)
+ WHERE LOWER(pipeline.name) LIKE :pattern ESCAPE '!'
+ ORDER BY run.started_at DESC, run.run_id DESC LIMIT :limit;
+
+-- search_numbered_runs --
+-- The runs before a place in the list that have a number, of pipelines whose names are like a pattern.
+SELECT run.*
+  FROM pipeline
+  JOIN run ON run.pipeline = pipeline.name AND run.number = :number
+ WHERE LOWER(pipeline.name) LIKE :pattern ESCAPE '!' AND (:state = '' OR run.state = :state)
+   AND (run.started_at, run.run_id) < (:before_at, :before_id)
+ ORDER BY run.started_at DESC, run.run_id DESC LIMIT :limit;
 
 -- latest_run --
 -- The newest run, or no row.

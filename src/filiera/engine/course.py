@@ -1,0 +1,402 @@
+"""One run on its way: which steps can begin, and what follows when one has ended. It executes nothing itself."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from filiera.core.approval import approval_step
+from filiera.core.artifact import ArtifactRef
+from filiera.core.events import (
+    StepBlocked,
+    StepCancelled,
+    StepCaught,
+    StepExtended,
+    StepFailed,
+    StepHit,
+    StepSkipped,
+    StepSucceeded,
+    StepWaiting,
+)
+from filiera.core.graph import Graph, Known, Node, OutputRef
+from filiera.core.plan import Decision
+from filiera.core.runstate import ENDED, RunState, StepState
+from filiera.core.task import Failure, Finished, LogSpan
+from filiera.engine.artifacts import Artifacts
+from filiera.engine.failures import failure_from
+from filiera.engine.growth import Parent, calls_of_map, graph_of_dynamic, outputs_of, stored
+from filiera.engine.planner import Call, Planner, Skipped, is_true
+from filiera.engine.recorder import Recorder
+from filiera.errors import CodecError
+from filiera.errors import StepFailed as CannotBegin
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierResult:
+    """What a step returned before this run was interrupted."""
+
+    key: str
+    outputs: tuple[ArtifactRef, ...]
+
+
+@dataclass(kw_only=True, eq=False)
+class Course:
+    """One run: its graph, which grows, and how far it has come."""
+
+    graph: Graph
+    planner: Planner
+    recorder: Recorder
+    artifacts: Artifacts
+    earlier: Mapping[str, EarlierResult] = field(default_factory=dict)  #: of the run that is resumed
+    log_prefix: str = ""  #: from the run's log folder to the one that the executor writes to
+    stopping: str = ""  #: why nothing more may begin and what runs is to be ended; "" while all is well
+    nodes: dict[str, Node] = field(default_factory=dict)
+    outputs: dict[str, tuple[ArtifactRef, ...]] = field(default_factory=dict)
+    _waits: dict[str, int] = field(default_factory=dict)  #: per node, how many others it waits for
+    _downstream: dict[str, list[str]] = field(default_factory=dict)
+    _ready: list[tuple[int, int, str]] = field(default_factory=list)  #: heap: priority, order, name
+    _taken: set[str] = field(default_factory=set)  #: ready, but begun by a worker already
+    _parents: dict[str, Parent] = field(default_factory=dict)  #: what a step has become, by its name
+    _parent_of: dict[str, Parent] = field(default_factory=dict)  #: where a step comes from, by its name
+    _code_kept: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.planner.run_id = self.recorder.run_id
+        self.planner.results = self.recorder.journal.results
+        self._add(self.graph.nodes)
+        for node in self.graph.nodes:
+            if self._waits[node.name] == 0:
+                self._make_ready(node)
+
+    @property
+    def state(self) -> RunState:
+        """Return where the run is."""
+        return self.recorder.state
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether no step can begin at the moment."""
+        return not self._ready
+
+    def next_call(self) -> Call | None:
+        """Return the next call that must be executed; what needs no execution is done on the way."""
+        while self._ready and not self.stopping:
+            name = heapq.heappop(self._ready)[2]
+            if self.state.steps[name].status != "pending" or name in self._taken:
+                continue  # blocked meanwhile
+            call = self._begin(self.nodes[name])
+            if call is not None:
+                return call
+        return None
+
+    def begin_again(self, name: str) -> None:
+        """Put back a step that could not be executed yet: what it waited for is perhaps a hit now."""
+        self._make_ready(self.nodes[name])
+
+    def take(self, name: str) -> Call | None:
+        """Return the call of a step that a worker has begun by itself; None when it is not ready."""
+        if self.state.steps[name].status != "pending" or self._waits[name]:
+            return None
+        self._taken.add(name)
+        call = self.planner.call(self.nodes[name], self.outputs)
+        self._decided(call, self.planner.why(call))
+        return call
+
+    def give_back(self, name: str) -> None:
+        """Let a step that was taken begin in the usual way: its worker has dropped it."""
+        self._taken.discard(name)
+        if self.state.steps[name].status == "pending":
+            self._make_ready(self.nodes[name])
+
+    def follower(self, name: str) -> Node | None:
+        """Return the step that can go on with nothing but what *name* returns, in the same worker, if there is one."""
+        following = self._downstream[name]
+        if len(following) != 1 or name in self._parents:
+            return None
+        node = self.nodes[following[0]]
+        options, former = node.step.options, self.nodes[name].step.options
+        if (
+            self._waits[node.name] != 1
+            or options.cache is not True
+            or options.resources != former.resources
+            or options.env != former.env
+            or (node.when or node.each or node.codecs or options.dynamic or options.limits or options.queue_timeout_s)
+            or node.step.function is approval_step.function
+            or node.name in self.earlier
+            or self.planner.must_run(node.name)
+            or not all(isinstance(future, OutputRef | Known) for future in node.futures())
+        ):
+            return None
+        return node
+
+    def succeeded(self, name: str, finished: Finished, key: str) -> None:
+        """Take note of what an attempt returned."""
+        node = self.nodes[name]
+        blocked = finished.blocked.encode("utf-8", "backslashreplace").decode()  # the user's words, kept as text
+        if node.step.options.dynamic and not blocked:
+            self.recorder.journal.made(finished.outputs[0])
+            if node.step.options.is_cached:
+                self.recorder.keep(key, name, finished.outputs, "")
+            self._extend_dynamic(node, finished.outputs[0])
+            return
+        log = self._log(finished.log)
+        self.recorder.record(
+            StepSucceeded(step=name, outputs=finished.outputs, duration_s=finished.duration_s, log=log, blocked=blocked)
+        )
+        if node.step.options.is_cached:
+            self.recorder.keep(key, name, finished.outputs, blocked)
+        self._ended(name, finished.outputs, blocked)
+
+    def failed(self, name: str, attempt: int, finished: Finished, retry_in_s: float | None) -> None:
+        """Take note of a failed attempt, the last one unless it is tried again in *retry_in_s*."""
+        failure, log = finished.failure, self._log(finished.log)
+        assert failure is not None
+        options = self.nodes[name].step.options
+        if retry_in_s is None and options.catches and failure.kind != "cancelled":
+            self._catch(name, attempt, failure, finished.duration_s, log)
+            return
+        self.recorder.record(
+            StepFailed(
+                step=name,
+                attempt=attempt,
+                failure=failure,
+                duration_s=finished.duration_s,
+                retry_in_s=retry_in_s,
+                log=log,
+            )
+        )
+        if retry_in_s is None:
+            self._ended_badly(name)
+
+    def cancel(self) -> None:
+        """Record that what has not ended is cancelled, or that it still waits for a person."""
+        for step in list(self.state.steps.values()):
+            if step.status not in ENDED:
+                self.recorder.record(StepCancelled(step=step.name))
+
+    def _add(self, nodes: Iterable[Node]) -> None:
+        for node in nodes:
+            self.nodes[node.name] = node
+            self._downstream.setdefault(node.name, [])
+        for node in nodes:
+            waits = 0
+            for name in node.upstream:
+                if self.state.steps[name].status not in ENDED:
+                    self._downstream[name].append(node.name)
+                    waits += 1
+            self._waits[node.name] = waits
+
+    def _make_ready(self, node: Node) -> None:
+        position = self.state.steps[node.name].position
+        heapq.heappush(self._ready, (-node.step.options.priority, position, node.name))
+
+    def _begin(self, node: Node) -> Call | None:
+        """Return a node's call if it must be executed; else see to its end."""
+        try:
+            reason = self._why_skipped(node)
+            if reason:
+                self._skip(node.name, reason)
+                return None
+            if node.each:
+                self._extend(calls_of_map(node, self.outputs, self.artifacts))
+                return None
+            if node.step.function is approval_step.function:
+                self._ask(node)
+                return None
+            call = self.planner.call(node, self.outputs)
+        except Skipped as skipped:
+            self._skip(node.name, f"{skipped} was skipped")
+            return None
+        except (CannotBegin, CodecError) as error:
+            self.failed(node.name, 0, Finished(task_id="", failure=failure_from(error, "input")), None)
+            return None
+        return self._decide(call)
+
+    def _why_skipped(self, node: Node) -> str:
+        for condition, wanted in node.when:
+            if is_true(condition, self.outputs) is not wanted:
+                return f"{condition.node} returned {not wanted}"
+        return ""
+
+    def _decide(self, call: Call) -> Call | None:
+        name = call.node.name
+        decision = self._earlier(call) or self.planner.decide(call)
+        self._decided(call, decision.reason)
+        if decision.status != "hit":
+            return call
+        if call.node.step.options.dynamic and not decision.blocked:
+            self._extend_dynamic(call.node, decision.outputs[0])
+            return None
+        self.recorder.record(
+            StepHit(
+                step=name,
+                key=call.parts.key,
+                outputs=decision.outputs,
+                reason=decision.reason,
+                blocked=decision.blocked,
+            )
+        )
+        self._ended(name, decision.outputs, decision.blocked)
+        return None
+
+    def _earlier(self, call: Call) -> Decision | None:
+        node = call.node
+        earlier = self.earlier.get(node.name)
+        if earlier is None or earlier.key != call.parts.key or self.planner.must_run(node.name):
+            return None
+        if node.step.options.dynamic or not all(map(self.planner.holds, earlier.outputs)):
+            return None
+        reason = "finished before the run was resumed"
+        return Decision(
+            step=node.name, stage=node.stage, status="hit", reason=reason, parts=call.parts, outputs=earlier.outputs
+        )
+
+    def _decided(self, call: Call, reason: str) -> None:
+        self.recorder.decided(call.node.name, call.parts, call.parts.key, reason)
+        code = self.planner.code_of(call.node)
+        if code.digest not in self._code_kept:
+            self._code_kept.add(code.digest)
+            self.recorder.keep_code(code.digest, code.parts)
+
+    def _ask(self, node: Node) -> None:
+        """Go on with a value if a person has approved it."""
+        ref = stored(node.arguments["value"], self.outputs, self.artifacts)
+        where = {"pipeline": self.graph.pipeline, "step": node.name, "subject": ref.identity}
+        answers = self.planner.records.read("get_approval", where)
+        if not answers:
+            question = str(node.arguments["question"])
+            self.recorder.journal.made(ref)
+            self.recorder.record(StepWaiting(step=node.name, question=question, subject=ref.identity))
+            return
+        answer = answers[0]
+        blocked = "" if answer["is_approved"] else f"refused by {answer['by']}: {answer['why'] or 'no reason given'}"
+        self.recorder.record(StepSucceeded(step=node.name, outputs=(ref,), duration_s=0.0, blocked=blocked))
+        self._ended(node.name, (ref,), blocked)
+
+    def _extend_dynamic(self, node: Node, description: ArtifactRef) -> None:
+        try:
+            self._extend(graph_of_dynamic(node, description, self.artifacts))
+        except (CannotBegin, CodecError) as error:
+            self.failed(node.name, 1, Finished(task_id="", failure=failure_from(error, "input")), None)
+
+    def _extend(self, parent: Parent) -> None:
+        """Run others in a step's place."""
+        children = parent.children
+        steps = tuple((child.name, child.stage) for child in children)
+        self.recorder.record(StepExtended(step=parent.node.name, steps=steps))
+        self._parents[parent.node.name] = parent
+        for child in children:
+            self._parent_of[child.name] = parent
+        self._add(children)
+        most = parent.node.step.options.concurrency if parent.is_map else None
+        able = [child for child in children if self._waits[child.name] == 0]
+        parent.held.extend(child.name for child in able[most:] if most is not None)
+        for child in able[:most]:
+            self._make_ready(child)
+        if not children:
+            self._finish_parent(parent)
+
+    def _ended(self, name: str, outputs: tuple[ArtifactRef, ...], blocked: str) -> None:
+        if blocked:
+            self._ended_badly(name)
+            return
+        self.outputs[name] = outputs
+        self._release(name)
+        self._leave(name)
+
+    def _skip(self, name: str, reason: str) -> None:
+        self.recorder.record(StepSkipped(step=name, reason=reason))
+        self._release(name)
+        self._leave(name)
+
+    def _release(self, name: str) -> None:
+        for following in self._downstream[name]:
+            self._waits[following] -= 1
+            if self._waits[following] == 0:
+                self._make_ready(self.nodes[following])
+
+    def _leave(self, name: str) -> None:
+        """Let the step that has become *name* and others go on."""
+        parent = self._parent_of.get(name)
+        if parent is None:
+            return
+        parent.missing -= 1
+        if parent.held:
+            self._make_ready(self.nodes[parent.held.popleft()])
+        if parent.missing == 0 and not self.stopping:
+            self._finish_parent(parent)
+
+    def _finish_parent(self, parent: Parent) -> None:
+        name, steps = parent.node.name, self.state.steps
+        ends = [steps[child.name] for child in parent.children]
+        bad = [step for step in ends if step.status in ("failed", "rejected", "blocked", "cancelled")]
+        is_enough = len(ends) - len(bad) >= len(ends) * parent.node.step.options.min_success
+        if bad and not (parent.is_map and is_enough):
+            self._fail_parent(parent, bad)
+            return
+        try:
+            outputs = outputs_of(parent, self.outputs, self.artifacts)
+        except (CannotBegin, CodecError) as error:
+            self.failed(name, 1, Finished(task_id="", failure=failure_from(error, "codec")), None)
+            return
+        for ref in outputs:
+            self.recorder.journal.made(ref)
+        if ends and all(step.status in ("hit", "skipped") for step in ends):
+            reason = f"all {len(ends)} steps that it became are in the cache"
+            self.recorder.record(StepHit(step=name, key="", outputs=outputs, reason=reason))
+        else:
+            duration_s = sum(step.duration_s for step in ends)
+            self.recorder.record(StepSucceeded(step=name, outputs=outputs, duration_s=duration_s))
+        self._ended(name, outputs, "")
+
+    def _fail_parent(self, parent: Parent, bad: list[StepState]) -> None:
+        name = parent.node.name
+        verdicts = [step.detail for step in bad if step.status == "rejected"]
+        if verdicts:
+            self.recorder.record(StepSucceeded(step=name, outputs=(), duration_s=0.0, blocked=verdicts[0]))
+            self._ended_badly(name)
+            return
+        shown = ", ".join(step.name for step in bad[:3]) + (" …" if len(bad) > 3 else "")
+        message = f"{len(bad)} of its {len(parent.children)} steps did not succeed: {shown}"
+        failure = Failure(kind="raised", error="StepFailed", message=message)
+        self.failed(name, 1, Finished(task_id="", failure=failure), None)
+
+    def _catch(self, name: str, attempt: int, failure: Failure, duration_s: float, log: LogSpan | None) -> None:
+        step = self.nodes[name].step
+        value, count = step.options.catch, len(step.outputs)
+        values = (value,) if count == 1 else tuple(value) if count else ()
+        outputs = tuple(self.artifacts.put(item) for item in values)
+        self.recorder.record(
+            StepCaught(step=name, attempt=attempt, failure=failure, outputs=outputs, duration_s=duration_s, log=log)
+        )
+        self._ended(name, outputs, "")
+
+    def _ended_badly(self, name: str) -> None:
+        """Do what the pipeline wants done after a failure or a verdict."""
+        parent = self._parent_of.get(name)
+        is_tolerated = parent is not None and parent.tolerates_failures
+        if self.graph.on_failure == "stop" and not is_tolerated:
+            self.stopping = f"{name} did not succeed"
+        elif self.graph.on_failure == "finish" and not is_tolerated:
+            self._block([step.name for step in self.state.steps.values() if step.status == "pending"], name)
+        else:
+            self._block_downstream(name)
+        self._leave(name)
+
+    def _block_downstream(self, name: str) -> None:
+        blocking = [name]
+        while blocking:
+            by = blocking.pop()
+            waiting = [s for s in self._downstream[by] if self.state.steps[s].status == "pending"]
+            self._block(waiting, by)
+            blocking += waiting
+
+    def _block(self, names: list[str], by: str) -> None:
+        for name in names:
+            self.recorder.record(StepBlocked(step=name, by=by))
+        for name in names:
+            self._leave(name)
+
+    def _log(self, log: LogSpan | None) -> LogSpan | None:
+        return replace(log, file=self.log_prefix + log.file) if log is not None and self.log_prefix else log

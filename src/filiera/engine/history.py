@@ -1,0 +1,74 @@
+"""What the pipeline's newest other run looked up: read at once, because most of it is looked up again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from filiera.core.graph import Node
+from filiera.core.key import KeyParts, differences
+from filiera.engine.journal import Result
+from filiera.engine.rows import read_key_parts, read_refs
+from filiera.ports import MetadataStore, Row
+
+_MOST_STEPS = 5000
+"""Of longer runs the first ones are read at once, the others one by one."""
+_ENDED_WELL = ("succeeded", "hit", "rejected")
+
+
+@dataclass
+class History:
+    """Explains why a step is no hit, and finds results without a look into the records for each."""
+
+    records: MetadataStore
+    pipeline: str
+    compare_code: Callable[[bytes, bytes], list[str]]
+    _steps: Mapping[str, Row] | None = None
+    _is_whole: bool = False
+    _results: dict[str, Row] = field(default_factory=dict)
+
+    def result(self, key: str, step: str, run_id: str) -> Result | None:
+        """Return the result under *key* if the newest run before *run_id* found one."""
+        row = self._read(run_id).get(step)
+        if row is None or row["key"] != key or row["outputs"] is None:
+            return None
+        return Result(read_refs(row["outputs"]), row["blocked"], row["made_in"], row["stored_at"])
+
+    def why(self, node: Node, parts: KeyParts, code: bytes, run_id: str) -> str:
+        """Return what differs from the step's run before *run_id*, in words."""
+        row = self._before(node.name, run_id)
+        if row is None:
+            return "first run"
+        before = read_key_parts(row)
+        changes = differences(before, parts)
+        if "code changed" in changes:
+            changes = self._code_changes(before.closure, code) + [c for c in changes if c != "code changed"]
+        if changes:
+            return "; ".join(changes)
+        if row["state"] in _ENDED_WELL:
+            return "its result is not in the cache"
+        return f"it did not succeed in {row['run_id']}"
+
+    def _before(self, step: str, run_id: str) -> Row | None:
+        steps = self._read(run_id)
+        row = steps.get(step)
+        if row is not None and row["key"]:
+            return row
+        if not steps or (self._is_whole and row is None and "[" in step):
+            return None  # the pipeline's first run; or a call that the map did not make the last time
+        rows = self.records.read("previous_step_run", {"pipeline": self.pipeline, "step": step, "run_id": run_id})
+        return rows[0] if rows else None
+
+    def _read(self, run_id: str) -> Mapping[str, Row]:
+        if self._steps is None:
+            where = {"pipeline": self.pipeline, "run_id": run_id, "limit": _MOST_STEPS}
+            rows = self.records.read("steps_before", where)
+            self._steps = {row["step"]: row for row in rows}
+            self._is_whole = len(rows) < _MOST_STEPS
+        return self._steps
+
+    def _code_changes(self, old_digest: str, code: bytes) -> list[str]:
+        rows = self.records.read("get_closure", {"digest": old_digest})
+        if not rows:
+            return ["code changed"]
+        return self.compare_code(rows[0]["parts"].encode(), code) or ["code changed"]

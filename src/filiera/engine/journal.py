@@ -1,0 +1,96 @@
+"""What waits to be written, of all runs of one driver: many events share one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from filiera.core.artifact import ArtifactRef
+from filiera.ports import MetadataStore, Statement
+
+if TYPE_CHECKING:
+    from filiera.engine.recorder import Recorder
+
+FLUSH_AFTER_S = 0.02
+"""Records wait at most so long for others to share a commit with."""
+FLUSH_AT = 4000
+"""So many rows are written without waiting for more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a step returned, under its cache key."""
+
+    outputs: tuple[ArtifactRef, ...]
+    blocked: str  #: the verdict's summary, when it blocks
+    run_id: str  #: the run that made it
+    stored_at: float  #: seconds since the epoch, UTC
+
+
+@dataclass(kw_only=True)
+class Journal:
+    """Collects rows and writes them in one transaction, in the order in which kinds of rows first came."""
+
+    records: MetadataStore
+    results: dict[str, Result] = field(default_factory=dict)  #: of keys whose results are not written yet
+    on_written: Callable[[list[str]], None] | None = None  #: told the keys whose results others can read now
+    settle: Callable[[list[ArtifactRef]], None] | None = None  #: has the bytes of artifacts survive a power cut
+    is_durable: bool = False  #: the next transaction must survive a power cut: a run's end is in it
+    _rows: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    _count: int = 0
+    _since: float = 0.0
+    _changed: dict[Recorder, None] = field(default_factory=dict)
+    _unsettled: list[ArtifactRef] = field(default_factory=list)
+
+    def add(self, statement: str, row: Mapping[str, Any]) -> None:
+        """Queue a row."""
+        if not self._rows:
+            self._since = monotonic()  # the clock of the day may be set back
+        rows = self._rows.get(statement)
+        if rows is None:
+            rows = self._rows[statement] = []
+        rows.append(row)
+        self._count += 1
+
+    def made(self, ref: ArtifactRef) -> None:
+        """Queue the name of a value, and its bytes when it is small."""
+        if ref.inline is None:
+            self._unsettled.append(ref)
+        row = {"digest": ref.digest, "codec": ref.codec, "size_bytes": ref.size_bytes, "inline": ref.inline}
+        self.add("put_artifact", row)
+
+    def changed(self, recorder: Recorder) -> None:
+        """Note that a run's projections are to be written with the next transaction."""
+        self._changed[recorder] = None
+
+    @property
+    def due_in_s(self) -> float | None:
+        """Return how long the queue may still wait, or None when it is empty."""
+        if not self._rows:
+            return None
+        if self._count >= FLUSH_AT:
+            return 0.0
+        return max(0.0, self._since + FLUSH_AFTER_S - monotonic())
+
+    def flush(self) -> None:
+        """Write what is queued, then tell the listeners: what was shown as done is never lost."""
+        if not self._rows and not self._changed and not self.is_durable:
+            return
+        if self.is_durable and self.settle is not None and self._unsettled:
+            self.settle(self._unsettled)
+            self._unsettled = []
+        recorders = list(self._changed)
+        statements: list[Statement] = [(name, row) for name, rows in self._rows.items() for row in rows]
+        # Equal statements next to each other: the store runs them as one.
+        statements += [("put_step_run", row) for recorder in recorders for row in recorder.step_rows()]
+        statements += [("update_run", recorder.run_row()) for recorder in recorders]
+        self.records.write(statements, durable=self.is_durable)
+        written = list(self.results)
+        self._rows, self._count, self._changed, self.is_durable = {}, 0, {}, False
+        self.results.clear()
+        if written and self.on_written is not None:
+            self.on_written(written)
+        for recorder in recorders:
+            recorder.written()

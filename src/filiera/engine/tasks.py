@@ -1,0 +1,76 @@
+"""From a call to the task that an executor gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from filiera.core import plain
+from filiera.core.graph import Node, OutputRef, map_futures
+from filiera.core.step import Step
+from filiera.core.task import Following, Task
+from filiera.engine.course import Course
+from filiera.engine.planner import Call
+
+
+def task_of(course: Course, call: Call, env: str, *, following: Following | None = None) -> Task:
+    """Return the first attempt at a call."""
+    node = call.node
+    step, options = node.step, node.step.options
+    arguments = b",".join([_name(name) + value for name, value in call.arguments.items()])
+    return Task(
+        task_id=task_id(course, node.name, 1),
+        function=step.address,
+        arguments=b"{" + arguments + b"}",
+        modules=_modules_named(node),
+        sources=course.planner.code_of(node).sources,
+        inputs=call.inputs,
+        outputs=1 if options.dynamic else len(step.outputs),
+        codecs=node.codecs,
+        timeout_s=options.timeout_s,
+        resources=options.resources,
+        priority=options.priority,
+        queue_timeout_s=options.queue_timeout_s,
+        key=call.parts.key if following is None else "",
+        env=env,
+        is_dynamic=options.dynamic,
+        is_lazy=_wants_lazily(step),
+        following=following,
+    )
+
+
+def task_ahead(course: Course, node: Node, before: Node, before_id: str, env: str) -> Task:
+    """Return the task of a node whose only unknown inputs are what the task *before_id* of node *before* returns."""
+    call, places = course.planner.call_ahead(node, before.name, len(before.step.outputs))
+    following = Following(task_id=before_id, inputs=places, parts=call.parts)
+    return task_of(course, call, env, following=following)
+
+
+def task_id(course: Course, step: str, attempt: int) -> str:
+    """Return what a task is called: unique among running ones."""
+    return f"{course.recorder.run_id}/{step}#{attempt}"
+
+
+def _wants_lazily(step: Step[Any, Any]) -> bool:
+    return False
+
+
+_NAMELESS = frozenset({int, float, str, bool, bytes, type(None), OutputRef})
+"""Types of arguments, by far the most frequent, in which no function or class can lie."""
+_names: dict[str, bytes] = {}
+
+
+def _name(name: str) -> bytes:
+    written = _names.get(name)
+    if written is None:
+        written = _names[name] = plain.encode(name) + b":"
+    return written
+
+
+def _modules_named(node: Node) -> tuple[str, ...]:
+    """Return the modules of the functions and classes that lie in a node's arguments."""
+    found: dict[str, None] = {}
+    for value in node.arguments.values():
+        if type(value) not in _NAMELESS:
+            for thing in plain.names_in(map_futures(value, lambda future: None)):
+                found[thing.__module__] = None
+    return tuple(found)
