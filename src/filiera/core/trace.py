@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from filiera.core import plain
+from filiera.core.artifact import INLINE_LIMIT_BYTES
 from filiera.core.graph import Choice, Future, Given, Node, OutputRef, futures_in, map_futures
 from filiera.core.parameters import value_fits
 from filiera.core.products import Dataset, Model, Source
@@ -129,10 +130,14 @@ class GraphTracer:
                 f"{place} a {type(value).__name__} with outputs of steps in it.",
                 do="Return a tuple of them, or let a step put them together.",
             )
-        if self._keep is not None and (not plain.is_plain(value) or _holds_path(value)):
-            return self._keep(value)
+        if self._keep is not None:
+            return value if _fits_in_graph(value) else self._keep(value)
         _require_plain(value, place)
         return value
+
+    def result(self, value: Any) -> Any:
+        """Return what the function returned as the graph can say it. Raises GraphError."""
+        return self._kept(value)
 
     def _fresh_name(self, step_name: str) -> str:
         name = self._prefix + step_name
@@ -184,14 +189,21 @@ class GraphTracer:
         return value
 
     def _kept(self, value: Any) -> Any:
-        """Return *value* with futures of stored values where it has what a graph cannot say."""
+        """Return *value* with futures of stored values for what a graph cannot say, or would have to say at length."""
         if isinstance(value, Future) or self._keep is None:
             return value
+        if type(value) in _PLAIN and type(value) is not str:
+            return value
+        if next(futures_in(value), None) is None:
+            if _fits_in_graph(value):
+                return value
+            if plain.is_plain(value) and not _holds_path(value):
+                return self._keep(value)
         if type(value) in (list, tuple):
             return type(value)([self._kept(item) for item in value])
         if type(value) is dict:
             return {key: self._kept(item) for key, item in value.items()}
-        return value if plain.is_plain(value) and not _holds_path(value) else self._keep(value)
+        return self._keep(value)
 
 
 _LOOKED_UP = Source | Dataset | Model
@@ -201,6 +213,13 @@ def current_tracer() -> GraphTracer | None:
     """Return what notes the step calls at the moment; None outside of pipelines."""
     tracer = active_tracer.get()
     return tracer if isinstance(tracer, GraphTracer) else None
+
+
+def _fits_in_graph(value: Any) -> bool:
+    try:
+        return len(plain.encode(value)) <= INLINE_LIMIT_BYTES and not _holds_path(value)
+    except TypeError:
+        return False
 
 
 def _require_one_length(step: Step[Any, Any], lists: Mapping[str, Any]) -> None:
