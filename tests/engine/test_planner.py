@@ -139,10 +139,11 @@ def test_keys_see_values_not_places(workshop: Workshop) -> None:
     ref = ArtifactRef(digest="1" * 64, codec="json/1", size_bytes=1)
     other = ArtifactRef(digest="2" * 64, codec="json/1", size_bytes=1)
     outputs = {"first": (ref,), "parity": (other,)}
-    parts, inputs = planner.parts(graph.nodes[2], outputs)
+    call = planner.call(graph.nodes[2], outputs)
+    parts, inputs = call.parts, call.inputs
     assert inputs == (ref, ref, other)
     assert [origin for origin, _ in parts.inputs] == ["first", "first", "parity"]
-    swapped, _ = planner.parts(graph.nodes[2], {"first": (other,), "parity": (ref,)})
+    swapped = planner.call(graph.nodes[2], {"first": (other,), "parity": (ref,)}).parts
     assert swapped.key != parts.key
 
 
@@ -151,7 +152,7 @@ def test_one_of_several_outputs_is_named(workshop: Workshop) -> None:
     graph = pipelines.split.trace()
     ref = ArtifactRef(digest="1" * 64, codec="json/1", size_bytes=1)
     node = next(node for node in graph.nodes if node.name == "add")
-    parts, _ = workshop.planner(graph).parts(node, {"two": (ref, ref)})
+    parts = workshop.planner(graph).call(node, {"two": (ref, ref)}).parts
     assert [origin for origin, _ in parts.inputs] == ["two[0]", "two[1]"]
 
 
@@ -161,11 +162,11 @@ def test_late_inputs_are_looked_up_when_their_needs_are_known(workshop: Workshop
     ref = ArtifactRef(digest="1" * 64, codec="json/1", size_bytes=1)
     late = Late((OutputRef("first", 0),), lambda made: Known(made[0], "rival of m@1"))
     node = Node(name="n", step=pipelines.last, stage="clean", arguments={"x": late})
-    parts, inputs = workshop.planner(graph).parts(node, {"first": (ref,)})
-    assert (inputs, parts.inputs[0][0]) == ((ref,), "rival of m@1")
+    call = workshop.planner(graph).call(node, {"first": (ref,)})
+    assert (call.inputs, call.parts.inputs[0][0]) == ((ref,), "rival of m@1")
     given = Node(name="n", step=pipelines.last, stage="clean", arguments={"x": Given("raw", Source("s"))})
     with pytest.raises(GraphError, match="parameter 'raw' was not looked up"):
-        workshop.planner(graph).parts(given, {})
+        workshop.planner(graph).call(given, {})
 
 
 def test_all_code_can_be_read_first(workshop: Workshop) -> None:

@@ -12,6 +12,7 @@ from filiera.core.events import Event, RunFinished, RunInterrupted, RunStarted, 
 from filiera.core.runstate import IllegalTransition, RunState
 from filiera.core.task import LogSpan
 from filiera.engine import journal as journal_module
+from filiera.engine.journal import Journal
 from filiera.engine.recorder import Recorder
 from filiera.errors import StoreBusy
 from tests.core.run_events import STEPS, events
@@ -30,7 +31,7 @@ def begun(workshop: Workshop) -> Recorder:
     row = {"kind": "data", "started_at": 1.0, "project": "p", "profile": "local", "steps_total": 3, "pipeline": "p"}
     run_id = workshop.records.write([("create_run", {**row, **texts})])[0][0]["run_id"]
     workshop.records.transactions.clear()
-    recorder = Recorder(records=workshop.records, run_id=run_id, clock=lambda: 5.0)
+    recorder = Recorder(journal=Journal(records=workshop.records), run_id=run_id, clock=lambda: 5.0)
     recorder.record(STARTED)
     return recorder
 
@@ -54,21 +55,21 @@ def test_nothing_to_write_is_not_written(workshop: Workshop) -> None:
     recorder.flush()
     recorder.flush()
     assert len(workshop.records.transactions) == 1
-    assert recorder.flush_due_in_s is None
+    assert recorder.journal.due_in_s is None
     recorder.flush(durable=True)
-    assert workshop.records.transactions[1:] == [(1, True)]
+    assert workshop.records.transactions[1:] == [(0, True)]
 
 
 def test_the_queue_waits_a_moment_at_most(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Records are due 20 ms after the first of them, however far the clock of the day jumps, at once when many."""
     seconds = iter([100.0, 100.005, 100.5])
-    monkeypatch.setattr(recorder_module, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(journal_module, "monotonic", lambda: next(seconds))
     recorder = begun(workshop)
     recorder.clock = lambda: -1e9
-    assert recorder.flush_due_in_s == pytest.approx(0.015)
-    assert recorder.flush_due_in_s == 0.0
+    assert recorder.journal.due_in_s == pytest.approx(0.015)
+    assert recorder.journal.due_in_s == 0.0
     monkeypatch.setattr(journal_module, "FLUSH_AT", 1)
-    assert recorder.flush_due_in_s == 0.0
+    assert recorder.journal.due_in_s == 0.0
 
 
 def test_an_illegal_event_leaves_no_trace(workshop: Workshop) -> None:
@@ -105,6 +106,7 @@ def test_a_heart_beats(workshop: Workshop) -> None:
     before = workshop.records.read("get_run", {"run_id": recorder.run_id})[0]
     recorder.clock = lambda: 7.5
     recorder.beat()
+    recorder.flush()
     after = workshop.records.read("get_run", {"run_id": recorder.run_id})[0]
     assert {name for name in before if before[name] != after[name]} == {"heartbeat_at"}
     assert after["heartbeat_at"] == 7.5

@@ -63,7 +63,7 @@ def test_a_step_without_a_key_has_empty_parts() -> None:
 @given(events)
 def test_events_come_back(event: Event) -> None:
     """An event is text that any database takes, and comes back equal."""
-    assert read_event(write_event(event)) == event
+    assert read_event(type(event).__name__, write_event(event)) == event
     write_event(event).encode()
 
 

@@ -63,8 +63,7 @@ class Recorder:
         if not isinstance(event, RunEvent):
             self._dirty[event.step] = None
             self._note(event, now)
-        if self.listener is not None:
-            self._untold.append(event)
+        self._untold.append(event)
 
     def _note(self, event: Any, now: float) -> None:
         if isinstance(event, StepStarted):
@@ -101,6 +100,7 @@ class Recorder:
 
     def written(self) -> None:
         """Tell the listener what is in the records now; the journal calls it."""
+        self._dirty.clear()
         told, self._untold = self._untold, []
         for event in told:
             if self.listener is not None:
@@ -123,10 +123,9 @@ class Recorder:
         }
 
     def step_rows(self) -> list[dict[str, Any]]:
-        """Return the projections of the steps that have changed since the last call; the journal calls it."""
-        dirty, self._dirty = self._dirty, {}
+        """Return the projections of the steps that have changed since they were written; the journal calls it."""
         steps = self.state.steps
-        return [self._step_row(steps[name]) for name in dirty]
+        return [self._step_row(steps[name]) for name in self._dirty]
 
     def _step_row(self, step: StepState) -> dict[str, Any]:
         record = self.steps.get(step.name) or StepRecord()
