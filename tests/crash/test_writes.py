@@ -98,7 +98,7 @@ def check_death(folder: Path, pipeline: str, moment: str, number: int, expected:
     state = project.state(run_id)
     assert run is None or run.state == state
     assert digests(state) == expected
-    versions = project.read("find_product_versions", kind="model", name="guess", limit=9)
+    versions = project.read("find_versions_of_product", kind="model", name="guess", before=99, limit=9)
     aliases = project.read("find_aliases")
     published = [1] if pipeline == "train" else []
     assert [row["number"] for row in versions] == published

@@ -90,7 +90,9 @@ def test_later_models_are_compared_with_the_champion(shop: SmallProject) -> None
         worse.require_success()
     again = shop.run("train", score=0.6)
     assert (again.status, statuses(again)["gate"]) == ("rejected", "rejected")
-    assert [row["number"] for row in shop.read("find_product_versions", kind="model", name="guess", limit=9)] == [2, 1]
+    assert [
+        row["number"] for row in shop.read("find_versions_of_product", kind="model", name="guess", before=99, limit=9)
+    ] == [2, 1]
 
 
 def test_data_that_fails_its_checks_is_not_published(shop: SmallProject) -> None:
@@ -124,7 +126,9 @@ def test_a_run_killed_before_it_could_say_what_it_published(shop: SmallProject, 
     with monkeypatch.context() as patched, shop.opened() as project, pytest.raises(StoreFull):
         patched.setattr(Recorder, "record", full_when_published)
         launch.start(project, "sales", {})
-    assert [row["number"] for row in shop.read("find_product_versions", kind="", name="", limit=9)] == [1]
+    assert [
+        row["number"] for row in shop.read("find_versions_of_product", kind="dataset", name="sales", before=99, limit=9)
+    ] == [1]
     assert shop.run("sales", rows=9).version.ref == "sales@2"  # type: ignore[union-attr]
     run = shop.resume("sales-1")
     assert run.version is not None

@@ -150,10 +150,22 @@ def test_versions_are_listed_newest_first(records: SqliteRecords, versions: Vers
     for content in (b"a", b"b", b"c"):
         publish(records, content)
     assert [version.number for version in versions.find(kind="model", name="m", limit=2)] == [3, 2]
-    assert versions.find(kind="dataset") == []
+    assert [version.number for version in versions.find(limit=2)] == [3, 2]
     assert versions.kind_of("m") == "model"
     with pytest.raises(UsageError):
         versions.kind_of("n")
+
+
+def test_versions_are_listed_page_after_page(records: SqliteRecords, versions: Versions) -> None:
+    """Each page begins before the last version of the one before; together they have every version once."""
+    for content in (b"a", b"b", b"c"):
+        publish(records, content)
+        publish(records, content, kind="dataset")
+    for kind, name, expected in (("model", "m", 3), ("", "", 6)):
+        found: list[Version] = []
+        while page := versions.find(kind=kind, name=name, before=found[-1] if found else None, limit=2):
+            found += page
+        assert len({(version.kind, version.number) for version in found}) == len(found) == expected
 
 
 def test_a_lost_small_value_is_an_error_of_the_store(versions: Versions) -> None:

@@ -15,6 +15,8 @@ from filiera.errors import StoreError, UsageError, did_you_mean
 from filiera.ports import MetadataStore, Row, Statement
 from filiera.project import audit
 
+_NEWEST = 2**62
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Version:
@@ -81,22 +83,29 @@ class Versions:
             rows = self._records.read("get_product_version", {**where, "number": number})
         if not rows:
             raise self._absent(kind, ref)
-        return self._version(rows[0], self._aliases())
+        return self._version(rows[0], self._aliases(kind, ref.name))
 
-    def find(self, *, kind: str = "", name: str = "", limit: int = 100) -> list[Version]:
-        """Return versions, newest first; of one kind and name when given."""
-        rows = self._records.read("find_product_versions", {"kind": kind, "name": name, "limit": limit})
-        aliases = self._aliases()
-        return [self._version(row, aliases) for row in rows]
+    def find(self, *, kind: str = "", name: str = "", before: Version | None = None, limit: int = 100) -> list[Version]:
+        """Return the newest versions before one of them; of one product when its kind and name are given."""
+        if name:
+            where = {"kind": kind, "name": name, "before": _NEWEST if before is None else before.number}
+            rows = self._records.read("find_versions_of_product", {**where, "limit": limit})
+        else:
+            place = (
+                (1e18, "", "", 0) if before is None else (before.created_at, before.kind, before.name, before.number)
+            )
+            where = dict(zip(("before_at", "before_kind", "before_name", "before"), place, strict=True))
+            rows = self._records.read("find_product_versions", {**where, "limit": limit})
+        aliases = {(row["kind"], row["name"]): self._aliases(row["kind"], row["name"]) for row in rows}
+        return [self._version(row, aliases[row["kind"], row["name"]]) for row in rows]
 
     def kind_of(self, name: str) -> ProductKind:
         """Return whether a name is a dataset's or a model's. Raises UsageError when it is neither."""
-        rows = self._records.read("product_names")
-        for row in rows:
-            if row["name"] == name:
-                kind: ProductKind = row["kind"]
-                return kind
-        known = [row["name"] for row in rows]
+        rows = self._records.read("kinds_of_product", {"name": name})
+        if rows:
+            kind: ProductKind = rows[0]["kind"]
+            return kind
+        known = [row["name"] for row in self._records.read("product_names")]
         raise UsageError(
             f"There is no dataset or model {name!r}.",
             why=f"The store has: {', '.join(known) or 'none yet'}.{did_you_mean(name, known)}",
@@ -105,8 +114,8 @@ class Versions:
 
     def require_free(self, kind: ProductKind, name: str) -> None:
         """Refuse a name that a product of the other kind has. Raises UsageError."""
-        for row in self._records.read("product_names"):
-            if row["name"] == name and row["kind"] != kind:
+        for row in self._records.read("kinds_of_product", {"name": name}):
+            if row["kind"] != kind:
                 raise UsageError(
                     f"There is a {row['kind']} called {name!r} already.",
                     why=f"{name}@1 could mean either.",
@@ -167,13 +176,14 @@ class Versions:
         self._records.write([("set_alias", row), ("add_alias_move", move), noted], durable=True)
         return self.get(kind, ProductRef(ref.name, str(version.number)))
 
-    def _aliases(self) -> dict[tuple[str, str, int], list[str]]:
-        found: dict[tuple[str, str, int], list[str]] = {}
-        for row in self._records.read("find_aliases"):
-            found.setdefault((row["kind"], row["name"], row["number"]), []).append(row["alias"])
+    def _aliases(self, kind: str, name: str) -> dict[int, list[str]]:
+        """Return the aliases of a product by the number of the version they point at."""
+        found: dict[int, list[str]] = {}
+        for row in self._records.read("aliases_of_product", {"kind": kind, "name": name}):
+            found.setdefault(row["number"], []).append(row["alias"])
         return found
 
-    def _version(self, row: Row, aliases: Mapping[tuple[str, str, int], Sequence[str]]) -> Version:
+    def _version(self, row: Row, aliases: Mapping[int, Sequence[str]]) -> Version:
         body = json.loads(row["body"])
         return Version(
             kind=row["kind"],
@@ -185,7 +195,7 @@ class Versions:
             description=body["description"],
             inputs=body["inputs"],
             attachments={name: self._refs(text)[0] for name, text in body["attachments"].items()},
-            aliases=tuple(aliases.get((row["kind"], row["name"], row["number"]), ())),
+            aliases=tuple(aliases.get(row["number"], ())),
         )
 
     def _refs(self, text: str) -> tuple[ArtifactRef, ...]:
@@ -203,8 +213,8 @@ class Versions:
         names = [
             f"{row['name']}@1…{row['newest']}" for row in self._records.read("product_names") if row["kind"] == kind
         ]
-        rows = self._records.read("find_aliases")
-        aliases = [f"{r['name']}@{r['alias']}" for r in rows if r["kind"] == kind and r["name"] == ref.name]
+        rows = self._records.read("aliases_of_product", {"kind": kind, "name": ref.name})
+        aliases = [f"{ref.name}@{row['alias']}" for row in rows]
         known = ", ".join([*names, *aliases]) or f"no {kind} yet"
         return UsageError(
             f"There is no {kind} {ref}.",
