@@ -85,5 +85,19 @@ def _launch(started: Any, parameters: Any) -> Any:
     return start_in_its_project(started, parameters)
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """Do what ``%load_ext filiera`` asks for; see ``filiera.notebook``."""
+    from filiera.notebook import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Do what ``%unload_ext filiera`` asks for."""
+    from filiera.notebook import unload
+
+    unload(shell)
+
+
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
