@@ -14,11 +14,16 @@ from filiera.core.events import (
     RunStarted,
     StepBlocked,
     StepCancelled,
+    StepCaught,
+    StepExtended,
     StepFailed,
     StepHit,
+    StepSkipped,
     StepStarted,
     StepSucceeded,
+    StepWaiting,
 )
+from filiera.core.stages import Stage
 from filiera.core.task import Failure, LogSpan
 
 STEPS = ("a", "b", "c")
@@ -33,11 +38,23 @@ refs = st.builds(
 )
 outputs = st.lists(refs, max_size=2).map(tuple)
 logs = st.builds(LogSpan, file=texts, start=st.integers(0, 9), end=st.integers(-1, 9))
-failures = st.builds(Failure, kind=st.sampled_from(["raised", "crashed"]), error=texts, message=texts, traceback=texts)
+failures = st.builds(
+    Failure,
+    kind=st.sampled_from(["raised", "crashed"]),
+    error=texts,
+    message=texts,
+    traceback=texts,
+    bases=st.just(("builtins:OSError",)),
+)
 names = st.sampled_from(STEPS)
 plans = st.permutations([(name, "clean") for name in STEPS]).map(tuple)
 durations = st.floats(0, 9)
 verdicts = st.one_of(st.just(""), texts)
+
+
+def _children(made: list[str]) -> tuple[tuple[str, Stage], ...]:
+    return tuple((f"{name}[0]", "clean") for name in made)
+
 
 run_events: st.SearchStrategy[Event] = st.one_of(
     st.builds(
@@ -49,7 +66,9 @@ run_events: st.SearchStrategy[Event] = st.one_of(
     ),
     st.builds(RunInterrupted, reason=texts),
     st.builds(RunResumed, pid=st.integers(1, 9), steps=plans),
-    st.builds(RunFinished, outcome=st.sampled_from(["succeeded", "failed", "rejected", "cancelled"]), message=texts),
+    st.builds(
+        RunFinished, outcome=st.sampled_from(["succeeded", "failed", "rejected", "cancelled", "waiting"]), message=texts
+    ),
     st.builds(Published, product=texts, is_new=st.booleans()),
 )
 step_events: st.SearchStrategy[Event] = st.one_of(
@@ -65,6 +84,18 @@ step_events: st.SearchStrategy[Event] = st.one_of(
         retry_in_s=st.none() | durations,
         log=st.none() | logs,
     ),
+    st.builds(
+        StepCaught,
+        step=names,
+        attempt=st.integers(1, 3),
+        failure=failures,
+        outputs=outputs,
+        duration_s=durations,
+        log=st.none() | logs,
+    ),
+    st.builds(StepExtended, step=names, steps=st.lists(names, unique=True, max_size=3).map(_children)),
+    st.builds(StepSkipped, step=names, reason=texts),
+    st.builds(StepWaiting, step=names, question=texts, subject=texts),
     st.builds(StepBlocked, step=names, by=names),
     st.builds(StepCancelled, step=names),
 )

@@ -172,8 +172,8 @@ def test_a_verdict_that_blocks_is_a_rejection() -> None:
         ([STARTED], RunFinished(outcome="succeeded"), "cannot finish while a is pending"),
         (
             [STARTED],
-            StepSucceeded(step="a", outputs=(), duration_s=0),
-            "step 'a' is pending and cannot become succeeded",
+            StepFailed(step="a", attempt=1, failure=FAILURE, duration_s=0, retry_in_s=1.0),
+            "step 'a' is pending and cannot become retrying",
         ),
         ([STARTED, StepCancelled(step="a")], StepStarted(step="a", attempt=1, pid=1, log=LOG), "'a' is cancelled and"),
         ([STARTED, RunInterrupted(reason="")], Published(product="d@1", is_new=True), "in a run that is interrupted"),

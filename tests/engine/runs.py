@@ -106,6 +106,7 @@ class Workshop:
         fresh: Sequence[str] = (),
         executor: Executor | None = None,
         journal: Journal | None = None,
+        **options: Any,
     ) -> OneRun:
         """Return a driver of a run that is recorded as started."""
         graph = pipeline if isinstance(pipeline, Graph) else pipeline.trace(values or {})
@@ -123,10 +124,8 @@ class Workshop:
         )
         steps = tuple((node.name, node.stage) for node in graph.nodes)
         recorder.record(RunStarted(pipeline=graph.pipeline, kind="data", steps=steps, parameters={}))
-        course = Course(
-            graph=graph, planner=self.planner(graph, fresh), recorder=recorder, artifacts=self.artifacts
-        )
-        driver = OneRun(executor=executor or self.inline(), journal=journal)
+        course = Course(graph=graph, planner=self.planner(graph, fresh), recorder=recorder, artifacts=self.artifacts)
+        driver = OneRun(executor=executor or self.inline(), journal=journal, **options)
         driver.course = course
         return driver
 
@@ -164,7 +163,10 @@ class Workshop:
         state = RunState.fold(self.events(run_id))
         run = self.records.read("get_run", {"run_id": run_id})[0]
         assert (run["state"], run["failure"]) == (state.status, state.message)
-        assert (run["steps_done"], run["steps_hit"]) == (state.count("succeeded", "hit", "caught", "skipped"), state.count("hit"))
+        assert (run["steps_done"], run["steps_hit"]) == (
+            state.count("succeeded", "hit", "caught", "skipped"),
+            state.count("hit"),
+        )
         assert run["steps_total"] == len(state.steps)
         assert (run["finished_at"] is not None) == (state.status not in ("running", "interrupted"))
         rows = self.rows(run_id)

@@ -57,6 +57,7 @@ class Course:
     _downstream: dict[str, list[str]] = field(default_factory=dict)
     _ready: list[tuple[int, int, str]] = field(default_factory=list)  #: heap: priority, order, name
     _taken: set[str] = field(default_factory=set)  #: ready, but begun by a worker already
+    _given: set[str] = field(default_factory=set)  #: steps whose calls were handed out
     _parents: dict[str, Parent] = field(default_factory=dict)  #: what a step has become, by its name
     _parent_of: dict[str, Parent] = field(default_factory=dict)  #: where a step comes from, by its name
     _code_kept: set[str] = field(default_factory=set)
@@ -87,11 +88,13 @@ class Course:
                 continue  # blocked meanwhile
             call = self._begin(self.nodes[name])
             if call is not None:
+                self._given.add(name)
                 return call
         return None
 
     def begin_again(self, name: str) -> None:
         """Put back a step that could not be executed yet: what it waited for is perhaps a hit now."""
+        self._given.discard(name)
         self._make_ready(self.nodes[name])
 
     def take(self, name: str) -> Call | None:
@@ -379,7 +382,8 @@ class Course:
         if self.graph.on_failure == "stop" and not is_tolerated:
             self.stopping = f"{name} did not succeed"
         elif self.graph.on_failure == "finish" and not is_tolerated:
-            self._block([step.name for step in self.state.steps.values() if step.status == "pending"], name)
+            pending = [step.name for step in self.state.steps.values() if step.status == "pending"]
+            self._block([step for step in pending if step not in self._given], name)
         else:
             self._block_downstream(name)
         self._leave(name)
