@@ -25,7 +25,9 @@ from filiera.core._closure_values import Writer
 from filiera.core.digest import blob_digest, digest
 from filiera.core.distributions import distribution_of
 
-PartKind = Literal["function", "class", "constant", "opaque", "module", "source", "distribution", "python"]
+PartKind = Literal[
+    "environment", "function", "class", "constant", "opaque", "module", "source", "distribution", "python"
+]
 Key = tuple[str, str]
 """What sort of node, and its name."""
 

@@ -40,7 +40,7 @@ _VERSIONED = ("distribution", "python")
 class Part:
     """One thing that a closure depends on.
 
-    Kinds: ``function``, ``class`` and ``constant`` of the project; ``opaque``: one of these that holds something
+    Kinds: ``environment``: a requirements file, for a step that runs in an environment of its own; ``function``, ``class`` and ``constant`` of the project; ``opaque``: one of these that holds something
     without comparable content; ``source``: a module whose text then counts instead; ``module``: all of a module, as it
     is used as a value; ``distribution`` and ``python``: a version that stands for code outside the project.
     """

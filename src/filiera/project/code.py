@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,10 @@ _NAMELESS = frozenset({int, float, str, bool, bytes, type(None), OutputRef})
 class ProjectCode:
     """Knows which modules are the project's own."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, environment: Callable[[str], str] = str) -> None:
+        """Know the project in *root*; *environment* gives the digest of the environment of a requirements file."""
         self._root = root.resolve()
+        self._environment = environment
         self._own: dict[str, bool] = {}
         self._closures: dict[tuple[Any, ...], Closure] = {}
         self._codes: dict[tuple[Any, ...], Code] = {}
@@ -36,10 +38,15 @@ class ProjectCode:
     def of(self, node: Node) -> Code:
         """Return the digest and the parts of the code that a node's step and its arguments reach."""
         things = self._things(node)
-        if things not in self._codes:
+        env = node.step.options.env
+        known = self._codes.get((env, *things))
+        if known is None:
             closure = self._closure(things)
-            self._codes[things] = Code(closure.digest, encode(closure), self._stamps(closure))
-        return self._codes[things]
+            if env:
+                part = Part(kind="environment", name=env, digest=self._environment(env))
+                closure = Closure(parts=tuple(sorted((*closure.parts, part))), opaque=closure.opaque)
+            known = self._codes[(env, *things)] = Code(closure.digest, encode(closure), self._stamps(closure))
+        return known
 
     def opaque(self, node: Node) -> tuple[str, ...]:
         """Return the functions a node reaches that look names up while they run, so that we cannot follow them."""

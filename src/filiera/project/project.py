@@ -114,7 +114,7 @@ class Project:
     @functools.cached_property
     def code(self) -> ProjectCode:
         """Return what knows the code each step reaches."""
-        return ProjectCode(self.config.root)
+        return ProjectCode(self.config.root, self.environment)
 
     def pipeline(self, name: str) -> Pipeline:
         """Return a pipeline by name. Raises UsageError, ProjectError."""
