@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from filiera.core.shapes import loop, when
     from filiera.core.step import step
     from filiera.core.task import Resources
+    from filiera.core.wiring import pipeline_of
 
 __version__ = "0.1.0"
 
@@ -40,6 +41,7 @@ __all__ = [
     "approve",
     "loop",
     "pipeline",
+    "pipeline_of",
     "step",
     "when",
 ]
@@ -59,6 +61,7 @@ _HOMES = {
     "approve": "approval",
     "loop": "shapes",
     "pipeline": "pipeline",
+    "pipeline_of": "wiring",
     "step": "step",
     "when": "shapes",
 }
@@ -71,7 +74,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     module = import_module(f"filiera.core.{home}")
-    if home == "pipeline":
+    if home in ("pipeline", "wiring"):
         module.Pipeline.launcher = staticmethod(_launch)
     found = getattr(module, name)
     globals()[name] = found

@@ -38,6 +38,7 @@ def test_front_door_is_small() -> None:
         "approve",
         "loop",
         "pipeline",
+        "pipeline_of",
         "step",
         "when",
     ]

@@ -18,6 +18,7 @@ OPEN_KEYWORDS = {
     "core/step.py:with_options": "the fields of StepOptions, as step takes them",
     "core/step.py:map": "takes the arguments of the user's own function, checked against its signature",
     "core/step.py:product": "as map",
+    "core/wiring.py:pipeline_of": "the keywords of pipeline",
     "core/pipeline.py:run": "takes the parameters of the user's own function, checked against its signature",
     "core/graph.py:refuse": "stands in for any operator, whatever it is called with",
     "testing/executor.py:make_task": "fields of Task, for tests",

@@ -216,3 +216,39 @@ def test_the_project_comes_first_on_the_path(sources: Sources) -> None:
     config = sources.write("a", "VALUE = 1")
     assert import_module(config, f"{sources.package}.a").VALUE == 1
     assert sys.path[0] == str(sources.root)
+
+
+ASSIGNED = '''
+from filiera import pipeline_of
+
+def clean(raw: int) -> int:
+    return raw
+
+numbers: object = pipeline_of("numbers", [clean], kind="data")
+"""Clean the numbers.
+
+More."""
+
+others = pipeline_of("others", [clean], kind="data")
+'''
+
+
+def test_pipelines_of_plain_functions_are_found(sources: Sources) -> None:
+    """A variable that pipeline_of makes is a pipeline; a text below it describes it."""
+    config = sources.write("a", ASSIGNED)
+    found = pipelines(config)
+    assert [(entry.name, entry.line, entry.summary) for entry in found.values()] == [
+        ("numbers", 8, "Clean the numbers."),
+        ("others", 13, ""),
+    ]
+    assert load_pipeline(config, "numbers").trace({"raw": 1}).nodes[0].name == "clean"
+
+
+@pytest.mark.parametrize(
+    "line", ['a = pipeline_of("b", [])', "a = pipeline_of(NAME, [])", 'a = b = pipeline_of("a", [])']
+)
+def test_a_variable_is_named_as_its_pipeline(line: str, sources: Sources) -> None:
+    """A pipeline could not be found by its name if its variable had another one: that is told."""
+    config = sources.write("a", line)
+    with pytest.raises(ProjectError, match="line 2: pipeline_of makes"):
+        pipelines(config)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import itertools
 import os
 import sys
 import time
@@ -262,14 +263,39 @@ def _parsed(text: bytes, root: Path, path: str) -> Iterator[tuple[str, Found]]:
         raise ProjectError(f"{file}, line {error.lineno}: {error.msg}.", do="Correct the syntax.") from error
     except ValueError as error:
         raise ProjectError(f"{file} is not Python: {error}.", do="Save it again as text.") from error
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and any(_is_pipeline(item) for item in node.decorator_list):
+    for node, following in itertools.zip_longest(tree.body, tree.body[1:]):
+        if isinstance(node, ast.FunctionDef) and any(_names(item, "pipeline") for item in node.decorator_list):
             summary = (ast.get_docstring(node) or "").partition("\n")[0]
             yield node.name, (path, node.lineno, summary)
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and _names(node.value, "pipeline_of"):
+            yield _assigned(node, file), (path, node.lineno, _text(following).partition("\n")[0])
 
 
-def _is_pipeline(decorator: ast.expr) -> bool:
-    target = decorator.func if isinstance(decorator, ast.Call) else decorator
-    return (isinstance(target, ast.Name) and target.id == "pipeline") or (
-        isinstance(target, ast.Attribute) and target.attr == "pipeline"
+def _names(expression: ast.expr | None, function: str) -> bool:
+    """Tell whether *expression* is that function of ours, or a call of it."""
+    target = expression.func if isinstance(expression, ast.Call) else expression
+    return (isinstance(target, ast.Name) and target.id == function) or (
+        isinstance(target, ast.Attribute) and target.attr == function
     )
+
+
+def _assigned(node: ast.Assign | ast.AnnAssign, file: Path) -> str:
+    """Return the name of the pipeline that a variable is. Raises ProjectError when the variable has another one."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    variable = targets[0].id if len(targets) == 1 and isinstance(targets[0], ast.Name) else ""
+    arguments = node.value.args if isinstance(node.value, ast.Call) else []
+    name = arguments[0].value if arguments and isinstance(arguments[0], ast.Constant) else None
+    if not variable or variable != name:
+        raise ProjectError(
+            f"{file}, line {node.lineno}: pipeline_of makes {name!r}, the variable is {variable!r}.",
+            why="A pipeline is found by the name of its variable.",
+            do=f"{variable or 'flows'} = pipeline_of({variable or 'flows'!r}, …)",
+        )
+    return variable
+
+
+def _text(node: ast.stmt | None) -> str:
+    """Return the text that stands below a variable to describe it."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        return node.value.value.strip()
+    return ""
