@@ -12,7 +12,16 @@ from tests.docs.pages import DOCS, ROOT, program
 
 running = program("running")
 
-ON_THEIR_OWN = ("debug-a-step", "add-a-source", "resume-after-a-crash", "why-did-it-run-again", "write-a-plug-in-codec")
+ON_THEIR_OWN = (
+    "add-a-source",
+    "audit",
+    "debug-a-step",
+    "notebooks",
+    "resume-after-a-crash",
+    "sign-and-verify",
+    "why-did-it-run-again",
+    "write-a-plug-in-codec",
+)
 
 
 def assert_pages_are_true(pages: list[Path], home: Path) -> None:

@@ -55,7 +55,11 @@ def documented_keys(heading: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("heading", "text"),
-    [("`[project]`", "[project]\nodd = 1"), ("`[profile.NAME]`", "[profile.local]\nodd = 1")],
+    [
+        ("`[project]`", "[project]\nodd = 1"),
+        ("`[profile.NAME]`", "[profile.local]\nodd = 1"),
+        ("`[signing]`", "[signing]\nodd = 1"),
+    ],
 )
 def test_every_key_is_documented(heading: str, text: str, tmp_path: Path) -> None:
     """The keys that ``filiera.toml`` may have are those of the reference."""

@@ -218,7 +218,7 @@ def test_publishing_again_signs_what_was_not(opened: Open) -> None:
 def test_keys_are_outside_the_project(opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By default in the user's folder; the configuration or a variable may say otherwise."""
     assert opened("").signing.key_file == tmp_path / "config" / "filiera" / "keys" / "small.pem"
-    assert opened('key = "../elsewhere.pem"').signing.key_file == tmp_path / "small" / "../elsewhere.pem"
+    assert opened('key = "../elsewhere.pem"').signing.key_file == tmp_path / "elsewhere.pem"
     monkeypatch.setenv(KEY_VARIABLE, str(tmp_path / "told.pem"))
     assert opened('key = "elsewhere.pem"').signing.key_file == tmp_path / "told.pem"
 

@@ -20,6 +20,7 @@ from filiera.core.graph import Graph
 from filiera.core.metric import Metrics
 from filiera.core.pipeline import Pipeline
 from filiera.core.report import Html, Markdown, Svg
+from filiera.core.runstate import StepStatus
 from filiera.errors import FilieraError
 from filiera.notebook.drawing import colour_of, draw
 from filiera.project.runs import Run
@@ -67,7 +68,7 @@ def run_in_words(one: Run) -> str:
 
 
 def _counts(one: Run) -> str:
-    named = ("failed", "rejected", "blocked", "cancelled", "skipped", "caught")
+    named: tuple[StepStatus, ...] = ("failed", "rejected", "blocked", "cancelled", "skipped", "caught")
     counts = {"ran": one.state.count("succeeded"), "from cache": one.state.count("hit")}
     counts |= {name: one.state.count(name) for name in named if one.state.count(name)}
     return ", ".join(f"{count} {name}" for name, count in counts.items())

@@ -131,7 +131,7 @@ def must_hold(found: Verified) -> None:
     if found.fault:
         raise StoreError(
             f"The audit is not what was written: {found.fault}.",
-            why=f"The {found.rows:,} rows before it are as they were written. Somebody changed the database by hand.",
+            why=f"Rows as they were written before it: {found.rows:,}. Somebody changed the database by hand.",
             do="Put back a copy of the records, and look at who may write there.",
         )
 

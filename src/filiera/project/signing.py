@@ -99,7 +99,7 @@ class Signing:
         if told:
             return Path(told).expanduser().absolute()
         if self._rules.key is not None:
-            return self._rules.key
+            return self._rules.key.resolve()
         home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
         return home / "filiera" / "keys" / f"{self._config.name}.pem"
 
