@@ -157,7 +157,7 @@ class CodeHistory(Protocol):
         """Return how files differ from the commit, as ``state`` last found it; ignored files do not count."""
 
     def check_out(self, commit: str, patch: bytes, folder: Path) -> Path:
-        """Write a commit's files, patched, into an empty folder; return the project's place. Raises ProjectError."""
+        """Write a commit's files, patched, into a new folder; return the project's place. Raises ProjectError."""
 
 
 class PredictionLog(Protocol):

@@ -96,7 +96,7 @@ class GitHistory:
         return CodeChanges(patch=b"".join(pieces), left_out=tuple(left_out))
 
     def check_out(self, commit: str, patch: bytes, folder: Path) -> Path:
-        """Write the files of a commit, with a patch applied, into an empty folder; return where the project is in it.
+        """Write the files of a commit, with a patch applied, into a new folder; return where the project is in it.
 
         Raises:
             ProjectError: The commit is not in the repository, the patch does not fit, or there is no repository.
@@ -107,14 +107,19 @@ class GitHistory:
                 why="It was removed after its branch was rewritten or deleted, or was never brought here.",
                 do="Fetch it from where it still is: git fetch origin " + commit,
             )
-        code, index = folder / "code", {"GIT_INDEX_FILE": str(folder / "index")}
-        code.mkdir(parents=True)
-        for words in (("read-tree", commit), ("checkout-index", "--all", "--force", f"--prefix={code}/")):
-            if self._git(*words, variables=index) is None:
-                raise ProjectError(f"git cannot write the files of commit {commit[:12]} to {code}.", do="git fsck")
+        index = folder.with_name(f"{folder.name}.index")
+        folder.mkdir(parents=True)
+        try:
+            for words in (("read-tree", commit), ("checkout-index", "--all", "--force", f"--prefix={folder}/")):
+                if self._git(*words, variables={"GIT_INDEX_FILE": str(index)}) is None:
+                    raise ProjectError(
+                        f"git cannot write the files of commit {commit[:12]} to {folder}.", do="git fsck"
+                    )
+        finally:
+            index.unlink(missing_ok=True)
         if patch:
-            _apply(patch, code, commit)
-        return code / self._root.relative_to(self._top)
+            _apply(patch, folder, commit)
+        return folder / self._root.relative_to(self._top)
 
     def _git(self, *words: str, variables: Mapping[str, str] | None = None) -> bytes | None:
         """Return what git prints, from the top of the repository; None when it does not succeed."""

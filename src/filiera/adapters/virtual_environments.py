@@ -78,13 +78,14 @@ def installed(folder: Path) -> list[str]:
     return [] if found is None else [str(line) for line in found["installed"]]
 
 
-def make(folder: Path, requirements: Path, *, tell: Tell) -> None:
+def make(folder: Path, requirements: Path, *, tell: Tell, is_complete: bool = False) -> None:
     """Make the environment unless it is finished; comes back when it is, whichever process made it.
 
     Args:
         folder: Where it will be.
         requirements: A requirements file, ``pylock.toml`` or, with uv, ``uv.lock``.
         tell: Told what goes on.
+        is_complete: The file names all there should be: nothing else is installed, whatever those ask for.
 
     Raises:
         ProjectError: What is asked for cannot be installed.
@@ -94,19 +95,19 @@ def make(folder: Path, requirements: Path, *, tell: Tell) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _only_one(folder, tell):
             if not is_finished(folder):
-                _make(folder, requirements, tell)
+                _make(folder, requirements, tell, is_complete)
     except OSError as error:
         raise disk_error(error, folder) from error
 
 
-def _make(folder: Path, requirements: Path, tell: Tell) -> None:
+def _make(folder: Path, requirements: Path, tell: Tell, is_complete: bool) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     try:
         _run([sys.executable, "-m", "venv", "--without-pip", str(folder)], requirements, tell)
         tell(f"{requirements.name}: installing with {installer()}")
         for command in _install(folder, requirements):
-            _run(command, requirements, tell)
+            _run([*command, *(["--no-deps"] if is_complete else [])], requirements, tell)
         _require_same_python(folder, requirements)
         _finish(folder)
     except BaseException:

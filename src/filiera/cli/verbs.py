@@ -14,7 +14,8 @@ first steps:
   filiera serve flow-classifier@champion      model          → service
   filiera monitor flow-classifier             service        → verdict
 
-exit codes: 0 done · 1 failed · 2 usage · 3 rejected · 4 project · 5 store · 6 source · 7 drift · 130 stopped
+exit codes: 0 done · 1 failed · 2 usage · 3 rejected · 4 project · 5 store · 6 source · 7 drift · 8 unproven
+            130 stopped
 """
 _RUN = "RUN, PIPELINE (its newest run), or latest"
 _MODEL = "NAME@VERSION or NAME@ALIAS (default: @champion)"
@@ -108,6 +109,9 @@ def _add_run_verbs(verbs: _Verbs) -> None:
     sub = verbs.add_with_json("runs", "list runs, newest first")
     sub.add_argument("pipeline", nargs="?", default="", help="of this pipeline only")
     sub.add_argument("--state", default="", help="in this state only, such as failed or interrupted")
+    text = "of pipelines whose name has TEXT in it; or whose id ends with TEXT, such as train-7"
+    sub.add_argument("--search", metavar="TEXT", default="", help=text)
+    sub.add_argument("--before", metavar="RUN", default="", help="older than RUN only: the next page")
     sub.add_argument("--limit", type=int, default=20, help="at most so many (default: 20)")
     sub = verbs.add_with_json("show", "show a run, a step's output, or a version of a dataset or model")
     sub.add_argument("what", help=f"{_RUN}, perhaps with /STEP; or NAME@VERSION")
@@ -126,10 +130,16 @@ def _add_run_verbs(verbs: _Verbs) -> None:
 def _add_product_verbs(verbs: _Verbs) -> None:
     sub = verbs.add_with_json("versions", "list versions of datasets and models")
     sub.add_argument("name", nargs="?", default="", help="of this product only")
+    sub.add_argument("--before", metavar="NAME@VERSION", default="", help="older than this one only: the next page")
+    sub.add_argument("--limit", type=int, default=100, help="at most so many (default: 100)")
     sub = verbs.add("promote", "point an alias at a version")
     sub.add_argument("which", metavar="NAME@VERSION", help="the version")
     sub.add_argument("alias", nargs="?", default="champion", help="the alias (default: champion)")
     sub.add_argument("--reason", default="", help="kept with the move")
+    sub = verbs.add_with_json("prove", "rebuild a version from its record in a clean place and compare every output")
+    sub.add_argument("what", help=f"NAME@VERSION, or {_RUN}")
+    text = "use what is installed here, though the run had other distributions"
+    sub.add_argument("--this-environment", action="store_true", help=text)
 
 
 def _add_service_verbs(verbs: _Verbs) -> None:

@@ -58,7 +58,7 @@ def made_from(project: Project, assembled: Assembled, fresh: frozenset[str]) -> 
     """
     return {
         **_code(project),
-        **_machine(),
+        **machine(),
         "distributions": _lock(project.blobs),
         "argv": sys.argv,
         "inputs": dict(assembled.inputs),
@@ -117,7 +117,8 @@ def _kept(blobs: BlobStore, content: bytes) -> str:
 
 
 @functools.cache
-def _machine() -> Mapping[str, Any]:
+def machine() -> Mapping[str, Any]:
+    """Return what the results of a run may depend on beside its code and distributions: Python, system, processor."""
     return {
         "python": ".".join(map(str, sys.version_info[:3])),
         "platform": " ".join(os.uname()[i] for i in (0, 2, 4)),
