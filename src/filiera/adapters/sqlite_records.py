@@ -68,6 +68,12 @@ class SqliteRecords:
     def read(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         """Return the rows of a named query, as of the last finished write. Raises StoreBusy, StoreError."""
         sql = _sql(query)
+        with self._lock:  # this way first, because a run asks once per step: what follows costs three times as much
+            if self._connection is not None and not self._is_frozen:
+                try:
+                    return _rows(self._connection.execute(sql, parameters or {}))
+                except _FAILURES:
+                    pass  # asked again below, where it is explained
         with self._open() as connection, self._explained(query):
             return self._patiently(lambda: _rows(connection.execute(sql, parameters or {})))
 
@@ -295,19 +301,22 @@ def _by_name(statements: Sequence[Statement]) -> Iterator[tuple[str, Iterator[St
 
 
 def _sql(name: str) -> str:
-    queries = load_queries()
-    if name not in queries:
+    found = load_queries().get(name)
+    if found is None:
         raise StoreError(
             f"The records know no query {name!r}.",
-            why=f"There are: {', '.join(sorted(queries))}.",
+            why=f"There are: {', '.join(sorted(load_queries()))}.",
             do="Use one of these; a plug-in may have been made for another version.",
         )
-    return queries[name]
+    return found
 
 
 def _rows(cursor: sqlite3.Cursor) -> list[Row]:
-    names = [column[0] for column in cursor.description or ()]
-    return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
+    found = cursor.fetchall()
+    if not found:
+        return []
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, values, strict=True)) for values in found]
 
 
 def _code(error: Exception) -> int:

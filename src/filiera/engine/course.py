@@ -27,7 +27,7 @@ from filiera.engine.artifacts import Artifacts
 from filiera.engine.failures import failure_from
 from filiera.engine.growth import Parent, calls_of_map, graph_of_dynamic, outputs_of, stored
 from filiera.engine.planner import Call, Planner, Skipped, is_true
-from filiera.engine.recorder import Recorder
+from filiera.engine.recorder import Recorder, StepRecord
 from filiera.errors import CodecError
 from filiera.errors import StepFailed as CannotBegin
 
@@ -256,8 +256,8 @@ class Course:
         )
 
     def _decided(self, call: Call, reason: str) -> None:
-        self.recorder.decided(call.node.name, call.parts, call.parts.key, reason)
-        code = self.planner.code_of(call.node)
+        self.recorder.decided(call.node.name, StepRecord(call.parts, call.parts.key, call.written, reason))
+        code = call.code
         if code.digest not in self._code_kept:
             self._code_kept.add(code.digest)
             self.recorder.keep_code(code.digest, code.parts)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from filiera.core.graph import Node
 from filiera.core.key import KeyParts, differences
 from filiera.engine.journal import Result
 from filiera.engine.rows import read_key_parts, read_refs
@@ -14,6 +13,16 @@ from filiera.ports import MetadataStore, Row
 _MOST_STEPS = 5000
 """Of longer runs the first ones are read at once, the others one by one."""
 _ENDED_WELL = ("succeeded", "hit", "rejected")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a step is to be called with, and what the records would keep of it."""
+
+    step: str
+    parts: KeyParts
+    written: tuple[str, str]  #: its arguments and inputs as text
+    code: bytes  #: parts of its closure
 
 
 @dataclass
@@ -34,20 +43,27 @@ class History:
             return None
         return Result(read_refs(row["outputs"]), row["blocked"], row["made_in"], row["stored_at"])
 
-    def why(self, node: Node, parts: KeyParts, code: bytes, run_id: str) -> str:
+    def why(self, call: Asked, run_id: str) -> str:
         """Return what differs from the step's run before *run_id*, in words."""
-        row = self._before(node.name, run_id)
+        row = self._before(call.step, run_id)
         if row is None:
             return "first run"
-        before = read_key_parts(row)
-        changes = differences(before, parts)
-        if "code changed" in changes:
-            changes = self._code_changes(before.closure, code) + [c for c in changes if c != "code changed"]
+        changes = self._changes(row, call)
         if changes:
             return "; ".join(changes)
         if row["state"] in _ENDED_WELL:
             return "its result is not in the cache"
         return f"it did not succeed in {row['run_id']}"
+
+    def _changes(self, row: Row, call: Asked) -> list[str]:
+        same_code = row["closure_digest"] == call.parts.closure
+        if same_code and (row["arguments"], row["inputs"]) == call.written:
+            return []
+        before = read_key_parts(row)
+        changes = differences(before, call.parts)
+        if not same_code:
+            changes = self._code_changes(before.closure, call.code) + [c for c in changes if c != "code changed"]
+        return changes
 
     def _before(self, step: str, run_id: str) -> Row | None:
         steps = self._read(run_id)

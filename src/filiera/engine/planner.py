@@ -13,9 +13,9 @@ from filiera.core.key import KeyParts
 from filiera.core.options import Cache
 from filiera.core.plan import Decision
 from filiera.core.task import SourceStamp
-from filiera.engine.history import History
+from filiera.engine.history import Asked, History
 from filiera.engine.journal import Result
-from filiera.engine.rows import read_refs
+from filiera.engine.rows import read_refs, write_arguments, write_inputs
 from filiera.errors import GraphError, StoreError
 from filiera.ports import Clock, MetadataStore
 
@@ -49,6 +49,8 @@ class Call:
     parts: KeyParts
     inputs: tuple[ArtifactRef, ...]
     arguments: Mapping[str, bytes]  #: all of them, also those that do not count in the key
+    code: Code
+    written: tuple[str, str]  #: the parts' arguments and inputs, as the records keep them
 
 
 @dataclass(kw_only=True)
@@ -66,6 +68,7 @@ class Planner:
     results: Mapping[str, Result] = field(default_factory=dict)  #: by key, of results that are not in the records yet
 
     def __post_init__(self) -> None:
+        self._codes: dict[str, Code] = {}
         self._history = History(self.records, self.graph.pipeline, self.compare_code)
 
     def read_code(self) -> None:
@@ -120,10 +123,25 @@ class Planner:
             before = len(inputs)
             arguments[name] = plain.encode(map_futures(value, place))
             counted += [name] * (len(inputs) - before)
-        return Call(node, self._parts(node, arguments, origins, counted), tuple(inputs), arguments)
+        code = self._code(node)
+        parts = self._parts(node, code, arguments, origins, counted)
+        return Call(
+            node, parts, tuple(inputs), arguments, code, (write_arguments(parts.arguments), write_inputs(parts))
+        )
+
+    def _code(self, node: Node) -> Code:
+        found = self._codes.get(node.name)
+        if found is None:
+            found = self._codes[node.name] = self.code_of(node)
+        return found
 
     def _parts(
-        self, node: Node, arguments: dict[str, bytes], origins: list[tuple[str, str]], counted: list[str]
+        self,
+        node: Node,
+        code: Code,
+        arguments: dict[str, bytes],
+        origins: list[tuple[str, str]],
+        counted: list[str],
     ) -> KeyParts:
         """Return what the key of a call is made of; *counted* has the parameter that each input belongs to."""
         cache = node.step.options.cache
@@ -134,7 +152,7 @@ class Planner:
             elif cache.ignore:
                 seen = {name: value for name, value in arguments.items() if name not in cache.ignore}
                 origins = [origin for origin, name in zip(origins, counted, strict=True) if name not in cache.ignore]
-        return KeyParts(closure=self.code_of(node).digest, arguments=seen, inputs=tuple(origins), codecs=node.codecs)
+        return KeyParts(closure=code.digest, arguments=seen, inputs=tuple(origins), codecs=node.codecs)
 
     def call_ahead(self, node: Node, before: str, outputs: int) -> tuple[Call, tuple[tuple[int, int], ...]]:
         """Return the call of a node whose only unknown inputs are the outputs of node *before*, and where those go."""
@@ -181,7 +199,7 @@ class Planner:
 
     def why(self, call: Call) -> str:
         """Return what differs from the last time that a step ran, in words."""
-        return self._history.why(call.node, call.parts, self.code_of(call.node).parts, self.run_id)
+        return self._history.why(Asked(call.node.name, call.parts, call.written, call.code.parts), self.run_id)
 
     def must_run(self, name: str) -> bool:
         """Tell whether a step was asked to run although it is in the cache."""

@@ -14,10 +14,8 @@ from filiera.engine.journal import Journal, Result
 from filiera.engine.rows import (
     to_json,
     to_text,
-    write_arguments,
     write_event,
     write_failure,
-    write_inputs,
     write_log,
     write_refs,
     write_whole_refs,
@@ -34,7 +32,8 @@ class StepRecord:
 
     parts: KeyParts | None = None
     key: str = ""
-    reason: str = ""
+    written: tuple[str, str] = ("{}", "{}")  #: arguments and inputs of the key
+    reason: str = ""  #: why it runs, or does not
     started_at: float | None = None
 
 
@@ -74,9 +73,9 @@ class Recorder:
             for ref in getattr(event, "outputs", ()):
                 self.journal.made(ref)
 
-    def decided(self, step: str, parts: KeyParts, key: str, reason: str) -> None:
+    def decided(self, step: str, record: StepRecord) -> None:
         """Note the key of a step and why it runs or not, for its next write."""
-        self.steps[step] = StepRecord(parts=parts, key=key, reason=reason)
+        self.steps[step] = record
 
     def keep(self, key: str, step: str, outputs: tuple[ArtifactRef, ...], blocked: str) -> None:
         """Put a result into the cache, in the same transaction as its event."""
@@ -140,8 +139,8 @@ class Recorder:
             "attempt": step.attempt,
             "key": record.key,
             "closure_digest": parts.closure if parts else "",
-            "arguments": write_arguments(parts.arguments) if parts else "{}",
-            "inputs": write_inputs(parts) if parts else "{}",
+            "arguments": record.written[0],
+            "inputs": record.written[1],
             "outputs": write_refs(step.outputs),
             "started_at": record.started_at,
             "duration_s": step.duration_s,

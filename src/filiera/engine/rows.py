@@ -19,7 +19,8 @@ FindInline = Callable[[str, str], bytes | None]
 """Returns the bytes of a small artifact by digest and codec."""
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_JSON = json.JSONEncoder(separators=(",", ":")).encode  # ASCII only: half a surrogate pair is escaped like all else
+_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+"""Writes ASCII only: half a surrogate pair is escaped like all else."""
 
 
 def to_text(content: bytes) -> str:

@@ -22,7 +22,7 @@ def task_of(course: Course, call: Call, env: str, *, following: Following | None
         function=step.address,
         arguments=b"{" + arguments + b"}",
         modules=_modules_named(node),
-        sources=course.planner.code_of(node).sources,
+        sources=call.code.sources,
         inputs=call.inputs,
         outputs=1 if options.dynamic else len(step.outputs),
         codecs=node.codecs,
