@@ -149,9 +149,5 @@ def _options(project: Project, graph: Graph) -> dict[str, Any]:
         for name in _SEEDS & node.arguments.keys():
             if isinstance(node.arguments[name], int | None):
                 seeds[f"{node.name}.{name}"] = node.arguments[name]
-    if environments:
-        from filiera.project.environments import Environments
-
-        known = Environments(project.store, project.config.root)
-        environments = {file: known.digest_of(file) for file in environments}
+    environments = {file: project.environments.digest_of(file) for file in environments}
     return {"seeds": seeds, "environments": environments}
