@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from filiera.project.project import Project
 from tests.cli.conftest import Ask
+from tests.project.recorded import add_run
 
 
 def test_newest_runs_come_first(history: Path, ask: Ask) -> None:
@@ -52,3 +54,44 @@ def test_an_empty_store_is_no_error(project: Path, ask: Ask) -> None:
 def test_wrong_filters_are_told(words: list[str], said: str, history: Path, ask: Ask) -> None:
     """A state that does not exist finds nothing silently nowhere."""
     ask("runs", *words, cwd=history).said(2, said)
+
+
+@pytest.fixture
+def many(project: Path) -> Path:
+    """Return a project whose records hold train-1 to train-4 and retrain-1, which failed, from the oldest on."""
+    opened = Project.open(project)
+    for at in range(4):
+        add_run(opened, "train", at=float(at))
+    add_run(opened, "retrain", at=9.0, state="failed")
+    opened.close()
+    return project
+
+
+def test_a_full_page_says_how_to_go_on(many: Path, ask: Ask) -> None:
+    """With the same filters, before its last run; the last page says nothing."""
+    words = ["runs", "train", "--limit", "3"]
+    for expected in (["train-4", "train-3", "train-2"], ["train-1"]):
+        lines = ask(*words, cwd=many).out.splitlines()
+        runs = [line.split()[0] for line in lines[1:]]
+        if words[-1] == "train-2":
+            assert runs == expected
+        else:
+            assert runs == [*expected, "older:"]
+            assert lines[-1] == "older: filiera runs train --limit 3 --before train-2"
+        words = lines[-1].split()[2:]
+
+
+def test_runs_are_searched(many: Path, ask: Ask) -> None:
+    """By a part of the pipeline's name, or by the end of the id; with a state."""
+    for words, expected in (
+        (["RAIN"], ["retrain-1", "train-4", "train-3", "train-2", "train-1"]),
+        (["retr"], ["retrain-1"]),
+        (["rain-1"], ["retrain-1", "train-1"]),
+        (["rain", "--state", "failed"], ["retrain-1"]),
+        (["rain", "--before", "train-3"], ["train-2", "train-1"]),
+        (["%"], []),
+    ):
+        assert [run["run"] for run in ask("runs", "--search", *words, "--json", cwd=many).data] == expected
+    assert ask("runs", "--search", "%", cwd=many).out == "There are no such runs.\n"
+    ask("runs", "train", "--search", "x", cwd=many).said(2, "listed by its name")
+    ask("runs", "--before", "train-9", cwd=many).said(2, "no run 'train-9'")

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from filiera.project.project import Project
 from tests.cli.command import done, filiera, make_project
 from tests.cli.conftest import Ask
+from tests.project.recorded import add_run, add_steps
 
 
 def test_show_a_run(history: Path, ask: Ask) -> None:
@@ -23,6 +25,24 @@ def test_show_a_failed_run(history: Path, ask: Ask) -> None:
     out = ask("show", "broken-1", cwd=history).out
     assert "step fail failed (raised)" in out
     assert out.rstrip().endswith("ValueError: cannot raise Hello, you!")
+
+
+def test_a_run_of_many_steps_is_shown_in_part(project: Path, ask: Ask) -> None:
+    """The first steps and what failed; JSON has all."""
+    opened = Project.open(project)
+    run = add_run(opened, "long")
+    add_steps(opened, run, 700, state="failed", failing=650)
+    opened.close()
+    lines = ask("show", run, cwd=project).out.splitlines()
+    assert lines[-4:] == [
+        "… 200 more: filiera show long-1 --json, or filiera show long-1/STEP",
+        "",
+        "step s650 failed (raised)",
+        "ValueError: no",
+    ]
+    assert len(lines) == 500 + 4 + 6
+    assert len(ask("show", run, "--json", cwd=project).data["steps"]) == 700
+    ask("show", f"{run}/s65O", cwd=project).said(2, "s98, s99, ….")
 
 
 def test_json_of_a_run(history: Path, ask: Ask) -> None:

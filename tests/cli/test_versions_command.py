@@ -25,6 +25,17 @@ def test_json_has_the_documented_fields(shop: Path, ask: Ask) -> None:
     assert version["description"]["task"] == "classification"
 
 
+def test_a_full_page_says_how_to_go_on(shop: Path, ask: Ask) -> None:
+    """The next page begins before the last version of this one."""
+    assert ask("versions", "--limit", "1", cwd=shop).out.splitlines()[-1] == (
+        "older: filiera versions --limit 1 --before spender@1"
+    )
+    words = ["versions", "--limit", "1", "--before", "spender@1"]
+    assert [version["name"] for version in ask(*words, "--json", cwd=shop).data] == ["orders"]
+    assert ask("versions", "orders", "--before", "orders@1", cwd=shop).out == "There are no older versions.\n"
+    ask("versions", "--limit", "0", cwd=shop).said(2, "--limit takes 1 to 10000, not 0")
+
+
 def test_before_the_first_there_is_nothing(project: Path, ask: Ask) -> None:
     """An empty store is no error; a name it does not have is one."""
     assert ask("versions", cwd=project).out == "Nothing is published yet.\n"

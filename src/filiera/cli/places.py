@@ -9,6 +9,9 @@ from filiera.project.project import Project
 from filiera.project.runs import get_run
 from filiera.project.versions import Version
 
+_LISTED = 100
+"""An error names so many steps at most."""
+
 
 def find_run(project: Project, text: str) -> tuple[Row, str]:
     """Return the run that *text* names, and the step after a slash or ''.
@@ -27,14 +30,15 @@ def find_run(project: Project, text: str) -> tuple[Row, str]:
 
 def find_step(project: Project, run: Row, step: str) -> Row:
     """Return the record of one step of a run. Raises UsageError with the steps there are."""
-    rows = project.records.read("steps_of_run", {"run_id": run["run_id"]})
-    for row in rows:
-        if row["step"] == step:
-            return row
-    names = [row["step"] for row in rows]
+    rows = project.records.read("get_step_run", {"run_id": run["run_id"], "step": step})
+    if rows:
+        return rows[0]
+    first = {"run_id": run["run_id"], "since": 0, "limit": _LISTED}
+    names = [row["step"] for row in project.records.read("first_steps_of_run", first)]
+    more = ", …" if len(names) == _LISTED else ""
     raise UsageError(
         f"Run {run['run_id']} has no record of a step {step!r}.",
-        why=f"It has: {', '.join(names) or 'none yet'}.{did_you_mean(step, names)}",
+        why=f"It has: {', '.join(names) or 'none yet'}{more}.{did_you_mean(step, names)}",
     )
 
 

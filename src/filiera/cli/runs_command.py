@@ -3,46 +3,70 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from filiera.cli.output import how_long, print_json, print_table, shortened, when
 from filiera.cli.show_command import run_data
 from filiera.errors import UsageError, did_you_mean
 from filiera.ports import Row
+from filiera.project.listing import NEWEST, Wanted, find_runs, place_of
 from filiera.project.project import Project
-from filiera.project.runs import shown_state
+from filiera.project.runs import get_run, shown_state
 
+DEFAULT_LIMIT = 20
 _STATES = ("running", "succeeded", "failed", "rejected", "cancelled", "interrupted")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the newest runs; one whose driver died is shown as interrupted."""
-    if options.state and options.state not in _STATES:
-        why = f"There are: {', '.join(_STATES)}.{did_you_mean(options.state, _STATES)}"
-        raise UsageError(f"There is no state {options.state!r}.", why=why)
-    if not 1 <= options.limit <= 10_000:
-        raise UsageError(f"--limit takes 1 to 10000, not {options.limit}.")
+    _check(options)
     project = Project.open(profile=options.profile)
-    rows = _find(project, options.pipeline, options.state, options.limit)
+    wanted = Wanted(pipeline=options.pipeline, state=options.state, search=options.search)
+    before = place_of(get_run(project, options.before)) if options.before else NEWEST
+    page = find_runs(project, wanted, before=before, limit=options.limit)
     if options.json:
-        print_json([run_data(project, row) for row in rows])
-    elif rows:
+        print_json([run_data(project, row) for row in page.rows])
+    elif page.rows:
         header = ["run", "state", "done", "hits", "started", "took", "message"]
-        print_table(header, [_line(project, row) for row in rows], right=("done", "hits", "took"))
+        print_table(header, [_line(project, row) for row in page.rows], right=("done", "hits", "took"))
+    elif options.search or options.before:
+        print("There are no such runs.")
     else:
         which = f"{options.state} runs" if options.state else "runs"
         of = f" of {options.pipeline}" if options.pipeline else ""
         print(f"There are no {which}{of}.  Do:  filiera pipelines, then filiera run PIPELINE")
+    if page.older and not options.json:
+        print(f"older: {_same_before(options, page.older[1])}")
     return 0
 
 
-def _find(project: Project, pipeline: str, state: str, limit: int) -> list[Row]:
-    query = "find_runs" + ("_of_pipeline" if pipeline else "") + ("_in_state" if state else "")
-    where = {"pipeline": pipeline, "state": state, "before_at": 1e18, "before_id": "", "limit": limit}
-    rows = project.records.read(query, where)
-    if state == "interrupted":  # also those that nobody could record as such, because their driver died
-        rows = [*rows, *project.records.read(query, {**where, "state": "running"})]
-        rows.sort(key=lambda row: (row["started_at"], row["run_id"]), reverse=True)
-    return [row for row in rows if state in ("", shown_state(project, row))][:limit]
+def _check(options: argparse.Namespace) -> None:
+    if options.state and options.state not in _STATES:
+        why = f"There are: {', '.join(_STATES)}.{did_you_mean(options.state, _STATES)}"
+        raise UsageError(f"There is no state {options.state!r}.", why=why)
+    if options.search and options.pipeline:
+        raise UsageError(
+            f"The runs of {options.pipeline} are listed by its name.",
+            why="--search looks for pipelines by a part of their name.",
+            do="Give one of the two.",
+        )
+    check_limit(options.limit)
+
+
+def check_limit(limit: int) -> None:
+    """Refuse a page that is empty or too long. Raises UsageError."""
+    if not 1 <= limit <= 10_000:
+        raise UsageError(f"--limit takes 1 to 10000, not {limit}.")
+
+
+def _same_before(options: argparse.Namespace, run_id: str) -> str:
+    """Return the command that lists the next page."""
+    words = ["filiera", "runs", *([options.pipeline] if options.pipeline else [])]
+    for name in ("state", "search", "profile"):
+        if value := getattr(options, name):
+            words += [f"--{name}", value]
+    words += ["--limit", str(options.limit)] if options.limit != DEFAULT_LIMIT else []
+    return shlex.join([*words, "--before", run_id])
 
 
 def _line(project: Project, row: Row) -> list[str]:

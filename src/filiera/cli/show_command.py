@@ -22,6 +22,10 @@ from filiera.project.project import Project
 from filiera.project.runs import shown_state
 from filiera.project.versions import Version
 
+_LISTED = 500
+"""A table of a run has so many steps at most."""
+_FAILURES = 20
+"""So many failures are shown at most."""
 _TIMED = ("succeeded", "failed", "rejected", "retrying")
 """States of steps whose duration says something."""
 
@@ -52,9 +56,10 @@ def _import_code(project: Project, pipeline: str) -> None:
 
 
 def _show_run(project: Project, row: Row, as_json: bool) -> None:
-    steps = project.records.read("steps_of_run", {"run_id": row["run_id"]})
+    run_id = row["run_id"]
     data = run_data(project, row)
     if as_json:
+        steps = project.records.read("steps_of_run", {"run_id": run_id})
         print_json({**data, "steps": [_step_data(step, data["state"]) for step in steps]})
         return
     facts: dict[str, Any] = {
@@ -71,6 +76,7 @@ def _show_run(project: Project, row: Row, as_json: bool) -> None:
     }
     print_facts({name: value for name, value in facts.items() if value})
     print()
+    steps = project.records.read("first_steps_of_run", {"run_id": run_id, "since": 0, "limit": _LISTED})
     table = [
         [
             step["step"],
@@ -83,11 +89,13 @@ def _show_run(project: Project, row: Row, as_json: bool) -> None:
         for step in steps
     ]
     print_table(["step", "stage", "state", "took", "output", "why"], table, right=("took", "output"))
-    for step in steps:
-        if step["failure"]:
-            failure = json.loads(step["failure"])
-            print(f"\nstep {step['step']} failed ({failure['kind']})")
-            print(told(failure["error"], failure["message"], failure["traceback"]))
+    if row["steps_total"] > len(steps) == _LISTED:
+        rest = row["steps_total"] - len(steps)
+        print(f"… {rest:,} more: filiera show {run_id} --json, or filiera show {run_id}/STEP")
+    for step in project.records.read("failed_steps_of_run", {"run_id": run_id, "limit": _FAILURES}):
+        failure = json.loads(step["failure"])
+        print(f"\nstep {step['step']} failed ({failure['kind']})")
+        print(told(failure["error"], failure["message"], failure["traceback"]))
 
 
 def run_data(project: Project, row: Row) -> dict[str, Any]:

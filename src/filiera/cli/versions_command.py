@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 
 from filiera.cli.output import how_big, print_json, print_table, when
+from filiera.cli.places import find_version
+from filiera.cli.runs_command import check_limit
 from filiera.cli.show_command import version_data
 from filiera.project.project import Project
 from filiera.project.versions import Version
@@ -12,16 +14,21 @@ from filiera.project.versions import Version
 
 def run(options: argparse.Namespace) -> int:
     """Print versions of products, newest first."""
+    check_limit(options.limit)
     project = Project.open(profile=options.profile)
     kind = project.versions.kind_of(options.name) if options.name else ""
-    found = project.versions.find(kind=kind, name=options.name)
+    before = find_version(project, options.before) if options.before else None
+    found = project.versions.find(kind=kind, name=options.name, before=before, limit=options.limit)
     if options.json:
         print_json([version_data(version) for version in found])
     elif found:
         header = ["version", "kind", "aliases", "content", "size", "what", "run", "published"]
         print_table(header, [_row(version) for version in found], right=("size",))
     else:
-        print("Nothing is published yet.")
+        print("There are no older versions." if before else "Nothing is published yet.")
+    if len(found) == options.limit and not options.json:
+        name = f" {options.name}" if options.name else ""
+        print(f"older: filiera versions{name} --limit {options.limit} --before {found[-1].ref}")
     return 0
 
 

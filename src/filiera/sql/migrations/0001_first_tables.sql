@@ -57,6 +57,7 @@ CREATE TABLE step_run (
 );
 
 CREATE INDEX step_run_by_position ON step_run (run_id, position);
+CREATE INDEX step_run_failed ON step_run (run_id, position) WHERE failure <> '';
 
 -- What happened in a run, in order. Everything else about a run follows from these.
 CREATE TABLE event (

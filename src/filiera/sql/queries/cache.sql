@@ -31,8 +31,8 @@ SELECT parts FROM closure WHERE digest = :digest;
 SELECT step_run.step, step_run.position, step_run.run_id, step_run.state, step_run.key, step_run.closure_digest,
        step_run.arguments, step_run.inputs, cache_entry.outputs, cache_entry.blocked, cache_entry.run_id AS made_in,
        cache_entry.stored_at
-  FROM (SELECT run_id FROM run WHERE pipeline = :pipeline AND run_id <> :run_id
-         ORDER BY started_at DESC, run_id DESC LIMIT 1) AS newest
-  JOIN step_run ON step_run.run_id = newest.run_id
+  FROM step_run
   LEFT JOIN cache_entry ON cache_entry.key = step_run.key
+ WHERE step_run.run_id = (SELECT run_id FROM run WHERE pipeline = :pipeline AND run_id <> :run_id
+                           ORDER BY started_at DESC, run_id DESC LIMIT 1)
  ORDER BY step_run.position LIMIT :limit;

@@ -48,6 +48,11 @@ DELETE FROM event WHERE run_id = :run_id AND NOT EXISTS (SELECT 1 FROM run WHERE
 -- Forget the answers that a forgotten run asked for.
 DELETE FROM approval WHERE run_id = :run_id AND NOT EXISTS (SELECT 1 FROM run WHERE run_id = :run_id);
 
+-- runs_after --
+-- Runs with what they were made from, in the order of their names.
+SELECT run_id, pipeline, number, state, driver, started_at, heartbeat_at, record FROM run
+ WHERE run_id > :run_id ORDER BY run_id LIMIT :limit;
+
 -- recorded_steps --
 -- What steps used and made, with what decides whether their run stays, in the order of the table.
 SELECT step_run.run_id, step, key, closure_digest, outputs, pipeline, number, run.state, driver, run.started_at,

@@ -63,6 +63,18 @@ SELECT step_run.run_id, key, closure_digest, arguments, inputs, step_run.state
 -- One run, or no row.
 SELECT * FROM run WHERE run_id = :run_id;
 
+-- get_step_run --
+-- One recorded step of a run, or no row.
+SELECT * FROM step_run WHERE run_id = :run_id AND step = :step;
+
+-- first_steps_of_run --
+-- The recorded steps of a run from a position on, in order, at most so many.
+SELECT * FROM step_run WHERE run_id = :run_id AND position >= :since ORDER BY position LIMIT :limit;
+
+-- failed_steps_of_run --
+-- The recorded steps of a run that have a failure, in order, at most so many.
+SELECT * FROM step_run WHERE run_id = :run_id AND failure <> '' ORDER BY position LIMIT :limit;
+
 -- steps_of_run --
 -- All recorded steps of a run, in order.
 SELECT * FROM step_run WHERE run_id = :run_id ORDER BY position;
@@ -115,33 +127,46 @@ SELECT run.*
  ORDER BY run.started_at DESC, run.run_id DESC LIMIT :limit;
 
 -- search_pipelines --
--- The newest run before a place in the list of each pipeline whose name is like a pattern: quick where few are like it.
+-- The newest run before a place in the list of each pipeline whose name is like a pattern, of the :limit newest of these:
+-- quick where few are like it. Of runs that began together the one with the greater name comes first, as ids do.
 SELECT run.*
-  FROM pipeline
+  FROM (SELECT name, COALESCE((
+               SELECT own.started_at FROM run AS own
+                WHERE own.pipeline = pipeline.name
+                  AND (own.started_at, own.run_id) < (:before_at, :before_id)
+                ORDER BY own.started_at DESC, own.run_id DESC LIMIT 1), -1) AS newest_at
+          FROM pipeline WHERE LOWER(name) LIKE :pattern ESCAPE '!'
+         ORDER BY newest_at DESC, name DESC LIMIT :limit) AS found
   JOIN run ON run.run_id = (
-       SELECT newest.run_id FROM run AS newest
-        WHERE newest.pipeline = pipeline.name AND (newest.started_at, newest.run_id) < (:before_at, :before_id)
-        ORDER BY newest.started_at DESC, newest.run_id DESC LIMIT 1)
- WHERE LOWER(pipeline.name) LIKE :pattern ESCAPE '!'
- ORDER BY run.started_at DESC, run.run_id DESC LIMIT :limit;
+       SELECT own.run_id FROM run AS own
+        WHERE own.pipeline = found.name
+          AND (own.started_at, own.run_id) < (:before_at, :before_id)
+        ORDER BY own.started_at DESC, own.run_id DESC LIMIT 1)
+ ORDER BY run.started_at DESC, run.run_id DESC;
 
 -- search_pipelines_in_state --
 -- The same in one state.
 SELECT run.*
-  FROM pipeline
+  FROM (SELECT name, COALESCE((
+               SELECT own.started_at FROM run AS own
+                WHERE own.pipeline = pipeline.name AND own.state = :state
+                  AND (own.started_at, own.run_id) < (:before_at, :before_id)
+                ORDER BY own.started_at DESC, own.run_id DESC LIMIT 1), -1) AS newest_at
+          FROM pipeline WHERE LOWER(name) LIKE :pattern ESCAPE '!'
+         ORDER BY newest_at DESC, name DESC LIMIT :limit) AS found
   JOIN run ON run.run_id = (
-       SELECT newest.run_id FROM run AS newest
-        WHERE newest.pipeline = pipeline.name AND newest.state = :state
-          AND (newest.started_at, newest.run_id) < (:before_at, :before_id)
-        ORDER BY newest.started_at DESC, newest.run_id DESC LIMIT 1)
- WHERE LOWER(pipeline.name) LIKE :pattern ESCAPE '!'
- ORDER BY run.started_at DESC, run.run_id DESC LIMIT :limit;
+       SELECT own.run_id FROM run AS own
+        WHERE own.pipeline = found.name AND own.state = :state
+          AND (own.started_at, own.run_id) < (:before_at, :before_id)
+        ORDER BY own.started_at DESC, own.run_id DESC LIMIT 1)
+ ORDER BY run.started_at DESC, run.run_id DESC;
 
 -- search_numbered_runs --
 -- The runs before a place in the list that have a number, of pipelines whose names are like a pattern.
 SELECT run.*
   FROM pipeline
-  JOIN run ON run.pipeline = pipeline.name AND run.number = :number
+  JOIN run ON run.run_id = (
+       SELECT one.run_id FROM run AS one WHERE one.pipeline = pipeline.name AND one.number = :number)
  WHERE LOWER(pipeline.name) LIKE :pattern ESCAPE '!' AND (:state = '' OR run.state = :state)
    AND (run.started_at, run.run_id) < (:before_at, :before_id)
  ORDER BY run.started_at DESC, run.run_id DESC LIMIT :limit;
