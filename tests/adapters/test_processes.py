@@ -35,8 +35,13 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def make_executor(log_dir: Path, *, workers: int = 2, fork_main: Callable[[], None] | None = main) -> ProcessExecutor:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return ProcessExecutor(
-        command=COMMAND, workers=workers, log_dir=log_dir, environment=environment, fork_main=fork_main
+        command_for=always(COMMAND), workers=workers, log_dir=log_dir, environment=environment, fork_main=fork_main
     )
+
+
+def always(command: list[str]) -> Callable[[str], list[str]]:
+    """Return what gives the same command for every environment."""
+    return lambda env: command
 
 
 def bad_task(function: str, arguments: dict[str, object] | None = None, *, name: str = "bad", outputs: int = 1) -> Task:
@@ -192,26 +197,14 @@ class TestLimits:
         kinds = [(type(event), event.task_id) for event in events]
         assert kinds.index((Started, "wants two")) > kinds.index((Finished, "holds one slot"))
 
-    @pytest.mark.parametrize("greedy", [Resources(cpu=9), Resources(memory_mib=10**9), Resources(gpu=99)], ids=str)
-    def test_task_too_large_for_the_machine_runs_alone(self, executor: ProcessExecutor, greedy: Resources) -> None:
-        """More than there is gets all there is."""
-        tasks = [
-            make_task("a", "add", {"a": 1, "b": 1}),
-            make_task("greedy", "add", {"a": 1, "b": 1}, resources=greedy),
-            make_task("b", "add", {"a": 1, "b": 1}),
-        ]
-        events = events_of(executor, *tasks)
-        assert [event.failure for event in events if isinstance(event, Finished)] == [None] * 3
-        running: set[str] = set()
-        for event in events:
-            running = running | {event.task_id} if isinstance(event, Started) else running - {event.task_id}
-            assert running <= {"a", "b"} or running == {"greedy"}
-
     def test_time_of_starting_does_not_count(self, log_dir: Path, fifo: str) -> None:
         """A task's clock starts when its worker is up, not while an interpreter starts and imports."""
         program = f"open({fifo!r}).read(); from tests.adapters.worker_main import main; main()"
         executor = ProcessExecutor(
-            command=[sys.executable, "-c", program], workers=1, log_dir=log_dir, environment={"PYTHONPATH": str(ROOT)}
+            command_for=always([sys.executable, "-c", program]),
+            workers=1,
+            log_dir=log_dir,
+            environment={"PYTHONPATH": str(ROOT)},
         )
         with closing(executor):
             executor.submit(make_task("1", "add", {"a": 1, "b": 2}, timeout_s=0.5))
@@ -227,7 +220,9 @@ class TestLimits:
         """A worker program that hangs before it is ready is killed with all that it started, and its task is told."""
         program = f"import os, signal; print('hanging', flush=True); f = open({fifo!r}, 'w'); os.fork(); signal.pause()"
         command = [sys.executable, "-c", program]
-        with closing(ProcessExecutor(command=command, workers=1, log_dir=log_dir, start_timeout_s=0.05)) as executor:
+        with closing(
+            ProcessExecutor(command_for=always(command), workers=1, log_dir=log_dir, start_timeout_s=0.05)
+        ) as executor:
             executor.submit(make_task("1", "nothing", timeout_s=timeout_s))
             with Path(fifo).open("rb") as held:
                 (finished,) = (event for event in events_until(executor, {"1"}) if isinstance(event, Finished))
@@ -259,7 +254,7 @@ class TestWorkers:
         environment = {"PYTHONPATH": str(ROOT), "FILIERA_TEST": "yes"}
         for fork_main in (main, None):
             executor = ProcessExecutor(
-                command=COMMAND, workers=1, log_dir=log_dir, environment=environment, fork_main=fork_main
+                command_for=always(COMMAND), workers=1, log_dir=log_dir, environment=environment, fork_main=fork_main
             )
             with closing(executor):
                 assert value_of(executor, "read_variable", {"name": "FILIERA_TEST"}) == "yes"
@@ -283,7 +278,7 @@ class TestWorkers:
     def test_that_cannot_start_fail_their_task(self, log_dir: Path) -> None:
         """A worker program that ends at once is told as such, and its words are in the log."""
         command = [sys.executable, "-c", "raise SystemExit('no worker here')"]
-        with closing(ProcessExecutor(command=command, workers=1, log_dir=log_dir)) as executor:
+        with closing(ProcessExecutor(command_for=always(command), workers=1, log_dir=log_dir)) as executor:
             for finished in run(executor, *(make_task(i, "nothing") for i in "ab")):
                 assert finished.failure is not None
                 assert finished.log is not None
@@ -301,14 +296,14 @@ class TestWorkers:
 
         monkeypatch.setattr(os, "posix_spawnp", spawn_and_wait)
         command = [sys.executable, "-c", "raise SystemExit('no worker here')"]
-        with closing(ProcessExecutor(command=command, workers=1, log_dir=log_dir)) as executor:
+        with closing(ProcessExecutor(command_for=always(command), workers=1, log_dir=log_dir)) as executor:
             for finished in run(executor, *(make_task(i, "nothing") for i in "ab")):
                 assert finished.log is not None
                 assert read_log(log_dir, finished.log) == b"no worker here\n"
 
     def test_whose_program_is_missing_fail_their_task(self, log_dir: Path) -> None:
         """A worker program that does not exist is a failure that says so."""
-        with closing(ProcessExecutor(command=["/no/such/program"], workers=1, log_dir=log_dir)) as executor:
+        with closing(ProcessExecutor(command_for=always(["/no/such/program"]), workers=1, log_dir=log_dir)) as executor:
             (finished,) = run(executor, make_task("1", "nothing"))
             assert finished.failure is not None
             assert (finished.failure.kind, finished.failure.error) == ("crashed", "FileNotFoundError")
@@ -329,7 +324,7 @@ class TestWorkers:
     def test_are_at_least_one(self, log_dir: Path) -> None:
         """An executor without workers is refused."""
         with pytest.raises(ValueError, match="at least 1"):
-            ProcessExecutor(command=COMMAND, workers=0, log_dir=log_dir)
+            ProcessExecutor(command_for=always(COMMAND), workers=0, log_dir=log_dir)
 
 
 DRIVER = """

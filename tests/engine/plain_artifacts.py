@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from filiera.core import plain
@@ -18,7 +19,10 @@ class PlainArtifacts:
             raise CodecError("No codec.", why=str(error)) from error
         return ArtifactRef(digest=blob_digest(content), codec="json/1", size_bytes=len(content), inline=content)
 
-    def get(self, ref: ArtifactRef) -> Any:
+    def put_parts(self, items: Iterable[object]) -> ArtifactRef:
+        return self.put(list(items))
+
+    def get(self, ref: ArtifactRef, *, lazily: bool = False) -> Any:
         if ref.inline is None:
             raise CodecError(f"Artifact {ref.short} is not inline.")
         return plain.decode(ref.inline)

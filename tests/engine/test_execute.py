@@ -64,7 +64,7 @@ class TestArguments:
         """An input without its bytes is a failure of kind "input", and the step does not run."""
 
         class Empty(PlainArtifacts):
-            def get(self, ref: ArtifactRef) -> Any:
+            def get(self, ref: ArtifactRef, *, lazily: bool = False) -> Any:
                 raise BlobMissing(f"No blob {ref.short}.", do="filiera resume")
 
         task = task_for("fail_deep", inputs=(STORE.put(1),), value=plain.Placeholder(0))

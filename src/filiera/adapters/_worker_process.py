@@ -1,83 +1,144 @@
-"""One worker process as its driver sees it: started, talked to, killed with all that it started, reaped."""
+"""One worker process as its driver sees it: given tasks, listened to, killed with all that it started, reaped."""
 
 from __future__ import annotations
 
-import fcntl
-import gc
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
-from typing import Never
 
-from filiera.core.task import Failure, LogSpan, Task
-from filiera.core.wire import LIFELINE_FD, LINK_LOST, RESULTS_FD, TASKS_FD, Messages, pack_task
+from filiera.adapters._worker_start import Launched
+from filiera.core.artifact import ArtifactRef
+from filiera.core.task import Failure, LogSpan, Resources, Task
+from filiera.core.wire import LINK_LOST, PACKET_BYTES, Messages, TaskWriter
 
 _CHUNK_BYTES = 1 << 16  # what a pipe holds; larger would make each read map and unmap memory, 20 µs
-_FIRST_FREE_FD = LIFELINE_FD + 1
+_LARGE_BYTES = 1 << 20
+_MOST_REMEMBERED = 256
 
 
 class WorkerProcess:
-    """A started worker process, and the task it has, if any."""
+    """A started worker process, and the tasks it has.
 
-    def __init__(self, pid: int, pipes: Pipes, *, log_path: Path, log_start: int) -> None:
-        self.pid = pid
-        self.log_path = log_path
-        self.task: Task | None = None
-        self.given_at = 0.0  #: when it got its task, on the monotonic clock
-        self.deadline: float | None = None  #: when time is over to start, then for its task; on the monotonic clock
+    Its first task is the one that runs. The others lie in the pipe until the process reads them, and can be taken back
+    as long as they do.
+    """
+
+    def __init__(self, launched: Launched, kind: tuple[str, tuple[str, ...]]) -> None:
+        self.pid, self.log_path = launched.pid, launched.log_path
+        self.kind = kind  #: the environment it runs in, and the GPUs it sees
+        self.tasks: deque[Task] = deque()  #: given to it and not ended, in order
+        self.ahead_s = 0.0  #: how long the tasks behind the first one are likely to take
+        self.head_since = 0.0  #: when it got to its first task, on the monotonic clock
+        self.deadline: float | None = None  #: when time is over to start, then for its first task; likewise
         self.is_ready = False  #: its interpreter is up; until then a task's clock stands still
         self.verdict: Failure | None = None  #: why we killed it
-        self._log_start = log_start
-        self._tasks_fd, self.results_fd, self._lifeline_fd = pipes.ours
-        self._messages = Messages()
-        self._unsent = memoryview(b"")
-        self.sentinel_fd = _sentinel(pid)  #: readable when the process has ended; -1: the system has no such thing
+        self.doomed = ""  #: the task that the verdict is about
+        self.is_spent = False  #: a task left something behind in it: it begins no other
+        self.resources = Resources()  #: what its tasks take of the machine, one at a time
+        self.unsent_fd = -1  #: the descriptor to wait for until it takes more, or -1 when all is sent
+        self.results_fd = launched.results_fd
+        self.sentinel_fd = _sentinel(self.pid)  #: readable when the process has ended; -1: no such thing here
+        self._tasks_fd, self._lifeline_fd = launched.tasks_fd, launched.lifeline_fd
+        self._is_packeted = launched.is_packeted
+        self._log_start = launched.log_start
+        self._writer, self._messages = TaskWriter(), Messages()
+        self._unsent: deque[memoryview] = deque()
+        self._single_bytes = 0  #: size of the message of its only task, when that is no packet
+        self._warm: OrderedDict[str, int] = OrderedDict()  #: digest and size of large values it has had in its hands
+
+    @property
+    def log_start(self) -> int:
+        """Return where the output of its first task begins."""
+        return self._log_start
 
     def log_span(self, end: int | None = None) -> LogSpan:
-        """Return where the present task's output lies; with *end*, close it: what follows is the next task's."""
-        span = LogSpan(file=self.log_path.name, start=self._log_start)
-        if end is not None:
-            span = LogSpan(file=self.log_path.name, start=self._log_start, end=end)
-            self._log_start = end
+        """Return where the first task's output lies; with *end*, close it: what follows is the next task's."""
+        if end is None:
+            return LogSpan(file=self.log_path.name, start=self._log_start)
+        span = LogSpan(file=self.log_path.name, start=self._log_start, end=end)
+        self._log_start = end
         return span
+
+    def close_log(self, end: int) -> None:
+        """Note that what follows in the log is the next task's."""
+        self._log_start = end
 
     def close_log_span(self) -> LogSpan:
         """Return where the output of a task lies whose process is dead."""
         return self.log_span(self._log_size())
 
     def give(self, task: Task) -> None:
-        """Send *task*, or begin to: ``send_rest`` goes on. Raises BrokenPipeError when the process has ended."""
-        self.task, self.given_at = task, time.monotonic()
+        """Begin to send *task* to an idle process; ``send_rest`` goes on. Raises BrokenPipeError when it is dead."""
+        message = self._writer.pack(task)
+        self._single_bytes = len(message) if len(message) > PACKET_BYTES else 0
+        self.resources = task.resources
+        self.tasks.append(task)
+        self._send(message)
+        self.head_since = time.monotonic()
         self.start_clock()
-        self._unsent = memoryview(pack_task(task))
-        self.send_rest()
+
+    def can_give_ahead(self) -> bool:
+        """Tell whether it may get further tasks behind the one it has."""
+        return self._is_packeted and not self._single_bytes and self.verdict is None and not self.is_spent
+
+    def gave_ahead(self, task: Task) -> bool:
+        """Send *task* to wait behind the others; return False when it must be given alone."""
+        message = self._writer.pack(task)
+        if len(message) > PACKET_BYTES:
+            self._writer.forget()
+            return False
+        self.tasks.append(task)
+        with suppress(BrokenPipeError):  # its death will be noticed, and the task be found unread
+            self._send(message)
+        return True
+
+    def take_back(self) -> list[Task]:
+        """Return the tasks that the process has not read and will not get, in order; it may be dead."""
+        if not self._is_packeted:
+            return []
+        unread = [piece for piece in self._drained() if piece]
+        unsent, self._unsent = self._unsent, deque()
+        if self._single_bytes:
+            size_bytes = sum(map(len, unread)) + sum(map(len, unsent))
+            count = int(size_bytes == self._single_bytes)
+        else:
+            count = len(unread) + len(unsent)
+        if count:
+            self._writer.forget()
+        return [self.tasks.pop() for _ in range(count)][::-1]
 
     def start_clock(self) -> None:
-        """Begin to count the task's time, if the process is up and a task is there."""
-        if self.is_ready and self.task is not None:
-            timeout_s = self.task.timeout_s
+        """Begin to count the first task's time, if the process is up and a task is there."""
+        if self.is_ready and self.tasks:
+            timeout_s = self.tasks[0].timeout_s
             self.deadline = None if timeout_s is None else time.monotonic() + timeout_s
 
-    def let_go(self) -> None:
-        """Forget the task, which has ended."""
-        self.task = self.deadline = None
-
-    @property
-    def unsent_fd(self) -> int:
-        """Return the descriptor to wait for until it takes more, or -1 when all is sent."""
-        return self._tasks_fd if self._unsent else -1
+    def end_first(self) -> Task:
+        """Forget the first task, which has ended; the next one, if any, is the first now."""
+        self.deadline = None
+        self.head_since = time.monotonic()
+        return self.tasks.popleft()
 
     def send_rest(self) -> None:
         """Send what the pipe takes now. Raises BrokenPipeError when the process has ended."""
         try:
             while self._unsent:
-                self._unsent = self._unsent[os.write(self._tasks_fd, self._unsent) :]
+                message = self._unsent[0]
+                sent = os.write(self._tasks_fd, message)
+                if sent < len(message):
+                    self._unsent[0] = message[sent:]
+                else:
+                    self._unsent.popleft()
         except BlockingIOError:
-            return
+            pass
+        except BrokenPipeError:
+            self.unsent_fd = -1
+            raise
+        self.unsent_fd = self._tasks_fd if self._unsent else -1
 
     def received(self) -> Iterator[bytes]:
         """Yield the messages that have arrived, without waiting. Raises EOFError when no more can come."""
@@ -92,9 +153,23 @@ class WorkerProcess:
             if len(piece) < _CHUNK_BYTES:
                 return
 
-    def kill(self, verdict: Failure | None = None) -> None:
-        """Kill the process and what it started, because of *verdict*; the first one stands."""
-        self.verdict = self.verdict or verdict
+    def note_warm(self, refs: Iterable[ArtifactRef]) -> None:
+        """Remember the large values among *refs*, which the process made or loaded."""
+        for ref in refs:
+            if ref.size_bytes >= _LARGE_BYTES:
+                self._warm[ref.digest] = ref.size_bytes
+                self._warm.move_to_end(ref.digest)
+        while len(self._warm) > _MOST_REMEMBERED:
+            self._warm.popitem(last=False)
+
+    def warm_bytes(self, refs: Iterable[ArtifactRef]) -> int:
+        """Return how many bytes of *refs* the process has had in its hands."""
+        return sum(self._warm.get(ref.digest, 0) for ref in refs) if self._warm else 0
+
+    def kill(self, verdict: Failure | None = None, *, doomed: str = "") -> None:
+        """Kill the process and what it started, because of *verdict* on its first task, or on *doomed*; once only."""
+        if verdict is not None and self.verdict is None and self.tasks:
+            self.verdict, self.doomed = verdict, doomed or self.tasks[0].task_id
         # A group we may not signal has only dead members left (macOS); one that is not there yet has one member.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
@@ -113,6 +188,23 @@ class WorkerProcess:
                 os.close(fd)
         return self.verdict or _failure_from_status(status, self.is_ready)
 
+    def _send(self, message: bytes) -> None:
+        self._unsent.append(memoryview(message))
+        if len(self._unsent) == 1:
+            self.send_rest()
+
+    def _drained(self) -> Iterator[bytes]:
+        """Yield what lies in the tasks pipe, packet by packet, and take it out."""
+        # The writing end, opened for reading: held open, it would hide from a write that the process is dead.
+        reader = os.open(f"/proc/self/fd/{self._tasks_fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            while True:
+                yield os.read(reader, _CHUNK_BYTES)
+        except BlockingIOError:
+            return
+        finally:
+            os.close(reader)
+
     def _log_size(self) -> int:
         try:
             return self.log_path.stat().st_size
@@ -120,127 +212,11 @@ class WorkerProcess:
             return 0
 
 
-class Pipes:
-    """The three pipes between a driver and one worker: tasks, results, lifeline."""
-
-    def __init__(self) -> None:
-        tasks, results, lifeline = _pipe(), _pipe(), _pipe()
-        self.ours = (tasks[1], results[0], lifeline[1])
-        self.theirs = {TASKS_FD: tasks[0], RESULTS_FD: results[1], LIFELINE_FD: lifeline[0]}
-        os.set_blocking(tasks[1], False)
-        os.set_blocking(results[0], False)
-
-
-def start_worker(
-    log_path: Path,
-    *,
-    command: Sequence[str],
-    environment: Mapping[str, str] | None,
-    fork_main: Callable[[], None] | None,
-) -> WorkerProcess:
-    """Return a started worker that logs to *log_path*: a fork that calls *fork_main* if that is safe, else *command*.
-
-    Raises:
-        OSError: The command or the log cannot be opened, or the system has no more processes or descriptors.
-    """
-    pipes = Pipes()
-    log_fd = null_fd = -1
-    # Ctrl-C must find the worker either not started or known to us and in its own session.
-    former_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        log_fd = _away(os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666))
-        log_start = os.fstat(log_fd).st_size  # before the worker can write to it
-        null_fd = _away(os.open(os.devnull, os.O_RDONLY))
-        theirs = {0: null_fd, 1: log_fd, 2: log_fd, **pipes.theirs}
-        if fork_main is not None and _is_forking_safe():
-            pid = _fork(theirs, environment, fork_main)
-        else:
-            pid = _spawn(theirs, environment, command)
-        return WorkerProcess(pid, pipes, log_path=log_path, log_start=log_start)
-    except OSError:
-        for fd in pipes.ours:
-            os.close(fd)
-        raise
-    finally:
-        for fd in (log_fd, null_fd, *pipes.theirs.values()):
-            if fd >= 0:
-                os.close(fd)
-        signal.pthread_sigmask(signal.SIG_SETMASK, former_mask)
-
-
-def _is_forking_safe() -> bool:
-    """Tell whether this process has one thread only: a fork copies just the calling one, and the locks of all."""
-    try:
-        return sum(1 for _ in Path("/proc/self/task").iterdir()) == 1
-    except OSError:
-        return False
-
-
-def _spawn(fds: Mapping[int, int], environment: Mapping[str, str] | None, command: Sequence[str]) -> int:
-    return os.posix_spawnp(
-        command[0],
-        list(command),
-        os.environ if environment is None else environment,
-        file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for target, source in fds.items()],
-        setsid=True,
-        setsigmask=(),
-        setsigdef=(signal.SIGINT, signal.SIGTERM),
-    )
-
-
-def _fork(fds: Mapping[int, int], environment: Mapping[str, str] | None, main: Callable[[], None]) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()  # what is buffered would be there twice
-    pid = os.fork()
-    if pid == 0:
-        _be_worker(fds, environment, main)
-    return pid
-
-
-def _be_worker(fds: Mapping[int, int], environment: Mapping[str, str] | None, main: Callable[[], None]) -> Never:
-    """Run *main* in a process just forked, and end it. Nothing of the driver's is cleaned up: it is not ours."""
-    try:
-        os.setsid()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        gc.freeze()  # objects of the driver must not be finalised here
-        for target, source in fds.items():
-            os.dup2(source, target)
-        for fd in [int(path.name) for path in Path("/proc/self/fd").iterdir()]:
-            if fd >= _FIRST_FREE_FD:
-                with suppress(OSError):  # the one that listed the folder
-                    os.close(fd)
-        if environment is not None:
-            os.environ.clear()
-            os.environ.update(environment)
-        main()
-    except BaseException:  # noqa: BLE001  going on would run the driver's own code a second time
-        from traceback import format_exc
-
-        os.write(2, format_exc().encode(errors="backslashreplace"))
-        os._exit(1)
-    os._exit(0)
-
-
 def _sentinel(pid: int) -> int:
     try:
         return os.pidfd_open(pid) if sys.platform == "linux" else -1
     except OSError:
         return -1  # an old kernel: the end of the results pipe will do
-
-
-def _pipe() -> tuple[int, int]:
-    reader, writer = os.pipe()
-    return _away(reader), _away(writer)
-
-
-def _away(fd: int) -> int:
-    """Return a duplicate of *fd* at a number that no descriptor of a worker gets, and close *fd*."""
-    try:
-        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE_FD)
-    finally:
-        os.close(fd)
 
 
 def _failure_from_status(status: int, is_ready: bool) -> Failure:

@@ -1,24 +1,29 @@
 """Runs tasks in warm worker processes of this machine.
 
 A worker is started when there is a task and no idle worker, stays for further tasks, and is replaced when a task kills
-it or leaves processes or threads behind. What happens to one task cannot reach another: a worker has one at a time,
+it or leaves processes or threads behind. What happens to one task cannot reach another: a worker runs one at a time,
 and is killed together with everything that it started.
+
+A worker that is busy with short tasks is given some more ahead of time, which lie in its pipe: so it does not wait for
+the driver between them. What a worker has not read, it has not begun, and is taken back when another could run it.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
-import select
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from filiera.adapters._capacity import fits, machine, used_memory_mib
-from filiera.adapters._worker_process import WorkerProcess, start_worker
-from filiera.core.task import ExecutorEvent, Failure, Finished, Started, Task
-from filiera.core.wire import unpack_finished
+from filiera.adapters._capacity import Capacity, gpu_devices, machine, used_memory_mib
+from filiera.adapters._given_tasks import GivenTasks
+from filiera.adapters._pace import HEAD_IS_LONG_S
+from filiera.adapters._task_queue import TaskQueue
+from filiera.adapters._worker_pool import WorkerPool
+from filiera.adapters._worker_process import WorkerProcess
+from filiera.core.task import ExecutorEvent, Failure, Task
+from filiera.errors import FilieraError
 
 _MEMORY_CHECK_S = 0.1
 
@@ -26,14 +31,14 @@ _MEMORY_CHECK_S = 0.1
 class ProcessExecutor:
     """The executor ``processes``.
 
-    Tasks start in the order of submission; one that does not fit beside those running lets later ones pass. A task that
-    asks for more than the machine has runs alone.
+    Of the tasks that could start, those of higher priority do first, and of these the one submitted first; one that
+    does not fit beside those running lets others pass. A task that asks for more than the machine has fails at once.
     """
 
     def __init__(
         self,
         *,
-        command: Sequence[str],
+        command_for: Callable[[str], Sequence[str]],
         workers: int,
         log_dir: Path,
         environment: Mapping[str, str] | None = None,
@@ -43,41 +48,51 @@ class ProcessExecutor:
         """Make an executor that has not started anything yet.
 
         Args:
-            command: Starts a worker process, which ends up in ``filiera.engine.worker.work``.
+            command_for: Returns the command that starts a worker process in an environment, by the environment's
+                digest, "" for the executor's own. The process ends up in ``filiera.engine.worker.work``.
             workers: How many processes at most, and how many ``cpu`` slots; at least 1.
             log_dir: Where ``worker-0.log``, ``worker-1.log`` … are appended to; made when needed.
             environment: Environment variables of the workers; this process's when None.
-            fork_main: Does the same as *command*. Called in a fork of this process while that has one thread only,
-                which saves starting an interpreter and importing.
+            fork_main: Does the same as the command for "". Called in a fork of this process while that has one thread
+                only, which saves starting an interpreter and importing.
             start_timeout_s: How long a worker may take until it is ready; then it is killed and its task fails.
         """
         if workers < 1 or start_timeout_s <= 0:
             raise ValueError(
                 f"workers must be at least 1 and start_timeout_s above 0, got {workers}, {start_timeout_s}"
             )
-        self._command, self._environment, self._fork_main = command, environment, fork_main
         self._start_timeout_s = start_timeout_s
-        self._log_dir = log_dir
-        self._total = machine(workers)
-        self._queue: OrderedDict[str, Task] = OrderedDict()
-        self._idle: list[WorkerProcess] = []
-        self._busy: dict[str, WorkerProcess] = {}
-        self._by_fd: dict[int, WorkerProcess] = {}
-        self._free_logs = [log_dir / f"worker-{number}.log" for number in reversed(range(workers))]
-        self._poll = select.poll()
-        self._events: list[ExecutorEvent] = []
+        devices = gpu_devices()
+        self._limits_gpus = bool(devices)
+        self._capacity = Capacity(machine(workers), devices)
+        self._pool = WorkerPool(
+            command_for=command_for, size=workers, log_dir=log_dir, environment=environment, fork_main=fork_main
+        )
+        self._queue = TaskQueue()
+        self._given = GivenTasks(self._queue, self._pool, self._capacity)
+        self._queue_deadlines: list[tuple[float, str]] = []  #: heap; ids that have left the queue are skipped
         self._next_memory_check = 0.0
 
     @property
     def slots(self) -> int:
         """How many tasks can run at once."""
-        return self._total.cpu
+        return self._capacity.total.cpu
 
     def submit(self, task: Task) -> None:
         """Take a task; it starts at once when a worker is free. Raises ValueError when its id is in use."""
-        if task.task_id in self._queue or task.task_id in self._busy:
-            raise ValueError(f"task {task.task_id!r} was submitted twice")
-        self._queue[task.task_id] = task
+        task_id = task.task_id
+        if task_id in self._queue or task_id in self._given:
+            raise ValueError(f"task {task_id!r} was submitted twice")
+        if task.following is not None:
+            self._given.follow(task)
+            return
+        refusal = self._capacity.refusal(task.resources)
+        if refusal:
+            self._given.end(task, Failure(kind="raised", error="TooLarge", message=refusal, bases=_NOT_RETRYABLE))
+            return
+        self._queue.add(task)
+        if task.queue_timeout_s is not None:
+            heapq.heappush(self._queue_deadlines, (time.monotonic() + task.queue_timeout_s, task_id))
         self._start_tasks()
 
     def wait(self, timeout_s: float | None) -> Sequence[ExecutorEvent]:
@@ -85,109 +100,102 @@ class ProcessExecutor:
 
         Without a timeout and without a task, nothing can happen: returns an empty sequence at once.
         """
+        given = self._given
         until = math.inf if timeout_s is None else time.monotonic() + timeout_s
-        while not self._events and (until < math.inf or self._queue or self._busy):
+        while not given.events and (until < math.inf or len(self._queue) or given.busy):
             left_s = min(until, self._next_limit()) - time.monotonic()
-            self._serve(self._poll.poll(None if left_s == math.inf else max(math.ceil(left_s * 1000), 0)))
+            self._serve(None if left_s == math.inf else max(math.ceil(left_s * 1000), 0))
             self._enforce_limits()
             if time.monotonic() >= until:
                 break
-        events, self._events = self._events, []
+        events, given.events = given.events, []
         return events
 
     def cancel(self, task_ids: Collection[str]) -> None:
         """Stop these tasks; each still ends in one Finished, with a failure of kind "cancelled"."""
+        failure = Failure(kind="cancelled", error="Cancelled", message="cancelled before it started")
+        given = []
         for task_id in task_ids:
             if task_id in self._queue:
-                failure = Failure(kind="cancelled", error="Cancelled", message="cancelled before it started")
-                self._end_queued(self._queue[task_id], failure)
-            elif task_id in self._busy:
-                failure = Failure(kind="cancelled", error="Cancelled", message="cancelled while it ran")
-                self._busy[task_id].kill(failure)
+                self._given.end(self._queue.remove(task_id), failure)
+            elif task_id in self._given:
+                given.append(task_id)
+        self._given.cancel(given)
 
     def close(self) -> None:
         """Stop everything and leave no process behind. May be called twice."""
         self._queue.clear()
-        self._busy.clear()
-        self._idle.clear()
-        workers = set(self._by_fd.values())
-        for worker in workers:  # all before the first is waited for: they end side by side
-            worker.kill()
-        for worker in workers:
-            self._forget(worker)
-            worker.bury()
+        self._given.clear()
+        self._pool.close()
 
     def _start_tasks(self) -> None:
-        """Give queued tasks to workers, as many as there is room for."""
-        while self._queue and (self._idle or self._free_logs):
-            task = self._next_task()
-            if task is None:
-                return
-            try:
-                worker = self._idle.pop() if self._idle else self._start_worker()
-            except OSError as error:
-                message = f"no worker process could be started: {error}"
-                self._end_queued(task, Failure(kind="crashed", error=type(error).__name__, message=message))
-                continue
-            if self._gave(task, worker):
-                del self._queue[task.task_id]
-                self._busy[task.task_id] = worker
-                self._events.append(Started(task_id=task.task_id, pid=worker.pid, log=worker.log_span()))
+        """Give tasks to workers: to those that are free, then ahead of time, then those from one that is held up."""
+        while len(self._queue) and self._has_room:
+            task = self._queue.first(self._capacity.has)
+            if task is None or not self._could_place(task):
+                break
+        if len(self._queue):
+            self._give_ahead()
+        elif self._given.lie_ahead and self._has_room:
+            self._relieve()
 
-    def _next_task(self) -> Task | None:
-        """Return the first task in the queue that fits beside those running."""
-        running = [worker.task.resources for worker in self._busy.values() if worker.task]
-        if sum(resources.cpu for resources in running) >= self._total.cpu:
-            return None
-        return next((task for task in self._queue.values() if fits(task.resources, running, self._total)), None)
+    @property
+    def _has_room(self) -> bool:
+        return self._pool.has_room and not self._capacity.is_used_up
 
-    def _gave(self, task: Task, worker: WorkerProcess) -> bool:
-        """Give *task* to *worker*; return False when that died in its sleep and the task is for another one."""
+    def _could_place(self, task: Task) -> bool:
+        """Give *task* to a worker, or see to its end; return False when there is no worker for it at the moment."""
+        devices = self._capacity.take(task.resources, preferred=(devices for _, devices in self._pool.idle_kinds))
+        worker = None
         try:
-            worker.give(task)
+            worker = self._pool.try_worker((task.env, devices), task.inputs, limits_gpus=self._limits_gpus)
+            if worker is not None:
+                if not worker.is_ready:
+                    worker.deadline = time.monotonic() + self._start_timeout_s
+                self._given.give(task, worker)
+                return True
         except BrokenPipeError:
-            if worker.is_ready:
-                worker.let_go()
-                self._lose(worker)
-                return False
-            # A worker that cannot even start is no accident: its end, which is about to arrive, is the task's.
-        if worker.unsent_fd >= 0:
-            self._watch(worker.unsent_fd, worker, select.POLLOUT)
-        return True
+            assert worker is not None
+            self._pool.bury(worker)
+        except (OSError, FilieraError) as error:
+            message = f"no worker process could be started: {error}"
+            self._queue.remove(task.task_id)
+            self._given.end(task, Failure(kind="crashed", error=type(error).__name__, message=message))
+        self._capacity.give_back(task.resources, devices)
+        return worker is not None or task.task_id not in self._queue
 
-    def _start_worker(self) -> WorkerProcess:
-        self._log_dir.mkdir(parents=True, exist_ok=True)
-        log_path = self._free_logs[-1]
-        worker = start_worker(log_path, command=self._command, environment=self._environment, fork_main=self._fork_main)
-        worker.deadline = time.monotonic() + self._start_timeout_s
-        self._free_logs.pop()
-        self._watch(worker.results_fd, worker, select.POLLIN)
-        if worker.sentinel_fd >= 0:
-            self._watch(worker.sentinel_fd, worker, select.POLLIN)
-        return worker
+    def _give_ahead(self) -> None:
+        """Give workers that are busy with short tasks some more of them."""
+        pace = self._given.pace
+        roomy = [worker for worker in self._given.busy if pace.has_room(worker)]
+        while roomy:
+            worker = min(roomy, key=_ahead_s)
+            task = self._queue.first_of((worker.resources, worker.kind[0]))
+            likely_s = None if task is None else pace.short_s(task)
+            is_given = task is not None and likely_s is not None and self._given.gave_ahead(task, worker, likely_s)
+            if not is_given or not pace.has_room(worker):
+                roomy.remove(worker)
 
-    def _watch(self, fd: int, worker: WorkerProcess, event: int) -> None:
-        self._by_fd[fd] = worker
-        self._poll.register(fd, event)
+    def _relieve(self) -> None:
+        """Take tasks from behind one that turned out to be long, and give them to who has nothing to do."""
+        now = time.monotonic()
+        for worker in list(self._given.busy):
+            if now - worker.head_since >= HEAD_IS_LONG_S and self._given.could_relieve(worker):
+                self._given.take_back(worker)
+        if len(self._queue):
+            self._start_tasks()
 
-    def _unwatch(self, fd: int) -> None:
-        del self._by_fd[fd]
-        self._poll.unregister(fd)
-
-    def _serve(self, ready: list[tuple[int, int]]) -> None:
-        """Handle the descriptors that have something, then use the room this made."""
-        for fd, _ in ready:
-            worker = self._by_fd.get(fd)
-            if worker is None:
-                continue  # lost, through another of its descriptors
+    def _serve(self, timeout_ms: int | None) -> None:
+        """Wait for descriptors that have something and handle them, then use the room this made."""
+        for worker, fd in self._pool.ready(timeout_ms):
             if fd == worker.unsent_fd:
                 self._send_rest(worker)
                 continue
-            is_open = self._receive(worker)
+            is_open = self._given.hear(worker)
             if fd == worker.sentinel_fd or (not is_open and worker.sentinel_fd < 0):
-                self._lose(worker)
+                self._given.lose(worker)
             elif not is_open:
-                self._unwatch(fd)  # its sentinel will tell when it has really ended, and how
+                self._pool.unwatch(fd)  # its sentinel will tell when it has really ended, and how
         self._start_tasks()
 
     def _send_rest(self, worker: WorkerProcess) -> None:
@@ -195,73 +203,51 @@ class ProcessExecutor:
         try:
             worker.send_rest()
         except BrokenPipeError:
-            self._unwatch(fd)
+            self._pool.unwatch(fd)
             return
         if worker.unsent_fd < 0:
-            self._unwatch(fd)
-
-    def _receive(self, worker: WorkerProcess) -> bool:
-        """Take the messages of *worker*; return False when no more can come."""
-        try:
-            for content in worker.received():
-                self._take(worker, content)
-        except EOFError:
-            return False
-        except ValueError as error:
-            worker.kill(Failure(kind="crashed", error="LinkLost", message=f"the step disturbed its worker: {error}"))
-        return True
-
-    def _take(self, worker: WorkerProcess, content: bytes) -> None:
-        if not content:
-            worker.is_ready = True
-            worker.start_clock()
-            return
-        finished, log_end, is_spent = unpack_finished(content)
-        if worker.verdict or worker.task is None:
-            return  # too late: it is being killed
-        del self._busy[worker.task.task_id]
-        worker.let_go()
-        self._events.append(replace(finished, log=worker.log_span(log_end)))
-        if is_spent:
-            worker.kill()
-        else:
-            self._idle.append(worker)
-
-    def _lose(self, worker: WorkerProcess) -> None:
-        """Bury a dead *worker*, and with it the task it had."""
-        self._forget(worker)
-        failure = worker.bury()
-        self._free_logs.append(worker.log_path)
-        if worker in self._idle:
-            self._idle.remove(worker)
-        if worker.task is not None:
-            del self._busy[worker.task.task_id]
-            duration_s = time.monotonic() - worker.given_at
-            self._events.append(
-                Finished(
-                    task_id=worker.task.task_id,
-                    failure=failure,
-                    started_at=time.time() - duration_s,
-                    duration_s=duration_s,
-                    log=worker.close_log_span(),
-                )
-            )
-
-    def _forget(self, worker: WorkerProcess) -> None:
-        for fd in [fd for fd, other in self._by_fd.items() if other is worker]:
-            self._unwatch(fd)
-
-    def _end_queued(self, task: Task, failure: Failure) -> None:
-        del self._queue[task.task_id]
-        self._events.append(Finished(task_id=task.task_id, failure=failure, started_at=time.time()))
+            self._pool.unwatch(fd)
 
     def _next_limit(self) -> float:
-        """Return when a busy worker may have to be killed, on the monotonic clock."""
-        alive = [worker for worker in self._busy.values() if not worker.verdict]
+        """Return when something must be done although nothing happens, on the monotonic clock."""
+        alive = [worker for worker in self._given.busy if worker.verdict is None]
         deadlines = [worker.deadline for worker in alive if worker.deadline is not None]
-        if any(worker.task and worker.task.resources.memory_mib for worker in alive):
+        if any(worker.resources.memory_mib for worker in alive):
             deadlines.append(self._next_memory_check)
+        if self._queue_deadlines:
+            deadlines.append(self._queue_deadlines[0][0])
+        if self._given.lie_ahead and self._has_room:
+            deadlines += [w.head_since + HEAD_IS_LONG_S for w in alive if self._given.could_relieve(w)]
         return min(deadlines, default=math.inf)
+
+    def _enforce_limits(self) -> None:
+        """End what took too much: workers to start, tasks to wait for their turn, to run, or memory."""
+        now = time.monotonic()
+        self._end_overdue_in_queue(now)
+        limited = []
+        for worker in self._given.busy:
+            if worker.verdict is not None or not worker.tasks:
+                continue
+            if worker.deadline is not None and now >= worker.deadline:
+                worker.kill(self._overdue(worker, worker.tasks[0]))
+            elif worker.resources.memory_mib:
+                limited.append(worker)
+        if limited and now >= self._next_memory_check:
+            self._next_memory_check = now + _MEMORY_CHECK_S
+            used_mib = used_memory_mib(worker.pid for worker in limited)
+            for worker in limited:
+                used, limit = used_mib[worker.pid], worker.resources.memory_mib
+                if used > limit:
+                    message = f"it used {used} MiB of memory and may use {limit} MiB"
+                    worker.kill(Failure(kind="memory", error="MemoryError", message=message))
+
+    def _end_overdue_in_queue(self, now: float) -> None:
+        while self._queue_deadlines and self._queue_deadlines[0][0] <= now:
+            _, task_id = heapq.heappop(self._queue_deadlines)
+            if task_id in self._queue:
+                task = self._queue.remove(task_id)
+                message = f"it waited longer than its queue timeout of {task.queue_timeout_s:g} s for a free place"
+                self._given.end(task, Failure(kind="queue", error="QueueTimeout", message=message))
 
     def _overdue(self, worker: WorkerProcess, task: Task) -> Failure:
         """Return what it means that the deadline of *worker* has passed."""
@@ -274,22 +260,9 @@ class ProcessExecutor:
         )
         return Failure(kind="crashed", error="StartTimeout", message=message)
 
-    def _enforce_limits(self) -> None:
-        """Kill the workers that took too much time to start, and the tasks that took too much time or memory."""
-        now = time.monotonic()
-        limited = []
-        for worker in self._busy.values():
-            task = worker.task
-            if task is None or worker.verdict:
-                continue
-            if worker.deadline is not None and now >= worker.deadline:
-                worker.kill(self._overdue(worker, task))
-            elif task.resources.memory_mib:
-                limited.append((worker, task.resources.memory_mib))
-        if limited and now >= self._next_memory_check:
-            self._next_memory_check = now + _MEMORY_CHECK_S
-            used_mib = used_memory_mib(worker.pid for worker, _ in limited)
-            for worker, limit_mib in limited:
-                if used_mib[worker.pid] > limit_mib:
-                    message = f"it used {used_mib[worker.pid]} MiB of memory and may use {limit_mib} MiB"
-                    worker.kill(Failure(kind="memory", error="MemoryError", message=message))
+
+_NOT_RETRYABLE = ("filiera.errors:NotRetryable",)
+
+
+def _ahead_s(worker: WorkerProcess) -> float:
+    return worker.ahead_s

@@ -1,19 +1,25 @@
 """Tasks and their ends as bytes between a driver and the worker processes that it started itself.
 
-A message is a length, 8 bytes big-endian, and that many bytes of ``marshal``: tuples of str, bytes, int, float and
-None, no objects. ``marshal`` because it is the fastest in the standard library and both ends are the same interpreter,
-started by us, for one run: nothing is kept and nothing comes from elsewhere. Pickle would be slower, and an exception
-or value that cannot be rebuilt would break the link instead of failing its step.
+A message is a length, 8 bytes big-endian, and that many bytes of ``marshal``: tuples of str, bytes, int, float, bool
+and None, no objects. ``marshal`` because it is the fastest in the standard library and both ends are the same
+interpreter, started by us, for one run: nothing is kept and nothing comes from elsewhere. Pickle would be slower, and
+an exception or value that cannot be rebuilt would break the link instead of failing its step.
+
+What a worker has not read, it has not begun: a driver may give it several tasks, and take back those that still lie in
+the pipe. So that a read takes one message and no piece of the next, the pipe keeps writes apart; this it does for
+messages of up to ``PACKET_BYTES``.
 """
 
 from __future__ import annotations
 
 import marshal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 from filiera.core.artifact import ArtifactRef
-from filiera.core.task import Failure, Finished, Resources, Task
+from filiera.core.key import KeyParts
+from filiera.core.task import Dropped, Failure, Finished, Following, LogSpan, Resources, SourceStamp, Task
 
 TASKS_FD, RESULTS_FD, LIFELINE_FD = 3, 4, 5
 """Where a worker finds what its driver opened: tasks to read, results to write, and a pipe that ends with it."""
@@ -21,42 +27,112 @@ TASKS_FD, RESULTS_FD, LIFELINE_FD = 3, 4, 5
 LINK_LOST = 120
 """Exit code of a worker that cannot report, because a step closed descriptors that were not its own."""
 
+PACKET_BYTES = 4096
+"""A longer message is no single packet: only one may be in the pipe, and nothing before or behind it."""
+
 READY = bytes(8)
 """The first message of a worker, empty: from now on time spent is the task's."""
 
 _Ref = tuple[str, str, int, bytes | None]
+_Code = tuple[str, tuple[str, ...], tuple[SourceStamp, ...]]
+_PARTS = tuple(field.name for field in fields(KeyParts))
 
 
-def pack_task(task: Task) -> bytes:
-    """Return *task* as one message."""
-    resources = (task.resources.cpu, task.resources.memory_mib, task.resources.gpu)
-    inputs = tuple(map(_ref_to_tuple, task.inputs))
-    code = (task.function, task.modules, task.sources)
-    outputs = (task.outputs, task.codecs)
-    return _frame((task.task_id, code, task.arguments, inputs, outputs, task.timeout_s, resources))
+@dataclass(slots=True)
+class Begun:
+    """A worker has begun a task that follows another."""
+
+    task_id: str
 
 
-def unpack_task(content: bytes) -> Task:
-    """Return the task in a message's *content*.
+@dataclass(slots=True)
+class Ended:
+    """A worker has come to the end of a task."""
+
+    finished: Finished
+    is_spent: bool  #: the worker must be replaced
+
+
+class TaskWriter:
+    """Writes the tasks for one worker, which is told each code only once: its files can be hundreds."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, tuple[str, ...], int], tuple[int, tuple[SourceStamp, ...]]] = {}
+        self._count = 0
+
+    def pack(self, task: Task) -> bytes:
+        """Return *task* as one message."""
+        place = task.function, task.modules, id(task.sources)
+        number, _ = self._known.get(place, (0, ()))
+        code: _Code | None = None
+        if not number:
+            self._count += 1
+            number = self._count
+            self._known[place] = number, task.sources  # held, or another tuple might get its id
+            code = task.function, task.modules, task.sources
+        needs = task.resources
+        return _frame(
+            (
+                task.task_id,
+                number,
+                code,
+                task.arguments,
+                tuple([(ref.digest, ref.codec, ref.size_bytes, ref.inline) for ref in task.inputs]),
+                task.outputs,
+                task.codecs,
+                (task.timeout_s, task.queue_timeout_s, task.priority, needs.cpu, needs.memory_mib, needs.gpu),
+                task.key,
+                task.env,
+                task.is_dynamic,
+                task.is_lazy,
+                task.following and _pack_following(task.following),
+            )
+        )
+
+    def forget(self) -> None:
+        """Tell all code anew: a message that told some of it was taken back."""
+        self._known.clear()
+
+
+class TaskReader:
+    """Reads what a ``TaskWriter`` wrote.
 
     >>> task = Task(task_id="1", function="m:f", arguments=b"{}", timeout_s=2.5, codecs=("parquet/1",))
-    >>> unpack_task(next(Messages().feed(pack_task(task)))) == task
+    >>> TaskReader().unpack(next(Messages().feed(TaskWriter().pack(task)))) == task
     True
     """
-    task_id, code, arguments, inputs, outputs, timeout_s, resources = marshal.loads(content)  # noqa: S302
-    cpu, memory_mib, gpu = resources
-    return Task(
-        task_id=task_id,
-        function=code[0],
-        modules=code[1],
-        sources=code[2],
-        arguments=arguments,
-        inputs=tuple(map(_ref_from_tuple, inputs)),
-        outputs=outputs[0],
-        codecs=outputs[1],
-        timeout_s=timeout_s,
-        resources=Resources(cpu=cpu, memory_mib=memory_mib, gpu=gpu),
-    )
+
+    def __init__(self) -> None:
+        self._codes: dict[int, _Code] = {}
+
+    def unpack(self, content: bytes) -> Task:
+        """Return the task in a message's *content*."""
+        (task_id, number, code, arguments, inputs, outputs, codecs, needs, key, env, is_dynamic, is_lazy, following) = (
+            marshal.loads(content)  # noqa: S302
+        )
+        if code is not None:
+            self._codes[number] = code
+        function, modules, sources = self._codes[number]
+        timeout_s, queue_timeout_s, priority, *resources = needs
+        return Task(
+            task_id=task_id,
+            function=function,
+            arguments=arguments,
+            modules=modules,
+            sources=sources,
+            inputs=tuple([_ref(*ref) for ref in inputs]),
+            outputs=outputs,
+            codecs=codecs,
+            timeout_s=timeout_s,
+            resources=_resources(*resources),
+            priority=priority,
+            queue_timeout_s=queue_timeout_s,
+            key=key,
+            env=env,
+            is_dynamic=is_dynamic,
+            is_lazy=is_lazy,
+            following=following and _unpack_following(following),
+        )
 
 
 def pack_finished(finished: Finished, *, log_end: int, is_spent: bool) -> bytes:
@@ -68,33 +144,53 @@ def pack_finished(finished: Finished, *, log_end: int, is_spent: bool) -> bytes:
         finished.failure.traceback,
         finished.failure.bases,
     )
-    outputs = tuple(map(_ref_to_tuple, finished.outputs))
-    times = (finished.started_at, finished.duration_s)
-    return _frame((finished.task_id, outputs, failure, finished.blocked, times, log_end, is_spent))
-
-
-def unpack_finished(content: bytes) -> tuple[Finished, int, bool]:
-    """Return what ``pack_finished`` was given. Raises ValueError when the bytes are not such a message."""
-    try:
-        task_id, outputs, failure, blocked, (started_at, duration_s), log_end, is_spent = marshal.loads(content)  # noqa: S302
-    except (EOFError, TypeError) as error:
-        raise ValueError(f"not a message of a worker: {error}") from error
-    finished = Finished(
-        task_id=task_id,
-        outputs=tuple(map(_ref_from_tuple, outputs)),
-        failure=failure
-        and Failure(
-            kind=failure[0],
-            error=failure[1],
-            message=failure[2],
-            traceback=failure[3],
-            bases=failure[4],
-        ),
-        blocked=blocked,
-        started_at=started_at,
-        duration_s=duration_s,
+    return _frame(
+        (
+            finished.task_id,
+            tuple([(ref.digest, ref.codec, ref.size_bytes, ref.inline) for ref in finished.outputs]),
+            failure,
+            finished.blocked,
+            finished.started_at,
+            finished.duration_s,
+            log_end,
+            is_spent,
+        )
     )
-    return finished, log_end, is_spent
+
+
+def pack_begun(task_id: str) -> bytes:
+    """Return as one message that a task which follows another has begun."""
+    return _frame((task_id, True))
+
+
+def pack_dropped(task_id: str) -> bytes:
+    """Return as one message that a task which follows another will not be run."""
+    return _frame((task_id, False))
+
+
+def unpack_report(content: bytes, *, log_file: str, log_start: int) -> Ended | Begun | Dropped:
+    """Return what a worker says; *log_file* and *log_start* are where the output of the task in question begins.
+
+    Raises:
+        ValueError: The bytes are not a message of a worker.
+    """
+    try:
+        task_id, *rest = marshal.loads(content)  # noqa: S302
+        if len(rest) == 1:
+            return Begun(task_id) if rest[0] else Dropped(task_id=task_id)
+        outputs, failure, blocked, started_at, duration_s, log_end, is_spent = rest
+        finished = Finished(
+            task_id=task_id,
+            outputs=tuple([_ref(*ref) for ref in outputs]),
+            failure=failure and _failure(*failure),
+            blocked=blocked,
+            started_at=started_at,
+            duration_s=duration_s,
+            log=LogSpan(file=log_file, start=log_start, end=log_end),
+        )
+    except (EOFError, TypeError, ValueError) as error:
+        raise ValueError(f"not a message of a worker: {error}") from error
+    return Ended(finished, is_spent)
 
 
 class Messages:
@@ -114,15 +210,20 @@ class Messages:
         """Yield the content of each message that *piece* completes."""
         self._pieces.append(piece)
         self._size += len(piece)
+        if self._size < self._needed:
+            return
         # Joining only what is complete keeps a message of many pieces linear in its size.
-        while self._size >= self._needed:
-            held = b"".join(self._pieces)
-            end = 8 + int.from_bytes(held[:8], "big")
-            if self._size < end:
-                self._pieces, self._needed = [held], end
-                return
-            self._pieces, self._size, self._needed = [held[end:]], self._size - end, 8
-            yield held[8:end]
+        held = b"".join(self._pieces) if len(self._pieces) > 1 else piece
+        start, self._needed = 0, 8
+        while len(held) - start >= 8:
+            end = start + 8 + int.from_bytes(held[start : start + 8], "big")
+            if len(held) < end:
+                self._needed = end - start
+                break
+            yield held[start + 8 : end]
+            start = end
+        rest = held[start:]
+        self._pieces, self._size = ([rest] if rest else []), len(rest)
 
 
 def _frame(message: tuple[Any, ...]) -> bytes:
@@ -130,10 +231,29 @@ def _frame(message: tuple[Any, ...]) -> bytes:
     return len(content).to_bytes(8, "big") + content
 
 
-def _ref_to_tuple(ref: ArtifactRef) -> _Ref:
-    return ref.digest, ref.codec, ref.size_bytes, ref.inline
+def _pack_following(following: Following) -> tuple[Any, ...]:
+    parts = [getattr(following.parts, name) for name in _PARTS]
+    plain = tuple([dict(part) if isinstance(part, Mapping) else part for part in parts])
+    return following.task_id, following.inputs, plain
 
 
-def _ref_from_tuple(ref: _Ref) -> ArtifactRef:
-    digest, codec, size_bytes, inline = ref
+def _unpack_following(message: tuple[Any, ...]) -> Following:
+    task_id, inputs, parts = message
+    return Following(task_id=task_id, inputs=inputs, parts=KeyParts(**dict(zip(_PARTS, parts, strict=True))))
+
+
+def _ref(digest: str, codec: str, size_bytes: int, inline: bytes | None) -> ArtifactRef:
     return ArtifactRef(digest=digest, codec=codec, size_bytes=size_bytes, inline=inline)
+
+
+def _failure(kind: Any, error: str, message: str, traceback: str, bases: tuple[str, ...]) -> Failure:
+    return Failure(kind=kind, error=error, message=message, traceback=traceback, bases=bases)
+
+
+_ONE_SLOT = Resources()
+
+
+def _resources(cpu: int, memory_mib: int, gpu: int) -> Resources:
+    if cpu == 1 and not memory_mib and not gpu:
+        return _ONE_SLOT
+    return Resources(cpu=cpu, memory_mib=memory_mib, gpu=gpu)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
-from types import FunctionType
+from collections.abc import Callable, Iterable
+from types import FunctionType, GeneratorType
 from typing import Any, Protocol
 
-from filiera.core import plain
+from filiera.core import checkpoint, plain
 from filiera.core.artifact import ArtifactRef
 from filiera.core.task import Failure, FailureKind, Finished, SourceStamp, Task
+from filiera.engine.checkpoints import Checkpoint, Checkpoints
 from filiera.engine.failures import failure_from
 from filiera.engine.logs import show_logging
-from filiera.errors import StepFailed
+from filiera.errors import CodecError, StepFailed
 
 
 class Artifacts(Protocol):
@@ -23,11 +24,14 @@ class Artifacts(Protocol):
     def put(self, value: object, codec: str | None = None) -> ArtifactRef:
         """Store *value*. Raises CodecError, StoreError."""
 
-    def get(self, ref: ArtifactRef) -> Any:
-        """Return the value. Raises CodecError, StoreError."""
+    def put_parts(self, items: Iterable[object]) -> ArtifactRef:
+        """Store a list of *items*, each as it comes. Raises CodecError, StoreError."""
+
+    def get(self, ref: ArtifactRef, *, lazily: bool = False) -> Any:
+        """Return the value, a list *lazily* as one that loads its items when asked. Raises CodecError, StoreError."""
 
 
-def execute(task: Task, *, artifacts: Artifacts) -> Finished:
+def execute(task: Task, *, artifacts: Artifacts, checkpoints: Checkpoints | None = None) -> Finished:
     """Return how *task* ended; whatever its function raises is a failure.
 
     Raises:
@@ -39,21 +43,23 @@ def execute(task: Task, *, artifacts: Artifacts) -> Finished:
     failure: Failure | None = None
     kind: FailureKind = "raised"
     try:
-        _require_same_code(task.sources)
+        if task.sources:
+            _require_same_code(task.sources)
         function = find_function(task.function)
         show_logging()
         kind = "input"
         arguments = _load_arguments(task, artifacts)
         kind = "raised"
-        values = _split(function(**arguments), task.outputs)
-        blocked = _blocked(values)
-        kind = "codec"
-        codecs = task.codecs or ("",) * len(values)
-        outputs = tuple([artifacts.put(value, codec or None) for value, codec in zip(values, codecs, strict=True)])
+        if checkpoints is not None and task.key:
+            outputs, blocked = _call_with_checkpoint(task, function, arguments, artifacts, checkpoints.of(task.key))
+        else:
+            outputs, blocked = _call(task, function, arguments, artifacts)
     except KeyboardInterrupt:
         raise
+    except _Unstorable as error:
+        failure = failure_from(error.cause, "codec")
     except BaseException as error:  # noqa: BLE001  the function is the user's: all that it raises is told, not handled
-        failure, blocked = failure_from(error, kind), ""
+        failure = failure_from(error, kind)
     return Finished(
         task_id=task.task_id,
         outputs=outputs,
@@ -64,11 +70,59 @@ def execute(task: Task, *, artifacts: Artifacts) -> Finished:
     )
 
 
-def execute_here(task: Task, *, artifacts: Artifacts) -> Finished:
+class _Unstorable(Exception):
+    """A value could not be stored, because of *cause*."""
+
+    def __init__(self, cause: BaseException) -> None:
+        self.cause = cause
+        super().__init__()
+
+
+def _call(
+    task: Task, function: Callable[..., Any], arguments: dict[str, Any], artifacts: Artifacts
+) -> tuple[tuple[ArtifactRef, ...], str]:
+    """Return the stored outputs, and the summaries of those that block."""
+    if task.is_dynamic:
+        from filiera.core.subgraph import trace_call
+
+        values: tuple[Any, ...] = (trace_call(function, arguments, artifacts.put),)
+    else:
+        values = _split(function(**arguments), task.outputs)
+    codecs = task.codecs or ("",) * len(values)
+    outputs = [_put(value, codec, artifacts) for value, codec in zip(values, codecs, strict=True)]
+    return tuple(outputs), _blocked(values)
+
+
+def _put(value: Any, codec: str, artifacts: Artifacts) -> ArtifactRef:
+    if type(value) is GeneratorType:
+        try:
+            return artifacts.put_parts(value)
+        except CodecError as error:
+            raise _Unstorable(error) from error
+    try:
+        return artifacts.put(value, codec or None)
+    except Exception as error:
+        raise _Unstorable(error) from error
+
+
+def _call_with_checkpoint(
+    task: Task,
+    function: Callable[..., Any],
+    arguments: dict[str, Any],
+    artifacts: Artifacts,
+    kept: Checkpoint,
+) -> tuple[tuple[ArtifactRef, ...], str]:
+    with checkpoint.keeping(kept):
+        result = _call(task, function, arguments, artifacts)
+    kept.remove()
+    return result
+
+
+def execute_here(task: Task, *, artifacts: Artifacts, checkpoints: Checkpoints | None = None) -> Finished:
     """Do what ``execute`` does, in a process that has other things to do: put its folder and environment back after."""
     surroundings = Surroundings()
     try:
-        return execute(task, artifacts=artifacts)
+        return execute(task, artifacts=artifacts, checkpoints=checkpoints)
     finally:
         surroundings.restore()
 
@@ -157,7 +211,7 @@ def _load_arguments(task: Task, artifacts: Artifacts) -> dict[str, Any]:
     if not task.inputs:
         return arguments
     # Each input once, however often it is used: two parameters given one artifact see one object, as in plain Python.
-    inputs = [artifacts.get(ref) for ref in task.inputs]
+    inputs = [artifacts.get(ref, lazily=task.is_lazy) for ref in task.inputs]
     return {name: _fill(value, inputs) for name, value in arguments.items()}
 
 

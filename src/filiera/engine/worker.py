@@ -11,9 +11,12 @@ import fcntl
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
+from typing import Never
 
+from filiera.core.artifact import ArtifactRef
 from filiera.core.task import Finished, Task
 from filiera.core.wire import (
     LIFELINE_FD,
@@ -22,19 +25,32 @@ from filiera.core.wire import (
     RESULTS_FD,
     TASKS_FD,
     Messages,
+    TaskReader,
+    pack_begun,
+    pack_dropped,
     pack_finished,
-    unpack_task,
 )
+from filiera.engine.checkpoints import Checkpoints
 from filiera.engine.execute import Artifacts, Surroundings, execute
 from filiera.engine.failures import failure_from
 from filiera.engine.logs import ProcessOutput, forget_logging
 
 _CHUNK_BYTES = 1 << 16  # what a pipe holds; larger would make each read map and unmap memory, 20 µs
+_MOST_REMEMBERED = 1024
 _DEFAULT_SIGNALS = (signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD)
 
 
-def work(artifacts: Artifacts) -> None:
-    """Execute the driver's tasks with *artifacts* until the driver closes the link; then the process has no use."""
+def work(
+    artifacts: Artifacts, *, is_free: Callable[[str], bool] | None = None, checkpoints: Checkpoints | None = None
+) -> None:
+    """Execute the driver's tasks with *artifacts* until the driver closes the link; then the process has no use.
+
+    Args:
+        artifacts: Where inputs and outputs are.
+        is_free: Takes a cache key for this process if its result is not known and nobody computes it; without it, no
+            task that follows another is begun.
+        checkpoints: Where checkpoints are kept.
+    """
     die_with_driver()
     for fd in (TASKS_FD, RESULTS_FD, LIFELINE_FD):
         os.set_inheritable(fd, False)
@@ -44,19 +60,59 @@ def work(artifacts: Artifacts) -> None:
     output = ProcessOutput()
     _show_crashes(output)
     surroundings, threads = Surroundings(), _count_threads()
+    follower = Followers(is_free)
     _send(READY)
     for task in _tasks():
-        finished = _execute(task, artifacts)
+        if task.following is not None:
+            begun = follower.begin(task)
+            if begun is None:
+                _send(pack_dropped(task.task_id))
+                continue
+            task = begun
+            _send(pack_begun(task.task_id))
+        finished = _execute(task, artifacts, checkpoints)
         signal.setitimer(signal.ITIMER_REAL, 0)  # an alarm that this step forgot would end a later one
         is_spent = _has_children() or _count_threads() > threads
         try:
             _send(pack_finished(finished, log_end=output.flush(), is_spent=is_spent))
         except OSError:
             os._exit(LINK_LOST)
+        if is_spent:
+            _wait_for_death()
+        follower.note(finished)
         # The rest while the driver is busy with the result.
         output.restore()
         surroundings.restore()
         _reset_signals()
+
+
+class Followers:
+    """Makes tasks that follow others ready to run, with what those returned."""
+
+    def __init__(self, is_free: Callable[[str], bool] | None) -> None:
+        self._is_free = is_free
+        self._outputs: dict[str, tuple[ArtifactRef, ...]] = {}  #: of the last tasks that simply succeeded
+
+    def note(self, finished: Finished) -> None:
+        """Remember what a task returned."""
+        if finished.failure is None and not finished.blocked:
+            self._outputs[finished.task_id] = finished.outputs
+            if len(self._outputs) > _MOST_REMEMBERED:
+                del self._outputs[next(iter(self._outputs))]
+
+    def begin(self, task: Task) -> Task | None:
+        """Return *task* with its inputs and its key, which is taken; None when it must not be run here and now."""
+        following = task.following
+        assert following is not None
+        outputs = self._outputs.get(following.task_id)
+        if outputs is None or self._is_free is None:
+            return None
+        inputs, identities = list(task.inputs), list(following.parts.inputs)
+        for position, number in following.inputs:
+            inputs[position] = outputs[number]
+            identities[position] = identities[position][0], outputs[number].identity
+        key = replace(following.parts, inputs=tuple(identities)).key
+        return replace(task, inputs=tuple(inputs), key=key, following=None) if self._is_free(key) else None
 
 
 def die_with_driver() -> None:
@@ -116,21 +172,28 @@ def _show_crashes(output: ProcessOutput) -> None:
 
 
 def _tasks() -> Iterator[Task]:
-    messages = Messages()
+    """Yield the driver's tasks. What has been read is begun at once: the driver takes back only what has not."""
+    reader, messages = TaskReader(), Messages()
     while piece := os.read(TASKS_FD, _CHUNK_BYTES):
         for content in messages.feed(piece):
-            yield unpack_task(content)
+            yield reader.unpack(content)
 
 
-def _execute(task: Task, artifacts: Artifacts) -> Finished:
+def _execute(task: Task, artifacts: Artifacts, checkpoints: Checkpoints | None) -> Finished:
     pid = os.getpid()
     try:
-        finished = execute(task, artifacts=artifacts)
+        finished = execute(task, artifacts=artifacts, checkpoints=checkpoints)
     except KeyboardInterrupt as error:  # Ctrl-C is for the driver alone: this one the step raised itself
         finished = Finished(task_id=task.task_id, failure=failure_from(error, "raised"))
     if os.getpid() != pid:
         os._exit(0)  # the step forked and let its child return too
     return finished
+
+
+def _wait_for_death() -> Never:
+    """Begin nothing more in a process that a step has spoilt; the driver is about to kill it."""
+    while True:
+        signal.pause()
 
 
 def _send(message: bytes) -> None:

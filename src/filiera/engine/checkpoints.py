@@ -1,0 +1,76 @@
+"""Where checkpoints are kept: one small file per cache key, which names a value of the blob store."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, Protocol
+
+from filiera.core.artifact import ArtifactRef
+from filiera.core.parts import read_parts, write_kind, write_part
+from filiera.errors import CodecError, StoreError, StoreFull
+
+
+class Values(Protocol):
+    """Stores values and loads them again."""
+
+    def put(self, value: object) -> ArtifactRef:
+        """Store *value*. Raises CodecError, StoreError."""
+
+    def get(self, ref: ArtifactRef) -> Any:
+        """Return the value. Raises CodecError, StoreError."""
+
+
+class Checkpoints:
+    """The checkpoints of a store."""
+
+    def __init__(self, folder: Path, values: Values) -> None:
+        self._folder, self._values = folder, values
+
+    def of(self, key: str) -> Checkpoint:
+        """Return the checkpoint of the step with this cache key, which need not exist."""
+        return Checkpoint(self._folder / key, self._values)
+
+
+class Checkpoint:
+    """What the attempts at one step keep between them."""
+
+    def __init__(self, file: Path, values: Values) -> None:
+        self._file, self._values = file, values
+        self._is_used = False
+
+    def load(self, default: Any) -> Any:
+        """Return what was saved last, or *default*; also when it cannot be read any more, which the log then tells."""
+        self._is_used = True
+        try:
+            content = self._file.read_bytes()
+        except FileNotFoundError:
+            return default
+        try:
+            return self._values.get(read_parts(content)[1][0])
+        except (ValueError, IndexError, CodecError, StoreError) as error:
+            # Its bytes need not survive a power cut: the step begins anew then, which is only slower.
+            print(f"The checkpoint cannot be read, the step begins anew: {error}", file=sys.stderr)
+            return default
+
+    def save(self, value: Any) -> None:
+        """Replace what was saved, at once or not at all. Raises CodecError, StoreError."""
+        self._is_used = True
+        content = write_kind(list) + write_part(self._values.put(value))
+        partial = self._file.with_name(f"{self._file.name}.{os.getpid()}.part")
+        try:
+            try:
+                partial.write_bytes(content)
+            except FileNotFoundError:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                partial.write_bytes(content)
+            partial.replace(self._file)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise StoreFull("The checkpoint cannot be kept.", why=str(error), do="Free some space.") from error
+
+    def remove(self) -> None:
+        """Forget it: the step has succeeded."""
+        if self._is_used:
+            self._file.unlink(missing_ok=True)
