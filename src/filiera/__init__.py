@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from filiera.core.approval import approve
     from filiera.core.check import Check
+    from filiera.core.commands import In, Out, command_step, shell_step
     from filiera.core.gate import Gate
     from filiera.core.metric import Metric, Metrics
     from filiera.core.options import Cache
@@ -32,16 +33,20 @@ __all__ = [
     "Dataset",
     "Gate",
     "Html",
+    "In",
     "Markdown",
     "Metric",
     "Metrics",
     "Model",
+    "Out",
     "Resources",
     "Source",
     "approve",
+    "command_step",
     "loop",
     "pipeline",
     "pipeline_of",
+    "shell_step",
     "step",
     "when",
 ]
@@ -52,16 +57,20 @@ _HOMES = {
     "Dataset": "products",
     "Gate": "gate",
     "Html": "report",
+    "In": "commands",
     "Markdown": "report",
     "Metric": "metric",
     "Metrics": "metric",
     "Model": "products",
+    "Out": "commands",
     "Resources": "task",
     "Source": "products",
     "approve": "approval",
+    "command_step": "commands",
     "loop": "shapes",
     "pipeline": "pipeline",
     "pipeline_of": "wiring",
+    "shell_step": "commands",
     "step": "step",
     "when": "shapes",
 }

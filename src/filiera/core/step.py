@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -76,7 +77,7 @@ class Step(Generic[P, R]):
     @functools.cached_property
     def shape(self) -> CallShape:
         """Return the function's parameters."""
-        return CallShape(self.function)
+        return CallShape(inspect.signature(self.function))
 
     @functools.cached_property
     def hints(self) -> dict[str, Any]:
@@ -136,17 +137,18 @@ class Step(Generic[P, R]):
         if tracer is not None:
             return tracer.add_each(self, varying, fixed, crossed=crossed)
         calls = itertools.product(*varying) if crossed else zip(*varying, strict=True)
-        results: list[Any] = [self.function(*items, **fixed) for items in calls]
+        results = [self._run(items, fixed) for items in calls]
         if len(self.outputs) == 1:
             return results
         return tuple([result[index] for result in results] for index in range(len(self.outputs))) or None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         tracer = active_tracer.get()
-        if tracer is None:
-            return self.function(*args, **kwargs)
-        result: R = tracer.add(self, args, kwargs)
+        result: R = self._run(args, kwargs) if tracer is None else tracer.add(self, args, kwargs)
         return result
+
+    def _run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<step {self.address}>"

@@ -27,6 +27,7 @@ from filiera.core.trace import GraphTracer
 from filiera.errors import GraphError, StepFailed
 
 STEP_MAKER = "__filiera_step__"
+"""A function of this attribute returns the step that it is for given arguments."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
