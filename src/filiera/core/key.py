@@ -29,6 +29,10 @@ class KeyParts:
         codecs = [codec.encode() for codec in self.codecs]
         return digest("key/1", _LAYOUT, sizes, self.closure.encode(), *arguments, *inputs, *codecs)
 
+    def take_key(self, key: str) -> None:
+        """Take the key that equal parts are known to have, instead of computing it."""
+        self.__dict__["key"] = key
+
 
 def differences(old: KeyParts, new: KeyParts) -> list[str]:
     """Return what differs between two keys of one step, in words; code is compared by digest only.

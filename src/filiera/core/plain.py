@@ -12,6 +12,7 @@ import base64
 import dataclasses
 import datetime as dt
 import enum
+import functools
 import json
 import math
 import sys
@@ -22,12 +23,20 @@ from types import BuiltinFunctionType, FunctionType
 from typing import Any
 from uuid import UUID
 
+from filiera.core.compact import compact_writer
+
 _ATOMS = (bool, str, type(None))
 _MAX_DEPTH = 200
 _LONGEST_INT_BITS = 2048
 """Python refuses to read or write decimal numbers of some thousand digits; hexadecimal ones have no limit."""
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-_DECODER = json.JSONDecoder(parse_constant=lambda text: {"$": text})  # a bare NaN is not ours
+_write = compact_writer(ascii_only=False)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"a bare {constant}")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,7 +55,12 @@ def encode(value: object) -> bytes:
     >>> encode({"a": (1, 2.5)})
     b'{"a":{"$":"tuple","v":[1,2.5]}}'
     """
-    return _ENCODER.encode(_to_json(value, "value", 0)).encode("utf-8", "surrogatepass")
+    kind = type(value)
+    if kind is Placeholder:
+        return b'{"$":"input","v":%d}' % value.index  # type: ignore[attr-defined]
+    if kind is int and value.bit_length() <= _LONGEST_INT_BITS:  # type: ignore[attr-defined]
+        return b"%d" % value
+    return _write(_to_json(value, "value", 0)).encode("utf-8", "surrogatepass")
 
 
 def decode(content: bytes) -> Any:
@@ -59,7 +73,8 @@ def decode(content: bytes) -> Any:
     {'a': (1, 2.5)}
     """
     try:
-        return _from_json(_DECODER.decode(content.decode("utf-8", "surrogatepass")))
+        found = _DECODER.decode(content.decode("utf-8", "surrogatepass"))
+        return _from_json(found) if b'"$"' in content else found
     except (KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ValueError(f"not a plain value: {error}") from error
 
@@ -157,14 +172,19 @@ def _object_to_json(value: Any, at: str, depth: int) -> Any:
     if isinstance(value, enum.Enum):
         return {"$": "enum", "of": _findable(type(value), at), "v": value.name}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
-        items = {name: _to_json(item, f"{at}.{name}", depth + 1) for name, item in fields.items()}
+        names = _fields_of(type(value))
+        items = {name: _to_json(getattr(value, name), f"{at}.{name}", depth + 1) for name in names}
         return {"$": "object", "of": _findable(type(value), at), "v": items}
     if isinstance(value, PurePath):
         return {"$": "path" if isinstance(value, Path) else "purepath", "v": value.as_posix()}
     if isinstance(value, FunctionType | BuiltinFunctionType | type):
         return {"$": "name", "v": _findable(value, at)}
     raise TypeError(f"{at} is a {name_of(type(value))}, which is not a plain value")
+
+
+@functools.cache
+def _fields_of(kind: Any) -> tuple[str, ...]:
+    return tuple([field.name for field in dataclasses.fields(kind) if field.init])
 
 
 def _findable(thing: Any, at: str) -> str:

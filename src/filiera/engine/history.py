@@ -36,6 +36,13 @@ class History:
     _is_whole: bool = False
     _results: dict[str, Row] = field(default_factory=dict)
 
+    def key(self, step: str, closure: str, written: tuple[str, str], run_id: str) -> str | None:
+        """Return the key of a call if the newest run before *run_id* made the same one: no need to compute it again."""
+        row = self._read(run_id).get(step)
+        if row is None or row["closure_digest"] != closure or (row["arguments"], row["inputs"]) != written:
+            return None
+        return row["key"] or None
+
     def result(self, key: str, step: str, run_id: str) -> Result | None:
         """Return the result under *key* if the newest run before *run_id* found one."""
         row = self._read(run_id).get(step)

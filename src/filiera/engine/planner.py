@@ -125,9 +125,11 @@ class Planner:
             counted += [name] * (len(inputs) - before)
         code = self._code(node)
         parts = self._parts(node, code, arguments, origins, counted)
-        return Call(
-            node, parts, tuple(inputs), arguments, code, (write_arguments(parts.arguments), write_inputs(parts))
-        )
+        written = write_arguments(parts.arguments), write_inputs(parts)
+        known = self._history.key(node.name, code.digest, written, self.run_id)
+        if known is not None:
+            parts.take_key(known)
+        return Call(node, parts, tuple(inputs), arguments, code, written)
 
     def _code(self, node: Node) -> Code:
         found = self._codes.get(node.name)

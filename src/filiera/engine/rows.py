@@ -10,6 +10,7 @@ from dataclasses import fields
 from typing import Any, get_args
 
 from filiera.core.artifact import ArtifactRef
+from filiera.core.compact import compact_writer
 from filiera.core.events import Event
 from filiera.core.key import KeyParts
 from filiera.core.task import Failure, LogSpan
@@ -19,8 +20,7 @@ FindInline = Callable[[str, str], bytes | None]
 """Returns the bytes of a small artifact by digest and codec."""
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-"""Writes ASCII only: half a surrogate pair is escaped like all else."""
+_write = compact_writer(ascii_only=True)  # half a surrogate pair is escaped like all else
 
 
 def to_text(content: bytes) -> str:
@@ -51,7 +51,7 @@ def write_whole_refs(refs: Iterable[ArtifactRef]) -> str:
 
 
 def read_refs(text: str, inline: FindInline | None = None) -> tuple[ArtifactRef, ...]:
-    """Return the artifacts that were written; small ones with their bytes, which *inline* finds when not written too."""
+    """Return the artifacts that were written; small ones with their bytes, as written or found."""
     found = []
     for item in text.split(";") if text else ():
         digest, codec, size, *content = item.split(" ")
@@ -65,7 +65,7 @@ def read_refs(text: str, inline: FindInline | None = None) -> tuple[ArtifactRef,
 
 def write_arguments(arguments: Mapping[str, bytes]) -> str:
     """Return encoded parameters as one JSON object."""
-    return "{" + ",".join([f"{_JSON(name)}:{to_text(value)}" for name, value in arguments.items()]) + "}"
+    return "{" + ",".join([f"{_write(name)}:{to_text(value)}" for name, value in arguments.items()]) + "}"
 
 
 def read_arguments(text: str) -> dict[str, bytes]:
@@ -90,7 +90,7 @@ def read_key_parts(row: Row) -> KeyParts:
 
 def write_inputs(parts: KeyParts) -> str:
     """Return the inputs of a key as JSON."""
-    return _JSON({"inputs": parts.inputs, "codecs": parts.codecs})
+    return _write({"inputs": parts.inputs, "codecs": parts.codecs})
 
 
 def write_event(event: Event) -> str:
@@ -99,7 +99,7 @@ def write_event(event: Event) -> str:
     for name, write, _ in _FIELDS[type(event).__name__]:
         value = getattr(event, name)
         body[name] = value if write is None or value is None else write(value)
-    return _JSON(body)
+    return _write(body)
 
 
 def read_event(kind: str, body: str) -> Event:
