@@ -77,7 +77,7 @@ class Workshop:
         from filiera.adapters.processes import ProcessExecutor
 
         return ProcessExecutor(
-            command=[sys.executable, "-m", "tests.engine.runs", str(self.folder)],
+            command_for=lambda env: [sys.executable, "-m", "tests.engine.runs", str(self.folder)],
             workers=workers,
             log_dir=self.folder / "logs",
             fork_main=functools.partial(run_worker, self.folder),

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from filiera.core.task import ExecutorEvent, Failure, Finished, LogSpan, Started, Task
+from filiera.core.task import Dropped, ExecutorEvent, Failure, Finished, LogSpan, Started, Task
 
 _LOG_NAME = "inline.log"
 
@@ -42,9 +42,15 @@ class InlineExecutor:
         self._events: list[ExecutorEvent] = []
 
     def submit(self, task: Task) -> None:
-        """Take a task; a later ``wait`` runs it. Raises ValueError when its id is in use."""
+        """Take a task; a later ``wait`` runs it. Raises ValueError when its id is in use.
+
+        One that follows another is dropped: there is no way to the driver here that it could save.
+        """
         if task.task_id in self._queue or (self._next and self._next[0].task_id == task.task_id):
             raise ValueError(f"task {task.task_id!r} was submitted twice")
+        if task.following is not None:
+            self._events.append(Dropped(task_id=task.task_id))
+            return
         self._queue[task.task_id] = task
 
     def wait(self, timeout_s: float | None) -> Sequence[ExecutorEvent]:
