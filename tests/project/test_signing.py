@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filiera import Dataset, pipeline, step
 from filiera.cli.places import find_model, find_version
 from filiera.core.artifact import ArtifactRef
 from filiera.core.products import ProductRef
@@ -24,6 +25,16 @@ from tests.project.published import make_project, publish
 
 LARGE, SMALL = b"large" * 2000, b"small"
 Open = Callable[[str], Project]
+
+
+@step
+def rows() -> dict[str, int]:
+    return {"a": 1}
+
+
+@pipeline(kind="data", publishes=Dataset("rows"))
+def publishing():
+    return rows()
 
 
 @pytest.fixture(autouse=True)
@@ -227,7 +238,7 @@ def test_a_missing_key_is_told_before_a_run(opened: Open) -> None:
     """A project that signs everything does not begin work that it could not publish."""
     project = opened('sign = "always"')
     with pytest.raises(ProjectError, match="filiera keys new"):
-        project.signing.load_key()
+        project.assemble(publishing, {})
 
 
 def test_an_encrypted_key_signs(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
