@@ -199,7 +199,7 @@ def test_depth_has_a_limit() -> None:
     assert not is_plain(itself)
 
 
-@given(st.one_of(st.binary(), json_values.map(lambda value: plain._ENCODER.encode(value).encode(errors="replace"))))
+@given(st.one_of(st.binary(), json_values.map(lambda value: plain._write(value).encode(errors="replace"))))
 def test_reading_never_fails_otherwise(content: bytes) -> None:
     """Whatever the bytes, reading gives a value or ValueError."""
     with contextlib.suppress(ValueError):
@@ -245,3 +245,15 @@ def test_names_are_found_again() -> None:
     """Functions and classes, nested ones too, are found by the name they are written with."""
     for thing in (double, Outer.Inner, Colour, len, dict):
         assert find_loaded(name_of(thing)) is thing
+
+
+def test_tags_are_seen_however_they_are_written() -> None:
+    """JSON may write a character by its number: it is the same text."""
+    assert decode(rb'{"\u0024":"tuple","v":[1]}') == (1,)
+
+
+@pytest.mark.parametrize("value", [[1, 2**5000], [1.5, float("inf")], ["a", b"b"], [True, 1], {"a": 2**5000}, (1, 2)])
+def test_long_and_short_ways_are_one(value: Any) -> None:
+    """Lists that are written at once and those written item by item come back alike."""
+    assert decode(encode(value)) == value
+    assert encode([value, {1}]) == b"[" + encode(value) + b"," + encode({1}) + b"]"

@@ -16,7 +16,7 @@ import functools
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path, PurePath
 from types import BuiltinFunctionType, FunctionType
@@ -26,6 +26,8 @@ from uuid import UUID
 from filiera.core.compact import compact_writer
 
 _ATOMS = (bool, str, type(None))
+_WORDS = frozenset(_ATOMS)
+_TEXT = frozenset((str,))
 _MAX_DEPTH = 200
 _LONGEST_INT_BITS = 2048
 """Python refuses to read or write decimal numbers of some thousand digits; hexadecimal ones have no limit."""
@@ -46,7 +48,7 @@ class Placeholder:
     index: int
 
 
-def encode(value: object) -> bytes:
+def encode(value: Any) -> bytes:
     """Return deterministic JSON bytes of a plain *value*; dictionaries keep their order, sets are sorted.
 
     Raises:
@@ -57,8 +59,8 @@ def encode(value: object) -> bytes:
     """
     kind = type(value)
     if kind is Placeholder:
-        return b'{"$":"input","v":%d}' % value.index  # type: ignore[attr-defined]
-    if kind is int and value.bit_length() <= _LONGEST_INT_BITS:  # type: ignore[attr-defined]
+        return b'{"$":"input","v":%d}' % value.index
+    if kind is int and value.bit_length() <= _LONGEST_INT_BITS:
         return b"%d" % value
     return _write(_to_json(value, "value", 0)).encode("utf-8", "surrogatepass")
 
@@ -74,7 +76,7 @@ def decode(content: bytes) -> Any:
     """
     try:
         found = _DECODER.decode(content.decode("utf-8", "surrogatepass"))
-        return _from_json(found) if b'"$"' in content else found
+        return _from_json(found) if b"$" in content or b"\\u" in content else found
     except (KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ValueError(f"not a plain value: {error}") from error
 
@@ -146,7 +148,7 @@ def _to_json(value: Any, at: str, depth: int) -> Any:
     if kind is float:
         return value if math.isfinite(value) else {"$": "float", "v": repr(value)}
     if kind is list:
-        return [_to_json(item, f"{at}[{i}]", depth + 1) for i, item in enumerate(value)]
+        return _items(value, at, depth)
     if kind is dict:
         return _dict_to_json(value, at, depth)
     writer = _WRITERS.get(kind)
@@ -157,7 +159,9 @@ def _to_json(value: Any, at: str, depth: int) -> Any:
 
 
 def _dict_to_json(value: dict[Any, Any], at: str, depth: int) -> Any:
-    if all(type(key) is str for key in value) and "$" not in value:
+    if set(map(type, value)) <= _TEXT and "$" not in value:
+        if _is_flat(value.values(), depth):
+            return value
         return {key: _to_json(item, f"{at}[{key!r}]", depth + 1) for key, item in value.items()}
     pairs = [
         [_to_json(key, f"key of {at}", depth + 1), _to_json(item, f"{at}[a {type(key).__name__}]", depth + 1)]
@@ -207,8 +211,22 @@ def _datetime_from_json(value: Any) -> dt.datetime:
     return dt.datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold)
 
 
-def _items(value: Any, at: str, depth: int) -> list[Any]:
-    return [_to_json(item, f"{at}[{i}]", depth + 1) for i, item in enumerate(value)]
+def _is_flat(items: Collection[Any], depth: int) -> bool:
+    """Tell whether JSON says all *items* as they are: so long lists of numbers or words are not copied one by one."""
+    if depth >= _MAX_DEPTH:
+        return False
+    kinds = set(map(type, items))
+    if kinds <= _WORDS:
+        return True
+    if kinds == {int}:
+        return max(map(int.bit_length, items)) <= _LONGEST_INT_BITS
+    return kinds == {float} and all(map(math.isfinite, items))
+
+
+def _items(value: Any, at: str, depth: int) -> Any:
+    return (
+        value if _is_flat(value, depth) else [_to_json(item, f"{at}[{i}]", depth + 1) for i, item in enumerate(value)]
+    )
 
 
 def _sorted_items(value: Any, at: str, depth: int) -> list[Any]:
