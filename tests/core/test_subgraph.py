@@ -48,7 +48,7 @@ def test_all_that_a_graph_can_say_comes_back() -> None:
     by_name = {node.name.removeprefix("made."): node for node in found.nodes}
     assert list(by_name) == [
         "halves", "fit", "again", "is_good", "inner", "trivial", "is_good-2", "trivial-2", "load", "load-2", "most",
-        "approve",
+        "most-2", "approve",
     ]  # fmt: skip
     rows = Known(stored_in(value)[0], "a value of made")
     assert by_name["halves"].arguments == {"rows": rows}
@@ -85,6 +85,7 @@ def test_what_is_read_is_a_graph() -> None:
     most = next(node for node in found.nodes if node.step is steps.most)
     assert most.name == "outer.made.most"
     assert most.arguments["scores"].type == list[float]
+    assert [future.type for future in found.nodes[-2].futures()] == [float, float]
 
 
 def test_a_dynamic_step_may_call_nothing() -> None:

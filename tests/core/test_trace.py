@@ -143,6 +143,8 @@ def test_lists_may_be_empty() -> None:
         (lambda: fit.map([Table()]), "given rows=Table while the graph is built"),
         (lambda: fit(fit.map([table()])), "wants rows: tests.Table, but step 'fit' gives list"),  # type: ignore[arg-type]
         (lambda: count([table(), Table()]), "given items=list while the graph is built"),  # type: ignore[list-item]
+        (lambda: count([0.5, table()]), "wants items: float, but step 'table' gives tests.Table"),  # type: ignore[list-item]
+        (lambda: tell([table()]), "wants number: int, not <class 'list'>"),  # type: ignore[arg-type]
         (lambda: count(tables.map([table()])), r"wants items: .*Iterable\[float\], but step 'tables' gives list"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -174,19 +174,18 @@ class GraphTracer:
 
     def _accepted(self, step: Step[Any, Any], name: str, value: Any) -> Any:
         """Return the argument as it is written in the graph."""
-        wanted = step.hints.get(name, Any)
-        if isinstance(value, OutputRef | Given | Choice):
-            if not fits(value.type, wanted):
-                raise _misfit(step, name, value, wanted)
-            return value
-        if self._keep is not None and not isinstance(value, _LOOKED_UP):
-            _require_type(step, name, value, wanted)
-            return self._kept(value)
-        if next(futures_in(value), None) is not None:
+        if isinstance(value, _LOOKED_UP):
+            raise GraphError(
+                f"Step {step.name!r} is given {value!r} itself.",
+                why="Sources and products are looked up for the pipeline's parameters.",
+                do=f"Make it the default of a parameter of the pipeline: {name} = {value!r}.",
+            )
+        if self._keep is None and not isinstance(value, Future):
             _require_plain(map_futures(value, lambda future: None), f"Step {step.name!r} is given", f"{name}=")
-            return value
-        _check_value(step, name, value, wanted)
-        return value
+        unfit = _try_unfit(value, step.hints.get(name, Any))
+        if unfit is not None:
+            raise _misfit(step, name, *unfit)
+        return self._kept(value)
 
     def _kept(self, value: Any) -> Any:
         """Return *value* with futures of stored values for what a graph cannot say, or would have to say at length."""
@@ -233,20 +232,18 @@ def _require_one_length(step: Step[Any, Any], lists: Mapping[str, Any]) -> None:
         )
 
 
-def _check_value(step: Step[Any, Any], name: str, value: Any, wanted: Any) -> None:
-    if isinstance(value, _LOOKED_UP):
-        raise GraphError(
-            f"Step {step.name!r} is given {value!r} itself.",
-            why="Sources and products are looked up for the pipeline's parameters.",
-            do=f"Make it the default of a parameter of the pipeline: {name} = {value!r}.",
-        )
-    _require_plain(value, f"Step {step.name!r} is given", f"{name}=")
-    _require_type(step, name, value, wanted)
-
-
-def _require_type(step: Step[Any, Any], name: str, value: Any, wanted: Any) -> None:
-    if not isinstance(value, Future) and not value_fits(value, wanted):
-        raise GraphError(f"Step {step.name!r} wants {name}: {show(wanted)}, not {value!r}.")
+def _try_unfit(value: Any, wanted: Any) -> tuple[Any, Any] | None:
+    """Return the part of *value* that does not fit, with the type that is wanted there; None if all fits."""
+    if isinstance(value, OutputRef | Given | Choice):
+        return None if fits(value.type, wanted) else (value, wanted)
+    if isinstance(value, Future):
+        return None
+    if next(futures_in(value), None) is None:
+        return None if value_fits(value, wanted) else (value, wanted)
+    items = items_of(wanted)
+    if type(value) is dict or not items:
+        return None if fits(type(value), wanted) else (type(value), wanted)
+    return next((found for item in value if (found := _try_unfit(item, items[0]))), None)
 
 
 def _require_plain(value: Any, place: str, name: str = "") -> None:
@@ -272,7 +269,9 @@ def _holds_path(value: Any) -> bool:
     return isinstance(value, Path)
 
 
-def _misfit(step: Step[Any, Any], name: str, value: OutputRef | Given | Choice, wanted: Any) -> GraphError:
+def _misfit(step: Step[Any, Any], name: str, value: Any, wanted: Any) -> GraphError:
+    if not isinstance(value, OutputRef | Given | Choice):
+        return GraphError(f"Step {step.name!r} wants {name}: {show(wanted)}, not {value!r}.")
     return GraphError(
         f"Step {step.name!r} wants {name}: {show(wanted)}, but {value.label} gives {show(value.type)}.",
         do="Correct the annotation that is wrong, or put a converting step between them.",
