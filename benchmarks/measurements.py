@@ -1,4 +1,4 @@
-"""What was measured, as a table of medians and ratios."""
+"""What was measured, as tables of medians and ratios."""
 
 from __future__ import annotations
 
@@ -7,56 +7,92 @@ import json
 import os
 import platform
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 OURS = "Filiera"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Value:
+    """One measurement."""
+
+    title: str  #: of what
+    subject: str  #: of whom
+    number: float
+    unit: str = "s"  #: "s" or "MB"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """One thing that we want to reach, and how far we came."""
+
+    work: str
+    reach: str
+    found: str
+    is_reached: bool | None  #: None: not measured
+
+
 @dataclass(kw_only=True, slots=True)
 class Measurements:
-    """Seconds by scenario and subject, in the order in which they were first measured."""
+    """Numbers by what was measured and subject, in the order in which they were first measured."""
 
-    steps: int  #: length of the chain
     versions: dict[str, str] = field(default_factory=dict)  #: by subject
     failures: dict[str, str] = field(default_factory=dict)  #: why a subject has no figures
-    seconds: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)  #: by title
+    numbers: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
-    def add(self, scenario: str, subject: str, seconds: float) -> None:
+    def add(self, value: Value) -> None:
         """Keep one measurement."""
-        self.seconds.setdefault(scenario, {}).setdefault(subject, []).append(seconds)
+        self.units[value.title] = value.unit
+        self.numbers.setdefault(value.title, {}).setdefault(value.subject, []).append(value.number)
+
+    def median(self, title: str, subject: str) -> float | None:
+        """Return the median of what was measured, or None."""
+        found = self.numbers.get(title, {}).get(subject)
+        return statistics.median(found) if found else None
 
     def table(self) -> str:
         """Return a Markdown table: per subject the median and, after it, our median divided by it."""
-        subjects = list(self.versions)
+        subjects = [name for name in self.versions if any(name in found for found in self.numbers.values())]
         header = ["", *(f"{name} {self.versions[name]}" for name in subjects)]
         lines = [_row(header), _row([":--", *("--:" for _ in subjects)])]
-        for scenario, found in self.seconds.items():
-            if set(found) == {"Python"}:
-                continue
-            ours = found.get(OURS)
-            cells = [_cell(found.get(name), ours, is_ours=name == OURS) for name in subjects]
-            lines.append(_row([self._title(scenario), *cells]))
-        lines += ["", *self._notes()]
-        return "\n".join(lines)
+        for title, found in self.numbers.items():
+            if set(found) != {"Python"}:
+                lines.append(_row([title, *(self._cell(title, name) for name in subjects)]))
+        return "\n".join([*lines, "", *self._notes()])
 
-    def _title(self, scenario: str) -> str:
-        return scenario.replace("chain", f"chain of {self.steps} steps")
+    def _cell(self, title: str, subject: str) -> str:
+        median, ours = self.median(title, subject), self.median(title, OURS)
+        if median is None:
+            return "–"
+        ratio = "" if subject == OURS or ours is None else f" ({shown_ratio(ours / median)})"
+        return f"{shown(median, self.units[title])}{ratio}"
 
     def _notes(self) -> list[str]:
-        bare = self.seconds.get("python -c pass", {}).get("Python", [])
+        rounds = max((len(values) for found in self.numbers.values() for values in found.values()), default=0)
         notes = [
-            f"Medians of {len(bare)} rounds. In brackets: Filiera's time divided by the peer's, below 1 is faster.",
+            f"Medians of up to {rounds} rounds. In brackets: Filiera's figure divided by the peer's, below 1 is less.",
         ]
-        if bare:
-            notes.append(f"`python -c pass` takes {_text(statistics.median(bare))} here.")
+        bare = self.median("python -c pass", "Python")
+        if bare is not None:
+            notes.append(f"`python -c pass` takes {shown(bare, 's')} here.")
         notes.append(f"Python {platform.python_version()}, {platform.system()}, {os.cpu_count()} processors.")
         notes += [f"{name}: {why}." for name, why in self.failures.items()]
         return notes
 
 
-def write_results(measurements: Measurements, folder: Path) -> None:
-    """Write every measurement as JSON, and the table as Markdown, under the version of ours."""
+def goals_table(outcomes: Sequence[Outcome]) -> str:
+    """Return a Markdown table of what we want to reach."""
+    lines = [_row(["work", "reach", "found", ""]), _row([":--", ":--", ":--", ":--"])]
+    verdicts = {True: "pass", False: "**miss**", None: "not measured"}
+    lines += [_row([o.work, o.reach, o.found, verdicts[o.is_reached]]) for o in outcomes]
+    return "\n".join(lines)
+
+
+def write_results(measurements: Measurements, outcomes: Sequence[Outcome], folder: Path) -> None:
+    """Write every measurement as JSON, and the tables as Markdown, under the version of ours."""
     version = measurements.versions[OURS]
     folder.mkdir(exist_ok=True)
     data = {
@@ -65,34 +101,42 @@ def write_results(measurements: Measurements, folder: Path) -> None:
         "system": platform.system(),
         "machine": platform.machine(),
         "processors": os.cpu_count(),
-        "steps": measurements.steps,
         "versions": measurements.versions,
         "failures": measurements.failures,
-        "seconds": {
-            scenario: {name: [round(value, 6) for value in values] for name, values in found.items()}
-            for scenario, found in measurements.seconds.items()
+        "goals": [{"work": o.work, "reach": o.reach, "found": o.found, "is_reached": o.is_reached} for o in outcomes],
+        "units": measurements.units,
+        "numbers": {
+            title: {name: [float(f"{value:.6g}") for value in values] for name, values in found.items()}
+            for title, found in measurements.numbers.items()
         },
     }
     (folder / f"{version}.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    (folder / f"{version}.md").write_text(f"# Filiera {version}\n\n{measurements.table()}\n", encoding="utf-8")
+    page = f"# Filiera {version}\n\n{goals_table(outcomes)}\n\n{measurements.table()}\n"
+    (folder / f"{version}.md").write_text(page, encoding="utf-8")
     print(f"\nwritten to {folder.name}/{version}.json and .md")
+
+
+def shown(number: float, unit: str) -> str:
+    """Return a number for people.
+
+    >>> shown(0.0123, "s"), shown(2.5, "s"), shown(0.00001234, "s"), shown(320.4, "MB")
+    ('12.3 ms', '2.5 s', '12.3 µs', '320 MB')
+    """
+    if unit != "s":
+        return f"{number:.0f} {unit}"
+    if number < 0.001:
+        return f"{number * 1e6:.3g} µs"
+    return f"{number * 1000:.3g} ms" if number < 1 else f"{number:.3g} s"
+
+
+def shown_ratio(ratio: float) -> str:
+    """Return a ratio for people.
+
+    >>> shown_ratio(1.234), shown_ratio(0.0123)
+    ('1.23', '0.01')
+    """
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.1g}"
 
 
 def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _cell(values: list[float] | None, ours: list[float] | None, *, is_ours: bool) -> str:
-    if not values:
-        return "–"
-    median = statistics.median(values)
-    ratio = "" if is_ours or not ours else f" ({_ratio(statistics.median(ours) / median)})"
-    return f"{_text(median)}{ratio}"
-
-
-def _ratio(value: float) -> str:
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.1g}"
-
-
-def _text(seconds: float) -> str:
-    return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"

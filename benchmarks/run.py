@@ -9,228 +9,126 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from measurements import Measurements, write_results
+from measurements import Measurements, Value, goals_table, write_results
+from peers import ALL, CommandFailed, Subject
+from reach import outcomes
+from scenarios import SCENARIOS, Scenario, bare_python, measure, measure_memory, measure_store, sized
 
 HERE = Path(__file__).parent
-SUBJECTS = HERE / "subjects"
-VENVS = HERE.parent / ".venvs"
-LIMIT_S = 900
-_PROJECT = """\
-[project]
-name = "benchmark"
-flows = ["chains"]
-
-[profile.local]
-
-[profile.inline]
-executor = "inline"
-"""
+STORE_RUNS = 1_000_000
+_SPACING = 2_000_000
+"""How far apart the numbers lie from which rounds start, so that nothing was computed before."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Subject:
-    """Something that runs the chain."""
+class Benchmark:
+    """Takes measurements of those subjects that can be measured."""
 
-    name: str
-    environment: str  #: virtual environment under .venvs; "" is the one this script runs in
-    packages: tuple[str, ...] = ()  #: what is installed there
-    chain: tuple[str, ...]  #: command; steps and start are appended
-    one: tuple[str, ...] = ()  #: command that runs one step; none: measured elsewhere
-    help: tuple[str, ...] = ()  #: command that prints help; none: there is no command line
-    variables: Mapping[str, str] | None = None
+    def __init__(self, subjects: list[Subject], scenarios: tuple[Scenario, ...], work: Path) -> None:
+        self.found = Measurements()
+        self._scenarios = scenarios
+        self._work = work
+        self._folders: dict[str, Path] = {}
+        self._subjects = [subject for subject in subjects if self._prepare(subject, work)]
 
+    def round(self, number: int) -> None:
+        """Measure everything once; round -1 warms disks and stores and is not counted."""
+        subject = self._subjects[0]
+        values = [bare_python(subject, self._folders[subject.name])]
+        for scenario in self._scenarios:
+            for subject in self._subjects:
+                if scenario.name in subject.commands and number < min(scenario.rounds, subject.rounds):
+                    values += self._attempt(scenario, subject, (number + 2) * _SPACING)
+        if number >= 0:
+            for value in values:
+                self.found.add(value)
 
-_NO_REPORTS = {"DO_NOT_TRACK": "1", "KEDRO_DISABLE_TELEMETRY": "1", "ZENML_ANALYTICS_OPT_IN": "false"}
-ALL = (
-    Subject(
-        name="Filiera",
-        environment="",
-        chain=("python", "filiera_chain.py"),
-        one=("filiera", "run", "one"),
-        help=("filiera", "--help"),
-        variables={"FILIERA_PROFILE": "local"},
-    ),
-    Subject(
-        name="Filiera inline",
-        environment="",
-        chain=("python", "filiera_chain.py"),
-        one=("filiera", "run", "one"),
-        variables={"FILIERA_PROFILE": "inline"},
-    ),
-    Subject(
-        name="joblib.Memory",
-        environment="joblib",
-        packages=("joblib",),
-        chain=("python", "joblib_chain.py"),
-        one=("python", "joblib_chain.py", "one"),
-    ),
-    Subject(
-        name="Kedro in memory",
-        environment="kedro",
-        packages=("kedro", "kedro-datasets"),
-        chain=("python", "kedro_chain.py", "memory"),
-        one=("python", "kedro_chain.py", "one"),
-        help=("kedro", "--help"),
-    ),
-    Subject(
-        name="Kedro on disk",
-        environment="kedro",
-        packages=("kedro", "kedro-datasets"),
-        chain=("python", "kedro_chain.py", "files"),
-    ),
-    Subject(
-        name="ZenML",
-        environment="zenml",
-        packages=("zenml[local]",),
-        chain=("python", "zenml_chain.py"),
-        one=("python", "zenml_chain.py", "one"),
-        help=("zenml", "--help"),
-        variables={"ZENML_LOGGING_VERBOSITY": "ERROR", "ZENML_CONFIG_PATH": "zenml-configuration"},
-    ),
-)
+    def memory(self) -> None:
+        """Measure the memory that tables take, apart from the time: looking costs some."""
+        table = next(scenario for scenario in self._scenarios if scenario.name == "table")
+        for subject in self._subjects:
+            if "table" in subject.commands:
+                for value in self._attempt(table, subject, -_SPACING, is_memory=True):
+                    self.found.add(value)
 
+    def store(self, runs: int) -> None:
+        """Measure the queries of a large store."""
+        try:
+            for value in measure_store(runs):
+                self.found.add(value)
+        except CommandFailed as failure:
+            self.found.failures["store"] = str(failure)
 
-class CommandFailed(Exception):
-    """A command of a subject did not do what it should; the last line it printed."""
+    def _prepare(self, subject: Subject, work: Path) -> bool:
+        try:
+            self.found.versions[subject.name] = subject.prepare()
+        except CommandFailed as failure:
+            self._fails(subject, f"not installed: {failure}")
+            return False
+        self._folders[subject.name] = subject.make_folder(work)
+        return True
+
+    def _attempt(self, scenario: Scenario, subject: Subject, start: int, *, is_memory: bool = False) -> Iterator[Value]:
+        if subject.name in self.found.failures:
+            return
+        print(f"  {scenario.name}{', memory' * is_memory}: {subject.name} ", end="", flush=True)
+        before = time.monotonic()
+        act = measure_memory if is_memory else measure
+        try:
+            with self._place(scenario, subject) as folder:
+                yield from list(act(scenario, subject, folder, start))
+        except CommandFailed as failure:
+            self._fails(subject, f"{scenario.name}: {failure}")
+        print(f"{time.monotonic() - before:.1f} s", flush=True)
+
+    @contextmanager
+    def _place(self, scenario: Scenario, subject: Subject) -> Iterator[Path]:
+        """Give the folder to work in: of its own and empty where gigabytes are written, on a disk that is at rest."""
+        if scenario.name != "table":
+            yield self._folders[subject.name]
+            return
+        with tempfile.TemporaryDirectory(dir=self._work) as folder:
+            os.sync()
+            yield subject.make_folder(Path(folder))
+
+    def _fails(self, subject: Subject, why: str) -> None:
+        self.found.failures[subject.name] = why
+        print(f"{subject.name} is not measured: {why}", flush=True)
 
 
 def main() -> int:
-    """Install, measure, print."""
+    """Install, measure, print; 1 when one of ours could not be measured."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="how often each thing is measured (default: 5)")
-    parser.add_argument("--steps", type=int, default=100, help="length of the chain (default: 100)")
     parser.add_argument("--only", default="", help="subjects whose name contains this")
-    parser.add_argument("--dry", action="store_true", help="print the table and write no results")
+    parser.add_argument("--work", default="", help="scenarios whose name contains this")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, one round: does everything work?")
+    parser.add_argument("--dry", action="store_true", help="print the tables and write no results")
     options = parser.parse_args()
-    wanted = [subject for subject in ALL if options.only.lower() in subject.name.lower()]
-    measurements = Measurements(steps=options.steps)
-    ready = [subject for subject in wanted if _prepare(subject, measurements)]
+    subjects = [subject for subject in ALL if options.only.lower() in subject.name.lower()]
+    scenarios = tuple(s for s in sized(SCENARIOS, is_quick=options.quick) if options.work in s.name)
     with tempfile.TemporaryDirectory(prefix="filiera-benchmark-") as folder:
-        work = Path(folder)
-        for subject in ready:
-            _make_folder(subject, work)
-        for number in range(-1, options.rounds):
-            print("warming up" if number < 0 else f"round {number + 1} of {options.rounds}", flush=True)
-            for scenario, subject, seconds in _round(ready, work, number, options.steps, measurements):
-                if number >= 0:
-                    measurements.add(scenario, subject, seconds)
-    print(f"\n{measurements.table()}")
-    if not options.dry:
-        write_results(measurements, HERE / "results")
-    return 0
-
-
-def _prepare(subject: Subject, measurements: Measurements) -> bool:
-    """Make the subject's environment if need be; tell whether it can be measured."""
-    try:
-        _install(subject)
-        shown = (subject.packages or ("filiera",))[0].partition("[")[0]
-        code = f"from importlib.metadata import version; print(version({shown!r}))"
-        measurements.versions[subject.name] = _run(subject, ("python", "-c", code), HERE)[0]
-    except CommandFailed as failure:
-        measurements.failures[subject.name] = f"not installed: {failure}"
-        print(f"{subject.name} is not measured: {failure}", flush=True)
-        return False
-    return True
-
-
-def _install(subject: Subject) -> None:
-    if not subject.environment or _bin(subject).joinpath("python").exists():
-        return
-    print(f"installing {', '.join(subject.packages)} into {VENVS.name}/{subject.environment}", flush=True)
-    partial = VENVS / subject.environment
-    done = subprocess.run([sys.executable, "-m", "venv", partial], capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        pip = (partial / "bin" / "python", "-m", "pip", "--quiet", "install", *subject.packages)
-        done = subprocess.run(pip, capture_output=True, text=True, check=False)
-    if done.returncode:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise CommandFailed(_last_line(done.stderr))
-
-
-def _make_folder(subject: Subject, work: Path) -> None:
-    folder = work / subject.name
-    shutil.copytree(SUBJECTS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "filiera.toml").write_text(_PROJECT, encoding="utf-8")
-
-
-def _round(
-    subjects: list[Subject], work: Path, number: int, steps: int, measurements: Measurements
-) -> Iterator[tuple[str, str, float]]:
-    """Yield scenario, subject and seconds; round -1 warms disks and stores and is not counted."""
-    yield "python -c pass", "Python", _timed(ALL[0], ("python", "-c", "pass"), work)
-    start = (number + 2) * 1_000_000  # where no chain has started: nothing is cached
-    for scenario in ("help", "one", "cold", "unchanged"):
-        for subject in subjects:
-            if subject.name in measurements.failures:
-                continue
-            try:
-                for name, seconds in _measure(subject, scenario, work / subject.name, (str(steps), str(start))):
-                    yield name, subject.name, seconds
-            except CommandFailed as failure:
-                measurements.failures[subject.name] = f"{scenario}: {failure}"
-                print(f"{subject.name} fails: {failure}", flush=True)
-
-
-def _measure(subject: Subject, scenario: str, folder: Path, chain: tuple[str, str]) -> Iterator[tuple[str, float]]:
-    if scenario == "help" and subject.help:
-        yield "--help", _timed(subject, subject.help, folder)
-    elif scenario == "one" and subject.one:
-        started = folder / "started.txt"
-        before = time.monotonic()
-        _run(subject, subject.one, folder, {"BENCHMARK_STARTED": str(started)})
-        yield "one step: command to first line", float(started.read_text()) - before
-        yield "one step: whole command", time.monotonic() - before
-    elif scenario in ("cold", "unchanged"):
-        printed = _run(subject, (*subject.chain, *chain), folder)
-        yield f"chain, {scenario}", float(printed[-1])
-
-
-def _timed(subject: Subject, command: tuple[str, ...], folder: Path) -> float:
-    before = time.perf_counter()
-    _run(subject, command, folder)
-    return time.perf_counter() - before
-
-
-def _run(subject: Subject, command: tuple[str, ...], folder: Path, more: Mapping[str, str] | None = None) -> list[str]:
-    """Return the lines that a command of the subject's environment prints. Raises CommandFailed."""
-    variables = {name: value for name, value in os.environ.items() if not name.startswith(("FILIERA_", "ZENML_"))}
-    variables |= {**_NO_REPORTS, **(subject.variables or {}), **(more or {})}
-    if "ZENML_CONFIG_PATH" in variables:
-        variables["ZENML_CONFIG_PATH"] = str(folder / variables["ZENML_CONFIG_PATH"])
-    try:
-        done = subprocess.run(
-            [_bin(subject) / command[0], *command[1:]],
-            cwd=folder,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise CommandFailed(f"no end after {LIMIT_S} s") from error
-    if done.returncode:
-        raise CommandFailed(_last_line(done.stderr or done.stdout))
-    return done.stdout.splitlines()
-
-
-def _bin(subject: Subject) -> Path:
-    return VENVS / subject.environment / "bin" if subject.environment else Path(sys.executable).parent
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["it printed nothing"])[-1]
+        benchmark = Benchmark(subjects, scenarios, Path(folder))
+        rounds = 1 if options.quick else options.rounds
+        for number in range(0 if options.quick else -1, rounds):
+            print("warming up" if number < 0 else f"round {number + 1} of {rounds}", flush=True)
+            benchmark.round(number)
+        if any(scenario.name == "table" for scenario in scenarios):
+            benchmark.memory()
+    if not (options.quick or options.work):
+        benchmark.store(STORE_RUNS)
+    found = benchmark.found
+    reached = outcomes(found, sized(SCENARIOS, is_quick=options.quick))
+    print(f"\n{goals_table(reached)}\n\n{found.table()}")
+    if not (options.dry or options.quick):
+        write_results(found, reached, HERE / "results")
+    return int(any(name.startswith("Filiera") for name in found.failures))
 
 
 if __name__ == "__main__":

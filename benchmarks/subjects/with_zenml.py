@@ -1,13 +1,13 @@
-"""ZenML on its local defaults: ``zenml_chain.py STEPS START``, or ``one``; prints seconds inside the run call."""
+"""ZenML on its local defaults: ``with_zenml.py chain|one STEPS START``; prints seconds inside the run call."""
 
 import sys
 import time
 
-import trivial
+import work
 from zenml import pipeline, step
 
-add_one = step(trivial.add_one)
-note_start = step(enable_cache=False)(trivial.note_start)
+add_one = step(work.add_one)
+note_start = step(enable_cache=False)(work.note_start)
 
 
 @pipeline(enable_cache=True)
@@ -26,10 +26,10 @@ def one() -> None:
 
 def main() -> None:
     """Run the chain once to warm the process, then for the measurement."""
-    if sys.argv[1] == "one":
+    scenario, steps, start = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    if scenario == "one":
         one()
         return
-    steps, start = int(sys.argv[1]), int(sys.argv[2])
     chain(steps=1, start=-1)
     before = time.perf_counter()
     run = chain(steps=steps, start=start)

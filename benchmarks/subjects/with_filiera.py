@@ -1,0 +1,80 @@
+"""Filiera, in a project that ``run.py`` made: ``with_filiera.py SCENARIO SIZE START``; prints seconds in run calls."""
+
+import statistics
+import sys
+import time
+
+
+def timed(pipeline, **values) -> float:
+    """Return the seconds inside one run call."""
+    before = time.perf_counter()
+    pipeline.run(**values)
+    return time.perf_counter() - before
+
+
+def chain(steps: int, start: int) -> list[float]:
+    """Run the chain once to warm the process, then for the measurement."""
+    from pipelines import chain
+
+    chain.run()
+    before = time.perf_counter()
+    run = chain.run(steps=steps, start=start)
+    took = time.perf_counter() - before
+    assert run.value(f"add_one-{steps}" if steps > 1 else "add_one") == start + steps
+    return [took]
+
+
+def fan_out(width: int, start: int) -> list[float]:
+    """Fan out in a process that has run nothing yet, and once more in the same one."""
+    from pipelines import fan_out
+
+    return [timed(fan_out, width=width, start=start), timed(fan_out, width=width, start=start + 500_000)]
+
+
+def table(rows: int, start: int) -> list[float]:
+    """Make three tables, each kept."""
+    from table_pipelines import table
+
+    table.run()
+    return [timed(table, rows=rows, start=start)]
+
+
+def fits(epochs: int, start: int) -> list[float]:
+    """Fit eight models in a process that has run nothing yet."""
+    from pipelines import fits
+
+    return [timed(fits, count=8, epochs=epochs, start=start)]
+
+
+def runs(count: int, start: int) -> list[float]:
+    """Run three steps so many times, one run after the other, each with other numbers."""
+    from pipelines import chain
+
+    chain.run()
+    before = time.perf_counter()
+    for number in range(count):
+        chain.run(steps=3, start=start + 10 * number)
+    return [time.perf_counter() - before]
+
+
+def growth(steps: int, start: int) -> list[float]:
+    """Return seconds per step of a run of a thousandth of the steps, and of a run of all of them."""
+    from pipelines import chain
+
+    chain.run()
+    few = max(steps // 1000, 1)
+    small = [timed(chain, steps=few, start=start + 1000 * number) for number in range(5)]
+    return [statistics.median(small) / few, timed(chain, steps=steps, start=start + 100_000) / steps]
+
+
+SCENARIOS = {
+    "chain": chain,
+    "fan-out": fan_out,
+    "table": table,
+    "fits": fits,
+    "runs": runs,
+    "growth": growth,
+}
+
+if __name__ == "__main__":
+    print(*SCENARIOS[sys.argv[1]](int(sys.argv[2]), int(sys.argv[3])))

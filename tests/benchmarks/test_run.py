@@ -1,0 +1,19 @@
+"""The benchmark runs: what it measures must go on working between releases, when nobody looks at the figures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.architecture.tree import ROOT
+
+
+def test_the_benchmark_measures_us() -> None:
+    """With tiny sizes and without peers, everything of ours has a figure, and nothing is written."""
+    results = {file: file.read_bytes() for file in (ROOT / "benchmarks" / "results").iterdir()}
+    command = [sys.executable, "benchmarks/run.py", "--quick", "--only", "filiera"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for work in ("--help", "one step", "chain of 3 steps", "fan-out to 5", "table of 0 MB", "2 runs", "8 fits"):
+        assert f"\n| {work}" in done.stdout
+    assert {file: file.read_bytes() for file in (ROOT / "benchmarks" / "results").iterdir()} == results
