@@ -15,6 +15,7 @@ import pytest
 
 from filiera.adapters.inline import InlineExecutor
 from filiera.core.task import Finished, Task
+from filiera.engine.checkpoints import Checkpoints
 from filiera.engine.execute import execute_here
 from filiera.engine.logs import read_log
 from filiera.testing.executor import ExecutorContract, Load, make_task, run
@@ -30,7 +31,10 @@ def log_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def executor(log_dir: Path) -> Iterator[InlineExecutor]:
-    executor = InlineExecutor(functools.partial(execute_here, artifacts=PlainArtifacts()), log_dir=log_dir)
+    artifacts = PlainArtifacts()
+    checkpoints = Checkpoints(log_dir.parent / "checkpoints", artifacts)
+    execute = functools.partial(execute_here, artifacts=artifacts, checkpoints=checkpoints)
+    executor = InlineExecutor(execute, log_dir=log_dir)
     yield executor
     executor.close()
 

@@ -24,7 +24,7 @@ from filiera.testing.executor import (
     make_task,
     run,
 )
-from tests.adapters.worker_main import main
+from tests.adapters.worker_main import CHECKPOINTS, main
 from tests.engine.plain_artifacts import PlainArtifacts
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 def make_executor(log_dir: Path, *, workers: int = 2, fork_main: Callable[[], None] | None = main) -> ProcessExecutor:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), CHECKPOINTS: str(log_dir.parent / "checkpoints")}
     return ProcessExecutor(
         command_for=always(COMMAND), workers=workers, log_dir=log_dir, environment=environment, fork_main=fork_main
     )

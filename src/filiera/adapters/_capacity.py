@@ -76,6 +76,13 @@ class Capacity:
         self._devices = [device for device in self._devices if device not in chosen]
         return chosen
 
+    def took_again(self, wanted: Resources, devices: tuple[str, ...]) -> bool:
+        """Take what a task needs and these GPUs; return False when something of it is not free."""
+        if not self.has(wanted) or not set(self._devices).issuperset(devices):
+            return False
+        self.take(wanted, preferred=(devices,))
+        return True
+
     def give_back(self, wanted: Resources, devices: tuple[str, ...]) -> None:
         """Give back what a task took."""
         self._cpu += wanted.cpu

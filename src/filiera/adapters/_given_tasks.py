@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 
@@ -13,7 +13,7 @@ from filiera.adapters._task_queue import TaskQueue
 from filiera.adapters._worker_pool import WorkerPool
 from filiera.adapters._worker_process import WorkerProcess
 from filiera.core.task import Dropped, ExecutorEvent, Failure, Finished, Started, Task
-from filiera.core.wire import Begun, Ended, unpack_report
+from filiera.core.wire import REMEMBERED, Begun, Ended, unpack_report
 
 
 class GivenTasks:
@@ -26,6 +26,7 @@ class GivenTasks:
         self._queue, self._pool, self._capacity = queue, pool, capacity
         self._places: dict[str, WorkerProcess] = {}  #: of the tasks that workers have
         self._started: set[str] = set()  #: those of them whose start was told
+        self._remembered: OrderedDict[str, WorkerProcess] = OrderedDict()  #: who knows what the last tasks returned
         self._waiting: dict[str, Task] = {}  #: followers of tasks that no worker has yet
         self._behind: dict[str, list[Task]] = {}  #: the same by the task that they follow
 
@@ -64,14 +65,11 @@ class GivenTasks:
         """Give a task that follows another to the same worker, at once or when that is given to one; else drop it."""
         assert task.following is not None
         before = task.following.task_id
-        worker = self._places.get(before)
-        if worker is not None:
-            if self._gave_behind(task, worker):
-                self._give_followers(task, worker)
-            else:
-                self._drop(task)
-        elif before in self._queue or before in self._waiting:
+        worker = self._places.get(before) or self._remembered.get(before)
+        if worker is None and (before in self._queue or before in self._waiting):
             self._let_wait(task, before)
+        elif worker is not None and self._gave_behind(task, worker):
+            self._give_followers(task, worker)
         else:
             self._drop(task)
 
@@ -97,6 +95,7 @@ class GivenTasks:
         """Bury a dead worker, and with it the task that it ran; the others are for other workers."""
         unread = worker.take_back()
         begun = list(worker.tasks)
+        worker.tasks.clear()
         log = worker.close_log_span()
         failure = self._pool.bury(worker)
         if worker in self.busy:
@@ -188,7 +187,7 @@ class GivenTasks:
 
     def clear(self) -> None:
         """Forget all tasks."""
-        for mapping in (self.busy, self._places, self._waiting, self._behind):
+        for mapping in (self.busy, self._places, self._remembered, self._waiting, self._behind):
             mapping.clear()
         self._started.clear()
 
@@ -210,13 +209,28 @@ class GivenTasks:
         self._capacity.give_back(worker.resources, worker.kind[1])
 
     def _gave_behind(self, task: Task, worker: WorkerProcess) -> bool:
-        """Give a follower to the worker that has the task before it, if it may run there."""
-        first = worker.tasks[0]
-        fits = task.resources == first.resources and task.env == first.env and task.queue_timeout_s is None
-        if not fits or not worker.can_give_ahead() or not worker.gave_ahead(task):
+        """Give a follower to the worker that has or had the task before it, if it may run there."""
+        fits = task.resources == worker.resources and task.env == worker.kind[0] and task.queue_timeout_s is None
+        if not fits or not worker.can_give_ahead():
+            return False
+        if not worker.tasks:
+            return self._gave_idle(task, worker)
+        if not worker.gave_ahead(task):
             return False
         worker.ahead_s += self.pace.short_s(task) or AHEAD_S
         self._places[task.task_id] = worker
+        self._pool.watch_unsent(worker)
+        return True
+
+    def _gave_idle(self, task: Task, worker: WorkerProcess) -> bool:
+        """Give a follower to an idle worker, unless others have what it needs."""
+        if worker not in self._pool.idle or not self._capacity.took_again(task.resources, worker.kind[1]):
+            return False
+        self._pool.idle.remove(worker)
+        self.busy[worker] = None
+        self._places[task.task_id] = worker
+        with suppress(BrokenPipeError):  # its death will be noticed, and the task be found unread
+            worker.give(task)
         self._pool.watch_unsent(worker)
         return True
 
@@ -294,6 +308,10 @@ class GivenTasks:
         self._queue.has_left(task_id)
         self.pace.note(task.function, finished.duration_s)
         self.events.append(finished)
+        if finished.failure is None and not finished.blocked:
+            self._remembered[task_id] = worker
+            if len(self._remembered) > REMEMBERED:
+                self._remembered.popitem(last=False)
         if report.is_spent:
             worker.kill()
             worker.is_spent = True

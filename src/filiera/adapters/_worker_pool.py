@@ -33,19 +33,14 @@ class WorkerPool:
         self._command_for, self._environment, self._fork_main = command_for, environment, fork_main
         self._log_dir = log_dir
         self._free_logs = [log_dir / f"worker-{number}.log" for number in reversed(range(size))]
-        self._idle: list[WorkerProcess] = []
+        self.idle: list[WorkerProcess] = []  #: those that have nothing to do
         self._by_fd: dict[int, WorkerProcess] = {}
         self._poll = select.poll()
 
     @property
-    def idle_kinds(self) -> Iterator[WorkerKind]:
-        """Yield what kinds of workers have nothing to do."""
-        return (worker.kind for worker in self._idle)
-
-    @property
     def has_room(self) -> bool:
         """Tell whether a worker for any task is idle or can be started."""
-        return bool(self._idle or self._free_logs)
+        return bool(self.idle or self._free_logs)
 
     def try_worker(self, kind: WorkerKind, inputs: Sequence[ArtifactRef], *, limits_gpus: bool) -> WorkerProcess | None:
         """Return an idle worker of *kind*, the one that knows most of *inputs*, or a new one; None: there is no room.
@@ -53,20 +48,20 @@ class WorkerPool:
         Raises:
             OSError, FilieraError: It cannot be started.
         """
-        fitting = [worker for worker in self._idle if worker.kind == kind]
+        fitting = [worker for worker in self.idle if worker.kind == kind]
         if fitting:
             worker = max(reversed(fitting), key=lambda worker: worker.warm_bytes(inputs))
-            self._idle.remove(worker)
+            self.idle.remove(worker)
             return worker
         if not self._free_logs:
-            if not self._idle:
+            if not self.idle:
                 return None
-            self.bury(self._idle[0])  # of another kind, the one that has been idle for longest
+            self.bury(self.idle[0])  # of another kind, the one that has been idle for longest
         return self._start(kind, limits_gpus=limits_gpus)
 
     def rest(self, worker: WorkerProcess) -> None:
         """Keep a worker that has nothing to do."""
-        self._idle.append(worker)
+        self.idle.append(worker)
 
     def watch_unsent(self, worker: WorkerProcess) -> None:
         """Have ``ready`` tell when *worker* takes more of what it is to get."""
@@ -88,15 +83,15 @@ class WorkerPool:
     def bury(self, worker: WorkerProcess) -> Failure:
         """Forget *worker*, which is dead or shall be, and return how it ended."""
         self._forget(worker)
-        if worker in self._idle:
-            self._idle.remove(worker)
+        if worker in self.idle:
+            self.idle.remove(worker)
         failure = worker.bury()
         self._free_logs.append(worker.log_path)
         return failure
 
     def close(self) -> None:
         """Leave no process behind."""
-        self._idle.clear()
+        self.idle.clear()
         workers = set(self._by_fd.values())
         for worker in workers:  # all before the first is waited for: they end side by side
             worker.kill()

@@ -1,6 +1,6 @@
 """Runs tasks in this process, one at a time: for debuggers, notebooks and tests.
 
-What a separate process gives is missing: a task's timeout and memory limit are not enforced, one that crashes takes
+What a separate process gives is missing: a task's timeout and resources are not enforced, one that crashes takes
 this process along, only one that has not begun can be cancelled, except by Ctrl-C, and what programs that it starts
 print reaches the terminal but not the log.
 """
@@ -8,16 +8,17 @@ print reaches the terminal but not the log.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
+from filiera.adapters._task_queue import TaskQueue
 from filiera.core.task import Dropped, ExecutorEvent, Failure, Finished, LogSpan, Started, Task
 
 _LOG_NAME = "inline.log"
@@ -31,13 +32,15 @@ class InlineExecutor:
     show the log, and redirects the streams to keep standard output for something else.
     """
 
+    follows = False  #: nothing is gained: there is no way to and fro
     slots = 1  #: how many tasks can run at once
 
     def __init__(self, execute: Callable[[Task], Finished], *, log_dir: Path) -> None:
         """Make an executor that calls *execute*, and appends what tasks print to ``inline.log`` in *log_dir*."""
         self._execute = execute
         self._log_dir = log_dir
-        self._queue: OrderedDict[str, Task] = OrderedDict()
+        self._queue = TaskQueue()
+        self._deadlines: dict[str, float] = {}  #: of tasks in the queue, on the monotonic clock
         self._next: tuple[Task, LogSpan] | None = None
         self._events: list[ExecutorEvent] = []
 
@@ -51,7 +54,9 @@ class InlineExecutor:
         if task.following is not None:
             self._events.append(Dropped(task_id=task.task_id))
             return
-        self._queue[task.task_id] = task
+        self._queue.add(task)
+        if task.queue_timeout_s is not None:
+            self._deadlines[task.task_id] = time.monotonic() + task.queue_timeout_s
 
     def wait(self, timeout_s: float | None) -> Sequence[ExecutorEvent]:
         """Tell that the next task starts, or run it and tell how it ended: one of the two in each call.
@@ -67,9 +72,11 @@ class InlineExecutor:
         if self._next:
             (task, log), self._next = self._next, None
             return [self._run(task, log)]
-        if self._queue:
-            _, task = self._queue.popitem(last=False)
-            return [self._announce(task)]
+        following = self._queue.first(lambda resources: True)
+        if following is not None:
+            self._queue.remove(following.task_id)
+            is_late = time.monotonic() >= self._deadline(following)
+            return [_overdue(following) if is_late else self._announce(following)]
         time.sleep(timeout_s or 0)
         return []
 
@@ -78,7 +85,10 @@ class InlineExecutor:
         for task_id in task_ids:
             if self._next and self._next[0].task_id == task_id:
                 self._next = None
-            elif self._queue.pop(task_id, None) is None:
+            elif task_id in self._queue:
+                self._queue.remove(task_id)
+                self._deadlines.pop(task_id, None)
+            else:
                 continue
             failure = Failure(kind="cancelled", error="Cancelled", message="cancelled before it started")
             self._events.append(Finished(task_id=task_id, failure=failure, started_at=time.time()))
@@ -86,7 +96,11 @@ class InlineExecutor:
     def close(self) -> None:
         """Forget the tasks that have not run."""
         self._queue.clear()
+        self._deadlines.clear()
         self._next = None
+
+    def _deadline(self, task: Task) -> float:
+        return math.inf if task.queue_timeout_s is None else self._deadlines.pop(task.task_id)
 
     def _announce(self, task: Task) -> Started:
         log = LogSpan(file=_LOG_NAME, start=self._log_size())
@@ -115,6 +129,12 @@ class InlineExecutor:
             return (self._log_dir / _LOG_NAME).stat().st_size
         except FileNotFoundError:
             return 0
+
+
+def _overdue(task: Task) -> Finished:
+    message = f"it waited longer than its queue timeout of {task.queue_timeout_s:g} s for its turn"
+    failure = Failure(kind="queue", error="QueueTimeout", message=message)
+    return Finished(task_id=task.task_id, failure=failure, started_at=time.time())
 
 
 @contextmanager

@@ -44,6 +44,7 @@ class ProcessExecutor:
         environment: Mapping[str, str] | None = None,
         fork_main: Callable[[], None] | None = None,
         start_timeout_s: float = 60.0,
+        follows: bool = True,
     ) -> None:
         """Make an executor that has not started anything yet.
 
@@ -56,11 +57,13 @@ class ProcessExecutor:
             fork_main: Does the same as the command for "". Called in a fork of this process while that has one thread
                 only, which saves starting an interpreter and importing.
             start_timeout_s: How long a worker may take until it is ready; then it is killed and its task fails.
+            follows: The workers can tell which keys are free, and so go on by themselves with tasks that follow others.
         """
         if workers < 1 or start_timeout_s <= 0:
             raise ValueError(
                 f"workers must be at least 1 and start_timeout_s above 0, got {workers}, {start_timeout_s}"
             )
+        self.follows = follows
         self._start_timeout_s = start_timeout_s
         devices = gpu_devices()
         self._limits_gpus = bool(devices)
@@ -145,7 +148,7 @@ class ProcessExecutor:
 
     def _could_place(self, task: Task) -> bool:
         """Give *task* to a worker, or see to its end; return False when there is no worker for it at the moment."""
-        devices = self._capacity.take(task.resources, preferred=(devices for _, devices in self._pool.idle_kinds))
+        devices = self._capacity.take(task.resources, preferred=(worker.kind[1] for worker in self._pool.idle))
         worker = None
         try:
             worker = self._pool.try_worker((task.env, devices), task.inputs, limits_gpus=self._limits_gpus)

@@ -6,9 +6,7 @@ run after its driver or worker was killed. Other code, parameters or inputs are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any, Protocol
 
 
@@ -44,16 +42,18 @@ def save(value: Any) -> None:
         keeper.save(value)
 
 
-@contextmanager
-def keeping(keeper: Keeper) -> Iterator[None]:
-    """Let *keeper* keep what the step that runs meanwhile saves."""
-    token = _own.set(keeper)
+def begin(keeper: Keeper) -> Token[Keeper | None]:
+    """Let *keeper* keep what the step that runs now saves, until ``end`` is given what this returns."""
     _active.append(keeper)
-    try:
-        yield
-    finally:
+    return _own.set(keeper)
+
+
+def end(token: Token[Keeper | None]) -> None:
+    """Note that the step has ended."""
+    keeper = _own.get()
+    _own.reset(token)
+    if keeper is not None:
         _active.remove(keeper)
-        _own.reset(token)
 
 
 _own: ContextVar[Keeper | None] = ContextVar("filiera_checkpoint", default=None)

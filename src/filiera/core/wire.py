@@ -30,6 +30,9 @@ LINK_LOST = 120
 PACKET_BYTES = 4096
 """A longer message is no single packet: only one may be in the pipe, and nothing before or behind it."""
 
+REMEMBERED = 256
+"""So many tasks back a worker knows what they returned, for those that follow them."""
+
 READY = bytes(8)
 """The first message of a worker, empty: from now on time spent is the task's."""
 

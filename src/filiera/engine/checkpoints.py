@@ -30,19 +30,25 @@ class Checkpoints:
 
     def of(self, key: str) -> Checkpoint:
         """Return the checkpoint of the step with this cache key, which need not exist."""
-        return Checkpoint(self._folder / key, self._values)
+        return Checkpoint(self._folder, key, self._values)
 
 
 class Checkpoint:
     """What the attempts at one step keep between them."""
 
-    def __init__(self, file: Path, values: Values) -> None:
-        self._file, self._values = file, values
-        self._is_used = False
+    __slots__ = ("_folder", "_key", "_values", "is_used")
+
+    def __init__(self, folder: Path, key: str, values: Values) -> None:
+        self._folder, self._key, self._values = folder, key, values
+        self.is_used = False  #: something was loaded or saved
+
+    @property
+    def _file(self) -> Path:
+        return self._folder / self._key
 
     def load(self, default: Any) -> Any:
         """Return what was saved last, or *default*; also when it cannot be read any more, which the log then tells."""
-        self._is_used = True
+        self.is_used = True
         try:
             content = self._file.read_bytes()
         except FileNotFoundError:
@@ -56,14 +62,14 @@ class Checkpoint:
 
     def save(self, value: Any) -> None:
         """Replace what was saved, at once or not at all. Raises CodecError, StoreError."""
-        self._is_used = True
+        self.is_used = True
         content = write_kind(list) + write_part(self._values.put(value))
-        partial = self._file.with_name(f"{self._file.name}.{os.getpid()}.part")
+        partial = self._folder / f"{self._key}.{os.getpid()}.part"
         try:
             try:
                 partial.write_bytes(content)
             except FileNotFoundError:
-                self._file.parent.mkdir(parents=True, exist_ok=True)
+                self._folder.mkdir(parents=True, exist_ok=True)
                 partial.write_bytes(content)
             partial.replace(self._file)
         except OSError as error:
@@ -72,5 +78,4 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Forget it: the step has succeeded."""
-        if self._is_used:
-            self._file.unlink(missing_ok=True)
+        self._file.unlink(missing_ok=True)

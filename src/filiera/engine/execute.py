@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from filiera.core import checkpoint, plain
 from filiera.core.artifact import ArtifactRef
 from filiera.core.task import Failure, FailureKind, Finished, SourceStamp, Task
-from filiera.engine.checkpoints import Checkpoint, Checkpoints
+from filiera.engine.checkpoints import Checkpoints
 from filiera.engine.failures import failure_from
 from filiera.engine.logs import show_logging
 from filiera.errors import CodecError, StepFailed
@@ -31,8 +31,20 @@ class Artifacts(Protocol):
         """Return the value, a list *lazily* as one that loads its items when asked. Raises CodecError, StoreError."""
 
 
-def execute(task: Task, *, artifacts: Artifacts, checkpoints: Checkpoints | None = None) -> Finished:
+def execute(
+    task: Task,
+    *,
+    artifacts: Artifacts,
+    checkpoints: Checkpoints | None = None,
+    following: tuple[tuple[ArtifactRef, ...], str] | None = None,
+) -> Finished:
     """Return how *task* ended; whatever its function raises is a failure.
+
+    Args:
+        task: What to do.
+        artifacts: Where inputs and outputs are.
+        checkpoints: Where checkpoints are kept.
+        following: Inputs and key of a task that follows another, now that they are known.
 
     Raises:
         KeyboardInterrupt: The user pressed Ctrl-C, or the function raised it.
@@ -42,18 +54,24 @@ def execute(task: Task, *, artifacts: Artifacts, checkpoints: Checkpoints | None
     blocked = ""
     failure: Failure | None = None
     kind: FailureKind = "raised"
+    inputs, key = following or (task.inputs, task.key)
+    kept = checkpoints.of(key) if checkpoints is not None and key else None
     try:
         if task.sources:
             _require_same_code(task.sources)
         function = find_function(task.function)
         show_logging()
         kind = "input"
-        arguments = _load_arguments(task, artifacts)
+        arguments = _load_arguments(task, inputs, artifacts)
         kind = "raised"
-        if checkpoints is not None and task.key:
-            outputs, blocked = _call_with_checkpoint(task, function, arguments, artifacts, checkpoints.of(task.key))
-        else:
+        token = checkpoint.begin(kept) if kept is not None else None
+        try:
             outputs, blocked = _call(task, function, arguments, artifacts)
+        finally:
+            if token is not None:
+                checkpoint.end(token)
+        if kept is not None and kept.is_used:
+            kept.remove()
     except KeyboardInterrupt:
         raise
     except _Unstorable as error:
@@ -88,34 +106,23 @@ def _call(
         values: tuple[Any, ...] = (trace_call(function, arguments, artifacts.put),)
     else:
         values = _split(function(**arguments), task.outputs)
-    codecs = task.codecs or ("",) * len(values)
-    outputs = [_put(value, codec, artifacts) for value, codec in zip(values, codecs, strict=True)]
-    return tuple(outputs), _blocked(values)
+    if task.codecs:
+        refs = [_put(value, codec or None, artifacts) for value, codec in zip(values, task.codecs, strict=True)]
+    else:
+        refs = [_put(value, None, artifacts) for value in values]
+    return tuple(refs), _blocked(values)
 
 
-def _put(value: Any, codec: str, artifacts: Artifacts) -> ArtifactRef:
+def _put(value: Any, codec: str | None, artifacts: Artifacts) -> ArtifactRef:
     if type(value) is GeneratorType:
         try:
-            return artifacts.put_parts(value)
+            return artifacts.put_parts(value)  # runs the function: what that raises is not the store's fault
         except CodecError as error:
             raise _Unstorable(error) from error
     try:
-        return artifacts.put(value, codec or None)
+        return artifacts.put(value, codec)
     except Exception as error:
         raise _Unstorable(error) from error
-
-
-def _call_with_checkpoint(
-    task: Task,
-    function: Callable[..., Any],
-    arguments: dict[str, Any],
-    artifacts: Artifacts,
-    kept: Checkpoint,
-) -> tuple[tuple[ArtifactRef, ...], str]:
-    with checkpoint.keeping(kept):
-        result = _call(task, function, arguments, artifacts)
-    kept.remove()
-    return result
 
 
 def execute_here(task: Task, *, artifacts: Artifacts, checkpoints: Checkpoints | None = None) -> Finished:
@@ -204,14 +211,14 @@ def _not_found(module_name: str, path: str) -> StepFailed:
     return StepFailed(f"Module {module_name!r} has no {path!r}.", why=why, do="Run again.")
 
 
-def _load_arguments(task: Task, artifacts: Artifacts) -> dict[str, Any]:
+def _load_arguments(task: Task, refs: tuple[ArtifactRef, ...], artifacts: Artifacts) -> dict[str, Any]:
     for module in task.modules:
         __import__(module)
     arguments: dict[str, Any] = plain.decode(task.arguments)
-    if not task.inputs:
+    if not refs:
         return arguments
     # Each input once, however often it is used: two parameters given one artifact see one object, as in plain Python.
-    inputs = [artifacts.get(ref, lazily=task.is_lazy) for ref in task.inputs]
+    inputs = [artifacts.get(ref, lazily=task.is_lazy) for ref in refs]
     return {name: _fill(value, inputs) for name, value in arguments.items()}
 
 
@@ -247,4 +254,5 @@ def _split(result: Any, outputs: int) -> tuple[Any, ...]:
 def _blocked(values: tuple[Any, ...]) -> str:
     """Return the summaries of those *values* that are verdicts and block; empty when none is."""
     # `is True`, not truth: a table with a column named "blocks" answers the attribute too.
-    return "; ".join(str(value.summary) for value in values if getattr(value, "blocks", False) is True)
+    blocking = [value for value in values if getattr(value, "blocks", False) is True]
+    return "; ".join([str(value.summary) for value in blocking]) if blocking else ""

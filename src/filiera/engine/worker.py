@@ -8,6 +8,7 @@ steps started.
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import signal
 import sys
@@ -17,11 +18,12 @@ from dataclasses import replace
 from typing import Never
 
 from filiera.core.artifact import ArtifactRef
-from filiera.core.task import Finished, Task
+from filiera.core.task import Finished, Following, Task
 from filiera.core.wire import (
     LIFELINE_FD,
     LINK_LOST,
     READY,
+    REMEMBERED,
     RESULTS_FD,
     TASKS_FD,
     Messages,
@@ -36,7 +38,6 @@ from filiera.engine.failures import failure_from
 from filiera.engine.logs import ProcessOutput, forget_logging
 
 _CHUNK_BYTES = 1 << 16  # what a pipe holds; larger would make each read map and unmap memory, 20 µs
-_MOST_REMEMBERED = 1024
 _DEFAULT_SIGNALS = (signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD)
 
 
@@ -60,17 +61,18 @@ def work(
     output = ProcessOutput()
     _show_crashes(output)
     surroundings, threads = Surroundings(), _count_threads()
-    follower = Followers(is_free)
+    followers = Followers(is_free)
     _send(READY)
     for task in _tasks():
+        following = None
         if task.following is not None:
-            begun = follower.begin(task)
-            if begun is None:
+            following = followers.inputs_and_key(task, task.following)
+            if following is None:
                 _send(pack_dropped(task.task_id))
                 continue
-            task = begun
             _send(pack_begun(task.task_id))
-        finished = _execute(task, artifacts, checkpoints)
+        run = functools.partial(execute, artifacts=artifacts, checkpoints=checkpoints, following=following)
+        finished = _execute(task, run)
         signal.setitimer(signal.ITIMER_REAL, 0)  # an alarm that this step forgot would end a later one
         is_spent = _has_children() or _count_threads() > threads
         try:
@@ -79,7 +81,7 @@ def work(
             os._exit(LINK_LOST)
         if is_spent:
             _wait_for_death()
-        follower.note(finished)
+        followers.note(finished)
         # The rest while the driver is busy with the result.
         output.restore()
         surroundings.restore()
@@ -97,13 +99,11 @@ class Followers:
         """Remember what a task returned."""
         if finished.failure is None and not finished.blocked:
             self._outputs[finished.task_id] = finished.outputs
-            if len(self._outputs) > _MOST_REMEMBERED:
+            if len(self._outputs) > REMEMBERED:
                 del self._outputs[next(iter(self._outputs))]
 
-    def begin(self, task: Task) -> Task | None:
-        """Return *task* with its inputs and its key, which is taken; None when it must not be run here and now."""
-        following = task.following
-        assert following is not None
+    def inputs_and_key(self, task: Task, following: Following) -> tuple[tuple[ArtifactRef, ...], str] | None:
+        """Return what a task needs, now that it is known, having taken its key; None when it must not be run here."""
         outputs = self._outputs.get(following.task_id)
         if outputs is None or self._is_free is None:
             return None
@@ -112,7 +112,7 @@ class Followers:
             inputs[position] = outputs[number]
             identities[position] = identities[position][0], outputs[number].identity
         key = replace(following.parts, inputs=tuple(identities)).key
-        return replace(task, inputs=tuple(inputs), key=key, following=None) if self._is_free(key) else None
+        return (tuple(inputs), key) if self._is_free(key) else None
 
 
 def die_with_driver() -> None:
@@ -179,10 +179,10 @@ def _tasks() -> Iterator[Task]:
             yield reader.unpack(content)
 
 
-def _execute(task: Task, artifacts: Artifacts, checkpoints: Checkpoints | None) -> Finished:
+def _execute(task: Task, run: Callable[[Task], Finished]) -> Finished:
     pid = os.getpid()
     try:
-        finished = execute(task, artifacts=artifacts, checkpoints=checkpoints)
+        finished = run(task)
     except KeyboardInterrupt as error:  # Ctrl-C is for the driver alone: this one the step raised itself
         finished = Finished(task_id=task.task_id, failure=failure_from(error, "raised"))
     if os.getpid() != pid:

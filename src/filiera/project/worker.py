@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from filiera.engine.artifacts import Artifacts
 from filiera.engine.checkpoints import Checkpoints
 from filiera.engine.worker import work
+from filiera.errors import StoreError
 from filiera.project import plugins
 from filiera.project.surroundings import set_project_root
 
@@ -57,13 +58,16 @@ class Keys:
 
     def is_free(self, key: str) -> bool:
         """Take *key* for the driver and return True, unless its result is known or somebody computes it."""
-        if not self._flights.try_take(key):
-            return False
-        # Looked up while it is taken: who had it until now has recorded the result before letting go.
-        if self._records.read("try_cache_entry", {"key": key}):
+        try:
+            if not self._flights.try_take(key):
+                return False
+            # Looked up while it is taken: who had it until now has recorded the result before letting go.
+            if not self._records.read("try_cache_entry", {"key": key}):
+                return True
             self._flights.release(key)
-            return False
-        return True
+        except (StoreError, OSError) as error:
+            print(f"The driver decides on the next step: {error}", file=sys.stderr)
+        return False
 
 
 def main() -> None:

@@ -1,12 +1,14 @@
 """What every executor promises, as tests to inherit.
 
-Provide the fixtures ``executor`` (fresh, closed afterwards), ``log_dir`` and ``load`` (from a reference of an output to
-its value), and inherit ``ExecutorContract``, or ``IsolatingExecutorContract`` if tasks run in processes of their own.
+Provide the fixtures ``executor`` (fresh, closed afterwards; it keeps checkpoints, and takes every cache key for free),
+``log_dir`` and ``load`` (from a reference of an output to its value), and inherit ``ExecutorContract``, or
+``IsolatingExecutorContract`` if tasks run in processes of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ import pytest
 
 from filiera.core import plain
 from filiera.core.artifact import ArtifactRef
-from filiera.core.task import ExecutorEvent, Failure, Finished, Resources, Started, Task
+from filiera.core.key import KeyParts
+from filiera.core.task import Dropped, ExecutorEvent, Failure, Finished, Following, Resources, Started, Task
 from filiera.engine.logs import read_log
 from filiera.ports import Executor
 
@@ -157,6 +160,55 @@ class ExecutorContract:
         """Without tasks, waiting ends at its timeout, and at once when there is none."""
         assert [list(executor.wait(timeout_s)) for timeout_s in (0.0, 0.01, None)] == [[], [], []]
 
+    def test_failure_tells_its_classes(self, executor: Executor) -> None:
+        """The classes that an exception belongs to are told by name, so that a driver knows what not to retry."""
+        failure = failure_of(executor, make_task("1", "give_up", outputs=0))
+        classes = ("filiera.testing.executor_steps:Hopeless", "filiera.errors:NotRetryable", "builtins:Exception")
+        assert [name for name in failure.bases if name in classes] == list(classes)
+
+    def test_higher_priority_starts_first(self, executor: Executor) -> None:
+        """Of the tasks that wait for a place, those of higher priority start first, equal ones as submitted."""
+        first = [replace(_number(n), priority=9) for n in range(executor.slots)]
+        rest = [replace(_number(100 + n), priority=n % 2) for n in range(6)]
+        events = events_of(executor, *first, *rest)
+        started = [event.task_id for event in events if isinstance(event, Started)][executor.slots :]
+        assert started == [f"number {100 + n}" for n in (1, 3, 5, 0, 2, 4)]
+
+    def test_items_of_a_generator_are_a_list(self, executor: Executor, load: Load) -> None:
+        """What a task yields is stored as a list; what it raises after some items is its failure."""
+        good, bad = run(executor, *(make_task(name, "count", {"to": 3, "then_fail": name == "b"}) for name in "ab"))
+        assert load(good.outputs[0]) == [0, 1, 2]
+        assert bad.failure is not None
+        assert (bad.failure.kind, bad.failure.error) == ("raised", "ValueError")
+
+    def test_checkpoint_is_found_by_the_next_attempt(self, executor: Executor, load: Load) -> None:
+        """What a failed attempt saved is loaded by the next one with that key; success removes it."""
+        tasks = [make_task(f"attempt {n}", "climb", {"to": 3}, key="a" * 64) for n in range(4)]
+        ends = [run(executor, task)[0] for task in tasks]
+        assert [end.failure is None for end in ends] == [False, False, True, False]
+        assert load(ends[2].outputs[0]) == 3
+        (other,) = run(executor, make_task("other", "climb", {"to": 1}, key="b" * 64))
+        assert other.failure is None
+
+    def test_follower_gets_what_was_returned(self, executor: Executor, load: Load) -> None:
+        """A task that follows another runs with what that returned, and may itself be followed; or it is dropped."""
+        first = make_task("0", "add", {"a": 1, "b": 1})
+        followers = [_following(str(n), str(n - 1)) for n in range(1, 6)]
+        ends = _ends(executor, first, *followers)
+        values = {event.task_id: load(event.outputs[0]) for event in ends if isinstance(event, Finished)}
+        assert values == {str(n): n + 2 for n in range(len(values))}
+        assert {event.task_id for event in ends if isinstance(event, Dropped)} == {
+            str(n) for n in range(len(values), 6)
+        }
+
+    def test_follower_of_none_that_succeeds_is_dropped(self, executor: Executor) -> None:
+        """What follows a task that fails, blocks, or that nobody knows, is not run; nor what follows that."""
+        tasks = [make_task("fails", "fail", {"message": "no"}, outputs=0), make_task("blocks", "doubt")]
+        for before in ("fails", "blocks", "unknown"):
+            tasks += [_following(f"after {before}", before), _following(f"behind {before}", f"after {before}")]
+        dropped = {event.task_id for event in _ends(executor, *tasks) if isinstance(event, Dropped)}
+        assert dropped == {task.task_id for task in tasks[2:]}
+
     def test_closing_twice_is_harmless(self, executor: Executor) -> None:
         """Closing forgets what waits, may be repeated, and may follow nothing at all."""
         executor.submit(_number(1))
@@ -166,6 +218,50 @@ class ExecutorContract:
 
 class IsolatingExecutorContract(ExecutorContract):
     """For executors that run tasks in processes: nothing a task does to its process reaches another task."""
+
+    def test_crash_takes_no_other_task_along(self, executor: Executor, load: Load) -> None:
+        """However many short tasks are on their way when one ends its process, each of the others has its result."""
+        tasks = [make_task(f"{n}", "end_if", {"value": n, "end": 60}) for n in range(120)]
+        events = events_of(executor, *tasks)
+        ends = {event.task_id: event for event in events if isinstance(event, Finished)}
+        assert len(ends) == len([event for event in events if isinstance(event, Finished)])
+        assert [task_id for task_id, end in ends.items() if end.failure] == ["60"]
+        assert all(load(end.outputs[0]) == int(task_id) for task_id, end in ends.items() if not end.failure)
+        for task in tasks:
+            assert [type(event) for event in events if event.task_id == task.task_id] == [Started, Finished]
+
+    def test_task_that_never_gets_a_place_fails(self, executor: Executor) -> None:
+        """A task that has waited for as long as it may ends, though nothing else happens."""
+        holding = [make_task(f"{n}", "hang") for n in range(executor.slots)]
+        for task in holding:
+            executor.submit(task)
+        late = make_task("late", "add", {"a": 1, "b": 1}, queue_timeout_s=0.05)
+        events = events_of(executor, late)
+        (end,) = (event for event in events if event.task_id == "late")
+        assert isinstance(end, Finished)
+        assert end.failure is not None
+        assert end.failure.kind == "queue"
+        executor.cancel([task.task_id for task in holding])
+        events_until(executor, {task.task_id for task in holding})
+
+    @pytest.mark.parametrize("greedy", [Resources(cpu=999), Resources(memory_mib=10**9), Resources(gpu=99)], ids=str)
+    def test_task_too_large_for_the_machine_fails(self, executor: Executor, greedy: Resources) -> None:
+        """More than there is is never promised: such a task fails at once, for good, and says what it asked for."""
+        failure = failure_of(executor, make_task("1", "add", {"a": 1, "b": 1}, resources=greedy))
+        assert "asks for" in failure.message
+        assert "filiera.errors:NotRetryable" in failure.bases
+
+    def test_waiting_follower_can_be_cancelled(self, executor: Executor) -> None:
+        """A follower is cancelled without the task before it, and what follows it is dropped."""
+        first = make_task("first", "hang", timeout_s=30)
+        for task in (first, _following("second", "first"), _following("third", "second")):
+            executor.submit(task)
+        executor.cancel(["second"])
+        ends = _ends(executor, events=2)
+        assert {event.task_id for event in ends} == {"second", "third"}
+        assert {event.task_id for event in ends if isinstance(event, Dropped)} in ({"third"}, {"second", "third"})
+        executor.cancel(["first"])
+        events_until(executor, {"first"})
 
     def test_crash_is_a_failure(self, executor: Executor) -> None:
         """A segmentation fault fails its task and names the signal."""
@@ -206,3 +302,24 @@ def _number(n: int) -> Task:
 
 def _speaking(word: str) -> Task:
     return make_task(word, "speak", {"word": word}, outputs=0)
+
+
+def _following(task_id: str, before: str) -> Task:
+    """Return a task that adds one to what the task *before* returns."""
+    nothing = ArtifactRef(digest="0" * 64, codec="unknown/0", size_bytes=0)
+    arguments = {"a": plain.Placeholder(0), "b": 1}
+    parts = KeyParts(closure=task_id, arguments={}, inputs=((before, ""),))
+    following = Following(task_id=before, inputs=((0, 0),), parts=parts)
+    return make_task(task_id, "add", arguments, inputs=(nothing,), following=following)
+
+
+def _ends(executor: Executor, *tasks: Task, events: int = 0) -> list[ExecutorEvent]:
+    """Submit *tasks* and return how each ended, or the first ends of so many *events*: finished or dropped."""
+    for task in tasks:
+        executor.submit(task)
+    ends: list[ExecutorEvent] = []
+    while len(ends) < (events or len(tasks)):
+        news = executor.wait(_PATIENCE_S)
+        assert news, f"nothing happened for {_PATIENCE_S} s after {ends}"
+        ends += [event for event in news if not isinstance(event, Started)]
+    return ends

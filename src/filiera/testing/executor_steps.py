@@ -5,7 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from filiera.core import checkpoint
+from filiera.errors import NotRetryable
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,10 @@ class Doubt:
 
     blocks: bool = True
     summary: str = "too few rows"
+
+
+class Hopeless(NotRetryable):
+    """Another attempt cannot help."""
 
 
 def add(a: int, b: int) -> int:
@@ -43,6 +51,27 @@ def nothing() -> None:
 def fail(message: str) -> None:
     """Raise ValueError."""
     raise ValueError(message)
+
+
+def give_up() -> None:
+    """Raise what is not to be retried."""
+    raise Hopeless("there is no such thing")
+
+
+def count(to: int, then_fail: bool) -> Iterator[int]:
+    """Yield numbers from 0, then raise ValueError or not."""
+    yield from range(to)
+    if then_fail:
+        raise ValueError("no more")
+
+
+def climb(to: int) -> int:
+    """Get one step further than the last attempt; fail below the top."""
+    height = int(checkpoint.load(0)) + 1
+    checkpoint.save(height)
+    if checkpoint.load() < to:
+        raise ValueError(f"only at {height}")
+    return height
 
 
 def leave(code: int) -> None:
@@ -89,6 +118,13 @@ def crash() -> None:
 def end_process(code: int) -> None:
     """End the process without Python noticing."""
     os._exit(code)
+
+
+def end_if(value: int, end: int) -> int:
+    """Return *value*, or end the process when that is *end*."""
+    if value == end:
+        os._exit(3)
+    return value
 
 
 def hang() -> None:
