@@ -114,6 +114,9 @@ class Codec(Protocol):
 class Executor(Protocol):
     """Runs tasks somewhere. A task's crash, exit, hang or death is its own failure and nothing else's."""
 
+    follows: bool
+    """Workers go on by themselves with tasks that follow others; else such tasks are dropped."""
+
     @property
     def slots(self) -> int:
         """How many tasks can run at once."""

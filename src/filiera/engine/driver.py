@@ -7,8 +7,9 @@ What a run's steps are and what follows from their ends is its ``Course``, and w
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
@@ -18,7 +19,7 @@ from filiera.core.task import Dropped, ExecutorEvent, Failure, Finished, Started
 from filiera.engine.admission import Admission, Flights, Limits, Waiting
 from filiera.engine.course import Course
 from filiera.engine.journal import Journal
-from filiera.engine.planner import Call
+from filiera.engine.planner import Call, Skipped
 from filiera.engine.tasks import task_ahead, task_id, task_of
 from filiera.ports import Executor
 
@@ -67,6 +68,7 @@ class Driver:
     _ahead: dict[str, tuple[Course, str, Task]] = field(default_factory=dict)  #: a worker's, which has not begun them
     _retries: list[tuple[float, str]] = field(default_factory=list)  #: heap: when, which task
     _retrying: dict[str, Running] = field(default_factory=dict)  #: by the id of the task to come
+    _serial: Iterator[int] = field(default_factory=itertools.count)
     _beat_at: float = 0.0
 
     def __post_init__(self) -> None:
@@ -142,7 +144,11 @@ class Driver:
 
     def _look_ahead(self, running: Running) -> None:
         """Give the worker the steps that it can go on with by itself."""
+        if not self.executor.follows:
+            return
         course, chain = running.course, running.chain
+        while chain and chain[-1] not in self._ahead:
+            chain.pop()  # dropped by its worker
         before, node = running.task.task_id, running.call.node
         if chain:
             before, node = chain[-1], course.nodes[self._ahead[chain[-1]][1]]
@@ -150,7 +156,12 @@ class Driver:
             follower = course.follower(node.name)
             if follower is None:
                 return
-            task = task_ahead(course, follower, node, before, running.task.env)
+            try:
+                task = task_ahead(course, follower, node, before, running.task.env)
+            except Skipped:
+                return
+            # Its own name: the step may begin in the usual way before the worker has told that it dropped this one.
+            task = replace(task, task_id=f"{task.task_id}.{next(self._serial)}")
             self._ahead[task.task_id] = (course, follower.name, task)
             chain.append(task.task_id)
             self.executor.submit(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -156,13 +157,17 @@ class Planner:
                 origins = [origin for origin, name in zip(origins, counted, strict=True) if name not in cache.ignore]
         return KeyParts(closure=code.digest, arguments=seen, inputs=tuple(origins), codecs=node.codecs)
 
-    def call_ahead(self, node: Node, before: str, outputs: int) -> tuple[Call, tuple[tuple[int, int], ...]]:
-        """Return the call of a node whose only unknown inputs are the outputs of node *before*, and where those go."""
-        stands_for = {before: (_UNKNOWN,) * outputs}
-        places: list[tuple[int, int]] = []
-        made = self.call(node, stands_for)
+    def call_ahead(self, node: Node, before: Node, outputs: Outputs) -> tuple[Call, tuple[tuple[int, int], ...]]:
+        """Return the call of a node whose only unknown inputs are what *before* returns, and where those go.
+
+        Raises:
+            Skipped: Another input was skipped.
+        """
+        stands_for = {before.name: (_UNKNOWN,) * len(before.step.outputs)}
+        made = self.call(node, ChainMap(stands_for, outputs))  # type: ignore[arg-type]  # it only reads them
+        places = []
         for position, future in enumerate(node.futures()):
-            if isinstance(future, OutputRef):
+            if isinstance(future, OutputRef) and future.node == before.name:
                 places.append((position, future.index))
         unknown = {position for position, _ in places}
         inputs = tuple((o, "" if i in unknown else d) for i, (o, d) in enumerate(made.parts.inputs))

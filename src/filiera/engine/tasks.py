@@ -39,8 +39,12 @@ def task_of(course: Course, call: Call, env: str, *, following: Following | None
 
 
 def task_ahead(course: Course, node: Node, before: Node, before_id: str, env: str) -> Task:
-    """Return the task of a node whose only unknown inputs are what the task *before_id* of node *before* returns."""
-    call, places = course.planner.call_ahead(node, before.name, len(before.step.outputs))
+    """Return the task of a node whose only unknown inputs are what the task *before_id* of node *before* returns.
+
+    Raises:
+        Skipped: Another of its inputs was skipped.
+    """
+    call, places = course.planner.call_ahead(node, before, course.outputs)
     following = Following(task_id=before_id, inputs=places, parts=call.parts)
     return task_of(course, call, env, following=following)
 

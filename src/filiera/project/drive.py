@@ -48,7 +48,7 @@ def drive(project: Project, journal: Journal, journeys: Sequence[Journey], liste
     journal.settle = project.settle
     with project.coordination() as (flights, limits):
         driver = Driver(
-            executor=project.executor(log_dir),
+            executor=project.executor(log_dir, flights.holder),
             journal=journal,
             flights=flights,
             limits=limits,

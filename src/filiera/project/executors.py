@@ -54,6 +54,7 @@ def process_executor(
         log_dir=log_dir,
         environment={**os.environ, PATH_VARIABLE: os.pathsep.join(sys.path)},
         fork_main=functools.partial(run_worker, root, store, holder),
+        follows=bool(holder),
     )
 
 

@@ -150,12 +150,19 @@ class Project:
         """Return what a run would do with each step, and why. Raises as ``assemble`` does."""
         return self.planner(self.assemble(self.pipeline(name), values), fresh=fresh).plan()
 
-    def executor(self, log_dir: Path) -> Executor:
-        """Return the profile's executor, writing step output under *log_dir*."""
+    def executor(self, log_dir: Path, holder: int) -> Executor:
+        """Return the profile's executor, writing step output under *log_dir*; its workers take keys for *holder*."""
         workers = self.config.profile.workers or os.cpu_count() or 1
         if self.config.profile.executor == "inline":
-            return executors.inline_executor(self.artifacts, log_dir)
-        return executors.process_executor(self.config.root, self.store, workers, log_dir)
+            return executors.inline_executor(self.artifacts, log_dir, store=self.store)
+        return executors.process_executor(
+            self.config.root,
+            self.store,
+            workers,
+            log_dir,
+            holder=holder,
+            command_for=lambda env: self.environments.command_for(env),
+        )
 
     @contextmanager
     def coordination(self) -> Iterator[tuple[FlightLocks, Limits | None]]:
