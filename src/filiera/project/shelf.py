@@ -1,0 +1,78 @@
+"""Rows on their way out: set aside by one transaction, and put back or let go once all records were looked at again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from filiera.ports import MetadataStore, Row, Statement
+
+_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shelf:
+    """One kind of rows: the columns that tell them apart, and the names of the queries that move them."""
+
+    place: tuple[str, ...]  #: the columns of the key, the digest first
+    all: str
+    set_aside: str
+    take_out: str
+    aside: str
+    put_back: str
+    drop: str
+
+    def unneeded(self, records: MetadataStore, is_needed: Callable[[str], bool]) -> Iterator[list[Row]]:
+        """Yield the rows whose digest nothing needs, some at a time."""
+        for rows in self._rows(records, self.all):
+            found = [row for row in rows if not is_needed(row["digest"])]
+            if found:
+                yield found
+
+    def move(self, records: MetadataStore, rows: list[Row]) -> None:
+        """Set rows aside, unless a run is under way."""
+        moves: list[Statement] = [(self.set_aside, self._key(row)) for row in rows]
+        records.write([*moves, *[(self.take_out, self._key(row)) for row in rows]])
+
+    def clear(self, records: MetadataStore, is_needed: Callable[[str], bool]) -> Iterator[Row]:
+        """Put back what is aside and needed, let go of the rest, and yield its rows."""
+        for rows in self._rows(records, self.aside):
+            back: list[Statement] = [(self.put_back, self._key(row)) for row in rows if is_needed(row["digest"])]
+            records.write([*back, *[(self.drop, self._key(row)) for row in rows]])
+            yield from (row for row in rows if not is_needed(row["digest"]))
+
+    def is_empty(self, records: MetadataStore) -> bool:
+        """Tell whether nothing is aside."""
+        return next(self._rows(records, self.aside), None) is None
+
+    def _rows(self, records: MetadataStore, query: str) -> Iterator[list[Row]]:
+        place = dict.fromkeys(self.place, "")
+        while rows := records.read(query, {**place, "limit": _AT_ONCE}):
+            place = self._key(rows[-1])
+            yield rows
+
+    def _key(self, row: Row) -> dict[str, str]:
+        return {name: row[name] for name in self.place}
+
+
+VALUES = Shelf(
+    place=("digest", "codec"),
+    all="values_after",
+    set_aside="set_value_aside",
+    take_out="take_value_out",
+    aside="values_aside",
+    put_back="put_value_back",
+    drop="drop_value",
+)
+"""Artifacts in the records, small ones with their bytes."""
+
+CLOSURES = Shelf(
+    place=("digest",),
+    all="closures_after",
+    set_aside="set_closure_aside",
+    take_out="take_closure_out",
+    aside="closures_aside",
+    put_back="put_closure_back",
+    drop="drop_closure",
+)
+"""The parts of code closures."""
