@@ -174,6 +174,9 @@ def test_a_version_is_proven_from_its_record(tmp_path: Path) -> None:
     assert "orders@1" in data["taken_over"]
     assert proofs(folder)[0] == ("orders-1", "ada@lab")
     assert [run_id for run_id, _ in proofs(folder)] == ["orders-1", "train-1"]
+    for what in ("orders@1", "orders-1"):
+        lines = done("show", what, cwd=folder).out.splitlines()
+        assert [line.endswith("by ada@lab") for line in lines if line.startswith("proven")] == [True]
 
 
 def test_nothing_but_the_proof_is_written(project: Path) -> None:
@@ -365,3 +368,66 @@ def test_a_failed_run_is_proven_as_far_as_it_came(project: Path) -> None:
     data = filiera("prove", "reading", "--json", cwd=project).data
     assert data["proven"] is True
     assert [step["comparison"] for step in data["steps"]] == ["not compared", "not compared"]
+
+
+GROWING = """\
+from filiera import pipeline, step, when
+
+
+@step
+def numbers(count: int) -> list[int]:
+    return list(range(count))
+
+
+@step
+def fit(number: int) -> float:
+    return number / 3
+
+
+@step
+def is_many(fits: list[float]) -> bool:
+    return len(fits) > 2
+
+
+@step
+def total(fits: list[float]) -> float:
+    return sum(fits)
+
+
+@step(dynamic=True)
+def spread(fits: list[float]) -> list[float]:
+    return [fit(int(value)) for value in fits]
+
+
+@pipeline(kind="data")
+def growing(count: int = 4):
+    fits = fit.map(numbers(count))
+    return total(fits), spread(fits)
+"""
+
+
+def test_graphs_that_grow_are_compared_call_by_call(project: Path) -> None:
+    """Of a map each call is compared, and of a dynamic step what it became."""
+    (project / "flows" / "growing.py").write_text(GROWING)
+    commit(project)
+    done("run", "growing", cwd=project)
+    data = filiera("prove", "growing", "--json", cwd=project).data
+    assert {step["comparison"] for step in data["steps"]} == {"equal"}
+    assert {"numbers", "fit", "fit[0]", "fit[3]", "total", "spread"} <= {step["step"] for step in data["steps"]}
+    module = project / "flows" / "growing.py"
+    module.write_text(GROWING.replace("number / 3", "number / 3 + (random() if number == 2 else 0)"))
+    module.write_text("from random import random\n" + module.read_text())
+    done("run", "growing", cwd=project)
+    found = diverged(project, "growing-2")
+    assert (found["step"], found["cause"]) == ("fit[2]", "chance")
+    assert "random.random in flows.growing:fit" in found["why"]
+
+
+def test_a_run_that_goes_on_is_not_proven_yet(project: Path) -> None:
+    """Its outputs are not known."""
+    done("run", "steady", cwd=project)
+    with sqlite3.connect(project / ".filiera" / "records.sqlite") as database:
+        mine = json.dumps({"host": "elsewhere", "boot": "", "pid": 1, "start": "1"})
+        database.execute("UPDATE run SET state = 'running', heartbeat_at = 1e12, driver = ?", (mine,))
+    database.close()
+    filiera("prove", "steady-1", cwd=project).said(2, "Run steady-1 is running")

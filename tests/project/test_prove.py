@@ -14,7 +14,8 @@ DIGESTS = st.lists(st.text("0123456789abcdef", min_size=4, max_size=4), max_size
 
 def row(step: str, outputs: str = "aa json/1 1", state: str = "succeeded", **more: Any) -> dict[str, Any]:
     """Return the record of a step as far as it is compared."""
-    return {"step": step, "stage": "transform", "state": state, "outputs": outputs, "failure": "", "reason": "", **more}
+    texts = dict.fromkeys(("failure", "reason", "closure_digest", "arguments", "inputs"), "")
+    return {"step": step, "stage": "transform", "state": state, "outputs": outputs, **texts, **more}
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,15 @@ def test_the_first_difference_is_found(each: list[list[str]], at: int) -> None:
     first = first_of(diverging)
     assert first is not None and first.step == f"s{at}"
     assert digests_in(then[at]["outputs"]) == tuple(each[at])
+
+
+def test_a_difference_begins_where_the_inputs_are_equal() -> None:
+    """What was given something else may well return something else, though it stands first in the plan."""
+    given = [json.dumps({"inputs": [["fit", f"json/1:{digest}"]]}) for digest in ("aa", "bb")]
+    then = [row("total", inputs=given[0]), row("fit[2]")]
+    now = [row("total", "bb json/1 1", inputs=given[1]), row("fit[2]", "bb json/1 1")]
+    first = first_of(compare(then, now))
+    assert first is not None and first.step == "fit[2]"
 
 
 def test_a_call_of_a_map_comes_before_its_list() -> None:

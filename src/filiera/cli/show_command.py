@@ -73,6 +73,7 @@ def _show_run(project: Project, row: Row, as_json: bool) -> None:
         "inputs": _pairs(data["inputs"]),
         "commit": _commit(data["commit"], data["is_dirty"]),
         "published": ", ".join(data["published"]),
+        "proven": _proven(project, run_id),
     }
     print_facts({name: value for name, value in facts.items() if value})
     print()
@@ -167,6 +168,7 @@ def _show_version(project: Project, version: Version, options: argparse.Namespac
         "published": f"{when(version.created_at)} by {version.run_id}",
         "content": f"{version.artifact.digest} ({version.artifact.codec}, {how_big(version.artifact.size_bytes)})",
         "made from": _pairs(version.inputs),
+        "proven": _proven(project, version.run_id),
         **{name: _plainly(value) for name, value in description.items()},
     }
     print_facts({name: value for name, value in facts.items() if value})
@@ -177,6 +179,12 @@ def _show_version(project: Project, version: Version, options: argparse.Namespac
     if columns:
         print()
         print_table(["column", "type"], list(columns.items()))
+
+
+def _proven(project: Project, run_id: str) -> str:
+    """Return when a run was last made again with equal outputs, by whom; '' when it never was."""
+    rows = project.records.read("proofs_of_run", {"run_id": run_id})
+    return f"{when(rows[0]['at'])} by {rows[0]['by']}" if rows else ""
 
 
 def _commit(commit: str, is_dirty: bool | None) -> str:

@@ -25,7 +25,7 @@ from filiera.errors import FilieraError, ProjectError
 from filiera.ports import Row
 from filiera.project import launch, plugins
 from filiera.project.assemble import Assembled, Lookups, assemble
-from filiera.project.config import Profile, load
+from filiera.project.config import Profile, SigningRules, load
 from filiera.project.project import Project
 from filiera.project.suspects import suspects
 from filiera.project.versions import Version
@@ -58,7 +58,7 @@ class Repeated(Project):
             executor=config.profile.executor,
             workers=config.profile.workers,
         )
-        super().__init__(replace(config, profile=profile))
+        super().__init__(replace(config, profile=profile, signing=SigningRules()))
         self._only = job.only
         rows = self._original.records.read("steps_of_run", {"run_id": job.run_id})
         self._recorded = {row["step"]: row["outputs"] for row in rows}
@@ -143,7 +143,7 @@ def up_to(graph: Graph, step: str) -> Graph:
 def origin_of(graph: Graph, step: str) -> str:
     """Return the node of a graph that a step is, or came from. Raises ProjectError when there is none."""
     names = [
-        node.name for node in graph.nodes if step == node.name or step.startswith((f"{node.name}[", f"{node.name}/"))
+        node.name for node in graph.nodes if step == node.name or step.startswith((f"{node.name}[", f"{node.name}."))
     ]
     if not names:
         raise ProjectError(f"The rebuilt pipeline has no step {step!r}.")

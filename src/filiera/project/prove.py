@@ -12,6 +12,7 @@ from typing import Any, Literal
 from filiera.core.closure import changes, decode
 from filiera.core.key import differences
 from filiera.engine.rows import read_key_parts, to_json
+from filiera.errors import UsageError
 from filiera.ports import MetadataStore, Row
 from filiera.project import plugins
 from filiera.project.audit import actor
@@ -24,6 +25,7 @@ from filiera.project.divergence import (
 )
 from filiera.project.project import Project
 from filiera.project.proof_place import Place, prepare, recorded_lock, run_again
+from filiera.project.runs import shown_state
 from filiera.project.suspects import Suspect
 
 Tell = Callable[[str], None]
@@ -41,6 +43,7 @@ class ProvedStep:
     recorded: tuple[str, ...]  #: digests of its outputs in the record
     proved: tuple[str, ...]  #: of those in the clean place
     detail: str = ""
+    has_equal_inputs: bool = True  #: it was given the same then and in the clean place: a difference began here
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,9 +74,15 @@ def prove(project: Project, run: Row, *, this_environment: bool = False, tell: T
         tell: Told what goes on.
 
     Raises:
+        UsageError: The run is still running.
         ProjectError: Code or environment cannot be rebuilt, or the rebuilt pipeline cannot run.
         StoreError: What the proof starts from is gone.
     """
+    if shown_state(project, run) == "running":
+        run_id = run["run_id"]
+        raise UsageError(
+            f"Run {run_id} is running.", why="What it returns is not known yet.", do=f"filiera show {run_id}"
+        )
     with tempfile.TemporaryDirectory(prefix="filiera-prove-") as name:
         place = prepare(project, run, Path(name).resolve(), this_environment=this_environment, tell=tell)
         tell("running again in a clean place, with an empty cache")
@@ -127,8 +136,18 @@ def _compare_step(then: Row, now: Row | None) -> ProvedStep:
         comparison = "diverges"
         detail = "it is not there any more" if now is None else "" if again else _failure(now)
     return ProvedStep(
-        step=then["step"], stage=then["stage"], comparison=comparison, recorded=recorded, proved=again, detail=detail
+        step=then["step"],
+        stage=then["stage"],
+        comparison=comparison,
+        recorded=recorded,
+        proved=again,
+        detail=detail,
+        has_equal_inputs=now is None or _inputs(then) == _inputs(now),
     )
+
+
+def _inputs(row: Row) -> list[str]:
+    return [identity for _, identity in read_key_parts(row).inputs]
 
 
 def digests_in(outputs: str) -> tuple[str, ...]:
@@ -147,11 +166,15 @@ def _failure(row: Row) -> str:
 
 
 def first_of(diverging: Sequence[ProvedStep]) -> ProvedStep | None:
-    """Return the step to look at first: of those that diverge the first that ran, one call of a map before its list."""
-    for step in diverging:
-        if not any(other.step.startswith(f"{step.step}[") for other in diverging):
+    """Return the step to look at first: one that was given the same as then; a call of a map rather than its list.
+
+    The order of the plan does not say it: steps that a graph gets while it runs come behind those that wait for them.
+    """
+    began = [step for step in diverging if step.has_equal_inputs] or list(diverging)
+    for step in began:
+        if not any(other.step.startswith((f"{step.step}[", f"{step.step}.")) for other in diverging):
             return step
-    return None
+    return began[0] if began else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
