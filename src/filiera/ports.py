@@ -28,7 +28,10 @@ class BlobStore(Protocol):
         """Take over a finished *file* from the scratch folder whose content has *digest* (the caller hashed it)."""
 
     def settle(self, digests: Iterable[str]) -> None:
-        """Come back when these blobs survive a power cut, which may take what was put before. Raises BlobMissing."""
+        """Come back when these blobs, and all that were put or asked for here, survive a power cut.
+
+        Raises BlobMissing, StoreError.
+        """
 
     def get(self, digest: str) -> bytes:
         """Return the bytes, verified. Raises BlobMissing, BlobCorrupted."""

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filiera.adapters import folder_blobs
 from filiera.adapters.folder_blobs import FolderBlobs
 from filiera.core.digest import blob_digest
 from filiera.errors import BlobCorrupted, BlobMissing, StoreError, StoreFull
@@ -399,3 +400,25 @@ def test_settled_bytes_are_never_replaced_by_unsettled_ones(store: FolderBlobs, 
     assert file_of(root, digest).stat().st_ino in {inode, *synced}
     assert mine in synced
     assert late.get(digest) == CONTENT
+
+
+def test_what_was_put_or_asked_for_is_settled_with_the_rest(store: FolderBlobs, root: Path) -> None:
+    """Whoever relies on a blob need not name it: to have put it, or to have asked whether it is there, will do."""
+    other = FolderBlobs(root)
+    mine, theirs, unasked = store.put(b"mine"), other.put(b"theirs"), other.put(b"unasked")
+    gone = store.put(b"gone")
+    other.delete(gone)
+    assert store.has(theirs)
+    store.settle([])
+    settled = [file_of(root, digest).stat().st_mode & 0o100 == 0 for digest in (mine, theirs, unasked)]
+    assert settled == [True, True, False]
+
+
+def test_a_process_remembers_so_many_blobs_and_no_more(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that lives long settles what it would have to forget, and verifies again what it has forgotten."""
+    monkeypatch.setattr(folder_blobs, "_REMEMBERED", 5)
+    store = FolderBlobs(root)
+    digests = [store.put(b"%d" % number) for number in range(23)]
+    assert len(store._unsettled) < 5
+    assert len(store._verified) <= 5
+    assert all(store.path(digest).read_bytes() == b"%d" % number for number, digest in enumerate(digests))

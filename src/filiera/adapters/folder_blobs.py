@@ -30,6 +30,8 @@ _THREADS = 16
 """How many files are synced at once: a journal commits them together. 1,000 files take 0.1 s; one by one, 1.9 s."""
 _BATCH = 64
 """How many files are open at once for it."""
+_REMEMBERED = 50_000
+"""How many blobs a process remembers: a worker may live long. What it forgets it has settled, or verifies again."""
 _FRESH_S = 3600.0
 """A blob put again is marked as newly stored when its time is older than this: clean-up by age must wait longer."""
 
@@ -45,6 +47,7 @@ class FolderBlobs:
         self._root = Path(root).absolute()
         self._sync = sync
         self._verified: dict[str, _Stamp] = {}  # what this process has read and found intact
+        self._unsettled: dict[str, None] = {}  # what it has put, or found, and nobody has settled yet
 
     def put(self, content: bytes) -> str:
         """Store *content* and return its digest. Raises StoreFull, StoreError."""
@@ -71,12 +74,20 @@ class FolderBlobs:
                 self._install(file, final, digest)
 
     def settle(self, digests: Iterable[str]) -> None:
-        """Come back when these blobs survive a power cut. Raises BlobMissing, StoreFull, StoreError."""
-        files = [self._file(digest) for digest in dict.fromkeys(digests)]
+        """Come back when these blobs survive a power cut, and all that were put or asked for through this object.
+
+        Raises:
+            BlobMissing: One of *digests* is not there.
+            StoreFull, StoreError: The disk refuses.
+        """
+        mine = dict(self._unsettled)
         with _disk_errors(self._root):
-            waiting = [file for file in files if self._is_unsettled(file)]
+            asked = [digest for digest in dict.fromkeys(digests) if self._is_unsettled(digest)]
+            waiting = list(dict.fromkeys([*asked, *(digest for digest in mine if self._file(digest).exists())]))
             for start in range(0, len(waiting), _BATCH):
-                self._settle(waiting[start : start + _BATCH])
+                self._settle([self._file(digest) for digest in waiting[start : start + _BATCH]])
+        for digest in mine:
+            self._unsettled.pop(digest, None)
 
     def get(self, digest: str) -> bytes:
         """Return the bytes, verified each time. Raises BlobMissing, BlobCorrupted, StoreError."""
@@ -109,7 +120,12 @@ class FolderBlobs:
                 return False
             if not stat.S_ISREG(found.st_mode):
                 return False
-            return not found.st_mode & stat.S_IXUSR or self._is_intact(digest, file, found)
+            if not found.st_mode & stat.S_IXUSR:
+                return True
+            if not self._is_intact(digest, file, found):
+                return False
+            self._unsettled[digest] = None
+            return True
 
     def delete(self, digest: str) -> None:
         """Remove a blob; absent is fine. Raises StoreError."""
@@ -165,8 +181,13 @@ class FolderBlobs:
             return True
         if _hash_file(file) != digest:
             return False
-        self._verified[digest] = _stamp(found)
+        self._verify(digest, found)
         return True
+
+    def _verify(self, digest: str, found: os.stat_result) -> None:
+        if len(self._verified) >= _REMEMBERED:
+            self._verified.clear()
+        self._verified[digest] = _stamp(found)
 
     def _has_intact(self, digest: str, final: Path) -> bool:
         """Tell whether the bytes are there; then they count as stored now, and clean-up by age spares them."""
@@ -176,7 +197,9 @@ class FolderBlobs:
                 return False
             if time.time() - found.st_mtime > _FRESH_S:
                 os.utime(final)
-                self._verified[digest] = _stamp(final.stat())
+                self._verify(digest, final.stat())
+            if found.st_mode & stat.S_IXUSR:
+                self._unsettled[digest] = None
         except OSError:  # absent, unreadable or another user's: writing it anew heals it or says what is wrong
             return False
         return True
@@ -188,7 +211,10 @@ class FolderBlobs:
             partial.unlink()
         except OSError:  # something that is not these bytes has the name, or the file system knows no links
             self._replace(partial, final)
-        self._verified[digest] = _stamp(final.stat())
+        self._verify(digest, final.stat())
+        self._unsettled[digest] = None
+        if len(self._unsettled) >= _REMEMBERED:
+            self.settle([])
 
     def _link(self, partial: Path, final: Path) -> None:
         # Never by replacing: another process may have settled the same bytes a moment ago, and these are not.
@@ -203,11 +229,11 @@ class FolderBlobs:
             self._sync(stream.fileno())
         partial.replace(final)
 
-    def _is_unsettled(self, file: Path) -> bool:
+    def _is_unsettled(self, digest: str) -> bool:
         try:
-            return bool(file.stat().st_mode & stat.S_IXUSR)
+            return bool(self._file(digest).stat().st_mode & stat.S_IXUSR)
         except FileNotFoundError:
-            raise _missing(file.parent.name + file.name, self._root) from None
+            raise _missing(digest, self._root) from None
 
     def _settle(self, files: Sequence[Path]) -> None:
         with ExitStack() as opened:
