@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import collections.abc as abc
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Generic, Literal, NewType, Optional, Protocol, TypedDict, TypeVar, Union
+from typing import Annotated, Any, Generic, Literal, NewType, Optional, Protocol, TypedDict, TypeVar, Union
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filiera.core.types import fits, hints_of, output_types, show
+from filiera.core.types import fits, hints_of, items_of, output_types, show
 
 T = TypeVar("T")
 Seed = NewType("Seed", int)
@@ -180,3 +180,41 @@ def test_a_union_is_shown_by_its_parts() -> None:
     """People read `pl.DataFrame | None`, whatever module a class lives in."""
     assert show(int | None) == "int | None"
     assert show(Decimal | None) == "decimal.Decimal | None"
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "expected"),
+    [
+        (list[int], Iterable[int], True),
+        (list[int], Iterable[str], False),
+        (list[int], Iterator[int], True),
+        (list[int], Iterator[str], False),
+        (list, Iterator[int], True),
+        (list[int], Sequence[float], True),
+        (tuple[int, ...], Iterable[str], False),
+        (tuple[int, str], Sequence[int | str], True),
+        (dict[str, int], Iterable[str], True),
+        (str, Iterator[str], False),
+        (Iterable[int], list[int], False),
+        (list[int] | list[str], list[int], False),
+    ],
+    ids=str,
+)
+def test_lists_go_where_items_are_taken(given: Any, wanted: Any, expected: bool) -> None:
+    """A list may go where an iterable or iterator of such items is wanted: the items are compared."""
+    assert fits(given, wanted) is expected
+
+
+def test_annotations_without_a_hash_are_compared_too() -> None:
+    """An annotation that cannot be remembered is compared each time."""
+    odd = Annotated[int, []]
+    assert fits(odd, odd)
+    assert fits(odd, Any)
+
+
+def test_items_of_unions_are_unions() -> None:
+    """A value that is one of two lists has items of either; one that may be no list has none."""
+    assert items_of(list[int] | list[str]) == (int | str,)
+    assert items_of(list[int] | None) == ()
+    assert items_of(tuple[int, str]) == (int | str,)
+    assert items_of(tuple[()]) == (Any,)
