@@ -77,9 +77,10 @@ def _mute(error: OSError) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    parser = build_parser()
-    if arguments and not arguments[0].startswith("-"):
-        _must_know(parser, arguments[0])
+    verb = arguments[0] if arguments and not arguments[0].startswith("-") else None
+    parser = build_parser(verb)
+    if verb is not None:
+        _must_know(parser, verb)
     options, rest = parser.parse_known_args(arguments)
     if options.version:
         from filiera import __version__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 _LEARN = """\
@@ -29,38 +29,53 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *, allow_abbrev: bool = False, **options: Any) -> None:
         super().__init__(allow_abbrev=allow_abbrev, **options)
-        self.verbs: Mapping[str, argparse.ArgumentParser] = {}
+        self.verbs: Mapping[str, argparse.ArgumentParser | None] = {}  #: None: not built
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and end with exit code 2."""
         self.exit(2, f"{self.prog}: {message}\nDo:  {self.prog} --help\n")
 
 
+class _Unused:
+    """Takes the arguments of a verb that is not asked for."""
+
+    def add_argument(self, *names: str, **options: Any) -> None:
+        """Do nothing."""
+
+
 class _Verbs:
     """Adds verbs to a parser; the module of a verb is imported only when it is asked for."""
 
-    def __init__(self, parser: Parser) -> None:
-        self._verbs = parser.add_subparsers(dest="verb", metavar="VERB [OPTIONS]", title="verbs")
-        parser.verbs = self._verbs.choices
+    def __init__(self, parser: Parser, only: str | None) -> None:
+        # With a name for the program argparse need not look how wide the screen is, which loads three libraries.
+        self._verbs = parser.add_subparsers(dest="verb", metavar="VERB [OPTIONS]", title="verbs", prog=parser.prog)
+        self._only = only
+        self._names: dict[str, argparse.ArgumentParser | None] = {}
+        parser.verbs = self._names
 
-    def add(self, name: str, text: str, *, parents: Sequence[Parser] = (), usage: str | None = None) -> Parser:
-        own_help = bool(parents)
+    def add(self, name: str, text: str, *, common: Callable[[], Parser] | None = None, usage: str | None = None) -> Any:
+        self._names[name] = None
+        if self._only not in (None, name):
+            return _Unused()
+        own_help = common is not None
+        parents = [common()] if common is not None else []
         sub: Parser = self._verbs.add_parser(
             name, help=text, description=_sentence(text), add_help=not own_help, parents=parents, usage=usage
         )
+        self._names[name] = sub
         sub.set_defaults(module=name, parser=sub)
         if not own_help:
             _add_profile(sub)
         return sub
 
-    def add_with_json(self, name: str, text: str) -> Parser:
+    def add_with_json(self, name: str, text: str) -> Any:
         sub = self.add(name, text)
         _add_json(sub)
         return sub
 
 
-def build_parser() -> Parser:
-    """Return the parser of all verbs."""
+def build_parser(only: str | None = None) -> Parser:
+    """Return the parser of all verbs, or of one of them, which takes an eighth of the time."""
     parser = Parser(
         prog="filiera",
         description="One chain from sources to a watched service.",
@@ -68,7 +83,7 @@ def build_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="store_true", help="print the version")
-    verbs = _Verbs(parser)
+    verbs = _Verbs(parser, only)
     _add_project_verbs(verbs)
     _add_run_verbs(verbs)
     _add_product_verbs(verbs)
@@ -77,6 +92,7 @@ def build_parser() -> Parser:
     sub = verbs.add("demo", "walk the whole chain on real network connections")
     text = "project to make or go on with (default: flows-demo)"
     sub.add_argument("folder", nargs="?", default="flows-demo", help=text)
+    _add_store_verbs(verbs)
     sub = verbs.add_with_json("doctor", "check the project and its store")
     text = "remove damaged blobs, so that their steps run again, and record runs whose driver died as interrupted"
     sub.add_argument("--repair", action="store_true", help=text)
@@ -104,7 +120,7 @@ def _add_project_verbs(verbs: _Verbs) -> None:
 def _add_run_verbs(verbs: _Verbs) -> None:
     for name, text in (("run", "run a pipeline"), ("plan", "show what a run would do, and why")):
         usage = f"filiera {name} PIPELINE [PARAMETERS] [OPTIONS]"
-        sub = verbs.add(name, text, parents=[running_options()], usage=usage)
+        sub = verbs.add(name, text, common=running_options, usage=usage)
         sub.add_argument("pipeline", nargs="?", help="name of a pipeline; its parameters follow as options")
     sub = verbs.add_with_json("runs", "list runs, newest first")
     sub.add_argument("pipeline", nargs="?", default="", help="of this pipeline only")
@@ -157,6 +173,26 @@ def _add_service_verbs(verbs: _Verbs) -> None:
     sub.add_argument("--last", type=int, help="the last so many predictions")
     sub.add_argument("--since", help="predictions since so long ago: 30m, 12h, 7d")
     sub.add_argument("--html", metavar="FILE", help="write a report with plots")
+
+
+def _add_store_verbs(verbs: _Verbs) -> None:
+    sub = verbs.add_with_json("gc", "free the space of what no kept run or version needs")
+    sub.add_argument("--dry-run", action="store_true", help="say what would go, with its bytes, and change nothing")
+    text = "keep runs that somebody drove within so many days (default: keep_days of the profile, or 30)"
+    sub.add_argument("--keep-days", type=float, metavar="DAYS", help=text)
+    text = "keep so many of the newest runs of each pipeline (default: keep_runs of the profile, or 10)"
+    sub.add_argument("--keep-runs", type=int, metavar="RUNS", help=text)
+    text = "keep what was stored within so many hours in any case (default: 24, at least 2)"
+    sub.add_argument("--grace-hours", type=float, default=24.0, metavar="HOURS", help=text)
+    text = "first forget this version; it must not be the newest, nor have an alias"
+    sub.add_argument("--drop", action="append", default=[], metavar="NAME@VERSION", help=text)
+    sub = verbs.add("export", "write runs with their values, logs and cached results to one file")
+    sub.add_argument("what", nargs="+", metavar="RUN", help=_RUN)
+    sub.add_argument("-o", "--output", required=True, metavar="FILE", help="file to write, such as runs.filiera")
+    sub = verbs.add_with_json("import", "take over the runs of a file that export wrote")
+    sub.add_argument("file", help="file to read")
+    text = "publish also the versions that these runs published, under this project's next numbers"
+    sub.add_argument("--products", action="store_true", help=text)
 
 
 def _add_trust_verbs(verbs: _Verbs) -> None:
