@@ -18,6 +18,8 @@ ON_THEIR_OWN = (
     "debug-a-step",
     "notebooks",
     "resume-after-a-crash",
+    "run-a-command",
+    "shape-a-graph",
     "sign-and-verify",
     "why-did-it-run-again",
     "write-a-plug-in-codec",
