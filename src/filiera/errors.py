@@ -5,6 +5,7 @@ FilieraError (exit code 1)
 ├── ProjectError      4   ``filiera.toml`` or the project's code cannot be used
 │   └── GraphError        a pipeline that cannot be a graph: cycle, wrong types, unpublishable output
 ├── SourceError       6   a source of the catalog is missing, unreadable or not what was declared
+│   └── ArchiveError      a file that is no archive of runs, or is damaged
 ├── StoreError        5   the store cannot be read or written
 │   ├── BlobMissing       the records name bytes that are not there
 │   ├── BlobCorrupted     bytes that do not have the digest they are filed under
@@ -87,6 +88,10 @@ class SourceError(FilieraError):
     """A source of the catalog is missing, unreadable or not what was declared."""
 
     exit_code = 6
+
+
+class ArchiveError(SourceError):
+    """A file that is no archive of runs, or is damaged."""
 
 
 class StoreError(FilieraError):

@@ -197,7 +197,7 @@ class House(SmallProject):
         assert set(self.column("SELECT digest FROM closure")) <= code
         for table in ("step_run", "event"):
             assert set(self.column(f"SELECT DISTINCT run_id FROM {table}")) <= self.runs()
-        for table in ("leaving_artifact", "leaving_closure"):
+        for table in ("leaving_artifact", "leaving_closure", "leaving_result"):
             assert self.column(f"SELECT COUNT(*) FROM {table}") == [0]
         assert list((self.store / "blobs").glob("leaving/*")) == []
         assert {folder.name for folder in (self.store / "logs").glob("*")} <= self.runs()

@@ -31,6 +31,8 @@ class Profile:
     store: Path  #: folder of blobs, records, logs and predictions
     executor: str = "processes"  #: "processes" or "inline"
     workers: int = 0  #: worker processes at once; 0: as many as there are processors
+    keep_days: float = 30.0  #: clean-up keeps runs that somebody drove within so many days
+    keep_runs: int = 10  #: and so many of the newest runs of each pipeline
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,7 +192,7 @@ def _profile(tables: Mapping[str, Any], name: str, root: Path, path: Path) -> Pr
     where = f"[profile.{name}] of {path}"
     if not isinstance(table, dict):
         raise ProjectError(f"{where} must be a table.")
-    _known_keys(table, ("store", "executor", "workers"), where)
+    _known_keys(table, ("store", "executor", "workers", "keep_days", "keep_runs"), where)
     store, executor, workers = (
         table.get("store", ".filiera"),
         table.get("executor", "processes"),
@@ -202,7 +204,12 @@ def _profile(tables: Mapping[str, Any], name: str, root: Path, path: Path) -> Pr
         raise ProjectError(f"executor in {where} must be one of {', '.join(EXECUTORS)}, not {executor!r}.")
     if not isinstance(workers, int) or isinstance(workers, bool) or not 0 <= workers <= 1024:
         raise ProjectError(f"workers in {where} must be a whole number from 0 to 1024, not {workers!r}.")
-    return Profile(name=name, store=root / _expanded(store, where), executor=executor, workers=workers)
+    for key in ("keep_days", "keep_runs"):
+        most = table.get(key, 0)
+        if not isinstance(most, int) or isinstance(most, bool) or not 0 <= most <= 1_000_000:
+            raise ProjectError(f"{key} in {where} must be a whole number from 0 to 1000000, not {most!r}.")
+    kept = {key: table[key] for key in ("keep_days", "keep_runs") if key in table}
+    return Profile(name=name, store=root / _expanded(store, where), executor=executor, workers=workers, **kept)
 
 
 def _expanded(text: str, where: str, key: str = "store") -> Path:

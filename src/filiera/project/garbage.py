@@ -6,18 +6,19 @@ closures of code, blobs.
 
 **A live run loses nothing.** It comes to need something in one of three ways.
 
-1. *It is given a result by the cache*, whose artifacts it names in its records some time later. A result is forgotten
-   only in a transaction that sees no run under way, and that no recorded step used it. So whoever was given one before
-   is recorded by then, and whoever looks later finds nothing; what the cache still has counts as needed. Before its run
-   is recorded as running, a driver looks up what the newest run of its pipeline used, which always stays.
+1. *It is given a result by the cache*, whose artifacts it names in its records some time later. A result that no
+   recorded step used is *set aside*, by a transaction that moves its row and that sees no run under way: whoever was
+   given it before is recorded by then, and whoever looks later finds nothing. Then all records are looked at once more;
+   a result that was used meanwhile, by a run that came and went since the first look, is put back. Only then the rest
+   goes; what the cache still has counts as needed. Before its run is recorded as running, a driver looks up what the
+   newest run of its pipeline used, which always stays.
 2. *It computes a value that is there already.* Of a blob the time of storing is renewed when it is put again and that
    time is more than an hour old (``folder_blobs.py``). Blobs stored after the *cutoff* stay, which lies the grace, at
    least two hours, before now, and two before the oldest live run began; now is read off the store's own disk. A
    blob older than that leaves its place first, and only if its time is then still old it goes (``folder_sweep.py``): a
    put before that has renewed the time, one after it finds no blob and writes one. Artifacts and closures in the
-   records have no time; they are *set aside*, while no run is under way, by a transaction that moves their rows. A run
-   that begins then and puts one of them finds no row and adds it anew. All records are looked at once more, and what
-   was named meanwhile, by a run that came and went since the first look, is put back; only then the rest goes.
+   records have no time; they are set aside and looked for once more as results are. A run that begins after that and
+   puts one of them finds no row and adds it anew.
 3. *It goes on from its own records*, when it is resumed. A run is forgotten in one transaction with its steps and
    events, which does nothing when another driver has taken it since; what a run that stays has recorded is needed.
 
@@ -41,6 +42,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from filiera.adapters.folder_sweep import FolderSweep
+from filiera.core.digest import is_digest
 from filiera.core.products import ProductRef
 from filiera.errors import UsageError
 from filiera.ports import Row, Statement
@@ -51,10 +53,10 @@ from filiera.project.marks import Needed, Parts, Tell
 from filiera.project.project import Project
 from filiera.project.retention import Kept, Retention
 from filiera.project.runs import log_folder
-from filiera.project.shelf import CLOSURES, VALUES
+from filiera.project.shelf import CLOSURES, RESULTS, VALUES
 
-KINDS = ("runs", "logs", "results", "values", "code", "blobs", "scratch")
-_SHELVES = {"values": VALUES, "code": CLOSURES}
+KINDS = ("runs", "logs", "results", "values", "code", "checkpoints", "blobs", "scratch")
+_SHELVES = {"results": RESULTS, "values": VALUES, "code": CLOSURES}
 _AT_ONCE = 1000
 _STEPS_AT_ONCE = 2000
 _LIVE_MARGIN_S = 7200.0
@@ -120,8 +122,7 @@ def put_back(project: Project) -> None:
     """Put back all that a clean-up that was killed had set aside. Raises StoreError."""
     FolderSweep(project.store / "blobs").put_back()
     for shelf in _SHELVES.values():
-        for _ in shelf.clear(project.records, lambda digest: True):
-            pass
+        shelf.put_needed_back(project.records, lambda name: True)
 
 
 def drop_version(project: Project, ref: ProductRef) -> None:
@@ -174,15 +175,11 @@ class _Collection:
             self._unneeded_rows(needed)
             is_settled = all(shelf.is_empty(self._records) for shelf in _SHELVES.values())
             if is_settled:
-                self._blobs(needed)
+                self._files(needed)
         if not is_settled:
             with Needed(self._project, self._tell) as needed:
-                self._look(needed)
-                for kind, shelf in _SHELVES.items():
-                    for row in shelf.clear(self._records, needed.of(kind).__contains__):
-                        self._amounts[kind].add(row["kept_bytes"])
-                self._blobs(needed)
-        self._scratch()
+                self._look_again(needed)
+                self._files(needed)
         return self._removed
 
     def _runs(self) -> None:
@@ -199,7 +196,7 @@ class _Collection:
     def _drop_runs(self, rows: list[Row]) -> None:
         if not self._dry_run:
             statements: list[Statement] = [("drop_run", row) for row in rows]
-            for what in ("steps", "events", "approvals"):
+            for what in ("steps", "events", "approvals", "proofs"):
                 statements += [(f"drop_{what}_of_dropped_run", {"run_id": row["run_id"]}) for row in rows]
             dropped = self._records.write(statements)
             rows = [row for row, gone in zip(rows, dropped, strict=False) if gone]
@@ -214,46 +211,66 @@ class _Collection:
                 shutil.rmtree(folder)
 
     def _look(self, needed: Needed) -> None:
-        """Mark what is needed, and let go of the results that are not."""
-        # What stays in spite of all, because it was resumed a moment ago, is needed like the rest.
-        needed.look(self._kept.stays if self._dry_run else lambda run: True)
-        after, count = "", 0
-        while rows := self._records.read("results_after", {"after": after, "limit": _AT_ONCE}):
-            after, count = rows[-1]["key"], count + len(rows)
+        """Mark what is needed, and set aside, or count, the results that are not."""
+        needed.look(self._kept.stays if self._dry_run else _any_run)
+        count = 0
+        for rows in RESULTS.rows(self._records):
             unused = []
             for row in rows:
                 if row["stored_at"] >= self._results_before or row["key"] in needed.keys:
                     needed.mark(row["outputs"])
                 else:
                     unused.append(row)
-            for row in self._staying(unused):
+            for row in self._staying("results", unused):
                 needed.mark(row["outputs"])
+            count += len(rows)
             self._tell(f"{count:,} results looked at")
 
-    def _staying(self, unused: list[Row]) -> list[Row]:
-        """Let go of unused results and return those that stay, because a run is under way."""
-        if self._dry_run:
-            staying = unused if self._kept.live else []
-        else:
-            dropped = self._records.write([("drop_result", row) for row in unused])
-            staying = [row for row, gone in zip(unused, dropped, strict=True) if not gone]
-        stay = {row["key"] for row in staying}
-        for row in unused:
-            if row["key"] not in stay:
-                self._amounts["results"].add(len(row["outputs"]))
-        return staying
+    def _look_again(self, needed: Needed) -> None:
+        """Mark what is needed now, put that back, and let go of the rest that is aside."""
+        needed.look(_any_run)
+        RESULTS.put_needed_back(self._records, needed.keys.__contains__)
+        for rows in RESULTS.rows(self._records):
+            for row in rows:
+                needed.mark(row["outputs"])
+        VALUES.put_needed_back(self._records, needed.values.__contains__)
+        CLOSURES.put_needed_back(self._records, needed.code.__contains__)
+        for kind, shelf in _SHELVES.items():
+            for row in shelf.clear(self._records):
+                self._amounts[kind].add(row["kept_bytes"])
 
     def _unneeded_rows(self, needed: Needed) -> None:
-        """Set aside the values and closures that are not needed, or count them."""
-        if self._kept.live:
-            return
-        for kind, shelf in _SHELVES.items():
-            for rows in shelf.unneeded(self._records, needed.of(kind).__contains__):
-                if not self._dry_run:
-                    shelf.move(self._records, rows)
+        """Set aside, or count, the values and closures that are not needed."""
+        for kind, shelf, marks in (("values", VALUES, needed.values), ("code", CLOSURES, needed.code)):
+            for rows in shelf.rows(self._records):
+                self._staying(kind, [row for row in rows if row["digest"] not in marks])
+
+    def _staying(self, kind: str, rows: list[Row]) -> list[Row]:
+        """Set unneeded rows aside, or count them, and return those that stay because a run is under way."""
+        if not rows or self._kept.live:
+            return rows
+        if not self._dry_run:
+            return _SHELVES[kind].move(self._records, rows)
+        for row in rows:
+            self._amounts[kind].add(row["kept_bytes"])
+        return []
+
+    def _files(self, needed: Needed) -> None:
+        self._checkpoints(needed)
+        self._blobs(needed)
+        self._scratch()
+
+    def _checkpoints(self, needed: Needed) -> None:
+        """Mark what steps that may go on have kept, and remove what others have, which only makes them begin anew."""
+        for file in sorted(_entries(self._project.store / "checkpoints")):
+            with suppress(FileNotFoundError):
+                found = file.stat()
+                if found.st_mtime >= self._cutoff or not is_digest(file.name) or file.name in needed.keys:
+                    needed.mark_list(file.read_bytes())
                     continue
-                for row in rows:
-                    self._amounts[kind].add(row["kept_bytes"])
+                self._amounts["checkpoints"].add(found.st_size)
+                if not self._dry_run:
+                    file.unlink()
 
     def _blobs(self, needed: Needed) -> None:
         sweep = FolderSweep(self._project.store / "blobs")
@@ -278,6 +295,11 @@ class _Collection:
                     self._amounts["scratch"].add(found.st_size)
                     if not self._dry_run:
                         entry.unlink()
+
+
+def _any_run(run: Row) -> bool:
+    """Stand in for the rules once they were followed: what is still there stays, perhaps because it was resumed."""
+    return True
 
 
 def _some_steps_at_a_time(rows: list[Row]) -> Iterator[list[Row]]:

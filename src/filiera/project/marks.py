@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -121,10 +121,6 @@ class Needed:
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
-    def of(self, kind: str) -> Marks:
-        """Return the marks of one kind of rows: ``values`` or ``code``."""
-        return {"values": self.values, "code": self.code}[kind]
-
     def look(self, stays: Callable[[Row], bool]) -> None:
         """Mark what the runs that stay, their steps, all versions and open questions need."""
         self._runs(stays)
@@ -138,6 +134,12 @@ class Needed:
         """Mark the artifacts of an ``outputs`` column, and the blobs that they are made of."""
         for ref in read_refs(outputs, _no_bytes):
             self._mark(ref)
+
+    def mark_list(self, manifest: bytes) -> None:
+        """Mark the artifacts that a manifest of a list names, if it can be read."""
+        with suppress(ValueError):
+            for part in read_parts(manifest)[1]:
+                self._mark(part)
 
     def _runs(self, stays: Callable[[Row], bool]) -> None:
         place = {"run_id": ""}

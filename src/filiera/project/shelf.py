@@ -14,7 +14,7 @@ _AT_ONCE = 1000
 class Shelf:
     """One kind of rows: the columns that tell them apart, and the names of the queries that move them."""
 
-    place: tuple[str, ...]  #: the columns of the key, the digest first
+    place: tuple[str, ...]  #: the columns that tell them apart; by the first it is known whether one is needed
     all: str
     set_aside: str
     take_out: str
@@ -22,24 +22,27 @@ class Shelf:
     put_back: str
     drop: str
 
-    def unneeded(self, records: MetadataStore, is_needed: Callable[[str], bool]) -> Iterator[list[Row]]:
-        """Yield the rows whose digest nothing needs, some at a time."""
-        for rows in self._rows(records, self.all):
-            found = [row for row in rows if not is_needed(row["digest"])]
-            if found:
-                yield found
+    def rows(self, records: MetadataStore) -> Iterator[list[Row]]:
+        """Yield all rows that are in their place, some at a time, in order."""
+        return self._rows(records, self.all)
 
-    def move(self, records: MetadataStore, rows: list[Row]) -> None:
-        """Set rows aside, unless a run is under way."""
+    def move(self, records: MetadataStore, rows: list[Row]) -> list[Row]:
+        """Set rows aside and return those that stay, because a run is under way."""
         moves: list[Statement] = [(self.set_aside, self._key(row)) for row in rows]
-        records.write([*moves, *[(self.take_out, self._key(row)) for row in rows]])
+        moved = records.write([*moves, *[(self.take_out, self._key(row)) for row in rows]])
+        return [row for row, gone in zip(rows, moved, strict=False) if not gone]
 
-    def clear(self, records: MetadataStore, is_needed: Callable[[str], bool]) -> Iterator[Row]:
-        """Put back what is aside and needed, let go of the rest, and yield its rows."""
+    def put_needed_back(self, records: MetadataStore, is_needed: Callable[[str], bool]) -> None:
+        """Put back what is aside and needed."""
         for rows in self._rows(records, self.aside):
-            back: list[Statement] = [(self.put_back, self._key(row)) for row in rows if is_needed(row["digest"])]
-            records.write([*back, *[(self.drop, self._key(row)) for row in rows]])
-            yield from (row for row in rows if not is_needed(row["digest"]))
+            keys = [self._key(row) for row in rows if is_needed(row[self.place[0]])]
+            records.write([(query, key) for query in (self.put_back, self.drop) for key in keys])
+
+    def clear(self, records: MetadataStore) -> Iterator[Row]:
+        """Let go of what is aside, and yield its rows."""
+        for rows in self._rows(records, self.aside):
+            records.write([(self.drop, self._key(row)) for row in rows])
+            yield from rows
 
     def is_empty(self, records: MetadataStore) -> bool:
         """Tell whether nothing is aside."""
@@ -54,6 +57,17 @@ class Shelf:
     def _key(self, row: Row) -> dict[str, str]:
         return {name: row[name] for name in self.place}
 
+
+RESULTS = Shelf(
+    place=("key",),
+    all="results_after",
+    set_aside="set_result_aside",
+    take_out="take_result_out",
+    aside="results_aside",
+    put_back="put_result_back",
+    drop="drop_result",
+)
+"""Cached results."""
 
 VALUES = Shelf(
     place=("digest", "codec"),

@@ -196,6 +196,15 @@ CREATE TABLE leaving_closure (
     parts TEXT NOT NULL
 );
 
+CREATE TABLE leaving_result (
+    key TEXT NOT NULL PRIMARY KEY,
+    outputs TEXT NOT NULL,
+    blocked TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    step TEXT NOT NULL,
+    stored_at DOUBLE PRECISION NOT NULL
+);
+
 -- A run that was repeated in a clean place, with outputs that were equal to the last byte.
 CREATE TABLE proof (
     run_id TEXT NOT NULL,

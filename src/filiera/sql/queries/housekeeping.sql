@@ -53,6 +53,10 @@ DELETE FROM approval WHERE run_id = :run_id AND NOT EXISTS (SELECT 1 FROM run WH
 SELECT run_id, pipeline, number, state, driver, started_at, heartbeat_at, record FROM run
  WHERE run_id > :run_id ORDER BY run_id LIMIT :limit;
 
+-- drop_proofs_of_dropped_run --
+-- Forget the proofs of a run that is forgotten.
+DELETE FROM proof WHERE run_id = :run_id AND NOT EXISTS (SELECT 1 FROM run WHERE run_id = :run_id);
+
 -- recorded_steps --
 -- What steps used and made, with what decides whether their run stays, in the order of the table.
 SELECT step_run.run_id, step, key, closure_digest, outputs, pipeline, number, run.state, driver, run.started_at,
@@ -72,15 +76,32 @@ SELECT kind, name, number, artifact, body, run_id FROM product_version
 
 -- results_after --
 -- Cached results in the order of their keys.
-SELECT key, outputs, stored_at FROM cache_entry WHERE key > :after ORDER BY key LIMIT :limit;
+SELECT key, outputs, stored_at, LENGTH(outputs) AS kept_bytes FROM cache_entry WHERE key > :key ORDER BY key LIMIT :limit;
+
+-- set_result_aside --
+-- Note a result that no recorded step seems to have used, while no run is under way that could be about to use it.
+INSERT INTO leaving_result (key, outputs, blocked, run_id, step, stored_at)
+SELECT key, outputs, blocked, run_id, step, stored_at FROM cache_entry
+ WHERE key = :key AND NOT EXISTS (SELECT 1 FROM run WHERE state = 'running')
+RETURNING key;
+
+-- take_result_out --
+-- Take a result out that was just set aside.
+DELETE FROM cache_entry WHERE key = :key AND EXISTS (SELECT 1 FROM leaving_result AS it WHERE it.key = :key);
+
+-- results_aside --
+-- Results that were set aside, in order.
+SELECT key, LENGTH(outputs) AS kept_bytes FROM leaving_result WHERE key > :key ORDER BY key LIMIT :limit;
+
+-- put_result_back --
+-- Put back a result that was set aside.
+INSERT INTO cache_entry (key, outputs, blocked, run_id, step, stored_at)
+SELECT key, outputs, blocked, run_id, step, stored_at FROM leaving_result WHERE key = :key
+ON CONFLICT (key) DO NOTHING;
 
 -- drop_result --
--- Forget a result that no recorded step has used, while no run is under way that could be about to use it.
-DELETE FROM cache_entry
- WHERE key = :key AND stored_at = :stored_at
-   AND NOT EXISTS (SELECT 1 FROM step_run WHERE step_run.key = cache_entry.key)
-   AND NOT EXISTS (SELECT 1 FROM run WHERE state = 'running')
-RETURNING key;
+-- Let go of a result that was set aside.
+DELETE FROM leaving_result WHERE key = :key;
 
 -- values_after --
 -- Artifacts in the order of their digests, without their bytes.
@@ -91,7 +112,8 @@ SELECT digest, codec, size_bytes, COALESCE(LENGTH(inline), 0) AS kept_bytes FROM
 -- Note an artifact that nothing seems to need, while no run is under way.
 INSERT INTO leaving_artifact (digest, codec, size_bytes, inline)
 SELECT digest, codec, size_bytes, inline FROM artifact
- WHERE digest = :digest AND codec = :codec AND NOT EXISTS (SELECT 1 FROM run WHERE state = 'running');
+ WHERE digest = :digest AND codec = :codec AND NOT EXISTS (SELECT 1 FROM run WHERE state = 'running')
+RETURNING digest;
 
 -- take_value_out --
 -- Take an artifact out that was just set aside.
@@ -120,7 +142,8 @@ SELECT digest, LENGTH(parts) AS kept_bytes FROM closure WHERE digest > :digest O
 -- set_closure_aside --
 -- Note a closure that no recorded step has, while no run is under way.
 INSERT INTO leaving_closure (digest, parts)
-SELECT digest, parts FROM closure WHERE digest = :digest AND NOT EXISTS (SELECT 1 FROM run WHERE state = 'running');
+SELECT digest, parts FROM closure WHERE digest = :digest AND NOT EXISTS (SELECT 1 FROM run WHERE state = 'running')
+RETURNING digest;
 
 -- take_closure_out --
 -- Take a closure out that was just set aside.
@@ -168,3 +191,47 @@ RETURNING run_id;
 -- try_run --
 -- A row when there is a run of this name.
 SELECT run_id FROM run WHERE run_id = :run_id;
+
+-- steps_of_run_after --
+-- The steps of a run in the order of their names.
+SELECT * FROM step_run WHERE run_id = :run_id AND step > :step ORDER BY step LIMIT :limit;
+
+-- events_of_run_after --
+-- The events of a run in order.
+SELECT * FROM event WHERE run_id = :run_id AND seq > :seq ORDER BY seq LIMIT :limit;
+
+-- get_result --
+-- A cached result, or no row.
+SELECT * FROM cache_entry WHERE key = :key;
+
+-- versions_of_run --
+-- The versions that a run published.
+SELECT * FROM product_version WHERE run_id = :run_id ORDER BY kind, name, number;
+
+-- same_run --
+-- The run that was started here or elsewhere at that time, from the same things, or no row.
+SELECT run_id FROM run
+ WHERE pipeline = :pipeline AND started_at = :started_at AND parameters = :parameters AND record = :record;
+
+-- highest_number --
+-- The highest number among a pipeline's runs; 0 when it has none.
+SELECT COALESCE(MAX(number), 0) AS number FROM run WHERE pipeline = :pipeline;
+
+-- import_run --
+-- A run of another store.
+INSERT INTO run (run_id, pipeline, number, kind, state, parameters, started_at, finished_at, driver, heartbeat_at,
+                 record, failure, steps_total, steps_done, steps_hit, project, profile, outcome)
+VALUES (:run_id, :pipeline, :number, :kind, :state, :parameters, :started_at, :finished_at, :driver, :heartbeat_at,
+        :record, :failure, :steps_total, :steps_done, :steps_hit, :project, :profile, :outcome);
+
+-- import_step_run --
+-- A step of a run of another store.
+INSERT INTO step_run (run_id, step, position, stage, state, attempt, key, closure_digest, arguments, inputs, outputs,
+                      started_at, duration_s, failure, reason, log)
+VALUES (:run_id, :step, :position, :stage, :state, :attempt, :key, :closure_digest, :arguments, :inputs, :outputs,
+        :started_at, :duration_s, :failure, :reason, :log);
+
+-- same_version --
+-- The number of a version that was published at that time with the same content, or no row.
+SELECT number FROM product_version
+ WHERE kind = :kind AND name = :name AND artifact = :artifact AND body = :body AND created_at = :created_at;

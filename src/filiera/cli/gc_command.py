@@ -1,0 +1,66 @@
+"""``filiera gc``."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+from filiera.cli.output import how_big, print_json, print_table
+from filiera.cli.ticker import Ticker
+from filiera.core.products import ProductRef
+from filiera.project.garbage import Removed, collect, drop_version
+from filiera.project.project import Project
+from filiera.project.retention import Retention
+
+_MEANING = {
+    "runs": "runs that are old and not among the newest",
+    "logs": "what their steps printed",
+    "results": "cached results that no kept run used",
+    "values": "small values in the records",
+    "code": "descriptions of code that no kept run had",
+    "blobs": "larger values, as files",
+    "scratch": "unfinished files of killed processes",
+}
+
+
+def run(options: argparse.Namespace) -> int:
+    """Let go of what no kept run or version needs, or say what that would be."""
+    project = Project.open(profile=options.profile)
+    rules = project.config.profile
+    retention = Retention(
+        keep_days=rules.keep_days if options.keep_days is None else options.keep_days,
+        keep_runs=rules.keep_runs if options.keep_runs is None else options.keep_runs,
+        grace_s=options.grace_hours * 3600.0,
+    )
+    versions = [ProductRef.parse(text) for text in options.drop]
+    if not options.dry_run:
+        for version in versions:
+            drop_version(project, version)
+    removed = collect(project, retention, dry_run=options.dry_run, tell=Ticker())
+    if options.json:
+        print_json(_data(removed, dry_run=options.dry_run))
+    else:
+        _print(removed, dry_run=options.dry_run)
+    return 0
+
+
+def _data(removed: Removed, *, dry_run: bool) -> dict[str, object]:
+    return {
+        "dry_run": dry_run,
+        "removed": {kind: asdict(amount) for kind, amount in removed.amounts.items()},
+        "size_bytes": removed.size_bytes,
+        "live": list(removed.live),
+    }
+
+
+def _print(removed: Removed, *, dry_run: bool) -> None:
+    rows = [
+        [kind, f"{amount.count:,}", how_big(amount.size_bytes) if amount.size_bytes else "", _MEANING[kind]]
+        for kind, amount in removed.amounts.items()
+    ]
+    print_table(["kind", "count", "size", "what"], rows, right=("count", "size"))
+    total = f"{how_big(removed.size_bytes)}"
+    print(f"would free {total}; nothing was changed" if dry_run else f"freed {total}")
+    if removed.live:
+        others = f" and {len(removed.live) - 3} more" if len(removed.live) > 3 else ""
+        print(f"{', '.join(removed.live[:3])}{others} under way: results, values and code stay until a quiet moment")

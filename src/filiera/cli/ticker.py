@@ -1,0 +1,22 @@
+"""What long work has come to: a line on standard error now and then."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+_EVERY_S = 2.0
+
+
+class Ticker:
+    """Prints what it is told, at most every two seconds, so that short work prints nothing."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + _EVERY_S
+
+    def __call__(self, text: str) -> None:
+        """Print a line, unless one was printed a moment ago."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + _EVERY_S
+            print(f"  {text}", file=sys.stderr, flush=True)
