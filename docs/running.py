@@ -154,7 +154,7 @@ def even(text: str) -> str:
         (r"[ ]+", " "),
     ):
         text = re.sub(pattern, word, text)
-    return "\n".join(_in_one_order(line.rstrip() for line in text.strip().splitlines()))
+    return "\n".join(_in_one_order(line.rstrip() for line in text.strip("\n").rstrip().splitlines()))
 
 
 def _in_one_order(lines: Iterable[str]) -> Iterator[str]:
