@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from filiera.core import checkpoint, plain
 from filiera.core.artifact import ArtifactRef
 from filiera.core.task import Failure, FailureKind, Finished, SourceStamp, Task
-from filiera.engine.checkpoints import Checkpoints
+from filiera.engine.checkpoints import Checkpoint, Checkpoints
 from filiera.engine.failures import failure_from
 from filiera.engine.logs import show_logging
 from filiera.errors import CodecError, StepFailed
@@ -53,31 +53,16 @@ def execute(
     outputs: tuple[ArtifactRef, ...] = ()
     blocked = ""
     failure: Failure | None = None
-    kind: FailureKind = "raised"
     inputs, key = following or (task.inputs, task.key)
     kept = checkpoints.of(key) if checkpoints is not None and key else None
     try:
-        if task.sources:
-            _require_same_code(task.sources)
-        function = find_function(task.function)
-        show_logging()
-        kind = "input"
-        arguments = _load_arguments(task, inputs, artifacts)
-        kind = "raised"
-        token = checkpoint.begin(kept) if kept is not None else None
-        try:
-            outputs, blocked = _call(task, function, arguments, artifacts)
-        finally:
-            if token is not None:
-                checkpoint.end(token)
-        if kept is not None and kept.is_used:
-            kept.remove()
+        outputs, blocked = _run(task, inputs, artifacts, kept)
     except KeyboardInterrupt:
         raise
-    except _Unstorable as error:
-        failure = failure_from(error.cause, "codec")
+    except _Failed as error:
+        failure = failure_from(error.cause, error.kind)
     except BaseException as error:  # noqa: BLE001  the function is the user's: all that it raises is told, not handled
-        failure = failure_from(error, kind)
+        failure = failure_from(error, "raised")
     return Finished(
         task_id=task.task_id,
         outputs=outputs,
@@ -88,18 +73,42 @@ def execute(
     )
 
 
-class _Unstorable(Exception):
-    """A value could not be stored, because of *cause*."""
+_Results = tuple[tuple[ArtifactRef, ...], str]
+"""The stored outputs, and the summaries of those that block."""
 
-    def __init__(self, cause: BaseException) -> None:
-        self.cause = cause
+
+class _Failed(Exception):
+    """It was not the function that failed."""
+
+    def __init__(self, kind: FailureKind, cause: BaseException) -> None:
+        self.kind, self.cause = kind, cause
         super().__init__()
+
+
+def _run(task: Task, inputs: tuple[ArtifactRef, ...], artifacts: Artifacts, kept: Checkpoint | None) -> _Results:
+    if task.sources:
+        _require_same_code(task.sources)
+    function = find_function(task.function)
+    show_logging()
+    try:
+        arguments = _load_arguments(task, inputs, artifacts)
+    except Exception as error:
+        raise _Failed("input", error) from error
+    if kept is None:
+        return _call(task, function, arguments, artifacts)
+    token = checkpoint.begin(kept)
+    try:
+        results = _call(task, function, arguments, artifacts)
+    finally:
+        checkpoint.end(token)
+    if kept.is_used:
+        kept.remove()
+    return results
 
 
 def _call(
     task: Task, function: Callable[..., Any], arguments: dict[str, Any], artifacts: Artifacts
-) -> tuple[tuple[ArtifactRef, ...], str]:
-    """Return the stored outputs, and the summaries of those that block."""
+) -> _Results:
     if task.is_dynamic:
         from filiera.core.subgraph import trace_call
 
@@ -118,11 +127,11 @@ def _put(value: Any, codec: str | None, artifacts: Artifacts) -> ArtifactRef:
         try:
             return artifacts.put_parts(value)  # runs the function: what that raises is not the store's fault
         except CodecError as error:
-            raise _Unstorable(error) from error
+            raise _Failed("codec", error) from error
     try:
         return artifacts.put(value, codec)
     except Exception as error:
-        raise _Unstorable(error) from error
+        raise _Failed("codec", error) from error
 
 
 def execute_here(task: Task, *, artifacts: Artifacts, checkpoints: Checkpoints | None = None) -> Finished:

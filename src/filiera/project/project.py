@@ -28,6 +28,7 @@ from filiera.project.config import ProjectConfig, find_root, load
 from filiera.project.index import load_pipeline
 from filiera.project.surroundings import set_project_root
 from filiera.project.versions import Version, Versions
+from filiera.project.worker import WorkerPlace
 
 if TYPE_CHECKING:
     from filiera.project.signing import Signing
@@ -156,11 +157,9 @@ class Project:
         if self.config.profile.executor == "inline":
             return executors.inline_executor(self.artifacts, log_dir, store=self.store)
         return executors.process_executor(
-            self.config.root,
-            self.store,
-            workers,
-            log_dir,
-            holder=holder,
+            WorkerPlace(root=self.config.root, store=self.store, holder=holder),
+            workers=workers,
+            log_dir=log_dir,
             command_for=lambda env: self.environments.command_for(env),
         )
 

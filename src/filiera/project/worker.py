@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,14 +26,30 @@ if TYPE_CHECKING:
 PATH_VARIABLE = "FILIERA_PATH"
 
 
-def run_worker(root: Path, store: Path, holder: int = 0) -> None:
-    """Execute tasks for the project in *root* until the driver is gone; *holder*: see ``process_executor``."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerPlace:
+    """What a worker process has to know."""
+
+    root: Path  #: the project's folder
+    store: Path  #: the folder of its store
+    holder: int = 0
+    """In whose name it takes the keys of steps that it goes on with by itself, and 0 when it goes on with none: the
+    ``holder`` of the driver's FlightLocks of ``store / "flights"``."""
+
+    @property
+    def words(self) -> list[str]:
+        """Return it as the last words of a command."""
+        return [str(self.root), str(self.store), str(self.holder)]
+
+
+def run_worker(place: WorkerPlace) -> None:
+    """Execute tasks for a project until the driver is gone."""
     os.environ.pop(PATH_VARIABLE, None)
-    set_project_root(root)
-    os.chdir(root)
-    artifacts = Artifacts(plugins.blob_store(store), plugins.find_codec, plugins.codec_named)
-    is_free = Keys(store, holder).is_free if holder else None
-    work(artifacts, is_free=is_free, checkpoints=checkpoints(store, artifacts))
+    set_project_root(place.root)
+    os.chdir(place.root)
+    artifacts = Artifacts(plugins.blob_store(place.store), plugins.find_codec, plugins.codec_named)
+    is_free = Keys(place.store, place.holder).is_free if place.holder else None
+    work(artifacts, is_free=is_free, checkpoints=checkpoints(place.store, artifacts))
 
 
 def checkpoints(store: Path, artifacts: Artifacts) -> Checkpoints:
@@ -76,7 +93,7 @@ def main() -> None:
         if place and place not in sys.path:
             sys.path.insert(0, place)
     root, store, *rest = sys.argv[1:]
-    run_worker(Path(root), Path(store), int(rest[0]) if rest else 0)
+    run_worker(WorkerPlace(root=Path(root), store=Path(store), holder=int(rest[0]) if rest else 0))
 
 
 if __name__ == "__main__":
