@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import filiera
-from filiera.core.distributions import distribution_of
+from filiera.core.distributions import distribution_of, versions_in
 
 
 def install(site: Path, name: str, version: str, files: tuple[str, ...], *, direct_url: str = "") -> None:
@@ -102,3 +102,22 @@ def test_path_may_name_what_is_not_there(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_filiera_has_its_own_version() -> None:
     """Built-in steps stand under Filiera's version, installed or run from a checkout."""
     assert distribution_of("filiera") == ("filiera", filiera.__version__)
+
+
+def test_the_lock_asks_for_what_is_there(site: Path) -> None:
+    """Versions, or the address of what came from elsewhere; working copies are comments, torn notes count as none."""
+    git = '{"url": "https://x/y", "vcs_info": {"vcs": "git", "commit_id": "abc"}}'
+    install(site, "Some_Tool", "1.0", ("some.py",))
+    install(site, "from_git", "1.0", ("git.py",), direct_url=git)
+    install(site, "from_file", "1.0", ("file.py",), direct_url='{"url": "file:///x/y.whl", "archive_info": {}}')
+    install(site, "working", "1.0", ("_w.pth",), direct_url='{"url": "file:///w", "dir_info": {"editable": true}}')
+    install(site, "nowhere", "1.0", ("_n.pth",), direct_url='{"dir_info": {"editable": true}}')
+    install(site, "torn", "1.0", ("torn.py",), direct_url='{"url')
+    assert versions_in([str(site)]) == [
+        "# nowhere==1.0 is a working copy: ",
+        "# working==1.0 is a working copy: file:///w",
+        "from-file @ file:///x/y.whl",
+        "from-git @ git+https://x/y@abc",
+        "some-tool==1.0",
+        "torn==1.0",
+    ]

@@ -9,6 +9,7 @@ import pytest
 
 from filiera.errors import ProjectError
 from filiera.project.environments import Environments
+from tests.projects import SmallProject, statuses
 from tests.wheels import make_wheel
 
 
@@ -125,3 +126,64 @@ def test_it_is_made_when_first_needed(environments: Environments) -> None:
     told.clear()
     assert environments.ready("old.txt", tell=told.append) == made
     assert (told, environments.is_ready("old.txt")) == ([], True)
+
+
+LAMPS = """
+    from filiera import pipeline, step
+
+
+    @step(env="old.txt")
+    def old() -> str:
+        import lamp
+
+        return lamp.VERSION
+
+
+    @step(env="new.txt")
+    def new(before: str) -> str:
+        import lamp
+
+        return f"{before} {lamp.VERSION}"
+
+
+    @step
+    def here(before: str) -> str:
+        try:
+            import lamp
+        except ImportError:
+            return f"{before} none"
+        return lamp.VERSION
+
+
+    @pipeline(kind="data")
+    def lamps():
+        return here(new(old()))
+"""
+
+
+def test_two_versions_in_one_pipeline(project: Path) -> None:
+    """Steps whose pins exclude each other run in one pipeline, beside one that has neither; then all are hits."""
+    small = SmallProject(project, {"flows/__init__.py": "", "flows/lamps.py": LAMPS}, executor="processes")
+    run = small.run("lamps")
+    assert (run.status, run.value("here")) == ("succeeded", "1.0 2.0 none")
+    assert set(statuses(small.run("lamps")).values()) == {"hit"}
+    (project / "new.txt").write_text((project / "new.txt").read_text().replace("2.0", "1.0"))
+    assert statuses(small.run("lamps")) == {"old": "hit", "new": "succeeded", "here": "succeeded"}
+    assert small.reasons("lamps-3")["new"] == "environment new.txt changed"
+
+
+def test_an_environment_that_cannot_be_made_is_the_step_s_failure(project: Path) -> None:
+    """The run goes on when the file is corrected."""
+    text = (project / "new.txt").read_text()
+    (project / "new.txt").write_text(text.replace("2.0", "3.0"))
+    small = SmallProject(project, {"flows/__init__.py": "", "flows/lamps.py": LAMPS}, executor="processes")
+    run = small.run("lamps")
+    assert statuses(run) == {"old": "succeeded", "new": "failed", "here": "blocked"}
+    failure = run.state.steps["new"].failure
+    assert failure is not None
+    assert ("lamp==3.0" in failure.message, "The environment of new.txt could not be made" in failure.message) == (
+        True,
+        True,
+    )
+    (project / "new.txt").write_text(text)
+    assert small.resume("lamps-1").status == "succeeded"

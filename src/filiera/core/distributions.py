@@ -52,10 +52,10 @@ class _Installed:
     def as_requirement(self) -> str:
         """Return the line of a requirements file that asks for exactly this."""
         origin = self._origin()
-        if not origin:
-            return f"{self.name}=={self.version}"
         if self.is_editable():
-            return f"# {self.name}=={self.version} is a working copy: {origin['url']}"
+            return f"# {self.name}=={self.version} is a working copy: {origin.get('url', '')}"
+        if "url" not in origin:
+            return f"{self.name}=={self.version}"
         source = origin.get("vcs_info", {})
         address = f"{source['vcs']}+{origin['url']}@{source['commit_id']}" if source else origin["url"]
         return f"{self.name} @ {address}"
@@ -63,7 +63,10 @@ class _Installed:
     def _origin(self) -> dict[str, Any]:
         """Return what the installer noted of an address; empty when it came from an index."""
         content = _content(self.folder, "direct_url.json")
-        found: dict[str, Any] = json.loads(content) if content else {}
+        try:
+            found: dict[str, Any] = json.loads(content) if content else {}
+        except ValueError:  # not ours to judge: the version alone has to do
+            return {}
         return found
 
 
