@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from contextlib import nullcontext, redirect_stdout
@@ -163,11 +162,13 @@ class Progress:
         self._drawn_at = now
         running = [step.name for step in state.steps.values() if step.status == "running"]
         done = state.count(*ENDED)
+        from shutil import get_terminal_size  # it loads three libraries, for screens only
+
         names = ", ".join(f"{name} {how_long(now - self._started.get(name, now))}" for name in running[:3])
         more = f" and {len(running) - 3} more" if len(running) > 3 else ""
         self._clear()
         # A line that wraps could not be cleared.
-        self._say(shortened(f"  [{done}/{len(state.steps)}] {names}{more}", shutil.get_terminal_size().columns - 1))
+        self._say(shortened(f"  [{done}/{len(state.steps)}] {names}{more}", get_terminal_size().columns - 1))
 
     def _clear(self) -> None:
         if self._live:

@@ -9,7 +9,6 @@ import json
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -188,6 +187,8 @@ def _parse(text: str, hint: Any) -> Any:
         return hint[text]
     if hint in _PARSERS:
         return _PARSERS[hint](text)
+    if isinstance(hint, type) and plain.name_of(hint) == "decimal:Decimal":  # by name: loading it takes 1 ms
+        return hint(text)
     if origin is dict:
         return json.loads(text)
     if hint in (Any, object, inspect.Parameter.empty):
@@ -229,7 +230,6 @@ _PARSERS: Mapping[Any, Callable[[str], Any]] = {
     str: str,
     bool: _parse_bool,
     Path: Path,
-    Decimal: Decimal,
     dt.date: dt.date.fromisoformat,
     dt.datetime: dt.datetime.fromisoformat,
 }
