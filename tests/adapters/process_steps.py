@@ -135,3 +135,19 @@ def _open_and_wait(fifo: str) -> None:
     with Path(fifo).open("wb", 0) as file:
         file.write(b".")
         signal.pause()
+
+
+def wait_if(fifo: str) -> int:
+    """Return at once, or when somebody has written to *fifo*, if one is named."""
+    if fifo:
+        wait_for(fifo)
+    return os.getpid()
+
+
+def grow(value: str) -> tuple[int, str]:
+    """Return who made it, and much of *value*."""
+    return os.getpid(), value * 2_000_000
+
+
+def who_has(value: str) -> int:
+    return os.getpid()

@@ -5,22 +5,29 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from filiera.adapters._capacity import machine
 from filiera.adapters.processes import ProcessExecutor
-from filiera.core.task import Finished, Resources, Started, Task
+from filiera.core import plain
+from filiera.core.task import Dropped, ExecutorEvent, Finished, Resources, Started, Task
 from filiera.engine.logs import read_log
+from filiera.errors import ProjectError
 from filiera.testing.executor import (
     IsolatingExecutorContract,
     Load,
     events_of,
     events_until,
     failure_of,
+    following,
     make_task,
     run,
 )
@@ -242,6 +249,246 @@ class TestLimits:
             assert executor._next_limit() == math.inf
             held.write("go on")
         events_until(executor, {"bad"})
+
+
+class TestTasksAhead:
+    """Short tasks are given to workers before their turn; nobody notices, except that it is faster."""
+
+    @pytest.fixture
+    def lone(self, log_dir: Path) -> Iterator[ProcessExecutor]:
+        """Return an executor with one worker, which knows that ``wait_if`` is short."""
+        with closing(make_executor(log_dir, workers=1)) as executor:
+            _warm_up(executor)
+            yield executor
+
+    def test_none_waits_behind_a_long_one(self, executor: ProcessExecutor, fifo: str) -> None:
+        """When a task turns out to be long, another worker runs those that were to follow it."""
+        _warm_up(executor)
+        long = bad_task("wait_if", {"fifo": fifo}, name="long")
+        short = [bad_task("wait_if", {"fifo": ""}, name=f"{n}") for n in range(200)]
+        tasks = [*short[:50], long, *short[50:]]
+        for task in tasks:
+            executor.submit(task)
+        events = events_until(executor, {task.task_id for task in short})
+        assert not [event for event in events if isinstance(event, Finished) and event.task_id == "long"]
+        Path(fifo).write_text("go on")
+        events += events_until(executor, {"long"})
+        for task in tasks:
+            assert [type(event) for event in events if event.task_id == task.task_id] == [Started, Finished]
+
+    def test_one_that_waits_in_the_pipe_can_be_cancelled(self, lone: ProcessExecutor, fifo: str) -> None:
+        """Cancelling a task behind a running one leaves that and the others alone."""
+        lone.submit(bad_task("wait_if", {"fifo": fifo}, name="first"))
+        for name in "abc":
+            lone.submit(bad_task("wait_if", {"fifo": ""}, name=name))
+        assert {"a", "b", "c"} <= lone._given._places.keys()
+        lone.cancel(["b"])
+        Path(fifo).write_text("go on")
+        events = events_until(lone, {"first", "a", "b", "c"})
+        assert _outcomes(events) == {"first": None, "a": None, "b": "cancelled", "c": None}
+        assert [event.task_id for event in events if isinstance(event, Started)] == ["first", "a", "c"]
+
+    def test_cancelling_all_kills_one(self, lone: ProcessExecutor, fifo: str) -> None:
+        """When everything is cancelled, only what runs is killed, and each task is told once."""
+        names = ["first", "a", "b", "c"]
+        for name in names:
+            lone.submit(bad_task("wait_if", {"fifo": fifo if name == "first" else ""}, name=name))
+        with Path(fifo).open("w"):  # opens when the step reads from it
+            lone.cancel(names)
+            events = events_until(lone, set(names))
+        assert _outcomes(events) == dict.fromkeys(names, "cancelled")
+        messages = {e.task_id: e.failure.message for e in events if isinstance(e, Finished) and e.failure}
+        assert [name for name in names if messages[name] == "cancelled while it ran"] == ["first"]
+
+    @pytest.mark.parametrize("end", ["signal_myself", "leave_thread", "close_files"])
+    def test_a_worker_that_goes_leaves_them_to_another(self, lone: ProcessExecutor, end: str) -> None:
+        """Whether the process of the task before them died or is spent: they run elsewhere, and are told once."""
+        arguments: dict[str, dict[str, object]]
+        arguments = {"signal_myself": {"number": 9}, "leave_thread": {}, "close_files": {"first": 3, "last": 100}}
+        values = [value_of(lone, "wait_if", {"fifo": ""})]
+        tasks = [bad_task("wait_if", {"fifo": ""}, name=f"{n}") for n in range(9)]
+        tasks.insert(4, bad_task(end, arguments[end], name="end"))
+        # As if it were known to be short: it is given ahead, and others behind it.
+        lone._given.pace.note(f"tests.adapters.process_steps:{end}", 0.0001)
+        events = events_of(lone, *tasks)
+        for task in tasks:
+            assert [type(event) for event in events if event.task_id == task.task_id] == [Started, Finished]
+        ends = {event.task_id: event for event in events if isinstance(event, Finished)}
+        assert [name for name, event in ends.items() if event.failure] == ([] if end == "leave_thread" else ["end"])
+        values += [PlainArtifacts().get(ends[f"{n}"].outputs[0]) for n in range(9)]
+        assert values[0] != values[-1]
+
+    def test_their_time_counts_from_their_turn(self, lone: ProcessExecutor, fifo: str) -> None:
+        """A task's timeout does not run while the task before it does."""
+        first = bad_task("wait_if", {"fifo": fifo}, name="first")
+        second = replace(bad_task("wait_if", {"fifo": ""}, name="second"), timeout_s=30.0)
+        for task in (first, second):
+            lone.submit(task)
+        (worker,) = lone._given.busy
+        assert len(worker.tasks) == 2
+        assert worker.deadline is None
+        Path(fifo).write_text("go on")
+        assert _outcomes(events_until(lone, {"first", "second"})) == {"first": None, "second": None}
+
+    def test_one_that_hangs_among_them_is_killed_alone(self, lone: ProcessExecutor, fifo: str) -> None:
+        """A timeout ends the task it is meant for, and none behind it."""
+        tasks = [bad_task("wait_if", {"fifo": ""}, name=f"{n}") for n in range(6)]
+        tasks.insert(3, replace(bad_task("wait_if", {"fifo": fifo}, name="hangs"), timeout_s=0.1))
+        outcomes = _outcomes(events_of(lone, *tasks))
+        assert outcomes == dict.fromkeys(map(str, range(6))) | {"hangs": "timeout"}
+
+    def test_their_output_is_their_own(self, lone: ProcessExecutor, log_dir: Path) -> None:
+        """What tasks print that follow each other without the driver is found at their spans."""
+        tasks = [bad_task("say", {"text": f"I am {n}"}, name=f"{n}", outputs=0) for n in range(30)]
+        for n, finished in enumerate(run(lone, *tasks)):
+            assert finished.log is not None
+            assert read_log(log_dir, finished.log) == f"I am {n}\n".encode()
+
+    def test_long_messages_travel_alone(self, lone: ProcessExecutor) -> None:
+        """Arguments that fill more than a packet come in one piece, among many that do not."""
+        tasks = [make_task(f"{n}", "identity", {"value": f"{n}" * (9000 if n % 7 == 3 else 3)}) for n in range(60)]
+        values = [PlainArtifacts().get(finished.outputs[0]) for finished in run(lone, *tasks)]
+        assert values == [f"{n}" * (9000 if n % 7 == 3 else 3) for n in range(60)]
+
+    def test_more_than_a_pipe_holds(self, log_dir: Path) -> None:
+        """Followers without number can be given to one worker, which still gets them all in order."""
+        with closing(make_executor(log_dir, workers=1)) as executor:
+            tasks = [make_task("0", "add", {"a": 0, "b": 0}), *(following(f"{n}", f"{n - 1}") for n in range(1, 700))]
+            ends = run(executor, *tasks)
+            assert [PlainArtifacts().get(end.outputs[0]) for end in ends] == list(range(700))
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kinds=st.lists(st.sampled_from(["add", "add", "add", "crash", "spend", "fail", "follow", "hang"]), max_size=60),
+    cancelled=st.sets(st.integers(0, 59), max_size=5),
+)
+def test_whatever_happens_each_task_is_told_once(log_dir: Path, kinds: list[str], cancelled: set[int]) -> None:
+    """Crashes, spent workers, timeouts, followers and cancelling in any mix: each task ends once, as it should."""
+    tasks = [_some_task(number, kind) for number, kind in enumerate(kinds)]
+    with closing(make_executor(log_dir)) as executor:
+        executor._given.pace.note("filiera.testing.executor_steps:add", 0.0001)
+        for task in tasks:
+            executor.submit(task)
+        executor.cancel([tasks[n].task_id for n in cancelled if n < len(tasks)])
+        events: list[ExecutorEvent] = []
+        while sum(not isinstance(event, Started) for event in events) < len(tasks):
+            news = executor.wait(30.0)
+            assert news
+            events += news
+        assert list(executor.wait(0.0)) == []
+    expected = {"add": None, "crash": "crashed", "spend": None, "fail": "raised", "follow": None, "hang": "timeout"}
+    for task, kind, number in zip(tasks, kinds, range(60), strict=False):
+        mine = [event for event in events if event.task_id == task.task_id]
+        assert [type(event) for event in mine] in ([Started, Finished], [Finished], [Dropped])
+        end = mine[-1]
+        if not isinstance(end, Finished):
+            assert kind == "follow"
+            continue
+        failure = end.failure
+        assert (failure and failure.kind) in (expected[kind], "cancelled" if number in cancelled else expected[kind])
+        if failure is None and kind in ("add", "follow"):
+            assert PlainArtifacts().get(end.outputs[0]) == number + 1
+
+
+def _some_task(number: int, kind: str) -> Task:
+    name = f"{number}"
+    if kind == "follow":
+        return following(name, f"{number - 1}")
+    if kind == "spend":
+        return bad_task("leave_thread", name=name)
+    if kind == "hang":
+        return make_task(name, "hang", timeout_s=0.05)
+    arguments: dict[str, dict[str, object]] = {"add": {"a": number, "b": 1}, "fail": {"message": "no"}}
+    return make_task(name, kind, arguments.get(kind))
+
+
+def _warm_up(executor: ProcessExecutor) -> None:
+    """Let the executor know that ``wait_if`` is short, and its workers be there."""
+    run(executor, *(bad_task("wait_if", {"fifo": ""}, name=f"warm {n}") for n in range(10)))
+
+
+def _outcomes(events: Sequence[ExecutorEvent]) -> dict[str, str | None]:
+    return {e.task_id: e.failure.kind if e.failure else None for e in events if isinstance(e, Finished)}
+
+
+class TestPlaces:
+    """Where a task runs."""
+
+    def test_environments_have_workers_of_their_own(self, log_dir: Path) -> None:
+        """A task runs in its environment; when all places are taken, an idle worker of another one makes room."""
+
+        def command_for(env: str) -> list[str]:
+            return ["env", f"FILIERA_TEST_ENV={env}", *COMMAND] if env else COMMAND
+
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        executor = ProcessExecutor(command_for=command_for, workers=1, log_dir=log_dir, environment=environment)
+        with closing(executor):
+            look = bad_task("read_variable", {"name": "FILIERA_TEST_ENV"})
+            tasks = [replace(look, task_id=f"{n}", env=env) for n, env in enumerate(["", "one", "two", "one", ""])]
+            found = [PlainArtifacts().get(run(executor, task)[0].outputs[0]) for task in tasks]
+        assert found == [None, "one", "two", "one", None]
+
+    def test_environment_that_cannot_be_made(self, log_dir: Path) -> None:
+        """What is wrong with an environment is the failure of its tasks only."""
+
+        def command_for(env: str) -> list[str]:
+            if env:
+                raise ProjectError("No such distribution.", do="Correct requirements.txt.")
+            return COMMAND
+
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        executor = ProcessExecutor(command_for=command_for, workers=1, log_dir=log_dir, environment=environment)
+        with closing(executor):
+            failure = failure_of(executor, make_task("1", "nothing", env="broken"))
+        assert (failure.kind, failure.error) == ("crashed", "ProjectError")
+        assert "Correct requirements.txt" in failure.message
+
+    def test_gpus_are_given_to_one_task_each(self, log_dir: Path, fifo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Tasks that ask for GPUs see those they got, which no other has; tasks that ask for none see none."""
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7,9")
+        with closing(make_executor(log_dir, workers=4)) as executor:
+            look = bad_task("read_variable", {"name": "CUDA_VISIBLE_DEVICES"})
+            seen = [
+                PlainArtifacts().get(
+                    run(executor, replace(look, task_id=f"{n}", resources=Resources(gpu=n)))[0].outputs[0]
+                )
+                for n in (0, 1, 2, 0, 1)
+            ]
+            assert [len(found.split(",")) if found else 0 for found in seen] == [0, 1, 2, 0, 1]
+            assert set(",".join(seen[1:3]).split(",")) <= {"5", "7", "9"}
+            holding = replace(bad_task("wait_for", {"fifo": fifo}, name="holds"), resources=Resources(gpu=2))
+            executor.submit(holding)
+            rest = replace(look, task_id="rest", resources=Resources(gpu=1))
+            late = replace(look, task_id="late", resources=Resources(gpu=2))
+            executor.submit(late)
+            events = events_of(executor, rest)
+            assert "late" not in {event.task_id for event in events}
+            Path(fifo).write_text("go on")
+            events_until(executor, {"holds", "late"})
+
+    def test_without_gpus_nothing_is_hidden(self, log_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """On a machine without GPUs the variable that limits them is left alone."""
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        if machine(1).gpu:
+            pytest.skip("this machine has GPUs")
+        with closing(make_executor(log_dir, workers=1)) as executor:
+            assert value_of(executor, "read_variable", {"name": "CUDA_VISIBLE_DEVICES"}) is None
+
+    def test_consumer_goes_where_its_input_is_warm(self, executor: ProcessExecutor) -> None:
+        """Of several idle workers, the one that made or read the largest part of the inputs gets the task."""
+        made = run(executor, *(bad_task("grow", {"value": name}, name=name, outputs=2) for name in "ab"))
+        makers = [PlainArtifacts().get(end.outputs[0]) for end in made]
+        assert len(set(makers)) == 2
+        for _ in range(3):
+            for end, maker in zip(made, makers, strict=True):
+                task = make_task(
+                    "next",
+                    "tests.adapters.process_steps:who_has",
+                    {"value": plain.Placeholder(0)},
+                    inputs=end.outputs[1:],
+                )
+                assert PlainArtifacts().get(run(executor, task)[0].outputs[0]) == maker
 
 
 class TestWorkers:

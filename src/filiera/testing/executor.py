@@ -31,6 +31,15 @@ def make_task(task_id: str, function: str, arguments: dict[str, Any] | None = No
     return Task(task_id=task_id, function=name, arguments=plain.encode(arguments or {}), **options)
 
 
+def following(task_id: str, before: str) -> Task:
+    """Return a task that adds one to what the task *before* returns."""
+    nothing = ArtifactRef(digest="0" * 64, codec="unknown/0", size_bytes=0)
+    arguments = {"a": plain.Placeholder(0), "b": 1}
+    parts = KeyParts(closure=task_id, arguments={}, inputs=((before, ""),))
+    ahead = Following(task_id=before, inputs=((0, 0),), parts=parts)
+    return make_task(task_id, "add", arguments, inputs=(nothing,), following=ahead)
+
+
 def events_of(executor: Executor, *tasks: Task) -> list[ExecutorEvent]:
     """Submit *tasks* and return all events until each of them has ended."""
     for task in tasks:
@@ -193,7 +202,7 @@ class ExecutorContract:
     def test_follower_gets_what_was_returned(self, executor: Executor, load: Load) -> None:
         """A task that follows another runs with what that returned, and may itself be followed; or it is dropped."""
         first = make_task("0", "add", {"a": 1, "b": 1})
-        followers = [_following(str(n), str(n - 1)) for n in range(1, 6)]
+        followers = [following(str(n), str(n - 1)) for n in range(1, 6)]
         ends = _ends(executor, first, *followers)
         values = {event.task_id: load(event.outputs[0]) for event in ends if isinstance(event, Finished)}
         assert values == {str(n): n + 2 for n in range(len(values))}
@@ -205,7 +214,7 @@ class ExecutorContract:
         """What follows a task that fails, blocks, or that nobody knows, is not run; nor what follows that."""
         tasks = [make_task("fails", "fail", {"message": "no"}, outputs=0), make_task("blocks", "doubt")]
         for before in ("fails", "blocks", "unknown"):
-            tasks += [_following(f"after {before}", before), _following(f"behind {before}", f"after {before}")]
+            tasks += [following(f"after {before}", before), following(f"behind {before}", f"after {before}")]
         dropped = {event.task_id for event in _ends(executor, *tasks) if isinstance(event, Dropped)}
         assert dropped == {task.task_id for task in tasks[2:]}
 
@@ -254,7 +263,7 @@ class IsolatingExecutorContract(ExecutorContract):
     def test_waiting_follower_can_be_cancelled(self, executor: Executor) -> None:
         """A follower is cancelled without the task before it, and what follows it is dropped."""
         first = make_task("first", "hang", timeout_s=30)
-        for task in (first, _following("second", "first"), _following("third", "second")):
+        for task in (first, following("second", "first"), following("third", "second")):
             executor.submit(task)
         executor.cancel(["second"])
         ends = _ends(executor, events=2)
@@ -302,15 +311,6 @@ def _number(n: int) -> Task:
 
 def _speaking(word: str) -> Task:
     return make_task(word, "speak", {"word": word}, outputs=0)
-
-
-def _following(task_id: str, before: str) -> Task:
-    """Return a task that adds one to what the task *before* returns."""
-    nothing = ArtifactRef(digest="0" * 64, codec="unknown/0", size_bytes=0)
-    arguments = {"a": plain.Placeholder(0), "b": 1}
-    parts = KeyParts(closure=task_id, arguments={}, inputs=((before, ""),))
-    following = Following(task_id=before, inputs=((0, 0),), parts=parts)
-    return make_task(task_id, "add", arguments, inputs=(nothing,), following=following)
 
 
 def _ends(executor: Executor, *tasks: Task, events: int = 0) -> list[ExecutorEvent]:
