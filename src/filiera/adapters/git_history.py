@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filiera.core.changes import CodeChanges
 from filiera.core.task import CodeState
 from filiera.errors import ProjectError
+
+if TYPE_CHECKING:
+    import subprocess  # loaded where git is asked: 3 ms that a project outside a repository need not wait
 
 _TIMEOUT_S = 20.0
 LARGEST_NEW_FILE_BYTES = 1024 * 1024
@@ -39,6 +42,10 @@ class GitHistory:
 
     def ask(self) -> None:
         """Ask git for the state now; ``state`` collects the answer, while this process does other things."""
+        if self._top is None:
+            return
+        import subprocess
+
         command = ["git", "--no-optional-locks", "-C", str(self._root), *_STATUS, *self._scope]
         try:
             self._asked = subprocess.Popen(
@@ -59,6 +66,8 @@ class GitHistory:
         asked, self._asked = self._asked, None
         if asked is None:
             return None
+        import subprocess
+
         with asked:
             try:
                 answer, _ = asked.communicate(timeout=_TIMEOUT_S)
@@ -123,6 +132,8 @@ class GitHistory:
 
     def _git(self, *words: str, variables: Mapping[str, str] | None = None) -> bytes | None:
         """Return what git prints, from the top of the repository; None when it does not succeed."""
+        import subprocess
+
         command = ["git", "--no-optional-locks", "-C", str(self._top), *words]
         try:
             done = subprocess.run(
@@ -134,6 +145,8 @@ class GitHistory:
 
 
 def _apply(patch: bytes, folder: Path, commit: str) -> None:
+    import subprocess
+
     hidden = {"GIT_DIR": os.devnull, "GIT_CEILING_DIRECTORIES": str(folder.parent)}
     done = subprocess.run(
         ["git", *_APPLY], cwd=folder, env={**os.environ, **hidden}, input=patch, capture_output=True, check=False
