@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from filiera.core import checkpoint
     from filiera.core.approval import approve
     from filiera.core.check import Check
     from filiera.core.commands import In, Out, command_step, shell_step
@@ -42,6 +43,7 @@ __all__ = [
     "Resources",
     "Source",
     "approve",
+    "checkpoint",
     "command_step",
     "loop",
     "pipeline",
@@ -66,6 +68,7 @@ _HOMES = {
     "Resources": "task",
     "Source": "products",
     "approve": "approval",
+    "checkpoint": "checkpoint",
     "command_step": "commands",
     "loop": "shapes",
     "pipeline": "pipeline",
@@ -85,7 +88,7 @@ def __getattr__(name: str) -> Any:
     module = import_module(f"filiera.core.{home}")
     if home in ("pipeline", "wiring"):
         module.Pipeline.launcher = staticmethod(_launch)
-    found = getattr(module, name)
+    found = module if name == "checkpoint" else getattr(module, name)
     globals()[name] = found
     return found
 

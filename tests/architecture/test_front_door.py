@@ -38,6 +38,7 @@ def test_front_door_is_small() -> None:
         "Resources",
         "Source",
         "approve",
+        "checkpoint",
         "command_step",
         "loop",
         "pipeline",

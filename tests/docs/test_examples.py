@@ -16,6 +16,7 @@ ON_THEIR_OWN = (
     "add-a-source",
     "audit",
     "debug-a-step",
+    "go-on-inside-a-step",
     "notebooks",
     "resume-after-a-crash",
     "run-a-command",
