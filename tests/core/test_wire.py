@@ -43,7 +43,7 @@ tasks = st.builds(
     key=texts,
     env=texts,
     is_dynamic=st.booleans(),
-    is_lazy=st.booleans(),
+    lazy=st.dictionaries(st.text(max_size=3), st.sampled_from(["sequence", "iterator"]), max_size=2),
     following=st.none() | st.builds(Following, task_id=texts, inputs=places, parts=parts),
 )
 failures = st.builds(

@@ -23,8 +23,8 @@ from filiera.engine.artifacts import Artifacts
 from filiera.engine.course import Course
 from filiera.engine.driver import Driver, conclusion
 from filiera.engine.execute import execute_here
-from filiera.engine.planner import Code, Planner
 from filiera.engine.journal import Journal
+from filiera.engine.planner import Code, Planner
 from filiera.engine.recorder import Recorder
 from filiera.engine.rows import read_event
 from filiera.ports import Executor, Row, Statement

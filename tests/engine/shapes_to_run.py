@@ -250,6 +250,6 @@ def limited() -> int:
     return total([licensed(number) for number in range(4)])
 
 
-@pipeline(kind="data", timeout_s=0.001)
+@pipeline(kind="data", timeout_s=100)
 def hasty() -> int:
     return halve(double(1))

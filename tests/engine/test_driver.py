@@ -18,7 +18,7 @@ from filiera.core.graph import Graph, Node, OutputRef
 from filiera.core.runstate import ENDED, RunState
 from filiera.engine import driver as driver_module
 from filiera.engine import recorder as recorder_module
-from filiera.engine.course import EarlierResult
+from filiera.engine.history import EarlierResult
 from filiera.errors import StoreFull
 from filiera.ports import Executor
 from tests.engine import steps_to_run as pipelines
@@ -296,6 +296,7 @@ def test_an_interrupted_executor_cannot_hang_the_driver(workshop: Workshop) -> N
 
     class Swallows:
         slots = 1
+        follows = False
 
         def __init__(self) -> None:
             self.has_told = False

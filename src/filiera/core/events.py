@@ -111,6 +111,14 @@ class StepExtended:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StepLost:
+    """The bytes that it returned cannot be read any more: it has to run again."""
+
+    step: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StepSkipped:
     """A condition is not so, or what it needs was skipped: there is nothing to do, and nothing is wrong."""
 
@@ -158,6 +166,7 @@ StepEvent = (
     | StepFailed
     | StepCaught
     | StepExtended
+    | StepLost
     | StepSkipped
     | StepWaiting
     | StepBlocked

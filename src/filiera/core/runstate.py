@@ -22,6 +22,7 @@ from filiera.core.events import (
     StepExtended,
     StepFailed,
     StepHit,
+    StepLost,
     StepSkipped,
     StepStarted,
     StepSucceeded,
@@ -52,11 +53,11 @@ STEP_TRANSITIONS: Mapping[StepStatus, frozenset[StepStatus]] = {
         {"running", "extended", "waiting", "succeeded", "hit", "skipped", "rejected", "failed", "blocked", "cancelled"}
     ),
     "running": frozenset({"succeeded", "extended", "rejected", "failed", "retrying", "caught", "cancelled"}),
-    "retrying": frozenset({"running", "failed", "caught", "cancelled"}),
+    "retrying": frozenset({"running", "hit", "rejected", "failed", "caught", "blocked", "cancelled"}),
     "extended": frozenset({"succeeded", "hit", "rejected", "failed", "caught", "blocked", "cancelled"}),
     "waiting": frozenset(),
-    "succeeded": frozenset(),
-    "hit": frozenset(),
+    "succeeded": frozenset({"pending"}),
+    "hit": frozenset({"pending"}),
     "caught": frozenset(),
     "skipped": frozenset(),
     "failed": frozenset(),
@@ -64,7 +65,7 @@ STEP_TRANSITIONS: Mapping[StepStatus, frozenset[StepStatus]] = {
     "blocked": frozenset(),
     "cancelled": frozenset(),
 }
-"""From each state of a step, where it may go. Only resuming the run makes a step pending again."""
+"""From each state of a step, where it may go. Only lost bytes, and resuming the run, make a step pending again."""
 
 RUN_TRANSITIONS: Mapping[RunStatus, frozenset[RunStatus]] = {
     "new": frozenset({"running"}),
@@ -211,7 +212,7 @@ class RunState:
                 step.outputs, step.log = event.outputs, event.log or step.log
             case StepBlocked():
                 step.detail = f"{event.by} did not succeed"
-            case StepSkipped():
+            case StepSkipped() | StepLost():
                 step.detail = event.reason
             case StepWaiting():
                 step.detail = event.question
@@ -239,6 +240,8 @@ def _status_after(event: StepEvent) -> StepStatus:
             return "caught"
         case StepExtended():
             return "extended"
+        case StepLost():
+            return "pending"
         case StepSkipped():
             return "skipped"
         case StepWaiting():

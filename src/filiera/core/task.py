@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.key import KeyParts
+from filiera.core.types import Lazy
 
 FailureKind = Literal["raised", "crashed", "timeout", "queue", "memory", "cancelled", "codec", "input", "exit"]
 LOG_UNKNOWN = -1
@@ -65,7 +66,7 @@ class Task:
     key: str = ""  #: cache key, under which checkpoints are kept; "" when it is not known yet
     env: str = ""  #: digest of the environment it runs in; "": the executor's own
     is_dynamic: bool = False  #: the function calls steps: what it returns is a graph, described as plain data
-    is_lazy: bool = False  #: inputs that are lists of artifacts come as sequences that load their items when asked
+    lazy: Mapping[str, Lazy] = field(default_factory=dict)  #: arguments, lists, whose items are loaded when asked for
     following: Following | None = None  #: given to the worker that has the predecessor, ahead of time
 
 

@@ -87,7 +87,7 @@ class TaskWriter:
                 task.key,
                 task.env,
                 task.is_dynamic,
-                task.is_lazy,
+                tuple(task.lazy.items()),
                 task.following and _pack_following(task.following),
             )
         )
@@ -110,7 +110,7 @@ class TaskReader:
 
     def unpack(self, content: bytes) -> Task:
         """Return the task in a message's *content*."""
-        (task_id, number, code, arguments, inputs, outputs, codecs, needs, key, env, is_dynamic, is_lazy, following) = (
+        (task_id, number, code, arguments, inputs, outputs, codecs, needs, key, env, is_dynamic, lazy, following) = (
             marshal.loads(content)  # noqa: S302
         )
         if code is not None:
@@ -133,7 +133,7 @@ class TaskReader:
             key=key,
             env=env,
             is_dynamic=is_dynamic,
-            is_lazy=is_lazy,
+            lazy=dict(lazy),
             following=following and _unpack_following(following),
         )
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from filiera.core.approval import approval_step
@@ -15,29 +14,24 @@ from filiera.core.events import (
     StepExtended,
     StepFailed,
     StepHit,
+    StepLost,
     StepSkipped,
     StepSucceeded,
     StepWaiting,
 )
-from filiera.core.graph import Graph, Known, Node, OutputRef
+from filiera.core.graph import Graph, Node
 from filiera.core.plan import Decision
 from filiera.core.runstate import ENDED, RunState, StepState
 from filiera.core.task import Failure, Finished, LogSpan
 from filiera.engine.artifacts import Artifacts
 from filiera.engine.failures import failure_from
+from filiera.engine.frontier import Frontier
 from filiera.engine.growth import Parent, calls_of_map, graph_of_dynamic, outputs_of, stored
+from filiera.engine.history import EarlierResult
 from filiera.engine.planner import Call, Planner, Skipped, is_true
 from filiera.engine.recorder import Recorder, StepRecord
 from filiera.errors import CodecError
 from filiera.errors import StepFailed as CannotBegin
-
-
-@dataclass(frozen=True, slots=True)
-class EarlierResult:
-    """What a step returned before this run was interrupted."""
-
-    key: str
-    outputs: tuple[ArtifactRef, ...]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -51,12 +45,10 @@ class Course:
     earlier: Mapping[str, EarlierResult] = field(default_factory=dict)  #: of the run that is resumed
     log_prefix: str = ""  #: from the run's log folder to the one that the executor writes to
     stopping: str = ""  #: why nothing more may begin and what runs is to be ended; "" while all is well
-    nodes: dict[str, Node] = field(default_factory=dict)
     outputs: dict[str, tuple[ArtifactRef, ...]] = field(default_factory=dict)
-    _waits: dict[str, int] = field(default_factory=dict)  #: per node, how many others it waits for
-    _downstream: dict[str, list[str]] = field(default_factory=dict)
-    _ready: list[tuple[int, int, str]] = field(default_factory=list)  #: heap: priority, order, name
+    _front: Frontier = field(default_factory=Frontier)
     _taken: set[str] = field(default_factory=set)  #: ready, but begun by a worker already
+    _again: set[str] = field(default_factory=set)  #: steps whose inputs were lost, and are made again
     _given: set[str] = field(default_factory=set)  #: steps whose calls were handed out
     _parents: dict[str, Parent] = field(default_factory=dict)  #: what a step has become, by its name
     _parent_of: dict[str, Parent] = field(default_factory=dict)  #: where a step comes from, by its name
@@ -65,10 +57,13 @@ class Course:
     def __post_init__(self) -> None:
         self.planner.run_id = self.recorder.run_id
         self.planner.results = self.recorder.journal.results
-        self._add(self.graph.nodes)
-        for node in self.graph.nodes:
-            if self._waits[node.name] == 0:
-                self._make_ready(node)
+        for name in self._front.add(self.graph.nodes, self._has_ended):
+            self._front.make_ready(name)
+
+    @property
+    def nodes(self) -> Mapping[str, Node]:
+        """Return the nodes there are by now."""
+        return self._front.nodes
 
     @property
     def state(self) -> RunState:
@@ -78,28 +73,32 @@ class Course:
     @property
     def is_idle(self) -> bool:
         """Tell whether no step can begin at the moment."""
-        return not self._ready
+        return self._front.is_empty
 
     def next_call(self) -> Call | None:
         """Return the next call that must be executed; what needs no execution is done on the way."""
-        while self._ready and not self.stopping:
-            name = heapq.heappop(self._ready)[2]
-            if self.state.steps[name].status != "pending" or name in self._taken:
-                continue  # blocked meanwhile
+        while not self._front.is_empty and not self.stopping:
+            name = self._front.pop()
+            if not self._can_begin(name):
+                continue  # blocked meanwhile, or begun by a worker
             call = self._begin(self.nodes[name])
             if call is not None:
                 self._given.add(name)
                 return call
         return None
 
+    def _can_begin(self, name: str) -> bool:
+        status = self.state.steps[name].status
+        return name not in self._taken and (status == "pending" or (status == "retrying" and name in self._again))
+
     def begin_again(self, name: str) -> None:
         """Put back a step that could not be executed yet: what it waited for is perhaps a hit now."""
         self._given.discard(name)
-        self._make_ready(self.nodes[name])
+        self._front.make_ready(name)
 
     def take(self, name: str) -> Call | None:
         """Return the call of a step that a worker has begun by itself; None when it is not ready."""
-        if self.state.steps[name].status != "pending" or self._waits[name]:
+        if self.state.steps[name].status != "pending" or self._front.is_waiting(name):
             return None
         self._taken.add(name)
         call = self.planner.call(self.nodes[name], self.outputs)
@@ -110,28 +109,14 @@ class Course:
         """Let a step that was taken begin in the usual way: its worker has dropped it."""
         self._taken.discard(name)
         if self.state.steps[name].status == "pending":
-            self._make_ready(self.nodes[name])
+            self._front.make_ready(name)
 
     def follower(self, name: str) -> Node | None:
         """Return the step that can go on with nothing but what *name* returns, in the same worker, if there is one."""
-        following = self._downstream[name]
-        if len(following) != 1 or name in self._parents:
+        node = self._front.follower(name)
+        if node is None or node.name in self.earlier or self.planner.must_run(node.name):
             return None
-        node = self.nodes[following[0]]
-        options, former = node.step.options, self.nodes[name].step.options
-        if (
-            self._waits[node.name] != 1
-            or options.cache is not True
-            or options.resources != former.resources
-            or options.env != former.env
-            or (node.when or node.each or node.codecs or options.dynamic or options.limits or options.queue_timeout_s)
-            or node.step.function is approval_step.function
-            or node.name in self.earlier
-            or self.planner.must_run(node.name)
-            or not all(isinstance(future, OutputRef | Known) for future in node.futures())
-        ):
-            return None
-        return node
+        return None if node.step.function is approval_step.function else node
 
     def succeeded(self, name: str, finished: Finished, key: str) -> None:
         """Take note of what an attempt returned."""
@@ -172,27 +157,41 @@ class Course:
         if retry_in_s is None:
             self._ended_badly(name)
 
+    def make_again(self, name: str, attempt: int, finished: Finished, lost: Set[ArtifactRef]) -> bool:
+        """Let the steps run again that made the inputs of *name* which were lost, and then that step.
+
+        Returns False when that cannot help: they came from outside of the run, or were made again before.
+        """
+        makers = [up for up in self.nodes[name].upstream if not lost.isdisjoint(self.outputs.get(up, ()))]
+        failure = finished.failure
+        if failure is None or name in self._again or not makers or not self._parents.keys().isdisjoint(makers):
+            return False
+        self._again.add(name)
+        self.recorder.record(
+            StepFailed(
+                step=name,
+                attempt=attempt,
+                failure=failure,
+                duration_s=finished.duration_s,
+                retry_in_s=0.0,
+                log=self._log(finished.log),
+            )
+        )
+        for maker in makers:
+            if self.state.steps[maker].status in ("succeeded", "hit"):
+                self.recorder.record(StepLost(step=maker, reason=f"what it returned was lost: {failure.error}"))
+                self._front.begin_anew(maker)
+        self._front.wait_for(name, makers)
+        return True
+
     def cancel(self) -> None:
         """Record that what has not ended is cancelled, or that it still waits for a person."""
         for step in list(self.state.steps.values()):
             if step.status not in ENDED:
                 self.recorder.record(StepCancelled(step=step.name))
 
-    def _add(self, nodes: Iterable[Node]) -> None:
-        for node in nodes:
-            self.nodes[node.name] = node
-            self._downstream.setdefault(node.name, [])
-        for node in nodes:
-            waits = 0
-            for name in node.upstream:
-                if self.state.steps[name].status not in ENDED:
-                    self._downstream[name].append(node.name)
-                    waits += 1
-            self._waits[node.name] = waits
-
-    def _make_ready(self, node: Node) -> None:
-        position = self.state.steps[node.name].position
-        heapq.heappush(self._ready, (-node.step.options.priority, position, node.name))
+    def _has_ended(self, name: str) -> bool:
+        return self.state.steps[name].status in ENDED
 
     def _begin(self, node: Node) -> Call | None:
         """Return a node's call if it must be executed; else see to its end."""
@@ -279,7 +278,7 @@ class Course:
 
     def _extend_dynamic(self, node: Node, description: ArtifactRef) -> None:
         try:
-            self._extend(graph_of_dynamic(node, description, self.artifacts))
+            self._extend(graph_of_dynamic(node, description, self.artifacts, self.graph.kind))
         except (CannotBegin, CodecError) as error:
             self.failed(node.name, 1, Finished(task_id="", failure=failure_from(error, "input")), None)
 
@@ -291,12 +290,11 @@ class Course:
         self._parents[parent.node.name] = parent
         for child in children:
             self._parent_of[child.name] = parent
-        self._add(children)
+        able = self._front.add(children, self._has_ended)
         most = parent.node.step.options.concurrency if parent.is_map else None
-        able = [child for child in children if self._waits[child.name] == 0]
-        parent.held.extend(child.name for child in able[most:] if most is not None)
-        for child in able[:most]:
-            self._make_ready(child)
+        parent.held.extend(able[most:] if most is not None else ())
+        for name in able[:most]:
+            self._front.make_ready(name)
         if not children:
             self._finish_parent(parent)
 
@@ -305,19 +303,13 @@ class Course:
             self._ended_badly(name)
             return
         self.outputs[name] = outputs
-        self._release(name)
+        self._front.release(name)
         self._leave(name)
 
     def _skip(self, name: str, reason: str) -> None:
         self.recorder.record(StepSkipped(step=name, reason=reason))
-        self._release(name)
+        self._front.release(name)
         self._leave(name)
-
-    def _release(self, name: str) -> None:
-        for following in self._downstream[name]:
-            self._waits[following] -= 1
-            if self._waits[following] == 0:
-                self._make_ready(self.nodes[following])
 
     def _leave(self, name: str) -> None:
         """Let the step that has become *name* and others go on."""
@@ -326,7 +318,7 @@ class Course:
             return
         parent.missing -= 1
         if parent.held:
-            self._make_ready(self.nodes[parent.held.popleft()])
+            self._front.make_ready(parent.held.popleft())
         if parent.missing == 0 and not self.stopping:
             self._finish_parent(parent)
 
@@ -392,7 +384,7 @@ class Course:
         blocking = [name]
         while blocking:
             by = blocking.pop()
-            waiting = [s for s in self._downstream[by] if self.state.steps[s].status == "pending"]
+            waiting = [s for s in self._front.downstream(by) if self.state.steps[s].status in ("pending", "retrying")]
             self._block(waiting, by)
             blocking += waiting
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
+from filiera.core.artifact import ArtifactRef
 from filiera.core.events import RunFinished, RunOutcome, StepStarted
 from filiera.core.runstate import RunState
 from filiera.core.task import Dropped, ExecutorEvent, Failure, Finished, Started, Task
@@ -33,6 +34,7 @@ SHORT_S = 0.05
 MOST_SUBMITTED = 4096
 """Calls that an executor has at once; further ones are made when some of them have ended."""
 _NOT_RETRIED = frozenset({"codec", "input", "cancelled", "queue"})
+_LOST = ("BlobCorrupted", "BlobMissing")
 _NOT_RETRYABLE = "filiera.errors:NotRetryable"
 
 
@@ -58,6 +60,8 @@ class Driver:
     limits: Limits | None = None
     env_of: Callable[[str], str] = str  #: from a step's requirements file to the digest of its environment
     on_over: Callable[[Course], None] = lambda course: None  #: a run has no step left that can run
+    heal: Callable[[Sequence[ArtifactRef]], Sequence[ArtifactRef]] | None = None
+    """Sets damaged bytes of artifacts aside and returns those that cannot be read."""
     on_wait: Callable[[], None] | None = None  #: called a few times a second while steps run
     stop_asked: bool = False  #: set it, from a signal handler too, and all runs are cancelled
     is_waiting: bool = False  #: the executor is at work; KeyboardInterrupt now ends what it does here, and is a stop
@@ -220,7 +224,7 @@ class Driver:
             course.succeeded(name, event, call.parts.key)
             self._ended(running, is_kept=True)
             self._follow(running, event)
-        elif course.stopping:
+        elif course.stopping or self._makes_again(running, event, failure):
             self._ended(running, is_kept=False)
         else:
             delay_s = self._retry_delay_s(running, failure)
@@ -229,6 +233,13 @@ class Driver:
                 self._ended(running, is_kept=False)
             else:
                 self._try_again(running, delay_s)
+
+    def _makes_again(self, running: Running, event: Finished, failure: Failure) -> bool:
+        """Have lost inputs made again, if that is why an attempt failed and if it is possible."""
+        if failure.kind != "input" or failure.error not in _LOST or self.heal is None:
+            return False
+        lost = frozenset(self.heal(running.call.inputs))
+        return running.course.make_again(running.call.node.name, running.attempt, event, lost)
 
     def _ended(self, running: Running, *, is_kept: bool) -> None:
         self._load[running.course] -= 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FunctionType, GeneratorType
 from typing import Any, Protocol
 
@@ -26,6 +26,9 @@ class Artifacts(Protocol):
 
     def put_parts(self, items: Iterable[object]) -> ArtifactRef:
         """Store a list of *items*, each as it comes. Raises CodecError, StoreError."""
+
+    def manifest(self, parts: Iterable[ArtifactRef]) -> ArtifactRef:
+        """Store the list of values that *parts* name. Raises StoreError."""
 
     def get(self, ref: ArtifactRef, *, lazily: bool = False) -> Any:
         """Return the value, a list *lazily* as one that loads its items when asked. Raises CodecError, StoreError."""
@@ -106,20 +109,23 @@ def _run(task: Task, inputs: tuple[ArtifactRef, ...], artifacts: Artifacts, kept
     return results
 
 
-def _call(
-    task: Task, function: Callable[..., Any], arguments: dict[str, Any], artifacts: Artifacts
-) -> _Results:
+def _call(task: Task, function: Callable[..., Any], arguments: dict[str, Any], artifacts: Artifacts) -> _Results:
     if task.is_dynamic:
-        from filiera.core.subgraph import trace_call
-
-        values: tuple[Any, ...] = (trace_call(function, arguments, artifacts.put),)
-    else:
-        values = _split(function(**arguments), task.outputs)
+        return (_traced(function, arguments, artifacts),), ""
+    values = _split(function(**arguments), task.outputs)
     if task.codecs:
         refs = [_put(value, codec or None, artifacts) for value, codec in zip(values, task.codecs, strict=True)]
     else:
         refs = [_put(value, None, artifacts) for value in values]
     return tuple(refs), _blocked(values)
+
+
+def _traced(function: Callable[..., Any], arguments: dict[str, Any], artifacts: Artifacts) -> ArtifactRef:
+    """Return the graph that a dynamic step's function makes, and behind it the values that it names."""
+    from filiera.core.subgraph import stored_in, trace_call
+
+    description = trace_call(function, arguments, artifacts.put)
+    return artifacts.manifest([artifacts.put(description), *stored_in(description)])
 
 
 def _put(value: Any, codec: str | None, artifacts: Artifacts) -> ArtifactRef:
@@ -226,9 +232,21 @@ def _load_arguments(task: Task, refs: tuple[ArtifactRef, ...], artifacts: Artifa
     arguments: dict[str, Any] = plain.decode(task.arguments)
     if not refs:
         return arguments
+    lazy = {value.index: task.lazy[name] for name, value in _lazy_ones(arguments, task)} if task.lazy else {}
     # Each input once, however often it is used: two parameters given one artifact see one object, as in plain Python.
-    inputs = [artifacts.get(ref, lazily=task.is_lazy) for ref in refs]
+    inputs = [artifacts.get(ref, lazily=number in lazy) for number, ref in enumerate(refs)]
+    for number, how in lazy.items():
+        if how == "iterator":
+            inputs[number] = iter(inputs[number])
     return {name: _fill(value, inputs) for name, value in arguments.items()}
+
+
+def _lazy_ones(arguments: Mapping[str, Any], task: Task) -> Iterator[tuple[str, plain.Placeholder]]:
+    """Yield the arguments that are one input each, a list whose items are loaded when the step asks for them."""
+    for name in task.lazy:
+        value = arguments.get(name)
+        if type(value) is plain.Placeholder:
+            yield name, value
 
 
 def _fill(value: Any, inputs: list[Any]) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.graph import Future, Known, Node, futures_in, map_futures
+from filiera.core.stages import Kind
 from filiera.engine.artifacts import Artifacts
 from filiera.engine.planner import Outputs, Skipped, resolve
 from filiera.errors import StepFailed
@@ -80,11 +81,12 @@ def _items(node: Node, name: str, outputs: Outputs, artifacts: Artifacts) -> lis
     raise StepFailed(f"Step {node.name!r} maps over {name}, which is a {type(value).__name__} and no list.")
 
 
-def graph_of_dynamic(node: Node, description: ArtifactRef, artifacts: Artifacts) -> Parent:
+def graph_of_dynamic(node: Node, description: ArtifactRef, artifacts: Artifacts, kind: Kind) -> Parent:
     """Return the nodes that a dynamic step's function called. Raises StepFailed when there is no such step."""
     from filiera.core.subgraph import read_subgraph
 
-    found = read_subgraph(artifacts.get(description), node.name)
+    # Its first part; the others are the values that it names, so that whoever keeps it keeps them.
+    found = read_subgraph(artifacts.get(artifacts.parts(description)[0]), node.name, kind=kind)
     return Parent(node=node, children=found.nodes, result=found.result, missing=len(found.nodes))
 
 

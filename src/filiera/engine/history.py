@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from filiera.core.artifact import ArtifactRef
 from filiera.core.key import KeyParts, differences
 from filiera.engine.journal import Result
 from filiera.engine.rows import read_key_parts, read_refs
@@ -13,6 +14,14 @@ from filiera.ports import MetadataStore, Row
 _MOST_STEPS = 5000
 """Of longer runs the first ones are read at once, the others one by one."""
 _ENDED_WELL = ("succeeded", "hit", "rejected")
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierResult:
+    """What a step returned before this run was interrupted."""
+
+    key: str
+    outputs: tuple[ArtifactRef, ...]
 
 
 @dataclass(frozen=True, slots=True)

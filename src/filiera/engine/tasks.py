@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from filiera.core import plain
 from filiera.core.graph import Node, OutputRef, map_futures
-from filiera.core.step import Step
 from filiera.core.task import Following, Task
 from filiera.engine.course import Course
 from filiera.engine.planner import Call
@@ -33,7 +30,7 @@ def task_of(course: Course, call: Call, env: str, *, following: Following | None
         key=call.parts.key if following is None else "",
         env=env,
         is_dynamic=options.dynamic,
-        is_lazy=_wants_lazily(step),
+        lazy=step.lazy,
         following=following,
     )
 
@@ -52,10 +49,6 @@ def task_ahead(course: Course, node: Node, before: Node, before_id: str, env: st
 def task_id(course: Course, step: str, attempt: int) -> str:
     """Return what a task is called: unique among running ones."""
     return f"{course.recorder.run_id}/{step}#{attempt}"
-
-
-def _wants_lazily(step: Step[Any, Any]) -> bool:
-    return False
 
 
 _NAMELESS = frozenset({int, float, str, bool, bytes, type(None), OutputRef})

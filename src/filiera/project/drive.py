@@ -15,6 +15,7 @@ from filiera.engine.journal import Journal
 from filiera.engine.recorder import Recorder
 from filiera.errors import StoreError
 from filiera.project.assemble import Assembled, artifact_of
+from filiera.project.healing import heal_inputs
 from filiera.project.project import Listener, Project
 from filiera.project.runs import Run, log_folder
 from filiera.project.versions import Made, Version
@@ -53,6 +54,7 @@ def drive(project: Project, journal: Journal, journeys: Sequence[Journey], liste
             flights=flights,
             limits=limits,
             env_of=project.environment,
+            heal=lambda refs: heal_inputs(project, refs),
             on_over=lambda course: _conclude(project, by_course[course]),
             on_wait=(lambda: listener.waits(journeys[0].run.state)) if listener is not None else None,
         )

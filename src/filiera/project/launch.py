@@ -17,7 +17,8 @@ from filiera.core.pipeline import Pipeline
 from filiera.core.products import Dataset, Model, Source
 from filiera.core.runstate import RunState
 from filiera.core.stages import Stage
-from filiera.engine.course import Course, EarlierResult
+from filiera.engine.course import Course
+from filiera.engine.history import EarlierResult
 from filiera.engine.journal import Journal
 from filiera.engine.planner import Planner, is_fresh
 from filiera.engine.recorder import Recorder
