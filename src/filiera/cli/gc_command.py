@@ -18,6 +18,7 @@ _MEANING = {
     "results": "cached results that no kept run used",
     "values": "small values in the records",
     "code": "descriptions of code that no kept run had",
+    "checkpoints": "what steps had kept that will not go on",
     "blobs": "larger values, as files",
     "scratch": "unfinished files of killed processes",
 }
