@@ -22,6 +22,10 @@ from filiera.adapters._task_queue import TaskQueue
 from filiera.core.task import Dropped, ExecutorEvent, Failure, Finished, LogSpan, Started, Task
 
 _LOG_NAME = "inline.log"
+_NO_ENVIRONMENTS = (
+    "a step with an environment of its own needs a process of its own, and the executor 'inline' has none; "
+    "choose a profile with executor = 'processes'"
+)
 
 
 class InlineExecutor:
@@ -109,6 +113,9 @@ class InlineExecutor:
 
     def _run(self, task: Task, log: LogSpan) -> Finished:
         started_at, start = time.time(), time.monotonic()
+        if task.env:
+            failure = Failure(kind="raised", error="StepFailed", message=_NO_ENVIRONMENTS)
+            return Finished(task_id=task.task_id, failure=failure, started_at=started_at, log=log)
         try:
             with self._open_log() as file, _copying_output_to(file):
                 finished = self._execute(task)

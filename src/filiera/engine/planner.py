@@ -232,7 +232,7 @@ def is_fresh(name: str, fresh: frozenset[str]) -> bool:
     """
     if not fresh or name in fresh:
         return name in fresh
-    return any(name.startswith((f"{asked}[", f"{asked}.")) for asked in fresh)
+    return any(name[:end] in fresh for end, letter in enumerate(name) if letter in "[.")
 
 
 def resolve(future: Future, outputs: Outputs) -> Any:

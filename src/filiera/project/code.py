@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from filiera.core import plain
 from filiera.core.closure import Closure, Part, changes, closures_of, decode, encode
@@ -20,6 +22,8 @@ _OUTSIDE = ("site-packages", "dist-packages", ".venv", "venv", ".filiera")
 _BUILTIN = "filiera.project.builtin"
 _COLLECT = f"{_BUILTIN}:collect"
 _READ_FROM_FILES = ("function", "class", "constant", "opaque", "module", "source")
+_first_stamps: WeakKeyDictionary[ModuleType, tuple[int, int]] = WeakKeyDictionary()
+"""Size and time of each module's file when this process first asked: a later edit is not what the module was made of."""
 _NAMELESS = frozenset({int, float, str, bool, bytes, type(None), OutputRef})
 """Types of arguments, by far the most frequent, in which no function or class can lie."""
 
@@ -82,10 +86,14 @@ class ProjectCode:
         modules = dict.fromkeys(part.name.partition(":")[0] for part in closure.parts if part.kind in _READ_FROM_FILES)
         found = []
         for module in modules:
-            file = getattr(sys.modules.get(module), "__file__", None)
-            if file and self.is_project(module):
-                stat = Path(file).stat()
-                found.append((module, file, stat.st_size, stat.st_mtime_ns))
+            loaded = sys.modules.get(module)
+            file = getattr(loaded, "__file__", None)
+            if loaded is not None and file and self.is_project(module):
+                stamp = _first_stamps.get(loaded)
+                if stamp is None:
+                    stat = Path(file).stat()
+                    stamp = _first_stamps[loaded] = stat.st_size, stat.st_mtime_ns
+                found.append((module, file, *stamp))
         return tuple(found)
 
     def compare(self, old: bytes, new: bytes) -> list[str]:

@@ -25,7 +25,7 @@ from filiera.engine.recorder import Recorder
 from filiera.engine.rows import read_refs, to_json, to_text, write_event
 from filiera.errors import UsageError
 from filiera.ports import Row, Statement
-from filiera.project import identity, record
+from filiera.project import audit, identity, record
 from filiera.project.assemble import Assembled
 from filiera.project.drive import Journey, drive
 from filiera.project.index import import_module
@@ -123,9 +123,12 @@ def _create(project: Project, journal: Journal, planned: Sequence[_Planned]) -> 
         row["record"] = to_json(record.made_from(project, plan.assembled, plan.launch.fresh))
         first = {"at": row["started_at"], "kind": type(event).__name__, "body": write_event(event)}
         first |= {name: row[name] for name in ("pipeline", "driver")}
-        statements += [("create_run", row), ("add_first_event", first)]
+        act = audit.entry_of_new_run(
+            pipeline=row["pipeline"], driver=row["driver"], at=row["started_at"], detail={"profile": row["profile"]}
+        )
+        statements += [("create_run", row), ("add_first_event", first), act]
         events.append(event)
-    created = [rows[0]["run_id"] for rows in project.records.write(statements)[::2]]
+    created = [rows[0]["run_id"] for rows in project.records.write(statements)[::3]]
     journeys = []
     for run_id, event, plan in zip(created, events, planned, strict=True):
         recorder = Recorder(journal=journal, run_id=run_id, clock=project.clock, seq=1, state=RunState.fold([event]))
@@ -221,6 +224,7 @@ def cancel(project: Project, run_id: str) -> None:
     if pid is None:
         host = json.loads(row["driver"])["host"]
         raise UsageError(f"Run {row['run_id']} is driven on host {host!r}.", do="Cancel it there.")
+    project.records.write([audit.entry("cancel", row["run_id"], at=project.clock())])
     try:
         os.kill(pid, signal.SIGINT)
     except PermissionError as error:
@@ -279,7 +283,8 @@ def _adopt(project: Project, row: Row, steps: Set[str]) -> None:
         raise UsageError(f"Run {row['run_id']} is being resumed by another process.")
     recorded = project.records.read("steps_of_run", {"run_id": row["run_id"]})
     gone = [step["step"] for step in recorded if not is_fresh(step["step"], frozenset(steps))]
-    project.records.write([("drop_step_run", {"run_id": row["run_id"], "step": step}) for step in gone])
+    dropped: list[Statement] = [("drop_step_run", {"run_id": row["run_id"], "step": step}) for step in gone]
+    project.records.write([*dropped, audit.entry("resume", row["run_id"], at=project.clock())])
 
 
 def _earlier(project: Project, run_id: str) -> dict[str, EarlierResult]:
