@@ -6,7 +6,7 @@ import argparse
 import inspect
 from typing import Any
 
-from filiera.cli.verbs import running_options
+from filiera.cli.verbs import HelpAsWritten, running_options
 from filiera.core.parameters import Parameter, parse
 from filiera.core.pipeline import Pipeline
 from filiera.errors import UsageError, did_you_mean
@@ -48,7 +48,7 @@ def print_pipeline_help(verb: str, pipeline: Pipeline) -> None:
         usage=f"filiera {verb} {pipeline.name} [PARAMETERS] [OPTIONS]",
         add_help=False,
         parents=[running_options()],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpAsWritten,
     )
     group = parser.add_argument_group("parameters")
     for parameter in pipeline.parameters:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NoReturn
 
 _LEARN = """\
@@ -17,8 +20,29 @@ first steps:
 exit codes: 0 done · 1 failed · 2 usage · 3 rejected · 4 project · 5 store · 6 source · 7 drift · 8 unproven
             130 stopped
 """
+_NO_SCREEN = 80
 _RUN = "RUN, PIPELINE (its newest run), or latest"
 _MODEL = "NAME@VERSION or NAME@ALIAS (default: @champion)"
+
+
+class _Help(argparse.HelpFormatter):
+    """As wide as the screen. Without a width argparse asks ``shutil`` for it, which loads three more libraries."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+class HelpAsWritten(_Help, argparse.RawDescriptionHelpFormatter):
+    """Leaves the lines of description and epilog as they are."""
+
+
+def _columns() -> int:
+    with suppress(ValueError):
+        if columns := int(os.environ.get("COLUMNS", 0)):
+            return columns
+    with suppress(OSError, ValueError, AttributeError):  # it is no screen, or closed
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or _NO_SCREEN  # type: ignore[union-attr]
+    return _NO_SCREEN
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,7 +52,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, *, allow_abbrev: bool = False, **options: Any) -> None:
-        super().__init__(allow_abbrev=allow_abbrev, **options)
+        super().__init__(allow_abbrev=allow_abbrev, **{"formatter_class": _Help, **options})
         self.verbs: Mapping[str, argparse.ArgumentParser | None] = {}  #: None: not built
 
     def error(self, message: str) -> NoReturn:
@@ -80,7 +104,7 @@ def build_parser(only: str | None = None) -> Parser:
         prog="filiera",
         description="One chain from sources to a watched service.",
         epilog=_LEARN,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpAsWritten,
     )
     parser.add_argument("--version", action="store_true", help="print the version")
     verbs = _Verbs(parser, only)
