@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filiera.core import plain
 from filiera.core.key import KeyParts, differences
 
 words = st.text("ab:,/", max_size=3)
@@ -46,11 +47,11 @@ BASE = KeyParts(
     [
         ({"closure": "d"}, ["code changed"]),
         ({"arguments": {"depth": b"4", "names": b'["a"]'}}, ["parameter depth changed from 3 to 4"]),
-        ({"arguments": {"depth": b"3"}}, ["parameter names is gone"]),
-        ({"arguments": {**BASE.arguments, "seed": b"0"}}, ["parameter seed is new"]),
+        ({"arguments": {"depth": b"3"}}, ['parameter names is gone, it was ["a"]']),
+        ({"arguments": {**BASE.arguments, "seed": b"0"}}, ["parameter seed is new: 0"]),
         ({"inputs": (("clean", "json/1:" + "2" * 64), BASE.inputs[1])}, ["input from clean changed"]),
         ({"inputs": (("clean", "json/2:" + "0" * 64), BASE.inputs[1])}, ["input from clean changed"]),
-        ({"inputs": BASE.inputs[:1]}, ["it has 1 inputs, had 2"]),
+        ({"inputs": BASE.inputs[:1]}, ["it takes 1 input, took 2"]),
         ({"codecs": ()}, ["encoding of the outputs changed"]),
         ({"closure": "d", "codecs": ()}, ["code changed", "encoding of the outputs changed"]),
     ],
@@ -61,6 +62,42 @@ def test_a_difference_is_told(change: dict[str, Any], told: list[str]) -> None:
     changed = replace(BASE, **change)
     assert changed.key != BASE.key
     assert differences(BASE, changed) == told
+
+
+def taking(*arguments: bytes, inputs: int, changed: int = 0) -> KeyParts:
+    """Return the parts of a key with these arguments, of whose inputs the first ones are changed."""
+    told = tuple((f"s{i}", f"json/1:{'a' if i < changed else 'b'}") for i in range(inputs))
+    return KeyParts(closure="c", arguments={f"p{i}": value for i, value in enumerate(arguments)}, inputs=told)
+
+
+def list_of(first: int, count: int) -> bytes:
+    """Return an encoded list of inputs."""
+    return plain.encode([plain.Placeholder(index) for index in range(first, first + count)])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            taking(list_of(0, 2), list_of(2, 1), inputs=3),
+            taking(list_of(0, 1_000), list_of(1_000, 1), inputs=1_001),
+            ["p0 takes 1,000 inputs, took 2"],
+        ),
+        (
+            taking(list_of(0, 900), inputs=900),
+            taking(list_of(0, 900), inputs=900, changed=500),
+            ["inputs from s0, s1, s2 and 497 more changed"],
+        ),
+        (
+            taking(plain.encode([1, plain.Placeholder(0)]), inputs=1),
+            taking(plain.encode([2, plain.Placeholder(0)]), inputs=1),
+            ["parameter p0 changed from [1,input] to [2,input]"],
+        ),
+    ],
+)
+def test_many_inputs_are_told_in_a_line(old: KeyParts, new: KeyParts, told: list[str]) -> None:
+    """However many inputs there are, the reason stays short, and an argument after them is not told as changed."""
+    assert differences(old, new) == told
 
 
 @given(one=key_parts, other=key_parts)

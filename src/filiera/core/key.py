@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from filiera.core.digest import digest
 
 _LAYOUT = b"1"
+_PLACEHOLDER = b'{"$":"input","v":'
+_PLACEHOLDERS = re.compile(rb'(?:\{"\$":"input","v":\d+\},?)+(?<!,)')
+_NAMED = 3
+"""So many changed inputs are named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,26 +50,49 @@ def differences(old: KeyParts, new: KeyParts) -> list[str]:
     if old.closure != new.closure:
         found.append("code changed")
     for name in dict.fromkeys((*old.arguments, *new.arguments)):
-        before, after = old.arguments.get(name), new.arguments.get(name)
-        if before == after:
-            continue
-        if before is None or after is None:
-            found.append(f"parameter {name} is {'new' if before is None else 'gone'}")
-        else:
-            found.append(f"parameter {name} changed from {_short(before)} to {_short(after)}")
-    found += _input_differences(old.inputs, new.inputs)
+        found += _argument_differences(name, old.arguments.get(name), new.arguments.get(name))
+    if len(old.inputs) == len(new.inputs):
+        found += _input_differences(old.inputs, new.inputs)
+    elif old.arguments == new.arguments:
+        found.append(f"it takes {_inputs(len(new.inputs))}, took {len(old.inputs)}")
     if old.codecs != new.codecs:
         found.append("encoding of the outputs changed")
     return found
 
 
+def without_inputs(value: bytes) -> str:
+    """Return an encoded argument for people: what comes from elsewhere is the word input, however often.
+
+    >>> without_inputs(b'[1,{"$":"input","v":0},{"$":"input","v":1}]')
+    '[1,input]'
+    """
+    return _PLACEHOLDERS.sub(b"input", value).decode("utf-8", "replace")
+
+
+def _argument_differences(name: str, old: bytes | None, new: bytes | None) -> list[str]:
+    if old == new:
+        return []
+    if old is None:
+        return [f"parameter {name} is new: {_short(new or b'')}"]
+    if new is None:
+        return [f"parameter {name} is gone, it was {_short(old)}"]
+    if without_inputs(old) != without_inputs(new):
+        return [f"parameter {name} changed from {_short(old)} to {_short(new)}"]
+    before, after = old.count(_PLACEHOLDER), new.count(_PLACEHOLDER)
+    return [f"{name} takes {_inputs(after)}, took {before}"] if before != after else []  # else only their numbers did
+
+
 def _input_differences(old: tuple[tuple[str, str], ...], new: tuple[tuple[str, str], ...]) -> list[str]:
-    found = [f"input from {after[0]} changed" for before, after in zip(old, new, strict=False) if before[1] != after[1]]
-    if len(old) != len(new):
-        found.append(f"it has {len(new)} inputs, had {len(old)}")
-    return found
+    changed = list(dict.fromkeys(after[0] for before, after in zip(old, new, strict=True) if before[1] != after[1]))
+    if len(changed) <= _NAMED:
+        return [f"input from {origin} changed" for origin in changed]
+    return [f"inputs from {', '.join(changed[:_NAMED])} and {len(changed) - _NAMED:,} more changed"]
+
+
+def _inputs(count: int) -> str:
+    return f"{count:,} input{'' if count == 1 else 's'}"
 
 
 def _short(value: bytes) -> str:
-    text = value.decode("utf-8", "replace")
+    text = without_inputs(value)
     return text if len(text) <= 40 else text[:37] + "…"
