@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from filiera.errors import StoreFull
-from filiera.project import launch, runs
+from filiera.errors import StoreBusy, StoreFull
+from filiera.project import launch, plugins, runs
 from filiera.project.health import Finding, examine
+from filiera.project.housekeeping import alone
 from tests.project.chains import CHAIN, WIDE_SHOP
+from tests.project.keeping import House
 from tests.projects import SmallProject, full_disk_after, statuses
 
 
 def findings(project: SmallProject, *, repair: bool = False) -> dict[str, Finding]:
     with project.opened() as opened:
-        return {finding.what: finding for finding in examine(opened, repair=repair)}
+        return {finding.what: finding for finding in examine(opened, repair=repair, tell=lambda text: None)}
 
 
 @pytest.fixture
@@ -125,3 +128,56 @@ def test_damaged_and_lost_bytes_are_found(tmp_path: Path) -> None:
     assert statuses(again)["publish"] == "succeeded"
     assert again.version == run.version
     assert {finding.state for finding in findings(project).values()} <= {"ok", "warning"}
+
+
+def test_damage_is_told_with_what_needs_it(tmp_path: Path) -> None:
+    """A damaged part of a folder, a damaged value and one in the records are named with their steps and versions."""
+    house = House(tmp_path)
+    house.run("values", x=1)
+    house.publish("values-1")
+    steps = house.state("values-1").steps
+    folder, large, small = (steps[name].outputs[0] for name in ("folder", "large", "small"))
+    with house.opened() as project:
+        row = project.records.read("get_artifact", {"digest": folder.digest, "codec": folder.codec})[0]
+        part = next(iter(plugins.blobs_of(replace(folder, inline=row["inline"]), project.blobs.get)))
+        bad = {"digest": small.digest, "codec": small.codec, "size_bytes": small.size_bytes, "inline": b"?"}
+        project.records.write([("drop_artifact", bad), ("put_artifact", bad)])
+    for digest in (part, large.digest):
+        file = house.store / "blobs" / digest[:2] / digest[2:]
+        file.chmod(0o600)
+        file.write_bytes(b"!" + file.read_bytes()[1:])
+    found = findings(house)
+    for digest, step in ((part, "folder"), (large.digest, "large"), (small.digest, "small")):
+        finding = found[f"blob {digest[:12]}"]
+        assert (finding.state, finding.area) == ("problem", "store")
+        assert f"values-1/{step}" in finding.detail and "kept@1" in finding.detail
+    repaired = findings(house, repair=True)
+    assert {repaired[f"blob {digest[:12]}"].state for digest in (part, large.digest)} == {"repaired"}
+    assert len(list((house.store / "damaged").iterdir())) == 3
+    again = statuses(house.run("values", x=1))
+    assert [again[name] for name in ("folder", "large", "small")] == ["succeeded"] * 3
+    assert {finding.state for finding in findings(house).values()} <= {"ok", "warning"}
+    house.check_whole()
+    assert len(house.column("SELECT * FROM audit WHERE action = 'repair'")) == 3
+
+
+def test_what_a_killed_clean_up_had_aside_is_put_back(tmp_path: Path) -> None:
+    """Repair puts back what was on its way out."""
+    house = House(tmp_path)
+    house.run("numbers")
+    with house.database() as database:
+        database.execute("INSERT INTO leaving_artifact SELECT * FROM artifact")
+        database.execute("DELETE FROM artifact")
+        database.commit()
+    findings(house, repair=True)
+    house.check_whole()
+
+
+def test_repairing_waits_for_nobody(tmp_path: Path) -> None:
+    """While another process keeps house, looking is fine and repairing is refused."""
+    house = House(tmp_path)
+    house.run("numbers")
+    with alone(house.store):
+        assert findings(house)["blobs"].state == "ok"
+        with pytest.raises(StoreBusy):
+            findings(house, repair=True)

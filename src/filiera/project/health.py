@@ -6,18 +6,23 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Literal
 
 from filiera.core.artifact import ArtifactRef
-from filiera.core.events import RunInterrupted
-from filiera.engine.journal import Journal
-from filiera.engine.recorder import Recorder
-from filiera.errors import BlobCorrupted, BlobMissing, FilieraError, UsageError
+from filiera.errors import FilieraError, UsageError
+from filiera.project import audit
+from filiera.project.abandoned import record_interruption
+from filiera.project.damage import damaged_bytes, lacking_versions, owners
+from filiera.project.garbage import put_back
+from filiera.project.healing import heal
+from filiera.project.housekeeping import alone
 from filiera.project.index import import_module, pipelines
+from filiera.project.marks import Tell
 from filiera.project.project import Project
-from filiera.project.runs import recorded_state, shown_state
+from filiera.project.runs import is_driven
 
 _EXTRAS = {
     "polars": "data",
@@ -29,6 +34,7 @@ _EXTRAS = {
 }
 
 _ABANDONED_AFTER_S = 86_400.0
+_MANY = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,15 +44,21 @@ class Finding:
     what: str
     state: Literal["ok", "warning", "problem", "repaired"]
     detail: str
+    area: Literal["project", "store"] = "project"  #: whose it is: the code and configuration, or the store
 
 
-def examine(project: Project, *, repair: bool) -> Iterator[Finding]:
-    """Yield findings about the environment, the project, its records and its blobs; with *repair*, mend what can be."""
+def examine(project: Project, *, repair: bool, tell: Tell) -> Iterator[Finding]:
+    """Yield findings about the environment, the project, its records and its blobs; with *repair*, mend what can be.
+
+    Raises:
+        StoreError: The store cannot be read; with *repair*, or written, or another process keeps house there.
+    """
     yield _environment()
     yield from _extras()
     yield from _pipelines(project)
-    yield from _runs(project, repair)
-    yield from _blobs(project, repair)
+    with alone(project.store) if repair and project.store.is_dir() else nullcontext():
+        for finding in _store(project, repair, tell):
+            yield replace(finding, area="store")
 
 
 def _environment() -> Finding:
@@ -100,56 +112,48 @@ def _opaque(project: Project, name: str) -> Iterator[Finding]:
         yield Finding(what=f"step {name}/{step}", state="warning", detail=detail)
 
 
+def _store(project: Project, repair: bool, tell: Tell) -> Iterator[Finding]:
+    if repair and project.store.is_dir():
+        put_back(project)
+    yield from _runs(project, repair)
+    count = 0
+    for digest in damaged_bytes(project, tell):
+        count += 1
+        yield _damaged(project, digest, repair)
+    for version, run_id, ref in lacking_versions(project):
+        yield Finding(what=version, state="problem", detail=_how_to_make(ref, run_id))
+    if repair:
+        freed = project.blobs.sweep_scratch(_ABANDONED_AFTER_S)
+        if freed:
+            yield Finding(what="scratch", state="repaired", detail=f"{freed:,} bytes of unfinished files removed")
+    if not count:
+        yield Finding(what="blobs", state="ok", detail="all read and compared with their digests")
+
+
 def _runs(project: Project, repair: bool) -> Iterator[Finding]:
-    for row in project.records.read("running_runs"):
-        full = project.records.read("get_run", {"run_id": row["run_id"]})[0]
-        if shown_state(project, full) != "interrupted":
+    for row in project.records.read("live_runs"):
+        if is_driven(project, row):
             continue
         detail = f"its driver is gone; filiera resume {row['run_id']}"
-        if repair:
-            _mark_interrupted(project, row["run_id"])
+        if repair and record_interruption(project, row):
             yield Finding(what=f"run {row['run_id']}", state="repaired", detail=f"recorded as interrupted: {detail}")
         else:
             yield Finding(what=f"run {row['run_id']}", state="warning", detail=detail)
 
 
-def _mark_interrupted(project: Project, run_id: str) -> None:
-    last = project.records.read("last_event_of_run", {"run_id": run_id})[0]["seq"]
-    state = recorded_state(project, run_id)
-    recorder = Recorder(
-        journal=Journal(records=project.records), run_id=run_id, clock=project.clock, seq=last, state=state
-    )
-    if state.status == "running":  # else it was only adopted, by a driver that said nothing any more
-        recorder.record(RunInterrupted(reason="its driver was gone"))
-    recorder.flush(durable=True)
-
-
-def _blobs(project: Project, repair: bool) -> Iterator[Finding]:
-    present = {digest: size for digest, size, _ in project.blobs.blobs()}
-    for digest in present:
-        try:
-            project.blobs.path(digest)
-        except BlobCorrupted:
-            if repair:
-                project.blobs.delete(digest)
-            state: Literal["repaired", "problem"] = "repaired" if repair else "problem"
-            what = "removed; its step runs again" if repair else "its bytes changed: filiera doctor --repair"
-            yield Finding(what=f"blob {digest[:12]}", state=state, detail=what)
-        except BlobMissing:
-            continue
-    yield from _missing(project)
-    if repair:
-        freed = project.blobs.sweep_scratch(_ABANDONED_AFTER_S)
-        if freed:
-            yield Finding(what="scratch", state="repaired", detail=f"{freed:,} bytes of unfinished files removed")
-    yield Finding(what="blobs", state="ok", detail=f"{len(present)} read and compared with their digests")
-
-
-def _missing(project: Project) -> Iterator[Finding]:
-    for version in project.versions.find(limit=10_000):
-        for ref in (version.artifact, *version.attachments.values()):
-            if not project.holds(ref):
-                yield Finding(what=version.ref, state="problem", detail=_how_to_make(ref, version.run_id))
+def _damaged(project: Project, digest: str, repair: bool) -> Finding:
+    needing = owners(project, digest)
+    of = f"needed by {', '.join(needing[:_MANY])}" if needing else "needed by nothing that is recorded"
+    what = f"blob {digest[:12]}"
+    if not repair:
+        return Finding(what=what, state="problem", detail=f"its bytes changed: filiera doctor --repair; {of}")
+    healed = heal(project, digest)
+    if healed.moved_to is None:  # another process was faster
+        return Finding(what=what, state="repaired", detail=f"put anew by another process; {of}")
+    noted = audit.entry("repair", digest[:12], at=project.clock(), detail={"moved_to": healed.moved_to.name})
+    project.records.write([noted])
+    place = f"{healed.moved_to.parent.name}/{healed.moved_to.name[:12]}…"
+    return Finding(what=what, state="repaired", detail=f"set aside as {place}; its step runs again; {of}")
 
 
 def _how_to_make(ref: ArtifactRef, run_id: str) -> str:

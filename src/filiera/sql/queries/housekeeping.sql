@@ -235,3 +235,26 @@ VALUES (:run_id, :step, :position, :stage, :state, :attempt, :key, :closure_dige
 -- The number of a version that was published at that time with the same content, or no row.
 SELECT number FROM product_version
  WHERE kind = :kind AND name = :name AND artifact = :artifact AND body = :body AND created_at = :created_at;
+
+-- values_with_bytes_after --
+-- Small artifacts with their bytes, in the order of their digests.
+SELECT digest, codec, inline FROM artifact
+ WHERE (digest, codec) > (:digest, :codec) AND inline IS NOT NULL ORDER BY digest, codec LIMIT :limit;
+
+-- codecs_in_use --
+-- The codecs of all artifacts.
+SELECT DISTINCT codec FROM artifact ORDER BY codec;
+
+-- values_of_codec_after --
+-- Artifacts of one codec in the order of their digests.
+SELECT digest, codec, size_bytes, inline FROM artifact
+ WHERE codec = :codec AND digest > :digest ORDER BY digest LIMIT :limit;
+
+-- steps_naming --
+-- Steps with an output of this digest, first those that made it.
+SELECT run_id, step FROM step_run WHERE outputs LIKE :pattern
+ ORDER BY CASE WHEN state = 'hit' THEN 1 ELSE 0 END, started_at DESC LIMIT 3;
+
+-- versions_naming --
+-- Versions that have an artifact of this digest.
+SELECT name, number FROM product_version WHERE artifact LIKE :pattern OR body LIKE :pattern ORDER BY name, number;
