@@ -189,8 +189,7 @@ class SqliteRecords:
                 return
             if len(calls) > 1:
                 connection.executemany(sql, calls[1:])
-        for _ in calls:
-            yield []
+        yield from [[]] * len(calls)
 
     def _patiently(self, action: Callable[[], T]) -> T:
         """Return what *action* returns, tried again while another process holds the database."""

@@ -96,12 +96,13 @@ class Course:
         self._given.discard(name)
         self._front.make_ready(name)
 
-    def take(self, name: str) -> Call | None:
-        """Return the call of a step that a worker has begun by itself; None when it is not ready."""
+    def take(self, ahead: Call) -> Call | None:
+        """Return the call that a worker has begun by itself, with its inputs; None when the step is not ready."""
+        name = ahead.node.name
         if self.state.steps[name].status != "pending" or self._front.is_waiting(name):
             return None
         self._taken.add(name)
-        call = self.planner.call(self.nodes[name], self.outputs)
+        call = self.planner.filled(ahead, self.outputs)
         self._decided(call, self.planner.why(call))
         return call
 

@@ -69,7 +69,7 @@ class Driver:
     _moved: dict[Course, None] = field(default_factory=dict)  #: runs to look at: steps may begin, or it may be over
     _deadlines: dict[Course, float] = field(default_factory=dict)
     _running: dict[str, Running] = field(default_factory=dict)  #: by task id
-    _ahead: dict[str, tuple[Course, str, Task]] = field(default_factory=dict)  #: a worker's, which has not begun them
+    _ahead: dict[str, tuple[Course, Call, Task]] = field(default_factory=dict)  #: a worker's, which has not begun them
     _retries: list[tuple[float, str]] = field(default_factory=list)  #: heap: when, which task
     _retrying: dict[str, Running] = field(default_factory=dict)  #: by the id of the task to come
     _serial: Iterator[int] = field(default_factory=itertools.count)
@@ -155,18 +155,18 @@ class Driver:
             chain.pop()  # dropped by its worker
         before, node = running.task.task_id, running.call.node
         if chain:
-            before, node = chain[-1], course.nodes[self._ahead[chain[-1]][1]]
+            before, node = chain[-1], self._ahead[chain[-1]][1].node
         while len(chain) < AHEAD:
             follower = course.follower(node.name)
             if follower is None:
                 return
+            # A name of its own: the step may begin in the usual way before the worker has told that it dropped this.
+            ids = before, f"{task_id(course, follower.name, 1)}.{next(self._serial)}"
             try:
-                task = task_ahead(course, follower, node, before, running.task.env)
+                task, call = task_ahead(course, follower, node, running.task.env, ids=ids)
             except Skipped:
                 return
-            # Its own name: the step may begin in the usual way before the worker has told that it dropped this one.
-            task = replace(task, task_id=f"{task.task_id}.{next(self._serial)}")
-            self._ahead[task.task_id] = (course, follower.name, task)
+            self._ahead[task.task_id] = (course, call, task)
             chain.append(task.task_id)
             self.executor.submit(task)
             before, node = task.task_id, follower

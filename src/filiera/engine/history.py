@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from filiera.core.artifact import ArtifactRef
 from filiera.core.key import KeyParts, differences
 from filiera.engine.journal import Result
-from filiera.engine.rows import read_key_parts, read_refs
+from filiera.engine.rows import read_arguments, read_key_parts, read_refs
 from filiera.ports import MetadataStore, Row
 
 _MOST_STEPS = 5000
@@ -75,11 +75,23 @@ class History:
         same_code = row["closure_digest"] == call.parts.closure
         if same_code and (row["arguments"], row["inputs"]) == call.written:
             return []
-        before = read_key_parts(row)
+        before = self._before_parts(row, call)
         changes = differences(before, call.parts)
         if not same_code:
             changes = self._code_changes(before.closure, call.code) + [c for c in changes if c != "code changed"]
         return changes
+
+    def _before_parts(self, row: Row, call: Asked) -> KeyParts:
+        """Return the parts of a recorded key; those that are written as in *call* are not read again."""
+        if row["inputs"] == call.written[1]:
+            arguments = read_arguments(row["arguments"])
+            return KeyParts(
+                closure=row["closure_digest"],
+                arguments=arguments,
+                inputs=call.parts.inputs,
+                codecs=call.parts.codecs,
+            )
+        return read_key_parts(row)
 
     def _before(self, step: str, run_id: str) -> Row | None:
         steps = self._read(run_id)

@@ -17,6 +17,9 @@ FLUSH_AFTER_S = 0.02
 """Records wait at most so long for others to share a commit with."""
 FLUSH_AT = 4000
 """So many rows are written without waiting for more."""
+PAUSES = 10
+"""Records wait so many times longer than the last write took: a slow disk, or a durable write, is asked less often."""
+LONGEST_PAUSE_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class Journal:
     _count: int = 0
     _since: float = 0.0
     _changed: dict[Recorder, None] = field(default_factory=dict)
+    _took_s: float = 0.0  #: by the last write
     _unsettled: list[ArtifactRef] = field(default_factory=list)
 
     def add(self, statement: str, row: Mapping[str, Any]) -> None:
@@ -72,7 +76,8 @@ class Journal:
             return None
         if self._count >= FLUSH_AT:
             return 0.0
-        return max(0.0, self._since + FLUSH_AFTER_S - monotonic())
+        pause_s = FLUSH_AFTER_S and max(FLUSH_AFTER_S, min(self._took_s * PAUSES, LONGEST_PAUSE_S))
+        return max(0.0, self._since + pause_s - monotonic())
 
     def flush(self) -> None:
         """Write what is queued, then tell the listeners: what was shown as done is never lost."""
@@ -86,7 +91,9 @@ class Journal:
         # Equal statements next to each other: the store runs them as one.
         statements += [("put_step_run", row) for recorder in recorders for row in recorder.step_rows()]
         statements += [("update_run", recorder.run_row()) for recorder in recorders]
+        start = monotonic()
         self.records.write(statements, durable=self.is_durable)
+        self._took_s = monotonic() - start
         written = list(self.results)
         self._rows, self._count, self._changed, self.is_durable = {}, 0, {}, False
         self.results.clear()

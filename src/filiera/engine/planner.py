@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from filiera.core import plain
@@ -170,8 +170,20 @@ class Planner:
             if isinstance(future, OutputRef) and future.node == before.name:
                 places.append((position, future.index))
         unknown = {position for position, _ in places}
-        inputs = tuple((o, "" if i in unknown else d) for i, (o, d) in enumerate(made.parts.inputs))
-        return replace(made, parts=replace(made.parts, inputs=inputs)), tuple(places)
+        inputs = tuple([(o, "" if i in unknown else d) for i, (o, d) in enumerate(made.parts.inputs)])
+        parts = KeyParts(closure=made.parts.closure, arguments=made.parts.arguments, inputs=inputs)
+        return Call(node, parts, made.inputs, made.arguments, made.code, made.written), tuple(places)
+
+    def filled(self, ahead: Call, outputs: Outputs) -> Call:
+        """Return a call that was made ahead, now that all of its inputs are known."""
+        found = [resolve(future, outputs) for future in ahead.node.futures()]
+        parts = KeyParts(
+            closure=ahead.parts.closure,
+            arguments=ahead.parts.arguments,
+            inputs=tuple([(known.origin, known.artifact.identity) for known in found]),
+        )
+        inputs = tuple([known.artifact for known in found])
+        return Call(ahead.node, parts, inputs, ahead.arguments, ahead.code, (ahead.written[0], write_inputs(parts)))
 
     def decide(self, call: Call) -> Decision:
         """Return whether a call is a hit or runs."""

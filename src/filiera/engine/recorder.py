@@ -16,6 +16,7 @@ from filiera.engine.rows import (
     to_text,
     write_event,
     write_failure,
+    write_json,
     write_log,
     write_refs,
     write_whole_refs,
@@ -118,7 +119,7 @@ class Recorder:
             "steps_done": state.count("succeeded", "hit", "caught", "skipped"),
             "steps_hit": state.count("hit"),
             "heartbeat_at": now,
-            "outcome": to_json({"published": state.published}),
+            "outcome": write_json({"published": state.published}),
         }
 
     def step_rows(self) -> list[dict[str, Any]]:
@@ -146,5 +147,5 @@ class Recorder:
             "duration_s": step.duration_s,
             "failure": to_json(write_failure(failure)) if failure and status in _SHOWN_FAILURE else "",
             "reason": step.detail or record.reason,
-            "log": to_json(write_log(step.log)) if step.log else "",
+            "log": write_json(write_log(step.log)) if step.log else "",
         }

@@ -20,7 +20,8 @@ FindInline = Callable[[str, str], bytes | None]
 """Returns the bytes of a small artifact by digest and codec."""
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_write = compact_writer(ascii_only=True)  # half a surrogate pair is escaped like all else
+_write_text = compact_writer(ascii_only=False)
+write_json = compact_writer(ascii_only=True)  # half a surrogate pair is escaped like all else
 
 
 def to_text(content: bytes) -> str:
@@ -65,16 +66,13 @@ def read_refs(text: str, inline: FindInline | None = None) -> tuple[ArtifactRef,
 
 def write_arguments(arguments: Mapping[str, bytes]) -> str:
     """Return encoded parameters as one JSON object."""
-    return "{" + ",".join([f"{_write(name)}:{to_text(value)}" for name, value in arguments.items()]) + "}"
+    return "{" + ",".join([f"{write_json(name)}:{to_text(value)}" for name, value in arguments.items()]) + "}"
 
 
 def read_arguments(text: str) -> dict[str, bytes]:
     """Return the parameters that ``write_arguments`` wrote, each still encoded."""
     values = json.loads(text or "{}")
-    return {
-        name: json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-        for name, value in values.items()
-    }
+    return {name: _write_text(value).encode("utf-8", "surrogatepass") for name, value in values.items()}
 
 
 def read_key_parts(row: Row) -> KeyParts:
@@ -90,7 +88,7 @@ def read_key_parts(row: Row) -> KeyParts:
 
 def write_inputs(parts: KeyParts) -> str:
     """Return the inputs of a key as JSON."""
-    return _write({"inputs": parts.inputs, "codecs": parts.codecs})
+    return write_json({"inputs": parts.inputs, "codecs": parts.codecs})
 
 
 def write_event(event: Event) -> str:
@@ -99,7 +97,7 @@ def write_event(event: Event) -> str:
     for name, write, _ in _FIELDS[type(event).__name__]:
         value = getattr(event, name)
         body[name] = value if write is None or value is None else write(value)
-    return _write(body)
+    return write_json(body)
 
 
 def read_event(kind: str, body: str) -> Event:

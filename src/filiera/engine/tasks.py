@@ -9,13 +9,17 @@ from filiera.engine.course import Course
 from filiera.engine.planner import Call
 
 
-def task_of(course: Course, call: Call, env: str, *, following: Following | None = None) -> Task:
+def task_of(course: Course, call: Call, env: str) -> Task:
     """Return the first attempt at a call."""
+    return _task(call, task_id(course, call.node.name, 1), env, None)
+
+
+def _task(call: Call, name: str, env: str, following: Following | None) -> Task:
     node = call.node
     step, options = node.step, node.step.options
     arguments = b",".join([_name(name) + value for name, value in call.arguments.items()])
     return Task(
-        task_id=task_id(course, node.name, 1),
+        task_id=name,
         function=step.address,
         arguments=b"{" + arguments + b"}",
         modules=_modules_named(node),
@@ -35,15 +39,22 @@ def task_of(course: Course, call: Call, env: str, *, following: Following | None
     )
 
 
-def task_ahead(course: Course, node: Node, before: Node, before_id: str, env: str) -> Task:
-    """Return the task of a node whose only unknown inputs are what the task *before_id* of node *before* returns.
+def task_ahead(course: Course, node: Node, before: Node, env: str, *, ids: tuple[str, str]) -> tuple[Task, Call]:
+    """Return the task of a node whose only unknown inputs are what node *before* returns, and its unfinished call.
+
+    Args:
+        course: The run.
+        node: What to do.
+        before: What the worker does before.
+        env: Digest of the environment.
+        ids: Of the task before, and of this one.
 
     Raises:
         Skipped: Another of its inputs was skipped.
     """
     call, places = course.planner.call_ahead(node, before, course.outputs)
-    following = Following(task_id=before_id, inputs=places, parts=call.parts)
-    return task_of(course, call, env, following=following)
+    following = Following(task_id=ids[0], inputs=places, parts=call.parts)
+    return _task(call, ids[1], env, following), call
 
 
 def task_id(course: Course, step: str, attempt: int) -> str:

@@ -115,11 +115,12 @@ def _create(project: Project, journal: Journal, planned: Sequence[_Planned]) -> 
     """Record new runs, each with its first event: without that it could be neither resumed nor explained."""
     statements: list[Statement] = []
     events = []
+    driver = identity.me()
     for plan in planned:
         graph, pipeline, values = plan.assembled.graph, plan.launch.pipeline, plan.launch.values
         shown = {p.name: _text(values.get(p.name, p.default)) for p in pipeline.parameters}
         event = RunStarted(pipeline=graph.pipeline, kind=graph.kind, steps=_steps(graph), parameters=shown)
-        row = _new_run(project, plan.assembled, values)
+        row = {**_new_run(project, plan.assembled, values), "driver": driver}
         row["record"] = to_json(record.made_from(project, plan.assembled, plan.launch.fresh))
         first = {"at": row["started_at"], "kind": type(event).__name__, "body": write_event(event)}
         first |= {name: row[name] for name in ("pipeline", "driver")}
@@ -243,7 +244,6 @@ def _new_run(project: Project, assembled: Assembled, values: Mapping[str, Any]) 
         "kind": assembled.graph.kind,
         "parameters": to_text(plain.encode({name: _given(value) for name, value in values.items()})),
         "started_at": project.clock(),
-        "driver": identity.me(),
         "steps_total": len(assembled.graph.nodes),
         "project": project.config.name,
         "profile": project.config.profile.name,
