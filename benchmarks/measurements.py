@@ -39,7 +39,7 @@ class Measurements:
     """Numbers by what was measured and subject, in the order in which they were first measured."""
 
     versions: dict[str, str] = field(default_factory=dict)  #: by subject
-    failures: dict[str, str] = field(default_factory=dict)  #: why a subject has no figures
+    failures: dict[str, str] = field(default_factory=dict)  #: why a subject, or a scenario of it, has no figures
     units: dict[str, str] = field(default_factory=dict)  #: by title
     numbers: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _PROC = Path("/proc")
-_EVERY_S = 0.004
+_EVERY_S = 0.005
 _KIB = 1024
 
 
@@ -16,9 +16,9 @@ _KIB = 1024
 class Peaks:
     """Peaks in bytes by process: first the one that was started, then those below it, in order of appearance.
 
-    *own* is what the process has for itself (``RssAnon`` and ``RssShmem``), which is what it costs the machine.
-    *resident* (``VmHWM``) also counts the pages of files it has mapped, as of its libraries and of tables in the
-    store: the system holds these once for all processes, and takes them back when it needs the memory.
+    *own* is what the process has for itself and has not given back (``Anonymous`` less ``LazyFree``, shared memory):
+    what it costs the machine. *resident* (``VmHWM``) also counts pages that the system takes back when it needs them:
+    of files that are mapped, as of libraries and of tables in the store, which it holds once for all processes.
     """
 
     own: dict[int, int] = field(default_factory=dict)
@@ -27,17 +27,18 @@ class Peaks:
     def look(self, process: int) -> None:
         """Note what a process takes now."""
         try:
-            lines = (_PROC / str(process) / "status").read_text(encoding="utf-8").splitlines()
+            now, ever = (_sizes(_PROC / str(process) / name) for name in ("smaps_rollup", "status"))
         except (FileNotFoundError, ProcessLookupError):
             return
-        found = {
-            name: int(value.split()[0]) * _KIB
-            for name, _, value in (line.partition(":") for line in lines[10:])
-            if value.endswith("kB")
-        }
-        own = found.get("RssAnon", 0) + found.get("RssShmem", 0)
+        own = now.get("Anonymous", 0) - now.get("LazyFree", 0) + now.get("Pss_Shmem", 0)
         self.own[process] = max(self.own.get(process, 0), own)
-        self.resident[process] = max(self.resident.get(process, 0), found.get("VmHWM", 0))
+        self.resident[process] = max(self.resident.get(process, 0), ever.get("VmHWM", 0))
+
+
+def _sizes(file: Path) -> dict[str, int]:
+    """Return the sizes in bytes that a file of the system tells by name."""
+    lines = (line.partition(":") for line in file.read_text(encoding="utf-8").splitlines())
+    return {name: int(value.split()[0]) * _KIB for name, _, value in lines if value.endswith("kB")}
 
 
 def watch(process: subprocess.Popen[str]) -> Peaks:

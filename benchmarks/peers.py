@@ -150,6 +150,7 @@ ALL = (
             **_OURS,
             "--help": ("filiera", "--help"),
             "runs": _filiera("runs"),
+            "many": _filiera("many"),
             "growth": _filiera("growth"),
         },
         variables={"FILIERA_PROFILE": "local"},

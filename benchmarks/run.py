@@ -50,12 +50,12 @@ class Benchmark:
                 self.found.add(value)
 
     def memory(self) -> None:
-        """Measure the memory that tables take, apart from the time: looking costs some."""
-        table = next(scenario for scenario in self._scenarios if scenario.name == "table")
-        for subject in self._subjects:
-            if "table" in subject.commands:
-                for value in self._attempt(table, subject, -_SPACING, is_memory=True):
-                    self.found.add(value)
+        """Measure the memory that some of it takes, apart from the time: looking costs some."""
+        for scenario in self._scenarios:
+            for subject in self._subjects:
+                if scenario.name in ("table", "many") and scenario.name in subject.commands:
+                    for value in self._attempt(scenario, subject, -_SPACING, is_memory=True):
+                        self.found.add(value)
 
     def store(self, runs: int) -> None:
         """Measure the queries of a large store."""
@@ -69,13 +69,13 @@ class Benchmark:
         try:
             self.found.versions[subject.name] = subject.prepare()
         except CommandFailed as failure:
-            self._fails(subject, f"not installed: {failure}")
+            self._fails(subject.name, f"not installed: {failure}")
             return False
         self._folders[subject.name] = subject.make_folder(work)
         return True
 
     def _attempt(self, scenario: Scenario, subject: Subject, start: int, *, is_memory: bool = False) -> Iterator[Value]:
-        if subject.name in self.found.failures:
+        if f"{subject.name}, {scenario.name}" in self.found.failures:
             return
         print(f"  {scenario.name}{', memory' * is_memory}: {subject.name} ", end="", flush=True)
         before = time.monotonic()
@@ -84,7 +84,7 @@ class Benchmark:
             with self._place(scenario, subject) as folder:
                 yield from list(act(scenario, subject, folder, start))
         except CommandFailed as failure:
-            self._fails(subject, f"{scenario.name}: {failure}")
+            self._fails(f"{subject.name}, {scenario.name}", str(failure))
         print(f"{time.monotonic() - before:.1f} s", flush=True)
 
     @contextmanager
@@ -97,9 +97,9 @@ class Benchmark:
             os.sync()
             yield subject.make_folder(Path(folder))
 
-    def _fails(self, subject: Subject, why: str) -> None:
-        self.found.failures[subject.name] = why
-        print(f"{subject.name} is not measured: {why}", flush=True)
+    def _fails(self, what: str, why: str) -> None:
+        self.found.failures[what] = why
+        print(f"{what} is not measured: {why}", flush=True)
 
 
 def main() -> int:
@@ -119,7 +119,7 @@ def main() -> int:
         for number in range(0 if options.quick else -1, rounds):
             print("warming up" if number < 0 else f"round {number + 1} of {rounds}", flush=True)
             benchmark.round(number)
-        if any(scenario.name == "table" for scenario in scenarios):
+        if not options.quick:
             benchmark.memory()
     if not (options.quick or options.work):
         benchmark.store(STORE_RUNS)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from measurements import Value
+from measurements import OURS, Value
 from peers import CommandFailed, Subject
 
 TABLE_ROW_BYTES = 64
@@ -43,6 +43,7 @@ SCENARIOS = (
     Scenario(name="table", size=5_000_000, small=500, titles=("table of {size} MB, three steps",), rounds=3),
     Scenario(name="fits", size=1000, small=2, titles=("8 fits, 2 workers",), rounds=3),
     Scenario(name="runs", size=1000, small=2, titles=("{size} runs of 3 steps",), rounds=2),
+    Scenario(name="many", size=10_000, small=3, titles=("{size} pipelines of 3 steps together, a step",), rounds=2),
     Scenario(name="growth", size=100_000, small=100, titles=("a step of {few}", "a step of {size}"), rounds=1),
 )
 
@@ -72,10 +73,11 @@ def measure_memory(scenario: Scenario, subject: Subject, folder: Path, start: in
     title = title_of(scenario.titles[0], scenario)
     for kind, found in (("memory", peaks.own), ("memory with mapped files", peaks.resident)):
         driver, *workers = found.values() or [0]
-        yield Value(title=f"{title}: {kind}, driver", subject=subject.name, number=driver / 1e6, unit="MB")
-        if workers:
-            number = max(workers) / 1e6
-            yield Value(title=f"{title}: {kind}, worker", subject=subject.name, number=number, unit="MB")
+        figures = {"driver": driver, "worker": max(workers, default=0), "all processes": driver + sum(workers)}
+        for process, size_bytes in figures.items():
+            if size_bytes:
+                number = size_bytes / 1e6
+                yield Value(title=f"{title}: {kind}, {process}", subject=subject.name, number=number, unit="MB")
 
 
 def bare_python(subject: Subject, folder: Path) -> Value:
@@ -89,9 +91,14 @@ def measure_store(runs: int) -> Iterator[Value]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1) or not done.stdout:
         raise CommandFailed((done.stderr.strip().splitlines() or ["it printed nothing"])[-1])
-    for figure in json.loads(done.stdout)["figures"]:
-        title = f"store of {runs:,} runs: {figure['name']}"
-        yield Value(title=title, subject="Filiera", number=figure["median_ms"] / 1000)
+    found = json.loads(done.stdout)
+    for figure in found["reads"]:
+        place = f"store of {runs:,} runs" if figure["limit_ms"] is not None else "the same store"
+        yield Value(title=f"{place}: {figure['name']}", subject=OURS, number=figure["median_ms"] / 1000)
+    for figure in found["writes"]:
+        for size in ("large", "empty"):
+            title = f"{size} store: write one {figure['name']}"
+            yield Value(title=title, subject=OURS, number=figure[f"{size}_us"] / 1e6)
 
 
 def title_of(title: str, scenario: Scenario) -> str:

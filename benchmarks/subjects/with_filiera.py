@@ -57,6 +57,22 @@ def runs(count: int, start: int) -> list[float]:
     return [time.perf_counter() - before]
 
 
+def many(count: int, start: int) -> list[float]:
+    """Launch so many pipelines of three steps together; return seconds per step."""
+    from many_pipelines import make_pipelines
+
+    from filiera.project.launch import Launch, start_many
+    from filiera.project.project import Project
+
+    launches = [Launch(pipeline=made) for made in make_pipelines(count, start)]
+    project = Project.open()
+    before = time.perf_counter()
+    found = start_many(project, launches)
+    took = time.perf_counter() - before
+    assert {run.status for run in found} == {"succeeded"}
+    return [took / (3 * count)]
+
+
 def growth(steps: int, start: int) -> list[float]:
     """Return seconds per step of a run of a thousandth of the steps, and of a run of all of them."""
     from pipelines import chain
@@ -73,6 +89,7 @@ SCENARIOS = {
     "table": table,
     "fits": fits,
     "runs": runs,
+    "many": many,
     "growth": growth,
 }
 
