@@ -1,9 +1,9 @@
-"""``dataclass`` for values: the standard one, but made in a fifth of the time when it is frozen and has slots.
+"""``dataclass`` as the standard library has it, but made in a fifth of the time.
 
-Starting makes about a hundred of them. The standard library writes eight functions of each as text and compiles them,
-0.4 ms a class; here only ``__init__`` is, and the others are shared or made of C functions. An instance is made a third
-quicker too, since its slots are set without looking them up. All else is as in the standard library: type checkers
-see that one, and it makes the classes that are anything but frozen with slots.
+Starting makes about a hundred of them. The standard library writes up to eight functions of each as text and compiles
+them, 0.4 ms a class; here only ``__init__`` is, and the others are shared or made of C functions. An instance that is
+frozen and has slots is made a third quicker too, since those are set without looking them up. All else is as in the
+standard library: type checkers see that one, and it makes the classes that have something unusual about them.
 """
 
 from __future__ import annotations
@@ -22,47 +22,54 @@ else:
         """Return the class as a data class; see ``dataclasses.dataclass``."""
 
         def made(cls: type) -> type:
-            if _is_value(cls, options):
-                return _value(cls, kw_only=options.get("kw_only", False))
-            return dataclasses.dataclass(**options)(cls)
+            return _made(cls, options) if _is_usual(cls, options) else dataclasses.dataclass(**options)(cls)
 
         return made if cls is None else made(cls)
 
 
-_MADE = frozenset(("__init__", "__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__", "__getstate__"))
+_METHODS = frozenset(("__init__", "__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__", "__getstate__"))
 _OPTIONS = {"frozen", "slots", "kw_only"}
 
 
-def _is_value(cls: type, options: dict[str, Any]) -> bool:
-    """Tell whether a class is to be frozen with slots, and nothing else about it is unusual."""
+def _is_usual(cls: type, options: dict[str, Any]) -> bool:
     return (
         options.keys() <= _OPTIONS
-        and bool(options.get("frozen") and options.get("slots"))
-        and _MADE.isdisjoint(cls.__dict__)
+        and _METHODS.isdisjoint(cls.__dict__)
         and not any(dataclasses.is_dataclass(base) for base in cls.__mro__[1:])
         and not any(isinstance(item, Field) and item.hash is not None for item in cls.__dict__.values())
     )
 
 
-def _value(cls: type, *, kw_only: bool) -> type:
-    made: Any = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True, kw_only=kw_only)(cls)
+def _made(cls: type, options: dict[str, Any]) -> type:
+    frozen, slots, kw_only = (options.get(name, False) for name in ("frozen", "slots", "kw_only"))
+    made: Any = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)(cls)
     fields: dict[str, Field[Any]] = made.__dataclass_fields__
-    made.__init__ = _init(made, list(fields.values()), kw_only)
+    made.__init__ = _init(made, list(fields.values()), options)
     made.__repr__ = _repr
     made.__eq__, made.__hash__ = _comparing([item.name for item in fields.values() if item.compare])
-    made.__setattr__, made.__delattr__ = _refusing(made)
-    made.__getstate__, made.__setstate__ = _getstate, _setstate
+    if frozen:
+        made.__setattr__, made.__delattr__ = _refusing(made)
+    else:
+        made.__hash__ = None
+    if frozen and slots:
+        made.__getstate__, made.__setstate__ = _getstate, _setstate
     about = made.__dataclass_params__
-    about.init = about.repr = about.eq = about.frozen = True
+    about.init = about.repr = about.eq = True
+    about.frozen = frozen
     return made  # type: ignore[no-any-return]
 
 
-def _init(cls: type, fields: list[Field[Any]], kw_only: bool) -> Callable[..., None]:
-    space: dict[str, Any] = {"_absent": MISSING}
+def _init(cls: type, fields: list[Field[Any]], options: dict[str, Any]) -> Callable[..., None]:
+    """Return ``__init__``. What is frozen is set around ``__setattr__``."""
+    space: dict[str, Any] = {"_absent": MISSING, "_set": object.__setattr__}
+    assign = "self.{0} = {1}"
+    if options.get("frozen"):
+        assign = "_set_{0}(self, {1})" if options.get("slots") else "_set(self, '{0}', {1})"
     parameters, lines = [], []
     for item in fields:
         name = value = item.name
-        space[f"_set_{name}"] = getattr(cls, name).__set__
+        if options.get("slots"):
+            space[f"_set_{name}"] = getattr(cls, name).__set__
         space[f"_default_{name}"] = item.default if item.default_factory is MISSING else item.default_factory
         if item.default_factory is not MISSING:
             value = f"_default_{name}()" + (f" if {name} is _absent else {name}" if item.init else "")
@@ -74,10 +81,10 @@ def _init(cls: type, fields: list[Field[Any]], kw_only: bool) -> Callable[..., N
             parameters.append(name)
         else:
             continue  # __post_init__ sets it
-        lines.append(f"    _set_{name}(self, {value})")
+        lines.append("    " + assign.format(name, value))
     if hasattr(cls, "__post_init__"):
         lines.append("    self.__post_init__()")
-    star = "*, " if kw_only and parameters else ""
+    star = "*, " if options.get("kw_only") and parameters else ""
     text = f"def __init__(self, {star}{', '.join(parameters)}):\n" + ("\n".join(lines) or "    pass")
     exec(text, space)  # noqa: S102 - of names of fields only, as the standard library does
     made: Callable[..., None] = space["__init__"]
