@@ -15,10 +15,14 @@ from typing import Any, TextIO
 _COLOURS = {
     "succeeded": "32", "passed": "32", "quiet": "32", "ok": "32", "hit": "36", "running": "33", "retrying": "33",
     "failed": "31", "rejected": "31", "interrupted": "35", "cancelled": "35", "blocked": "90", "pending": "90",
+    "extended": "33", "waiting": "33", "caught": "33", "skipped": "90",
     "drift": "31", "missing column": "31", "run": "33", "after": "90",
     "problem": "31", "warning": "33", "repaired": "32",
 }  # fmt: skip
-
+_OTHER_STATES = (
+    "caught", "skipped", "waiting", "failed", "rejected", "blocked", "cancelled", "interrupted", "running", "retrying",
+    "extended", "pending",
+)  # fmt: skip
 
 _document: ContextVar[TextIO | None] = ContextVar("document", default=None)
 """Where JSON goes while everything else that is printed goes to standard error."""
@@ -81,6 +85,16 @@ def coloured(text: str, word: str) -> str:
     """Return *text* in the colour that belongs to *word*, when standard output is a terminal."""
     colour = _COLOURS.get(word.strip())
     return f"\033[{colour}m{text}\033[0m" if colour and sys.stdout.isatty() else text
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Return how many steps are in each state, in words.
+
+    >>> counted({"hit": 2, "succeeded": 1_000, "failed": 1})
+    '1,000 ran, 2 from cache, 1 failed'
+    """
+    told = [f"{counts.get('succeeded', 0):,} ran", f"{counts.get('hit', 0):,} from cache"]
+    return ", ".join([*told, *(f"{counts[state]:,} {state}" for state in _OTHER_STATES if counts.get(state))])
 
 
 def when(seconds: float | None) -> str:

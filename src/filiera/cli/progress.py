@@ -4,82 +4,164 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from contextlib import nullcontext, redirect_stdout
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from filiera.cli.output import coloured, how_long, mute, shortened
+from filiera.cli.output import coloured, counted, how_long, shortened
+from filiera.cli.screen import Screen
+from filiera.cli.tail import Tail
 from filiera.core.events import (
     Event,
     RunResumed,
     RunStarted,
     StepBlocked,
     StepCancelled,
+    StepCaught,
+    StepExtended,
     StepFailed,
     StepHit,
+    StepSkipped,
     StepStarted,
     StepSucceeded,
+    StepWaiting,
 )
 from filiera.core.runstate import ENDED, RunState
-from filiera.core.task import LOG_UNKNOWN, LogSpan
-from filiera.engine.logs import read_log
+from filiera.core.task import Failure, LogSpan
 from filiera.project.project import Project
 
+MOST_LISTED = 10
+"""Of a step that has become more than so many others, these have no lines of their own, unless something is wrong."""
 _MANY = 200
+"""A run with more lines than this shows only those that say something is wrong."""
+_MOST_WRONG = 50
+"""So many of these are shown of a run."""
 _LONGEST_DETAIL = 160
-_REDRAW_S = 0.1
-_KNOWN_AFTER_S = 0.2
-"""Much longer than the end of an attempt takes to be recorded and told."""
+_GOOD = frozenset({"succeeded", "hit", "skipped"})
+_WRONG = frozenset({"failed", "retrying", "rejected", "caught"})
+Report = StepHit | StepSucceeded | StepFailed | StepCaught | StepSkipped | StepBlocked | StepCancelled | StepWaiting
+"""Events that have a line."""
 
 
-class _Tail:
-    """The output of one attempt, read as it grows.
+@dataclass(slots=True)
+class _Fold:
+    """A step that has become too many others for a line each."""
 
-    What lies behind its end in the worker's file is another step's. While the end is not known, only that is read which
-    was there a moment ago: had the attempt ended by then, it would be known now.
-    """
+    name: str
+    total: int
+    counts: Counter[str] = field(default_factory=Counter)
 
-    def __init__(self, span: LogSpan) -> None:
-        self._span = span
-        self._read_bytes = 0
-        self._seen_bytes, self._seen_at = 0, time.monotonic()
-        self._rest = b""
-        self.end = LOG_UNKNOWN
+    def __str__(self) -> str:
+        told = [f"{self.counts['hit']:,} hits"] if self.counts["hit"] else []
+        told += [f"{self.counts[word]:,} {word}" for word in ("caught", "failed", "rejected") if self.counts[word]]
+        return ", ".join([f"{self.name} {self.counts.total():,}/{self.total:,}", *told])
 
-    def lines(self, log_dir: Path) -> list[str]:
-        """Return the whole lines written since the last call; the last, unfinished one once the attempt has ended."""
-        *whole, self._rest = (self._rest + self._new(log_dir)).split(b"\n")
-        if self.end != LOG_UNKNOWN and self._rest:
-            whole.append(self._rest)
-            self._rest = b""
-        return [line.decode("utf-8", "replace").rstrip("\r") for line in whole]
 
-    def _new(self, log_dir: Path) -> bytes:
-        now = time.monotonic()
-        if self.end == LOG_UNKNOWN and now < self._seen_at + _KNOWN_AFTER_S:
-            return b""
-        start = self._span.start + self._read_bytes
-        there = read_log(log_dir, LogSpan(file=self._span.file, start=start, end=self.end))
-        new = there if self.end != LOG_UNKNOWN else there[: max(self._seen_bytes - self._read_bytes, 0)]
-        self._seen_bytes, self._seen_at = self._read_bytes + len(there), now
-        self._read_bytes += len(new)
-        return new
+class RunProgress:
+    """Prints the events of one run."""
+
+    def __init__(self, screen: Screen, *, prefix: str = "", shows_logs: bool = True) -> None:
+        self.running: dict[str, float] = {}  #: names of what runs now, and since when
+        self.folds: dict[str, _Fold] = {}  #: what is shown by its counts, by the names of the steps that became it
+        self._screen = screen
+        self._prefix = prefix
+        self._shows_logs = shows_logs
+        self._hidden: set[str] = set()  #: steps that have become others below a fold
+        self._lines = self._wrong = self._width = 0
+        self._logs: dict[str, Tail] = {}
+
+    def show(self, event: Event, state: RunState, log_dir: Path) -> None:
+        """Print what an event means."""
+        match event:
+            case RunStarted() | RunResumed():
+                self._expect([name for name, _ in event.steps])
+            case StepExtended():
+                self._extend(event, state)
+            case StepStarted():
+                self._start(event, state)
+            case StepHit() | StepSkipped() | StepBlocked() | StepCancelled() | StepWaiting():
+                self._report(event, state)
+            case StepSucceeded() | StepFailed() | StepCaught():
+                self.running.pop(event.step, None)
+                self._end_log(event.step, event.log, log_dir)
+                self._report(event, state)
+
+    def show_logs(self, log_dir: Path) -> None:
+        """Print what the running steps have printed."""
+        for step in list(self._logs):
+            self._show_log(step, log_dir)
+
+    def _expect(self, names: list[str]) -> None:
+        self._lines += len(names)
+        self._width = max(self._width, *map(len, names), 0)
+
+    def _extend(self, event: StepExtended, state: RunState) -> None:
+        name = event.step
+        self.running.pop(name, None)
+        if self._fold_of(name, state) is not None or state.steps[name].parent in self._hidden:
+            self._hidden.add(name)
+        elif len(event.steps) > MOST_LISTED:
+            self.folds[name] = _Fold(name, len(event.steps))
+        else:
+            self._expect([child for child, _ in event.steps])
+
+    def _start(self, event: StepStarted, state: RunState) -> None:
+        self.running[event.step] = time.monotonic()
+        if self._shows_logs and self._lines <= _MANY and not self._is_folded(event.step, state):
+            self._logs[event.step] = Tail(event.log)
+
+    def _report(self, event: Report, state: RunState) -> None:
+        word, detail = _told(event)
+        fold = self._fold_of(event.step, state)
+        if fold is not None and word != "retrying":
+            fold.counts[word] += 1
+        if word in _GOOD or word in ("blocked", "cancelled"):
+            if self._lines > _MANY or self._is_folded(event.step, state):
+                return
+        elif word in _WRONG:
+            self._wrong += 1
+            if self._wrong > _MOST_WRONG:
+                if self._wrong == _MOST_WRONG + 1:
+                    self._screen.line(f"  {self._prefix}… what else goes wrong is counted and not listed here")
+                return
+        own = self.folds.get(event.step)
+        if own is not None and word == "succeeded":
+            detail = f"{own.total:,} steps: {counted(own.counts)}; {detail}"
+        stage = state.steps[event.step].stage.ljust(9)
+        what = f"{coloured(word.ljust(9), word)}  {shortened(detail, _LONGEST_DETAIL)}"
+        self._screen.line(f"  {self._prefix}{event.step.ljust(self._width)}  {stage}  {what}")
+
+    def _fold_of(self, step: str, state: RunState) -> _Fold | None:
+        return self.folds.get(state.steps[step].parent)
+
+    def _is_folded(self, step: str, state: RunState) -> bool:
+        parent = state.steps[step].parent
+        return parent in self.folds or parent in self._hidden
+
+    def _end_log(self, step: str, log: LogSpan | None, log_dir: Path) -> None:
+        if step in self._logs:
+            if log is not None:
+                self._logs[step].end = log.end
+            self._show_log(step, log_dir)
+            del self._logs[step]
+
+    def _show_log(self, step: str, log_dir: Path) -> None:
+        for line in self._logs[step].lines(log_dir):
+            self._screen.line(f"  {self._prefix}{step.ljust(self._width)}  │ {line}")
 
 
 class Progress:
     """Listens to a run's events and prints them; a context manager that leaves the terminal clean."""
 
     def __init__(self, project: Project, *, quiet: bool) -> None:
-        self._quiet = quiet
         # Steps in this process print to the terminal themselves, and may ask their debugger's questions there.
-        self._is_here = project.config.profile.executor == "inline"
-        self._live = sys.stdout.isatty() and not quiet and not self._is_here
+        is_here = project.config.profile.executor == "inline"
+        self.screen = Screen(is_quiet=quiet, may_draw=not is_here)
         self._aside = redirect_stdout(sys.stderr) if quiet else nullcontext()  # standard output is for the JSON
-        self._width = 0
-        self._drawn_at = 0.0
-        self._started: dict[str, float] = {}
+        self._run = RunProgress(self.screen, shows_logs=not is_here)
         self._log_dir = Path()
-        self._logs: dict[str, _Tail] = {}
 
     def __enter__(self) -> Progress:
         self._aside.__enter__()
@@ -89,7 +171,7 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._aside.__exit__(kind, error, trace)
-        self._clear()
+        self.screen.clear()
 
     def begins(self, log_dir: Path) -> None:
         """Remember where the steps' output is."""
@@ -97,88 +179,62 @@ class Progress:
 
     def waits(self, state: RunState) -> None:
         """Show what the running steps have printed."""
-        if not self._quiet:
-            for step in list(self._logs):
-                self._show_log(step, len(state.steps) > _MANY)
+        if not self.screen.is_quiet:
+            self._run.show_logs(self._log_dir)
             self._draw(state)
 
     def __call__(self, event: Event, state: RunState) -> None:
         """Print what an event means."""
-        if self._quiet:
-            return
-        match event:
-            case RunStarted() | RunResumed():
-                self._width = max(len(name) for name, _ in event.steps)
-            case StepStarted():
-                self._started[event.step] = time.monotonic()
-                if not self._is_here:
-                    self._logs[event.step] = _Tail(event.log)
-            case StepHit():
-                word = "rejected" if event.blocked else "hit"
-                self._line(state, event.step, word, event.blocked or event.reason)
-            case StepSucceeded():
-                self._end_log(event.step, event.log, state)
-                word = "rejected" if event.blocked else "succeeded"
-                self._line(state, event.step, word, event.blocked or how_long(event.duration_s))
-            case StepFailed():
-                self._end_log(event.step, event.log, state)
-                what = f"{event.failure.error}: {event.failure.message.partition(chr(10))[0]}"
-                if event.retry_in_s is None:
-                    self._line(state, event.step, "failed", what)
-                else:
-                    again = f"{what} (attempt {event.attempt}; again in {how_long(event.retry_in_s)})"
-                    self._line(state, event.step, "retrying", again)
-            case StepBlocked():
-                self._line(state, event.step, "blocked", f"by {event.by}")
-            case StepCancelled():
-                self._line(state, event.step, "cancelled", "")
-        self._draw(state)
-
-    def _end_log(self, step: str, log: LogSpan | None, state: RunState) -> None:
-        if step in self._logs:
-            self._logs[step].end = log.end if log is not None else LOG_UNKNOWN
-            self._show_log(step, len(state.steps) > _MANY)
-            del self._logs[step]
-
-    def _show_log(self, step: str, is_silent: bool) -> None:
-        lines = self._logs[step].lines(self._log_dir)
-        if lines and not is_silent:
-            self._clear()
-            for line in lines:
-                self._say(f"  {step.ljust(self._width)}  │ {line}\n")
-
-    def _line(self, state: RunState, step: str, word: str, detail: str) -> None:
-        if len(state.steps) > _MANY and word in ("succeeded", "hit"):
-            return
-        self._clear()
-        stage = state.steps[step].stage.ljust(9)
-        what = f"{coloured(word.ljust(9), word)}  {shortened(detail, _LONGEST_DETAIL)}"
-        self._say(f"  {step.ljust(self._width)}  {stage}  {what}".rstrip() + "\n")
+        if not self.screen.is_quiet:
+            self._run.show(event, state, self._log_dir)
+            self._draw(state)
 
     def _draw(self, state: RunState) -> None:
-        now = time.monotonic()
-        if not self._live or now - self._drawn_at < _REDRAW_S:
-            return
-        self._drawn_at = now
-        running = [step.name for step in state.steps.values() if step.status == "running"]
-        done = state.count(*ENDED)
-        from shutil import get_terminal_size  # it loads three libraries, for screens only
+        def drawn() -> str:
+            return f"  [{state.count(*ENDED):,}/{len(state.steps):,}] {what_runs([self._run])}"
 
-        names = ", ".join(f"{name} {how_long(now - self._started.get(name, now))}" for name in running[:3])
-        more = f" and {len(running) - 3} more" if len(running) > 3 else ""
-        self._clear()
-        # A line that wraps could not be cleared.
-        self._say(shortened(f"  [{done}/{len(state.steps)}] {names}{more}", get_terminal_size().columns - 1))
+        def told() -> str:
+            is_long = self._run.folds or len(state.steps) > _MANY
+            return drawn() if is_long else ""
 
-    def _clear(self) -> None:
-        if self._live:
-            self._say("\r\033[K")
+        self.screen.draw(drawn, told)
 
-    def _say(self, text: str) -> None:
-        try:
-            print(text, end="", flush=True)
-        except OSError as error:  # who read along has gone, or a disk is full; the run goes on
-            mute()
-            self._quiet, self._live = True, False
-            if not isinstance(error, BrokenPipeError):
-                print(f"Standard output cannot be written: {error.strerror}. The run goes on.", file=sys.stderr)
+
+def what_runs(runs: list[RunProgress]) -> str:
+    """Return what is under way in a few words: maps by their counts, then steps with how long they run."""
+    folds = [str(fold) for run in runs for fold in run.folds.values() if fold.counts.total() < fold.total]
+    now = time.monotonic()
+    shown = folds[:2]
+    running = [(name, since) for run in runs for name, since in run.running.items()]
+    if not folds:
+        shown += [f"{name} {how_long(now - since)}" for name, since in running[:3]]
+        shown += [f"and {len(running) - 3} more"] if len(running) > 3 else []
+    return ", ".join(shown)
+
+
+def _told(event: Report) -> tuple[str, str]:
+    """Return in a word what became of a step, and the rest of its line."""
+    match event:
+        case StepHit():
+            return ("rejected" if event.blocked else "hit"), event.blocked or event.reason
+        case StepSucceeded():
+            return ("rejected" if event.blocked else "succeeded"), event.blocked or how_long(event.duration_s)
+        case StepFailed():
+            what = _first_line(event.failure)
+            if event.retry_in_s is None:
+                return "failed", what
+            return "retrying", f"{what} (attempt {event.attempt}; again in {how_long(event.retry_in_s)})"
+        case StepCaught():
+            return "caught", f"{_first_line(event.failure)} (goes on with the value that catch gives)"
+        case StepSkipped():
+            return "skipped", event.reason
+        case StepBlocked():
+            return "blocked", f"by {event.by}"
+        case StepWaiting():
+            return "waiting", event.question
+        case StepCancelled():
+            return "cancelled", ""
+
+
+def _first_line(failure: Failure) -> str:
+    return f"{failure.error}: {failure.message.partition(chr(10))[0]}"
