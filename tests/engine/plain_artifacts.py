@@ -22,6 +22,9 @@ class PlainArtifacts:
     def put_parts(self, items: Iterable[object]) -> ArtifactRef:
         return self.put(list(items))
 
+    def manifest(self, parts: Iterable[ArtifactRef]) -> ArtifactRef:
+        return self.put([self.get(part) for part in parts])
+
     def get(self, ref: ArtifactRef, *, lazily: bool = False) -> Any:
         if ref.inline is None:
             raise CodecError(f"Artifact {ref.short} is not inline.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,3 +104,23 @@ class Holder:
     @staticmethod
     def nested(value: int) -> int:
         return value + 1
+
+
+def stream(to: int) -> Iterator[bytes]:
+    """Yield large items, or one and then an error."""
+    if to < 0:
+        yield b"some"
+        raise ValueError("no more")
+    for number in range(to):
+        yield b"%d" % number * 5000
+
+
+def stream_odd() -> Iterator[object]:
+    """Yield what no codec takes."""
+    yield 1
+    yield {object()}
+
+
+def kind_of(value: Any) -> list[str]:
+    """Return the names of the types of a list and its first item."""
+    return [type(value).__name__, type(value[0]).__name__]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import pytest
 from filiera.core import plain
 from filiera.core.artifact import ArtifactRef
 from filiera.core.task import Failure, Finished, Task
+from filiera.core.types import Lazy
+from filiera.engine.artifacts import Artifacts
 from filiera.engine.execute import execute, execute_here, find_function
 from filiera.errors import BlobMissing, CodecError, StepFailed, StoreFull
 from tests.engine import steps_to_execute as steps
 from tests.engine.plain_artifacts import PlainArtifacts
+from tests.engine.runs import artifacts_in
 
 STORE = PlainArtifacts()
 
@@ -125,6 +129,45 @@ class TestOutputs:
         assert (failure.kind, failure.error) == (kind, type(error).__name__)
 
 
+class TestLists:
+    """Values that are stored and loaded piece by piece."""
+
+    @pytest.fixture
+    def real(self, tmp_path: Path) -> Artifacts:
+        return artifacts_in(tmp_path)
+
+    def test_a_generator_is_stored_as_it_runs(self, real: Artifacts) -> None:
+        """What a step yields becomes a list in parts, of which only one is in memory at a time."""
+        finished = execute(task_for("stream", to=3), artifacts=real)
+        assert finished.failure is None
+        assert finished.outputs[0].codec == "parts/1"
+        assert real.get(finished.outputs[0]) == [b"0" * 5000, b"1" * 5000, b"2" * 5000]
+
+    def test_a_generator_that_fails_is_the_steps_failure(self, real: Artifacts) -> None:
+        """What the function raises between two items is told as what it is; what no codec takes as that."""
+        failure = failure_of(execute(task_for("stream", to=-1), artifacts=real))
+        assert (failure.kind, failure.error) == ("raised", "ValueError")
+        assert "in stream" in failure.traceback
+        assert failure_of(execute(task_for("stream_odd"), artifacts=real)).kind == "codec"
+
+    def test_lists_are_loaded_when_asked_for(self, real: Artifacts) -> None:
+        """A step that takes a sequence lazily gets one that is no list; others get a list."""
+        stored = real.put_parts([b"1", b"2"])
+        cases: list[tuple[dict[str, Lazy], str]] = [({"value": "sequence"}, "StoredItems"), ({}, "list")]
+        for lazy, kind in cases:
+            task = replace(task_for("kind_of", inputs=(stored,), value=plain.Placeholder(0)), lazy=lazy)
+            finished = execute(task, artifacts=real)
+            assert real.get(finished.outputs[0]) == [kind, "bytes"]
+
+    def test_a_dynamic_step_returns_its_graph(self, real: Artifacts) -> None:
+        """Of a function that calls steps, the one output is the steps it called, as plain data, and what those need."""
+        task = replace(task_for("tests.engine.shapes_to_run:plan", count=2), is_dynamic=True)
+        finished = execute(task, artifacts=real)
+        assert finished.failure is None
+        description, *_ = real.get(finished.outputs[0])
+        assert set(description) == {"nodes", "result", "futures", "modules"}
+
+
 class TestFailures:
     def test_traceback_has_the_frames_of_the_user(self) -> None:
         """Frames and causes in the step's code are shown as Python prints them; ours are cut away."""
@@ -186,6 +229,12 @@ class TestFailures:
         with pytest.raises(KeyboardInterrupt):
             execute(task_for("interrupt"), artifacts=STORE)
 
+    def test_classes_of_an_exception_are_told(self) -> None:
+        """A failure names the exception's class and its bases, from which a driver sees what not to retry."""
+        failure = failure_of(execute(task_for("fail_with_ours"), artifacts=STORE))
+        assert failure.bases[0].endswith(":SourceError")
+        assert failure.bases[1:] == ("filiera.errors:FilieraError", "builtins:Exception", "builtins:BaseException")
+
     def test_times_are_told(self) -> None:
         """Success or failure, the end has the time of starting and a duration."""
         for name in ("verdicts", "fail_deep"):
@@ -228,7 +277,9 @@ def test_executing_here_leaves_no_trace(tmp_path: Path) -> None:
         assert (Path.cwd(), dict(os.environ)) == before
 
 
-def test_code_that_changed_since_the_run_was_planned_is_not_imported(tmp_path, monkeypatch):
+def test_code_that_changed_since_the_run_was_planned_is_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A result of other code than the key stands for would be a wrong hit for ever."""
     file = tmp_path / "edited_meanwhile.py"
     file.write_text("def answer():\n    return 1\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -73,8 +74,10 @@ class Checkpoint:
                 partial.write_bytes(content)
             partial.replace(self._file)
         except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise StoreFull("The checkpoint cannot be kept.", why=str(error), do="Free some space.") from error
+            with suppress(OSError):
+                partial.unlink()
+            do = "Free some space on the disk that holds the store, and check that its folder can be written to."
+            raise StoreFull("The checkpoint cannot be kept.", why=str(error), do=do) from error
 
     def remove(self) -> None:
         """Forget it: the step has succeeded."""

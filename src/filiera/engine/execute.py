@@ -187,7 +187,7 @@ def _require_same_code(sources: tuple[SourceStamp, ...]) -> None:
             raise StepFailed(
                 f"{file} was changed while the run was going.",
                 why="This step would run other code than the run was planned with.",
-                do="filiera resume plans it again with the code as it is now; in a notebook or server, import it again first.",
+                do="filiera resume plans it again with the code as it is now; a notebook must import it again first.",
             )
 
 

@@ -75,15 +75,16 @@ class Keys:
 
     def is_free(self, key: str) -> bool:
         """Take *key* for the driver and return True, unless its result is known or somebody computes it."""
+        is_taken = False
         try:
-            if not self._flights.try_take(key):
-                return False
+            is_taken = self._flights.try_take(key)
             # Looked up while it is taken: who had it until now has recorded the result before letting go.
-            if not self._records.read("try_cache_entry", {"key": key}):
+            if is_taken and not self._records.read("try_cache_entry", {"key": key}):
                 return True
-            self._flights.release(key)
         except (StoreError, OSError) as error:
             print(f"The driver decides on the next step: {error}", file=sys.stderr)
+        if is_taken:
+            self._flights.release(key)
         return False
 
 
