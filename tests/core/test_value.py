@@ -163,6 +163,16 @@ def _hash(made: Any) -> Any:
         return str(error)
 
 
+def test_a_class_without_documentation_has_its_name() -> None:
+    """The standard library would write its parameters there."""
+
+    @value.dataclass(frozen=True, slots=True)
+    class Value:
+        name: str
+
+    assert Value.__doc__ == "Value"
+
+
 @pytest.mark.parametrize("make", [make for make, _ in CALLS])
 def test_classes_say_of_themselves_what_the_standard_library_says(make: Callable[[Any], type]) -> None:
     """Names, documentation, slots, parameters, fields, and what they match."""

@@ -41,6 +41,8 @@ def _is_usual(cls: type, options: dict[str, Any]) -> bool:
 
 
 def _made(cls: type, options: dict[str, Any]) -> type:
+    if not cls.__doc__:
+        cls.__doc__ = cls.__name__  # else the standard library would write its signature there, which takes 1 ms
     frozen, slots, kw_only = (options.get(name, False) for name in ("frozen", "slots", "kw_only"))
     made: Any = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)(cls)
     fields: dict[str, Field[Any]] = made.__dataclass_fields__
