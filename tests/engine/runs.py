@@ -125,7 +125,7 @@ class Workshop:
         steps = tuple((node.name, node.stage) for node in graph.nodes)
         recorder.record(RunStarted(pipeline=graph.pipeline, kind="data", steps=steps, parameters={}))
         course = Course(graph=graph, planner=self.planner(graph, fresh), recorder=recorder, artifacts=self.artifacts)
-        driver = OneRun(executor=executor or self.inline(), journal=journal, **options)
+        driver = OneRun(make_executor=lambda: executor or self.inline(), journal=journal, **options)
         driver.course = course
         return driver
 
@@ -139,7 +139,7 @@ class Workshop:
         try:
             driver.run()
         finally:
-            driver.executor.close()
+            driver.close()
         driver.recorder.record(conclusion(driver.course))
         driver.recorder.flush(durable=True)
         return driver.recorder.state

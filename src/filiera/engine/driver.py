@@ -6,6 +6,7 @@ What a run's steps are and what follows from their ends is its ``Course``, and w
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 from collections import deque
@@ -54,7 +55,7 @@ class Running:
 class Driver:
     """Runs graphs to their ends."""
 
-    executor: Executor
+    make_executor: Callable[[], Executor]  #: called when the first step must run: a run of hits does without
     journal: Journal
     flights: Flights | None = None
     limits: Limits | None = None
@@ -78,6 +79,16 @@ class Driver:
     def __post_init__(self) -> None:
         self._admission = Admission(flights=self.flights, limits=self.limits)
         self.journal.on_written = self._admission.written
+
+    @functools.cached_property
+    def executor(self) -> Executor:
+        """Return what runs the steps."""
+        return self.make_executor()
+
+    def close(self) -> None:
+        """End the executor, if there is one."""
+        if "executor" in self.__dict__:
+            self.executor.close()
 
     def add(self, course: Course) -> None:
         """Have a run driven."""

@@ -33,7 +33,7 @@ class Journey:
 
 
 def drive(project: Project, journal: Journal, journeys: Sequence[Journey], listener: Listener | None = None) -> None:
-    """Run all steps of these runs and record how they ended; *listener* follows the first one.
+    """Run all steps of these runs and record how they ended; *listener* hears of all of them.
 
     Raises:
         StoreError: The records or blobs cannot be used; the runs are interrupted.
@@ -49,7 +49,7 @@ def drive(project: Project, journal: Journal, journeys: Sequence[Journey], liste
     journal.settle = project.settle
     with project.coordination() as (flights, limits):
         driver = Driver(
-            executor=project.executor(log_dir, flights.holder),
+            make_executor=lambda: project.executor(log_dir, flights.holder),
             journal=journal,
             flights=flights,
             limits=limits,
@@ -68,7 +68,7 @@ def drive(project: Project, journal: Journal, journeys: Sequence[Journey], liste
                 _give_up(journeys, error)
                 raise
             finally:
-                driver.executor.close()
+                driver.close()
 
 
 def _conclude(project: Project, journey: Journey) -> None:
