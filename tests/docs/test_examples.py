@@ -17,6 +17,8 @@ ON_THEIR_OWN = (
     "audit",
     "debug-a-step",
     "go-on-inside-a-step",
+    "keep-house",
+    "move-runs",
     "notebooks",
     "resume-after-a-crash",
     "run-a-command",

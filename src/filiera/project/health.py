@@ -116,9 +116,8 @@ def _store(project: Project, repair: bool, tell: Tell) -> Iterator[Finding]:
     if repair and project.store.is_dir():
         put_back(project)
     yield from _runs(project, repair)
-    count = 0
-    for digest in damaged_bytes(project, tell):
-        count += 1
+    damaged = sorted(damaged_bytes(project, tell))
+    for digest in damaged:
         yield _damaged(project, digest, repair)
     for version, run_id, ref in lacking_versions(project):
         yield Finding(what=version, state="problem", detail=_how_to_make(ref, run_id))
@@ -126,7 +125,7 @@ def _store(project: Project, repair: bool, tell: Tell) -> Iterator[Finding]:
         freed = project.blobs.sweep_scratch(_ABANDONED_AFTER_S)
         if freed:
             yield Finding(what="scratch", state="repaired", detail=f"{freed:,} bytes of unfinished files removed")
-    if not count:
+    if not damaged:
         yield Finding(what="blobs", state="ok", detail="all read and compared with their digests")
 
 
