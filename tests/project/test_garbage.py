@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from filiera.core.products import ProductRef
 from filiera.errors import StoreBusy, UsageError
 from filiera.project.garbage import KINDS, Removed, drop_version
 from filiera.project.housekeeping import alone
+from filiera.sql.loader import load_schema
 from tests.project.keeping import DAY_S, House, LiveRun
 from tests.projects import statuses
 
@@ -186,3 +188,14 @@ def test_rules_that_make_no_sense_are_refused(house: House, rules: dict[str, flo
 def test_all_kinds_are_counted(house: House) -> None:
     """The amounts have every kind, also those of which there is nothing."""
     assert tuple(house.collect().amounts) == KINDS
+
+
+def test_every_table_is_thought_of() -> None:
+    """A new table is a decision: are its rows looked at, do they go with their run, or do they stay for ever?"""
+    looked_at = {"run", "step_run", "event", "artifact", "cache_entry", "closure", "product_version"}
+    aside = {"leaving_artifact", "leaving_closure", "leaving_result"}
+    with_their_run = {"approval", "proof"}
+    with_their_version = {"signature", "alias"}
+    stay = {"schema_version", "alias_move", "audit", "pipeline"}
+    tables = set(re.findall(r"CREATE TABLE (\w+)", "\n".join(load_schema())))
+    assert tables == looked_at | aside | with_their_run | with_their_version | stay
