@@ -16,6 +16,7 @@ ON_THEIR_OWN = (
     "add-a-source",
     "audit",
     "debug-a-step",
+    "find-runs",
     "go-on-inside-a-step",
     "keep-house",
     "move-runs",
