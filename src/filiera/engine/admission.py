@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
@@ -99,13 +99,15 @@ class Admission:
         """Return when to call ``again``; far away when nobody is held."""
         return self._asked_at + ASKED_AGAIN_AFTER_S - monotonic() if self._held else 1e9
 
-    def forget(self, course: Course) -> int:
-        """Keep no call of a run any longer; return how many that were."""
-        before = len(self._held) + sum(map(len, self._computed.values()))
-        self._held = [waiting for waiting in self._held if waiting[0] is not course]
+    def forget(self, courses: Set[Course]) -> list[Waiting]:
+        """Keep no call of these runs any longer; return those that were kept."""
+        found = [waiting for waiting in self._held if waiting[0] in courses]
+        self._held = [waiting for waiting in self._held if waiting[0] not in courses]
         for key, waiting in self._computed.items():
-            self._computed[key] = [one for one in waiting if one[0] is not course]
-        return before - len(self._held) - sum(map(len, self._computed.values()))
+            if waiting:
+                found += [one for one in waiting if one[0] in courses]
+                self._computed[key] = [one for one in waiting if one[0] not in courses]
+        return found
 
     def _hold(self, course: Course, call: Call) -> None:
         if not self._held:

@@ -10,7 +10,7 @@ import functools
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
@@ -68,7 +68,7 @@ class Driver:
     is_waiting: bool = False  #: the executor is at work; KeyboardInterrupt now ends what it does here, and is a stop
     _load: dict[Course, int] = field(default_factory=dict)  #: per run that is not over, its calls under way
     _moved: dict[Course, None] = field(default_factory=dict)  #: runs to look at: steps may begin, or it may be over
-    _deadlines: dict[Course, float] = field(default_factory=dict)
+    _deadlines: list[tuple[float, int, Course]] = field(default_factory=list)  #: heap: when, order, which run
     _running: dict[str, Running] = field(default_factory=dict)  #: by task id
     _ahead: dict[str, tuple[Course, Call, Task]] = field(default_factory=dict)  #: a worker's, which has not begun them
     _retries: list[tuple[float, str]] = field(default_factory=list)  #: heap: when, which task
@@ -95,7 +95,7 @@ class Driver:
         self._load[course] = 0
         self._moved[course] = None
         if course.graph.timeout_s is not None:
-            self._deadlines[course] = monotonic() + course.graph.timeout_s
+            heapq.heappush(self._deadlines, (monotonic() + course.graph.timeout_s, next(self._serial), course))
 
     def run(self) -> None:
         """Run every step that can run; afterwards all runs are over, cancelled when it was stopped."""
@@ -128,7 +128,7 @@ class Driver:
                     break
                 self._begin(course, call)
             if course.stopping:
-                self._end_calls(course)
+                self._end_calls({course})
             elif not course.is_idle:
                 self._moved[course] = None
                 if self.stop_asked or len(self._running) >= MOST_SUBMITTED:
@@ -141,7 +141,6 @@ class Driver:
             course.cancel()
         del self._load[course]
         self._moved.pop(course, None)
-        self._deadlines.pop(course, None)
         self.on_over(course)
 
     def _begin(self, course: Course, call: Call) -> None:
@@ -204,7 +203,7 @@ class Driver:
         if self._retries:
             waits.append(self._retries[0][0] - now)
         if self._deadlines:
-            waits.append(min(self._deadlines.values()) - now)
+            waits.append(self._deadlines[0][0] - now)
         return max(0.0, min(waits))
 
     def _take(self, event: ExecutorEvent) -> None:
@@ -314,27 +313,31 @@ class Driver:
             if running is not None:
                 self._submit(running)
         self._put_back(self._admission.again())
-        for course, deadline in list(self._deadlines.items()):
-            if deadline <= now and not course.stopping:
+        while self._deadlines and self._deadlines[0][0] <= now:
+            course = heapq.heappop(self._deadlines)[2]
+            if course in self._load and not course.stopping:
                 course.stopping = f"it ran longer than its timeout of {course.graph.timeout_s:g} s"
                 self._moved[course] = None
 
-    def _end_calls(self, course: Course) -> None:
-        """Have what still runs of a run ended; nothing of it begins any more."""
-        self._load[course] -= self._admission.forget(course)
+    def _end_calls(self, courses: Set[Course]) -> None:
+        """Have what still runs of these runs ended; nothing of them begins any more."""
+        for course, _ in self._admission.forget(courses):
+            self._load[course] -= 1
         for again, running in list(self._retrying.items()):
-            if running.course is course:
+            if running.course in courses:
                 del self._retrying[again]
                 self._ended(running, is_kept=False)
-        theirs = [found for found, running in self._running.items() if running.course is course]
-        theirs += [found for found, (other, *_) in self._ahead.items() if other is course]
-        self._moved.pop(course, None)
-        self.executor.cancel(theirs)
+        for course in courses:
+            self._moved.pop(course, None)
+        theirs = [found for found, running in self._running.items() if running.course in courses]
+        theirs += [found for found, (course, *_) in self._ahead.items() if course in courses]
+        if theirs:
+            self.executor.cancel(theirs)
 
     def _stop_all(self) -> None:
-        for course in list(self._load):
+        for course in self._load:
             course.stopping = course.stopping or "stopped by the user"
-            self._end_calls(course)
+        self._end_calls(set(self._load))
         while any(self._load.values()):
             events = self.executor.wait(None)
             if not events:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from filiera.core.artifact import ArtifactRef
@@ -11,8 +11,10 @@ from filiera.engine.journal import Result
 from filiera.engine.rows import read_arguments, read_key_parts, read_refs
 from filiera.ports import MetadataStore, Row
 
-_MOST_STEPS = 5000
-"""Of longer runs the first ones are read at once, the others one by one."""
+PAGE = 1000
+"""So many steps are read at once."""
+MOST_KEPT = 20_000
+"""So many are kept; of more, those that were read first are looked up one by one."""
 _ENDED_WELL = ("succeeded", "hit", "rejected")
 
 
@@ -41,20 +43,22 @@ class History:
     records: MetadataStore
     pipeline: str
     compare_code: Callable[[bytes, bytes], list[str]]
-    _steps: Mapping[str, Row] | None = None
-    _is_whole: bool = False
-    _results: dict[str, Row] = field(default_factory=dict)
+    _steps: dict[str, Row] = field(default_factory=dict)  #: of the pages read last
+    _position: int = 0  #: where the next page begins
+    _is_read: bool = False  #: to the end
+    _is_first_run: bool = True  #: no run before has a step
+    _has_forgotten: bool = False  #: pages that were read first
 
     def key(self, step: str, closure: str, written: tuple[str, str], run_id: str) -> str | None:
         """Return the key of a call if the newest run before *run_id* made the same one: no need to compute it again."""
-        row = self._read(run_id).get(step)
+        row = self._row(step, run_id)
         if row is None or row["closure_digest"] != closure or (row["arguments"], row["inputs"]) != written:
             return None
         return row["key"] or None
 
     def result(self, key: str, step: str, run_id: str) -> Result | None:
         """Return the result under *key* if the newest run before *run_id* found one."""
-        row = self._read(run_id).get(step)
+        row = self._row(step, run_id)
         if row is None or row["key"] != key or row["outputs"] is None:
             return None
         return Result(read_refs(row["outputs"]), row["blocked"], row["made_in"], row["stored_at"])
@@ -94,22 +98,28 @@ class History:
         return read_key_parts(row)
 
     def _before(self, step: str, run_id: str) -> Row | None:
-        steps = self._read(run_id)
-        row = steps.get(step)
+        row = self._row(step, run_id)
         if row is not None and row["key"]:
             return row
-        if not steps or (self._is_whole and row is None and "[" in step):
+        if self._is_first_run or (row is None and "[" in step and not self._has_forgotten):
             return None  # the pipeline's first run; or a call that the map did not make the last time
         rows = self.records.read("previous_step_run", {"pipeline": self.pipeline, "step": step, "run_id": run_id})
         return rows[0] if rows else None
 
-    def _read(self, run_id: str) -> Mapping[str, Row]:
-        if self._steps is None:
-            where = {"pipeline": self.pipeline, "run_id": run_id, "limit": _MOST_STEPS}
+    def _row(self, step: str, run_id: str) -> Row | None:
+        """Return what the newest run before *run_id* looked up for a step; read in pages, as steps come in order."""
+        row = self._steps.get(step)
+        while row is None and not self._is_read:
+            where = {"pipeline": self.pipeline, "run_id": run_id, "position": self._position, "limit": PAGE}
             rows = self.records.read("steps_before", where)
-            self._steps = {row["step"]: row for row in rows}
-            self._is_whole = len(rows) < _MOST_STEPS
-        return self._steps
+            self._is_read = len(rows) < PAGE
+            self._is_first_run = self._is_first_run and not rows
+            if len(self._steps) >= MOST_KEPT:
+                self._steps, self._has_forgotten = {}, True
+            self._steps.update((row["step"], row) for row in rows)
+            self._position = rows[-1]["position"] + 1 if rows else 0
+            row = self._steps.get(step)
+        return row
 
     def _code_changes(self, old_digest: str, code: bytes) -> list[str]:
         rows = self.records.read("get_closure", {"digest": old_digest})

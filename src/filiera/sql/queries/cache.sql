@@ -35,4 +35,5 @@ SELECT step_run.step, step_run.position, step_run.run_id, step_run.state, step_r
   LEFT JOIN cache_entry ON cache_entry.key = step_run.key
  WHERE step_run.run_id = (SELECT run_id FROM run WHERE pipeline = :pipeline AND run_id <> :run_id
                            ORDER BY started_at DESC, run_id DESC LIMIT 1)
+   AND step_run.position >= :position
  ORDER BY step_run.position LIMIT :limit;
