@@ -41,7 +41,7 @@ def close_files(first: int, last: int) -> str:
 def write_garbage(size: int) -> int:
     os.write(1, b"\0\xff garbage \n")
     sys.stdout.write("\udc80 x" * size)
-    sys.stdout = None  # type: ignore[assignment]
+    sys.stdout = None
     return size
 
 
@@ -94,8 +94,14 @@ def return_twice() -> int:
 
 
 def set_alarm() -> int:
-    signal.setitimer(signal.ITIMER_REAL, 0.001)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
     return os.getpid()
+
+
+def await_alarm() -> bool:
+    """Tell whether an alarm goes off within the time that ``set_alarm`` sets."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    return signal.sigtimedwait([signal.SIGALRM], 0.05) is not None
 
 
 def ignore_children() -> None:

@@ -16,7 +16,8 @@ from filiera.core.task import Failure, LogSpan, Resources, Task
 from filiera.core.wire import LINK_LOST, PACKET_BYTES, Messages, TaskWriter
 
 _CHUNK_BYTES = 1 << 16  # what a pipe holds; larger would make each read map and unmap memory, 20 µs
-_LARGE_BYTES = 1 << 20
+LARGE_BYTES = 1 << 20
+"""Values of this size are worth sending a task to the worker that has them."""
 _MOST_REMEMBERED = 256
 
 
@@ -156,7 +157,7 @@ class WorkerProcess:
     def note_warm(self, refs: Iterable[ArtifactRef]) -> None:
         """Remember the large values among *refs*, which the process made or loaded."""
         for ref in refs:
-            if ref.size_bytes >= _LARGE_BYTES:
+            if ref.size_bytes >= LARGE_BYTES:
                 self._warm[ref.digest] = ref.size_bytes
                 self._warm.move_to_end(ref.digest)
         while len(self._warm) > _MOST_REMEMBERED:

@@ -18,14 +18,16 @@ from pathlib import Path
 
 from filiera.adapters._capacity import Capacity, gpu_devices, machine, used_memory_mib
 from filiera.adapters._given_tasks import GivenTasks
-from filiera.adapters._pace import HEAD_IS_LONG_S
+from filiera.adapters._pace import AHEAD_S, HEAD_IS_LONG_S, SHORT_S
 from filiera.adapters._task_queue import TaskQueue
 from filiera.adapters._worker_pool import WorkerPool
-from filiera.adapters._worker_process import WorkerProcess
+from filiera.adapters._worker_process import LARGE_BYTES, WorkerProcess
 from filiera.core.task import ExecutorEvent, Failure, Task
 from filiera.errors import FilieraError
 
 _MEMORY_CHECK_S = 0.1
+_COLD_S_PER_BYTE = 0.5e-9
+"""What it takes a process to verify and map a value: 0.15 s for 320 MB, against 0.01 s in one that has had it."""
 
 
 class ProcessExecutor:
@@ -148,6 +150,8 @@ class ProcessExecutor:
 
     def _could_place(self, task: Task) -> bool:
         """Give *task* to a worker, or see to its end; return False when there is no worker for it at the moment."""
+        if self._is_with_its_inputs(task):
+            return True
         devices = self._capacity.take(task.resources, preferred=(worker.kind[1] for worker in self._pool.idle))
         worker = None
         try:
@@ -166,6 +170,19 @@ class ProcessExecutor:
             self._given.end(task, Failure(kind="crashed", error=type(error).__name__, message=message))
         self._capacity.give_back(task.resources, devices)
         return worker is not None or task.task_id not in self._queue
+
+    def _is_with_its_inputs(self, task: Task) -> bool:
+        """Give *task* ahead to a busy worker that has its large inputs at hand, if waiting for it saves time."""
+        if all(ref.size_bytes < LARGE_BYTES for ref in task.inputs):
+            return False
+        known = max((worker.warm_bytes(task.inputs) for worker in self._pool.idle), default=0)
+        pace = self._given.pace
+        for worker in self._given.busy:
+            saved_s = (worker.warm_bytes(task.inputs) - known) * _COLD_S_PER_BYTE
+            fits = (task.resources, task.env) == (worker.resources, worker.kind[0])
+            if fits and saved_s > worker.ahead_s + SHORT_S and pace.has_room(worker):
+                return self._given.gave_ahead(task, worker, pace.short_s(task) or AHEAD_S)
+        return False
 
     def _give_ahead(self) -> None:
         """Give workers that are busy with short tasks some more of them."""
