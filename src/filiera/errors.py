@@ -16,6 +16,7 @@ FilieraError (exit code 1)
 ├── StepFailed        1   a step raised, crashed, ran out of time or memory
 ├── Rejected          3   a blocking check or gate said no
 │   └── Untrusted         a version that must be signed is not, or what was signed has changed
+├── Waiting           9   a run waits until a person has answered
 └── Cancelled       130   the user stopped the run
 """
 
@@ -136,6 +137,12 @@ class Rejected(FilieraError):
 
 class Untrusted(Rejected):
     """A version that must be signed by a trusted key is not, or what was signed has changed."""
+
+
+class Waiting(FilieraError):
+    """A run waits until a person has answered a question."""
+
+    exit_code = 9
 
 
 class Cancelled(FilieraError):

@@ -55,9 +55,10 @@ def test_options_are_not_abbreviated(ask: Ask, project: Path) -> None:
 @pytest.mark.parametrize("verb", [v for v in VERBS if v not in ("init", "demo")])
 def test_outside_a_project_every_verb_says_so(verb: str, ask: Ask, tmp_path: Path) -> None:
     """Where there is no filiera.toml, the advice is to change the folder or make a project."""
-    words = {"predict": ["m", "f.csv"], "show": ["x"], "log": ["x"], "run": ["x"], "plan": ["x"]}
-    needs_one = verb in ("resume", "cancel", "serve", "monitor", "prove")
-    given = ["a@1"] if verb == "promote" else words.get(verb, ["x"] if needs_one else [])
+    words = {"predict": ["m", "f.csv"], "keys": ["show"], "export": ["x", "-o", "f"]}
+    words |= dict.fromkeys(("promote", "sign", "verify"), ["a@1"])
+    needs_one = ("run", "plan", "show", "log", "resume", "approve", "cancel", "serve", "monitor", "prove", "import")
+    given = words.get(verb, ["x"] if verb in needs_one else [])
     ask(verb, *given, cwd=tmp_path).said(4, "No filiera.toml in", "filiera init NAME")
 
 

@@ -35,7 +35,7 @@ def test_json_tells_the_whole_run(project: Path) -> None:
     data = done("run", "hello", "--json", cwd=project).data
     assert set(data) == {"run", "pipeline", "status", "message", "published", "is_new_version", "steps"}
     assert [step["step"] for step in data["steps"]] == ["greet", "count"]
-    assert set(data["steps"][0]) == {"step", "stage", "status", "duration_s", "outputs", "detail", "error"}
+    assert set(data["steps"][0]) == {"step", "stage", "parent", "status", "duration_s", "outputs", "detail", "error"}
     assert data["steps"][1]["outputs"] == [
         {"digest": data["steps"][1]["outputs"][0]["digest"], "codec": "json/1", "size_bytes": 2}
     ]

@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 a run or prediction failed; 2 a name, option or value is wrong; 3 a blocking check or gate said
 no; 4 the project cannot be used; 5 the store cannot be used; 6 a source cannot be used; 7 monitoring found drift;
-8 a proof found another result than is recorded; 130 stopped by the user.
+8 a proof found another result than is recorded; 9 a run waits for an answer; 130 stopped by the user.
 """
 
 from __future__ import annotations

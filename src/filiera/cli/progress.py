@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from contextlib import nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -159,7 +159,7 @@ class Progress:
         # Steps in this process print to the terminal themselves, and may ask their debugger's questions there.
         is_here = project.config.profile.executor == "inline"
         self.screen = Screen(is_quiet=quiet, may_draw=not is_here)
-        self._aside = redirect_stdout(sys.stderr) if quiet else nullcontext()  # standard output is for the JSON
+        self._aside = only_messages() if quiet else nullcontext()
         self._run = RunProgress(self.screen, shows_logs=not is_here)
         self._log_dir = Path()
 
@@ -198,6 +198,11 @@ class Progress:
             return drawn() if is_long else ""
 
         self.screen.draw(drawn, told)
+
+
+def only_messages() -> AbstractContextManager[object]:
+    """Return a context in which what is printed goes to standard error: standard output is for the JSON."""
+    return redirect_stdout(sys.stderr)
 
 
 def what_runs(runs: list[RunProgress]) -> str:

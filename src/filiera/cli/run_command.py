@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from itertools import takewhile
+from typing import Any, get_args
 
 from filiera import errors
-from filiera.cli.output import how_long, print_json
+from filiera.cli.output import counted, how_long, print_json
 from filiera.cli.parameters import parse_values, print_pipeline_help
 from filiera.cli.progress import Progress
-from filiera.errors import Cancelled, Rejected, SourceError, StepFailed, StoreError, UsageError
+from filiera.core.runstate import StepStatus
+from filiera.errors import Cancelled, Rejected, SourceError, StepFailed, StoreError, UsageError, Waiting
 from filiera.project.launch import start_pipeline
 from filiera.project.project import Project
-from filiera.project.runs import Run
+from filiera.project.runs import Run, get_run
 
 EXIT_CODES = {
     "succeeded": 0,
     "failed": StepFailed.exit_code,
     "rejected": Rejected.exit_code,
     "cancelled": Cancelled.exit_code,
+    "waiting": Waiting.exit_code,
 }
+MOST_PROBLEMS = 20
+"""So many failures and questions are printed at most."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -27,6 +32,11 @@ def run(options: argparse.Namespace) -> int:
     if options.pipeline is None:
         return no_pipeline(options)
     project = Project.open(profile=options.profile)
+    more = list(takewhile(lambda word: not word.startswith("-"), options.rest))
+    if more or any(sign in options.pipeline for sign in "*?["):
+        from filiera.cli.several_runs import run_several
+
+        return run_several(project, [options.pipeline, *more], options)
     pipeline = project.pipeline(options.pipeline)
     if options.help:
         print_pipeline_help("run", pipeline)
@@ -69,26 +79,43 @@ def report(done: Run, *, as_json: bool) -> int:
     if as_json:
         print_json(as_data(done))
         return exit_code(done)
-    state = done.state
-    counts = [f"{state.count('succeeded')} ran", f"{state.count('hit')} from cache"]
-    counts += [
-        f"{state.count(name)} {name}" for name in ("failed", "rejected", "blocked", "cancelled") if state.count(name)
-    ]
-    print(f"{done.run_id} {done.status}: {', '.join(counts)}")
+    print(f"{done.run_id} {done.status}: {how_many(done)}")
     if done.version is not None:
         new = "published" if done.is_new_version else "unchanged, still"
         aliases = f" ({', '.join(done.version.aliases)})" if done.version.aliases else ""
         print(f"{new} {done.version.kind} {done.version.ref}{aliases}  {done.version.artifact.short}")
-    for step in state.steps.values():
-        if step.status == "failed" and step.failure is not None:
-            print(f"\nstep {step.name} failed ({step.failure.kind}) after {how_long(step.duration_s)}")
-            print(told(step.failure.error, step.failure.message, step.failure.traceback))
-        elif step.status == "rejected":
-            print(f"\nstep {step.name} stops the run: {step.detail}")
+    print_problems(done)
     verbs = {"failed": ("show", "log", "resume"), "cancelled": ("resume",), "rejected": ("show",)}
     if done.status in verbs:
         print(f"Do:  {'; '.join(f'filiera {verb} {done.run_id}' for verb in verbs[done.status])}")
     return exit_code(done)
+
+
+def how_many(done: Run) -> str:
+    """Return how many steps of a run ended how, in words."""
+    return counted({status: done.state.count(status) for status in get_args(StepStatus)})
+
+
+def print_problems(done: Run) -> None:
+    """Print what failed in a run, was rejected, or is asked; of many, the first ones."""
+    problems = [step for step in done.state.steps.values() if step.status in ("failed", "rejected")]
+    for step in problems[:MOST_PROBLEMS]:
+        if step.status == "rejected":
+            print(f"\nstep {step.name} stops the run: {step.detail}")
+        elif step.failure is not None:
+            print(f"\nstep {step.name} failed ({step.failure.kind}) after {how_long(step.duration_s)}")
+            print(told(step.failure.error, step.failure.message, step.failure.traceback))
+    if len(problems) > MOST_PROBLEMS:
+        print(f"\n… and {len(problems) - MOST_PROBLEMS:,} more: filiera show {done.run_id}")
+    if done.state.count("waiting"):
+        from filiera.cli.questions import print_question
+        from filiera.project.approvals import questions
+
+        asked = questions(done.project, get_run(done.project, done.run_id))
+        for question in asked[:MOST_PROBLEMS]:
+            print_question(done.project, question)
+        if len(asked) > MOST_PROBLEMS:
+            print(f"\n… and {len(asked) - MOST_PROBLEMS:,} more questions: filiera show {done.run_id}")
 
 
 def as_data(done: Run) -> dict[str, Any]:
@@ -104,11 +131,12 @@ def as_data(done: Run) -> dict[str, Any]:
             {
                 "step": step.name,
                 "stage": step.stage,
+                "parent": step.parent,
                 "status": step.status,
                 "duration_s": step.duration_s,
                 "outputs": [{"digest": o.digest, "codec": o.codec, "size_bytes": o.size_bytes} for o in step.outputs],
                 "detail": step.detail,
-                "error": step.failure.message if step.failure and step.status == "failed" else None,
+                "error": step.failure.message if step.failure and step.status in ("failed", "caught") else None,
             }
             for step in done.state.steps.values()
         ],

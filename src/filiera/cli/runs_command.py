@@ -14,7 +14,7 @@ from filiera.project.project import Project
 from filiera.project.runs import get_run, shown_state
 
 DEFAULT_LIMIT = 20
-_STATES = ("running", "succeeded", "failed", "rejected", "cancelled", "interrupted")
+_STATES = ("running", "waiting", "succeeded", "failed", "rejected", "cancelled", "interrupted")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ first steps:
   filiera monitor flow-classifier             service        → verdict
 
 exit codes: 0 done · 1 failed · 2 usage · 3 rejected · 4 project · 5 store · 6 source · 7 drift · 8 unproven
-            130 stopped
+            9 waiting · 130 stopped
 """
 _NO_SCREEN = 80
 _RUN = "RUN, PIPELINE (its newest run), or latest"
@@ -163,6 +163,12 @@ def _add_run_verbs(verbs: _Verbs) -> None:
     sub.add_argument("what", nargs="?", default="latest", help=f"{_RUN} (the default), perhaps with /STEP")
     sub = verbs.add_with_json("resume", "go on with an interrupted, failed or cancelled run")
     sub.add_argument("what", help=_RUN)
+    sub = verbs.add_with_json("approve", "answer what a run that waits asks, and go on with it")
+    sub.add_argument("what", metavar="run", help=_RUN)
+    sub.add_argument("step", nargs="?", default="", help="the step that asks; needed when several do")
+    sub.add_argument("--no", action="store_true", help="refuse: the run is rejected")
+    sub.add_argument("--why", metavar="TEXT", default="", help="kept with the answer")
+    sub.add_argument("--only-record", action="store_true", help="do not go on with the run now")
     sub = verbs.add("cancel", "stop a running run")
     sub.add_argument("what", help=_RUN)
 

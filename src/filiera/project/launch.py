@@ -23,11 +23,12 @@ from filiera.engine.journal import Journal
 from filiera.engine.planner import Planner, is_fresh
 from filiera.engine.recorder import Recorder
 from filiera.engine.rows import read_refs, to_json, to_text, write_event
-from filiera.errors import UsageError
+from filiera.errors import FilieraError, UsageError
 from filiera.ports import Row, Statement
 from filiera.project import audit, identity, record
 from filiera.project.assemble import Assembled
 from filiera.project.drive import Journey, drive
+from filiera.project.fresh import may_have
 from filiera.project.index import import_module
 from filiera.project.project import Listener, Project
 from filiera.project.runs import Run, get_run, is_driven, recorded_state, shown_state
@@ -77,22 +78,23 @@ def start_pipeline(
 def start_many(project: Project, launches: Sequence[Launch], *, listener: Listener | None = None) -> list[Run]:
     """Run many pipelines together, on the same workers, and return their runs in the same order, however they ended.
 
-    *listener* follows the first one.
+    *listener* hears of all of them; which one, the state says.
 
     Raises:
         UsageError, GraphError, SourceError: One of them could not be planned; nothing was recorded.
         StoreError: The store could not be written.
     """
     record.begin(project)
-    planned = [_plan(project, launch) for launch in launches]
+    planned = [_plan(project, launch, is_alone=len(launches) == 1) for launch in launches]
     journal = Journal(records=project.records)
     journeys = []
     for start in range(0, len(planned), _CREATED_AT_ONCE):
         journeys += _create(project, journal, planned[start : start + _CREATED_AT_ONCE])
-    first = journeys[0].course.recorder
-    first.listener = listener
     if listener is not None:
-        listener(journeys[0].started, first.state)
+        for journey in journeys:
+            recorder = journey.course.recorder
+            recorder.listener = listener
+            listener(journey.started, recorder.state)
     drive(project, journal, journeys, listener)
     return [journey.run for journey in journeys]
 
@@ -104,10 +106,15 @@ class _Planned:
     planner: Planner
 
 
-def _plan(project: Project, launch: Launch) -> _Planned:
-    assembled = project.assemble(launch.pipeline, launch.values)
-    planner = project.planner(assembled, fresh=launch.fresh)
-    planner.read_code()
+def _plan(project: Project, launch: Launch, *, is_alone: bool) -> _Planned:
+    try:
+        assembled = project.assemble(launch.pipeline, launch.values)
+        planner = project.planner(assembled, fresh=launch.fresh)
+        planner.read_code()
+    except FilieraError as error:
+        if not is_alone:
+            error.what = f"Pipeline {launch.pipeline.name!r} cannot be planned, so none has started: {error.what}"
+        raise
     return _Planned(launch, assembled, planner)
 
 
@@ -186,7 +193,8 @@ def resume(project: Project, run_id: str, *, listener: Listener | None = None) -
     graph = assembled.graph
     earlier = _earlier(project, run_id)
     names = {node.name for node in graph.nodes}
-    planner = project.planner(assembled, fresh=frozenset(recorded["fresh"]) & names - earlier.keys())
+    fresh = frozenset(name for name in recorded["fresh"] if may_have(graph, name) and name not in earlier)
+    planner = project.planner(assembled, fresh=fresh)
     planner.read_code()
     last = project.records.read("last_event_of_run", {"run_id": run_id})[0]["seq"]
     journal = Journal(records=project.records)

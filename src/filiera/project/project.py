@@ -19,12 +19,13 @@ from filiera.core.products import CHAMPION, ProductKind, ProductRef
 from filiera.core.runstate import RunState
 from filiera.engine.artifacts import Artifacts
 from filiera.engine.planner import Planner
-from filiera.errors import BlobMissing, UsageError, did_you_mean
+from filiera.errors import BlobMissing
 from filiera.ports import BlobStore, Clock, Executor, MetadataStore
 from filiera.project import executors, plugins
 from filiera.project.assemble import Assembled, Lookups, assemble
 from filiera.project.code import ProjectCode
 from filiera.project.config import ProjectConfig, find_root, load
+from filiera.project.fresh import require_step
 from filiera.project.index import load_pipeline
 from filiera.project.surroundings import set_project_root
 from filiera.project.versions import Version, Versions
@@ -132,11 +133,8 @@ class Project:
 
     def planner(self, assembled: Assembled, *, fresh: frozenset[str] = frozenset()) -> Planner:
         """Return what decides for each step whether it runs. Raises UsageError for an unknown step in *fresh*."""
-        names = [node.name for node in assembled.graph.nodes]
         for name in fresh:
-            if name not in names:
-                why = f"The steps are: {', '.join(names)}.{did_you_mean(name, names)}"
-                raise UsageError(f"There is no step {name!r}.", why=why)
+            require_step(assembled.graph, name)
         return Planner(
             graph=assembled.graph,
             records=self.records,

@@ -9,7 +9,7 @@ from typing import Any
 from filiera.core.graph import Graph
 from filiera.core.runstate import RunState
 from filiera.engine.rows import read_event
-from filiera.errors import Cancelled, FilieraError, Rejected, StepFailed, UsageError
+from filiera.errors import Cancelled, FilieraError, Rejected, StepFailed, UsageError, Waiting
 from filiera.ports import Row
 from filiera.project import identity
 from filiera.project.project import Project
@@ -29,7 +29,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """Return ``succeeded``, ``failed``, ``rejected`` or ``cancelled``."""
+        """Return ``succeeded``, ``failed``, ``rejected``, ``waiting`` or ``cancelled``."""
         return self.state.status
 
     def value(self, step: str, index: int = 0) -> Any:
@@ -47,13 +47,15 @@ class Run:
         return self.project.value(found.outputs[index])
 
     def require_success(self) -> Run:
-        """Return the run itself if it succeeded. Raises StepFailed, Rejected or Cancelled else."""
+        """Return the run itself if it succeeded. Raises StepFailed, Rejected, Waiting or Cancelled else."""
         kinds: dict[str, type[FilieraError]] = {"failed": StepFailed, "rejected": Rejected, "cancelled": Cancelled}
+        kinds["waiting"] = Waiting
         if self.state.status in kinds:
+            is_waiting = self.state.status == "waiting"
             raise kinds[self.state.status](
-                f"Run {self.run_id} {self.state.status}.",
+                f"Run {self.run_id} {'is waiting' if is_waiting else self.state.status}.",
                 why=self.state.message,
-                do=f"filiera show {self.run_id}",
+                do=f"filiera {'approve' if is_waiting else 'show'} {self.run_id}",
             )
         return self
 

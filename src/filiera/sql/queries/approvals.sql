@@ -10,3 +10,11 @@ ON CONFLICT (pipeline, step, subject) DO UPDATE SET
 -- The answer to a step's question about these bytes, or no row.
 SELECT run_id, is_approved, "by", at, why FROM approval
  WHERE pipeline = :pipeline AND step = :step AND subject = :subject;
+
+-- questions_of_run --
+-- What the steps of a run have asked, in order; a resumed run may have asked again.
+SELECT body FROM event WHERE run_id = :run_id AND kind = 'StepWaiting' ORDER BY seq;
+
+-- steps_in_state --
+-- The recorded steps of a run in one state, in order.
+SELECT step, outputs, reason FROM step_run WHERE run_id = :run_id AND state = :state ORDER BY position;
