@@ -14,6 +14,7 @@ from filiera.core.graph import Known, Late, Node, OutputRef
 from filiera.core.metric import Metrics
 from filiera.core.pipeline import pipeline
 from filiera.core.products import Dataset, Model, ProductKind, ProductRef, Source
+from filiera.core.shapes import when
 from filiera.core.step import step
 from filiera.errors import GraphError, SourceError
 from filiera.project import builtin
@@ -275,3 +276,19 @@ def test_what_cannot_be_published_is_refused(function: Any, kind: Any, publishes
 def test_an_output_of_a_run_is_found() -> None:
     """The artifact of an output is the one at its place among the step's outputs."""
     assert artifact_of(OutputRef("a", 1), {"a": (REF, RIVAL)}) == RIVAL
+
+
+@step
+def is_wide(table: pl.DataFrame) -> bool:
+    return table.width > 3
+
+
+def test_a_choice_is_published_through_a_step() -> None:
+    """No single step returns a choice, so it is no product; the message says what to write instead."""
+
+    def chosen(raw: pl.DataFrame = RAW) -> Any:
+        table = clean(raw)
+        return when(is_wide(table), lambda: clean(table), table)
+
+    with pytest.raises(GraphError, match="let one more step take and return it"):
+        put_together(chosen, publishes=Dataset("d"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from filiera.core.artifact import ArtifactRef
-from filiera.core.graph import Future, Given, Graph, Known, Late, Node, OutputRef, Publication
+from filiera.core.graph import Choice, Future, Given, Graph, Known, Late, Node, OutputRef, Publication
 from filiera.core.pipeline import Pipeline
 from filiera.core.products import Dataset, Model, ProductKind, ProductRef, Source
 from filiera.core.types import fits, show
@@ -223,6 +223,8 @@ def _what(result: Any) -> str:
         return f"its own input {result.label}"
     if isinstance(result, OutputRef):
         return f"the {show(result.type)} of {result.label}"
+    if isinstance(result, Choice):
+        return f"{result.label}, which no single step returns: let one more step take and return it"
     if isinstance(result, tuple):
         return f"({', '.join(_what(item) for item in result)})"
     return f"the value {result!r}"
