@@ -85,7 +85,7 @@ class Kept:
 
 
 def _may_live(run: Row, now: float) -> bool:
-    """Tell whether a run may be driven now; of another host's driver, whose clock may differ, that it spoke this day."""
+    """Tell whether a run may be driven now: by another host, whose clock may differ, if it spoke within a day."""
     if identity.pid_of(run["driver"]) is None:
         return bool(now - run["heartbeat_at"] < DAY_S)
     return identity.is_alive(run["driver"], last_seen_at=run["heartbeat_at"], now=now)
