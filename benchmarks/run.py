@@ -43,7 +43,8 @@ class Benchmark:
         values = [bare_python(subject, self._folders[subject.name])]
         for scenario in self._scenarios:
             for subject in self._subjects:
-                if scenario.name in subject.commands and number < min(scenario.rounds, subject.rounds):
+                is_due = number < min(scenario.rounds, subject.rounds) and (number >= 0 or scenario.is_warmed)
+                if scenario.name in subject.commands and is_due:
                     values += self._attempt(scenario, subject, (number + 2) * _SPACING)
         if number >= 0:
             for value in values:

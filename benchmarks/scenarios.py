@@ -28,6 +28,11 @@ class Scenario:
     rounds: int = 99  #: no more than so many
     unit: str = "s"
 
+    @property
+    def is_warmed(self) -> bool:
+        """Tell whether it takes part in the round that is not counted: what takes long warms itself."""
+        return self.rounds > 2
+
 
 SCENARIOS = (
     Scenario(name="--help"),

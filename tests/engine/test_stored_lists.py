@@ -141,8 +141,11 @@ def test_an_item_that_cannot_be_stored_is_found(artifacts: Artifacts) -> None:
     """The message says which of them, however deep, and what to do instead."""
     with pytest.raises(CodecError, match="cannot be stored") as caught:
         artifacts.put([SMALL, [SMALL, (7, iter([1]))]])
-    assert caught.value.why.startswith("value[1][1][1]: ")
+    assert caught.value.why.startswith("value[1][1][1] is a ")
     assert "Return a list" in caught.value.do
+    with pytest.raises(CodecError) as caught:
+        artifacts.put_parts([1, SMALL.lazy()])
+    assert caught.value.why.startswith("value[1]: It is a query")
 
 
 def test_a_list_that_contains_itself_is_refused(artifacts: Artifacts) -> None:

@@ -123,17 +123,20 @@ class Artifacts:
     def _put_parts(self, items: Iterable[object], kind: type, place: str, depth: int) -> ArtifactRef:
         def stored() -> Iterator[ArtifactRef]:
             for position, item in enumerate(items):
-                here = f"{place}[{position}]"
-                try:
-                    ref = self._put(item, here, depth + 1)
-                except CodecError as error:
-                    if error.why.startswith(place):  # an item of this item has said where it is
-                        raise
-                    raise CodecError(error.what, why=f"{here}: {error.why}", do=error.do) from error
+                ref = self._put_item(item, f"{place}[{position}]", depth)
                 del item  # the next one may need the memory
                 yield ref
 
         return self._write_manifest(stored(), kind)
+
+    def _put_item(self, item: object, place: str, depth: int) -> ArtifactRef:
+        if type(item) in (list, tuple):
+            return self._put(item, place, depth + 1)
+        try:
+            return self._encode(item, self._find_codec(item))
+        except CodecError as error:
+            why = place + (error.why.removeprefix("value") if error.why.startswith("value") else f": {error.why}")
+            raise CodecError(error.what, why=why, do=error.do) from error
 
     def _write_manifest(self, parts: Iterable[ArtifactRef], kind: type) -> ArtifactRef:
         sink = Sink(self._blobs)
