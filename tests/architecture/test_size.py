@@ -26,6 +26,8 @@ OPEN_KEYWORDS = {
     "core/pipeline.py:run": "takes the parameters of the user's own function, checked against its signature",
     "core/graph.py:refuse": "stands in for any operator, whatever it is called with",
     "testing/executor.py:make_task": "fields of Task, for tests",
+    "core/value.py:dataclass": "takes what the decorator of the standard library takes",
+    "cli/verbs.py:add_argument": "stands in for that of argparse, whatever it is called with",
 }
 LAZY_NAMES = {"utils.py", "helpers.py", "common.py", "base.py", "misc.py", "tools.py"}
 
