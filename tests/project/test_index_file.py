@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -155,7 +154,9 @@ def test_an_index_of_another_version_is_made_anew(
     with monkeypatch.context() as other:
         other.setattr("filiera.project.index_file.__version__", "9.9.9")
         pipelines(config)
-        assert json.loads(index_file(config).read_bytes().partition(b"\n")[2])["tag"].count("9.9.9") == 1
+        assert try_read(config) is not None
+        other_file = index_file(config)
+    other_file.rename(index_file(config))
     assert try_read(config) is None
     assert list(pipelines(config)) == ["one"]
     assert len(read) == 2

@@ -42,22 +42,18 @@ def try_read(config: ProjectConfig) -> Index | None:
         checksum, _, content = index_file(config).read_bytes().partition(b"\n")
     except OSError:
         return None
-    if checksum != _checksum(content):
-        return None
-    kept = json.loads(content)
-    return Index(kept["files"], kept["digests"], kept["pipelines"]) if kept["tag"] == _tag(config) else None
+    return Index(**json.loads(content)) if checksum == _checksum(config, content) else None
 
 
 def write(config: ProjectConfig, index: Index) -> None:
     """Keep *index* for the next command. Where the store cannot be written, that command reads the files again."""
     final = index_file(config)
     partial = final.with_name(f"{final.name}-{os.getpid()}-{os.urandom(4).hex()}")
-    kept = {"tag": _tag(config), "files": index.files, "digests": index.digests, "pipelines": index.pipelines}
-    content = json.dumps(kept).encode()
+    content = json.dumps({"files": index.files, "digests": index.digests, "pipelines": index.pipelines}).encode()
     with suppress(OSError):
         final.parent.mkdir(parents=True, exist_ok=True)
         try:
-            partial.write_bytes(_checksum(content) + b"\n" + content)
+            partial.write_bytes(_checksum(config, content) + b"\n" + content)
             partial.replace(final)
         except OSError:
             partial.unlink(missing_ok=True)
@@ -70,5 +66,6 @@ def _tag(config: ProjectConfig) -> str:
     return "\n".join([f"index/1 filiera {__version__} python {python}", str(config.root), *config.flows])
 
 
-def _checksum(content: bytes) -> bytes:
-    return b"%08x" % crc32(content)
+def _checksum(config: ProjectConfig, content: bytes) -> bytes:
+    """Return what no damaged index begins with, nor one of another version, in whatever form that has its content."""
+    return b"%08x" % crc32(content, crc32(_tag(config).encode()))
