@@ -9,7 +9,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -158,3 +160,37 @@ def test_announced_task_can_be_cancelled(executor: InlineExecutor) -> None:
     assert isinstance(end, Finished)
     assert end.failure is not None
     assert end.failure.kind == "cancelled"
+
+
+def test_stream_kept_beyond_the_step_is_not_its_log(log_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a step leaves behind prints to the terminal, and not into the output of later steps."""
+    kept: list[IO[str]] = []
+
+    def execute(task: Task) -> Finished:
+        kept.append(sys.stdout)
+        print(f"in {task.task_id}")
+        print(f"from before {task.task_id}", file=kept[0])
+        return Finished(task_id=task.task_id)
+
+    with contextlib.closing(InlineExecutor(execute, log_dir=log_dir)) as executor:
+        first, second = run(executor, make_task("first", "nothing"), make_task("second", "nothing"))
+    assert first.log is not None
+    assert second.log is not None
+    assert read_log(log_dir, first.log) == b"in first\nfrom before first\n"
+    assert read_log(log_dir, second.log) == b"in second\n"
+    assert "from before second" in capsys.readouterr().out
+
+
+def test_silent_steps_make_no_log(executor: InlineExecutor, log_dir: Path) -> None:
+    """A file is opened when there is something to write."""
+    (finished,) = run(executor, make_task("1", "add", {"a": 1, "b": 1}))
+    assert finished.log is not None
+    assert (read_log(log_dir, finished.log), log_dir.exists()) == (b"", False)
+
+
+def test_task_that_waited_too_long_fails(executor: InlineExecutor) -> None:
+    """A queue timeout counts while other tasks run."""
+    late = replace(make_task("late", "add", {"a": 1, "b": 1}), queue_timeout_s=1e-9)
+    (end,) = run(executor, late)
+    assert end.failure is not None
+    assert (end.failure.kind, "queue timeout" in end.failure.message) == ("queue", True)

@@ -16,7 +16,7 @@ from typing import Never
 from filiera.core.wire import LIFELINE_FD, RESULTS_FD, TASKS_FD
 
 _FIRST_FREE_FD = LIFELINE_FD + 1
-_PIPE_SIZES = (1 << 20, 1 << 18)  # 256 or 64 tasks ahead; the system allows each user so many bytes in pipes
+_PIPE_BYTES = 1 << 18  # 64 tasks, each of which fills a page
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,10 +93,8 @@ class _Pipes:
         if sys.platform != "linux":
             return _pipe()
         reader, writer = os.pipe2(os.O_DIRECT | os.O_CLOEXEC)
-        for size in _PIPE_SIZES:
-            with suppress(OSError):
-                fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, size)
-                break
+        with suppress(OSError):  # this user has enough in pipes already: it stays smaller, and takes several turns
+            fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self.are_packeted = True
         return _away(reader), _away(writer)
 

@@ -16,12 +16,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from filiera.adapters._task_queue import TaskQueue
 from filiera.core.task import Dropped, ExecutorEvent, Failure, Finished, LogSpan, Started, Task
 
 _LOG_NAME = "inline.log"
+_FORMAT = logging.Formatter("%(levelname)s %(name)s: %(message)s")
 _NO_ENVIRONMENTS = (
     "a step with an environment of its own needs a process of its own, and the executor 'inline' has none; "
     "choose a profile with executor = 'processes'"
@@ -42,7 +43,7 @@ class InlineExecutor:
     def __init__(self, execute: Callable[[Task], Finished], *, log_dir: Path) -> None:
         """Make an executor that calls *execute*, and appends what tasks print to ``inline.log`` in *log_dir*."""
         self._execute = execute
-        self._log_dir = log_dir
+        self._log = _Log(log_dir / _LOG_NAME)
         self._queue = TaskQueue()
         self._deadlines: dict[str, float] = {}  #: of tasks in the queue, on the monotonic clock
         self._next: tuple[Task, LogSpan] | None = None
@@ -102,12 +103,13 @@ class InlineExecutor:
         self._queue.clear()
         self._deadlines.clear()
         self._next = None
+        self._log.close()
 
     def _deadline(self, task: Task) -> float:
         return math.inf if task.queue_timeout_s is None else self._deadlines.pop(task.task_id)
 
     def _announce(self, task: Task) -> Started:
-        log = LogSpan(file=_LOG_NAME, start=self._log_size())
+        log = LogSpan(file=_LOG_NAME, start=self._log.size)
         self._next = task, log
         return Started(task_id=task.task_id, pid=os.getpid(), log=log)
 
@@ -117,25 +119,46 @@ class InlineExecutor:
             failure = Failure(kind="raised", error="StepFailed", message=_NO_ENVIRONMENTS)
             return Finished(task_id=task.task_id, failure=failure, started_at=started_at, log=log)
         try:
-            with self._open_log() as file, _copying_output_to(file):
+            with _copying_output_to(self._log):
                 finished = self._execute(task)
         except KeyboardInterrupt:
             failure = Failure(kind="cancelled", error="KeyboardInterrupt", message="cancelled by Ctrl-C while it ran")
             duration_s = time.monotonic() - start
             finished = Finished(task_id=task.task_id, failure=failure, started_at=started_at, duration_s=duration_s)
-            self._events.append(replace(finished, log=replace(log, end=self._log_size())))
+            self._events.append(replace(finished, log=self._log.span(log.start)))
             raise
-        return replace(finished, log=replace(log, end=self._log_size()))
+        return replace(finished, log=self._log.span(log.start))
 
-    def _open_log(self) -> IO[str]:
-        self._log_dir.mkdir(parents=True, exist_ok=True)
-        return (self._log_dir / _LOG_NAME).open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
 
-    def _log_size(self) -> int:
-        try:
-            return (self._log_dir / _LOG_NAME).stat().st_size
-        except FileNotFoundError:
-            return 0
+class _Log:
+    """The file that what tasks print is appended to: opened when the first of them prints something."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[str] | None = None
+        self.size = path.stat().st_size if path.exists() else 0  #: in bytes
+
+    def write(self, text: str) -> int:
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+        return self._file.write(text)
+
+    def flush(self) -> None:
+        if self._file is not None:
+            self._file.flush()
+
+    def span(self, start: int) -> LogSpan:
+        """Return what was written from *start* to now."""
+        if self._file is not None:
+            self._file.flush()
+            self.size = os.fstat(self._file.fileno()).st_size
+        return LogSpan(file=_LOG_NAME, start=start, end=self.size)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 def _overdue(task: Task) -> Finished:
@@ -145,15 +168,16 @@ def _overdue(task: Task) -> Finished:
 
 
 @contextmanager
-def _copying_output_to(file: IO[str]) -> Iterator[None]:
-    """Let what is printed, and what ``logging`` shows, also go to *file*."""
+def _copying_output_to(log: _Log) -> Iterator[None]:
+    """Let what is printed, and what ``logging`` shows, also go to *log*."""
     former = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = _Tee(sys.stdout, file), _Tee(sys.stderr, file)
+    out, err = _Tee(sys.stdout, log), _Tee(sys.stderr, log)
+    sys.stdout, sys.stderr = cast(IO[str], out), cast(IO[str], err)
     # Handlers hold on to the stream they were made with, so the file needs one of its own beside them; where nobody
     # configured any, one for both, showing what a worker process would show.
     root, level = logging.root, logging.root.level
-    handler = logging.StreamHandler(file if root.handlers else sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    handler: logging.Handler = logging.StreamHandler(log if root.handlers else err)
+    handler.setFormatter(_FORMAT)
     if not root.handlers:
         root.setLevel(logging.INFO)
     root.addHandler(handler)
@@ -163,17 +187,19 @@ def _copying_output_to(file: IO[str]) -> Iterator[None]:
         root.removeHandler(handler)
         root.setLevel(level)
         sys.stdout, sys.stderr = former
+        out.log = err.log = None
 
 
 class _Tee:
-    """A text stream that also writes to a file, and is in all else (debuggers ask a lot) the stream it stands for."""
+    """A text stream that also writes to a log, and is in all else (debuggers ask a lot) the stream it stands for."""
 
-    def __init__(self, stream: IO[str], file: IO[str]) -> None:
-        self._stream, self._file = stream, file
+    def __init__(self, stream: IO[str], log: _Log) -> None:
+        self._stream = stream
+        self.log: _Log | None = log  #: None after the step: a handler or thread made in it may keep this stream
 
     def write(self, text: str) -> int:
-        if not self._file.closed:  # a handler or thread made in a step may keep this stream for longer
-            self._file.write(text)
+        if self.log is not None:
+            self.log.write(text)
         return self._stream.write(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
