@@ -22,6 +22,7 @@ ON_THEIR_OWN = (
     "move-runs",
     "notebooks",
     "resume-after-a-crash",
+    "return-many-tables",
     "run-a-command",
     "shape-a-graph",
     "sign-and-verify",
