@@ -18,6 +18,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from filiera.adapters.local_disk import disk_error
 from filiera.core.digest import digest
 from filiera.errors import StoreError, UsageError
 
@@ -58,7 +59,11 @@ class FlightLocks:
         self.holder = table.holder if holder is None else holder  #: to pass to workers
 
     def try_take(self, key: str) -> bool:
-        """Take *key*, at least 16 hex digits; return False when it is taken, by whomever, or no place is left."""
+        """Take *key*, at least 16 hex digits; return False when it is taken, by whomever, or no place is left.
+
+        Raises:
+            StoreError: The file cannot be written; StoreFull when no space is left.
+        """
         return self._table.try_take(int(key[:16], 16) >> 2 or 1, self.holder)
 
     def release(self, key: str) -> None:
@@ -160,8 +165,11 @@ class _Table:
                 place = self._place_for(key, self._map[start : start + _BUCKET_BYTES], holder)
                 if place is None:
                     return False
-                _ENTRY.pack_into(self._map, start + place, key, holder)
+                # Not through the map: where the file has no block yet and the disk is full, that would be a SIGBUS.
+                os.pwrite(self._fd, _ENTRY.pack(key, holder), start + place)
                 return True
+            except OSError as error:
+                raise disk_error(error, self._path) from error
             finally:
                 fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, bucket)
 
