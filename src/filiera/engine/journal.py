@@ -20,6 +20,8 @@ FLUSH_AT = 4000
 PAUSES = 10
 """Records wait so many times longer than the last write took: a slow disk, or a durable write, is asked less often."""
 LONGEST_PAUSE_S = 0.25
+_WITHOUT_PARTS = "json/1"
+"""By far the most frequent encoding of small values; of others, a small one may name blobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Journal:
 
     def made(self, ref: ArtifactRef) -> None:
         """Queue the name of a value, and its bytes when it is small."""
-        if ref.inline is None:
+        if ref.inline is None or ref.codec != _WITHOUT_PARTS:
             self._unsettled.append(ref)
         row = {"digest": ref.digest, "codec": ref.codec, "size_bytes": ref.size_bytes, "inline": ref.inline}
         self.add("put_artifact", row)
@@ -83,7 +85,7 @@ class Journal:
         """Write what is queued, then tell the listeners: what was shown as done is never lost."""
         if not self._rows and not self._changed and not self.is_durable:
             return
-        if self.is_durable and self.settle is not None and self._unsettled:
+        if self.is_durable and self.settle is not None:  # hits too: who stored them may not have come so far
             self.settle(self._unsettled)
             self._unsettled = []
         recorders = list(self._changed)

@@ -134,9 +134,9 @@ def _create(project: Project, journal: Journal, planned: Sequence[_Planned]) -> 
         act = audit.entry_of_new_run(
             pipeline=row["pipeline"], driver=row["driver"], at=row["started_at"], detail={"profile": row["profile"]}
         )
-        statements += [("create_run", row), ("add_first_event", first), act]
+        statements += [("create_run", row), ("note_pipeline", row), ("add_first_event", first), act]
         events.append(event)
-    created = [rows[0]["run_id"] for rows in project.records.write(statements)[::3]]
+    created = [rows[0]["run_id"] for rows in project.records.write(statements)[::4]]
     journeys = []
     for run_id, event, plan in zip(created, events, planned, strict=True):
         recorder = Recorder(journal=journal, run_id=run_id, clock=project.clock, seq=1, state=RunState.fold([event]))
