@@ -137,7 +137,7 @@ def must_hold(found: Verified) -> None:
 
 
 def _row(action: Action, at: float, detail: Mapping[str, Any] | None) -> dict[str, Any]:
-    at = float(at)
+    at = float(at) + 0.0  # a database may keep no sign of zero
     said = _storable(to_json(dict(detail or {})))
     return {"at": at, "at_text": repr(at), "actor": actor(), "action": action, "detail": said}
 
