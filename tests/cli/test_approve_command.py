@@ -27,7 +27,7 @@ def test_a_run_waits_until_somebody_says_yes(project: Path) -> None:
     answered = done("approve", "asking", "--why", "as before", cwd=project).out
     assert answered.startswith("approved approve of asking-1\n")
     assert answered.endswith("asking-1 succeeded: 2 ran, 1 from cache\n")
-    row = done("audit", "asking-1", "--action", "approve", "--json", cwd=project).data["rows"][0]
+    row = done("audit", "asking-1", "--action", "approve", "--json", cwd=project).data[0]
     assert (row["detail"]["question"], row["detail"]["why"]) == ("Publish these numbers?", "as before")
     assert "asking-2 succeeded" in done("run", "asking", cwd=project).out
     assert filiera("run", "asking", "--x", "5", cwd=project).code == 9

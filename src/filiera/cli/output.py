@@ -16,7 +16,7 @@ _COLOURS = {
     "succeeded": "32", "passed": "32", "quiet": "32", "ok": "32", "hit": "36", "running": "33", "retrying": "33",
     "failed": "31", "rejected": "31", "interrupted": "35", "cancelled": "35", "blocked": "90", "pending": "90",
     "extended": "33", "waiting": "33", "caught": "33", "skipped": "90",
-    "drift": "31", "missing column": "31", "run": "33", "after": "90",
+    "drift": "31", "missing column": "31", "run": "33", "after": "90", "skip": "90",
     "problem": "31", "warning": "33", "repaired": "32",
 }  # fmt: skip
 _OTHER_STATES = (

@@ -13,12 +13,28 @@ from filiera.core.artifact import ArtifactRef
 from filiera.core.check import CheckReport
 from filiera.core.gate import GateReport
 from filiera.core.metric import Metrics
+from filiera.core.parts import PARTS_CODEC
 from filiera.core.report import Html, Markdown, Svg
 from filiera.errors import UsageError
 from filiera.project.project import Project
 
 _LONGEST = 4000
 _MANY_FILES = 20
+_MANY_ITEMS = 10
+
+
+def preview_of(project: Project, ref: ArtifactRef) -> str:
+    """Return the beginning of a stored value as text; of a list whose items are stored one by one, the first ones.
+
+    Raises:
+        CodecError, StoreError: The value cannot be read.
+    """
+    if ref.codec == PARTS_CODEC:
+        parts = project.artifacts.parts(ref)
+        if len(parts) > _MANY_ITEMS:
+            items = [project.value(part) for part in parts[:_MANY_ITEMS]]
+            return f"{preview(items)}\n… {len(parts) - _MANY_ITEMS:,} items more"
+    return preview(project.value(ref))
 
 
 def preview(value: Any) -> str:

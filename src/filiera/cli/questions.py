@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from filiera.cli.output import how_big
-from filiera.cli.previews import preview
+from filiera.cli.previews import preview_of
 from filiera.project.approvals import Question
 from filiera.project.project import Project
 
@@ -17,7 +17,7 @@ def print_question(project: Project, question: Question) -> None:
     ref = question.artifact
     print(f"\n{question.step} asks: {question.text}" if question.text else f"\n{question.step}: {question.refusal}")
     print(f"about  {ref.codec}  {how_big(ref.size_bytes)}  {ref.digest[:12]}")
-    text = preview(project.value(ref))
+    text = preview_of(project, ref)
     cut = f"\n… filiera show {question.run_id}/{question.step} has more" if len(text) > _LONGEST else ""
     print(textwrap.indent(text[:_LONGEST] + cut, "  "))
     print(f"yes:  filiera approve {question.run_id} {question.step}")

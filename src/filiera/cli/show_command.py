@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from filiera.cli.output import how_big, how_long, print_facts, print_json, print_table, shortened, when
+from filiera.cli.outline import outline, parent_of
+from filiera.cli.output import counted, how_big, how_long, print_facts, print_json, print_table, shortened, when
 from filiera.cli.places import find_run, find_step, find_version
-from filiera.cli.previews import preview, write_file
+from filiera.cli.previews import preview_of, write_file
+from filiera.cli.questions import print_question
 from filiera.cli.run_command import told
 from filiera.core import plain
 from filiera.core.artifact import ArtifactRef
+from filiera.core.runstate import DONE
 from filiera.engine.rows import read_refs
 from filiera.errors import FilieraError, UsageError
 from filiera.ports import Row
+from filiera.project.approvals import questions
 from filiera.project.project import Project
 from filiera.project.runs import shown_state
 from filiera.project.versions import Version
@@ -26,7 +32,9 @@ _LISTED = 500
 """A table of a run has so many steps at most."""
 _FAILURES = 20
 """So many failures are shown at most."""
-_TIMED = ("succeeded", "failed", "rejected", "retrying")
+_CHILDREN = 50
+"""Of what a step has become, so much is listed."""
+_TIMED = ("succeeded", "failed", "rejected", "retrying", "caught")
 """States of steps whose duration says something."""
 
 
@@ -60,7 +68,9 @@ def _show_run(project: Project, row: Row, as_json: bool) -> None:
     data = run_data(project, row)
     if as_json:
         steps = project.records.read("steps_of_run", {"run_id": run_id})
-        print_json({**data, "steps": [_step_data(step, data["state"]) for step in steps]})
+        names = {step["step"] for step in steps}
+        listed = [{**_step_data(step, data["state"]), "parent": parent_of(step["step"], names)} for step in steps]
+        print_json({**data, "steps": listed})
         return
     facts: dict[str, Any] = {
         "run": data["run"],
@@ -77,26 +87,44 @@ def _show_run(project: Project, row: Row, as_json: bool) -> None:
     }
     print_facts({name: value for name, value in facts.items() if value})
     print()
-    steps = project.records.read("first_steps_of_run", {"run_id": run_id, "since": 0, "limit": _LISTED})
-    table = [
-        [
-            step["step"],
-            step["stage"],
-            _state(step, data["state"]),
-            how_long(step["duration_s"]) if step["state"] in _TIMED else "",
-            how_big(sum(ref.size_bytes for ref in _refs(project, step))) if step["outputs"] else "",
-            shortened(step["reason"], 80),
-        ]
-        for step in steps
-    ]
-    print_table(["step", "stage", "state", "took", "output", "why"], table, right=("took", "output"))
-    if row["steps_total"] > len(steps) == _LISTED:
-        rest = row["steps_total"] - len(steps)
-        print(f"… {rest:,} more: filiera show {run_id} --json, or filiera show {run_id}/STEP")
-    for step in project.records.read("failed_steps_of_run", {"run_id": run_id, "limit": _FAILURES}):
+    _print_steps(project, run_id, data["state"])
+    failed = project.records.read("failed_steps_of_run", {"run_id": run_id, "limit": _FAILURES + 1})
+    for step in failed[:_FAILURES]:
         failure = json.loads(step["failure"])
-        print(f"\nstep {step['step']} failed ({failure['kind']})")
+        print(f"\nstep {step['step']} {_failed(step)} ({failure['kind']})")
         print(told(failure["error"], failure["message"], failure["traceback"]))
+    if len(failed) > _FAILURES:
+        print(f"\n… and more: filiera show {run_id} --json")
+    if data["state"] == "waiting":
+        for question in questions(project, row)[:_FAILURES]:
+            print_question(project, question)
+
+
+def _print_steps(project: Project, run_id: str, run_state: str) -> None:
+    lines = list(outline(project.records.read("steps_in_brief", {"run_id": run_id})))
+    table = []
+    for line in lines[:_LISTED]:
+        if line.row is None:
+            table.append([line.name, "", "", "", "", counted(line.counts)])
+            continue
+        step = project.records.read("get_step_run", {"run_id": run_id, "step": line.row["step"]})[0]
+        took, output = _took(step), how_big(sum(ref.size_bytes for ref in read_refs(step["outputs"])))
+        output = output if step["outputs"] else ""
+        table.append([line.name, step["stage"], _state(step, run_state), took, output, shortened(step["reason"], 80)])
+    print_table(["step", "stage", "state", "took", "output", "why"], table, right=("took", "output"))
+    if len(lines) > _LISTED:
+        print(f"… {len(lines) - _LISTED:,} more: filiera show {run_id} --json, or filiera show {run_id}/STEP")
+    first = next((line.folded[0]["step"] for line in lines if line.row is None), "")
+    if first:
+        print(f"one of many: filiera show {shlex.quote(f'{run_id}/{first}')}")
+
+
+def _took(step: Row) -> str:
+    return how_long(step["duration_s"]) if step["state"] in _TIMED else ""
+
+
+def _failed(step: Row) -> str:
+    return "failed, caught" if step["state"] == "caught" else "failed"
 
 
 def run_data(project: Project, row: Row) -> dict[str, Any]:
@@ -130,10 +158,12 @@ def _parameters(text: str) -> Any:
 
 def _show_step(project: Project, run: Row, step: Row, options: argparse.Namespace) -> None:
     refs = _refs(project, step)
+    asked = [one for one in questions(project, run) if one.step == step["step"]] if step["state"] == "waiting" else []
     if options.open:
-        if not refs:
+        values = refs or tuple(question.artifact for question in asked)
+        if not values:
             raise UsageError(f"Step {step['step']} of {run['run_id']} has no output to write.")
-        write_file(project, refs[0], Path(options.open))
+        write_file(project, values[0], Path(options.open))
         print(f"wrote {options.open}")
         return
     state = shown_state(project, run)
@@ -141,15 +171,33 @@ def _show_step(project: Project, run: Row, step: Row, options: argparse.Namespac
         print_json(_step_data(step, state))
         return
     facts = {"run": run["run_id"], "step": step["step"], "state": _state(step, state), "why": step["reason"]}
-    if step["state"] in _TIMED:
-        facts["took"] = how_long(step["duration_s"])
-    print_facts(facts)
+    facts["took"] = _took(step)
+    print_facts({name: value for name, value in facts.items() if value})
     if step["failure"]:
         failure = json.loads(step["failure"])
         print(f"\n{told(failure['error'], failure['message'], failure['traceback'])}")
     for index, ref in enumerate(refs):
         print(f"\noutput {index}  {ref.codec}  {how_big(ref.size_bytes)}  {ref.digest}")
-        print(preview(project.value(ref)))
+        print(preview_of(project, ref))
+    for question in asked:
+        print_question(project, question)
+    _print_children(project, run["run_id"], step["step"])
+
+
+def _print_children(project: Project, run_id: str, step: str) -> None:
+    rows = project.records.read("steps_in_brief", {"run_id": run_id})
+    names = {row["step"] for row in rows}
+    children = [row for row in rows if row["step"].startswith(step) and parent_of(row["step"], names) == step]
+    if not children:
+        return
+    counts = counted(Counter(row["state"] for row in children))
+    print(f"\nit became {len(children):,} steps: {counts}")
+    first = sorted(children, key=lambda row: row["state"] in DONE)[:_CHILDREN]
+    shown = [[row["step"], row["stage"], row["state"], shortened(row["reason"], 80)] for row in first]
+    print_table(["step", "stage", "state", "why"], shown)
+    if len(children) > _CHILDREN:
+        last = shlex.quote(f"{run_id}/{children[-1]['step']}")
+        print(f"… {len(children) - _CHILDREN:,} more, up to: filiera show {last}")
 
 
 def _show_version(project: Project, version: Version, options: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from filiera.core.artifact import ArtifactRef
 from filiera.core.key import KeyParts
 from filiera.core.stages import Stage
 
-PlanStatus = Literal["hit", "run", "after", "blocked"]
+PlanStatus = Literal["hit", "run", "after", "skip", "blocked"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,7 +17,8 @@ class Decision:
     """What happens with one step.
 
     ``hit``: its outputs are in the cache. ``run``: it runs. ``after``: known only when what it waits for has run; if
-    that returns what it returned before, this is a hit. ``blocked``: it will not run.
+    that returns what it returned before, this is a hit. ``skip``: its branch is not taken. ``blocked``: another step
+    stops the run before.
     """
 
     step: str

@@ -28,7 +28,10 @@ def require_step(graph: Graph, name: str) -> None:
     names = [node.name for node in graph.nodes]
     base = max((known for known in names if name.startswith((f"{known}[", f"{known}."))), key=len, default="")
     if base:
+        is_map = any(node.name == base and node.each for node in graph.nodes)
         why = f"Step {base!r} runs once: it is neither a map nor dynamic."
+        if is_map:
+            why = f"Step {base!r} is a map: its calls are {base}[0], {base}[1] and so on."
         raise UsageError(f"There is no step {name!r} in {graph.pipeline}.", why=why, do=f"--fresh {base}")
     listed = ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
     raise UsageError(

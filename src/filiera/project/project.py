@@ -147,7 +147,10 @@ class Project:
 
     def plan(self, name: str, values: Mapping[str, Any], *, fresh: frozenset[str] = frozenset()) -> list[Decision]:
         """Return what a run would do with each step, and why. Raises as ``assemble`` does."""
-        return self.planner(self.assemble(self.pipeline(name), values), fresh=fresh).plan()
+        from filiera.project.foresight import foresee
+
+        planner = self.planner(self.assemble(self.pipeline(name), values), fresh=fresh)
+        return list(foresee(planner, self.artifacts))
 
     def executor(self, log_dir: Path, holder: int) -> Executor:
         """Return the profile's executor, writing step output under *log_dir*; its workers take keys for *holder*."""
