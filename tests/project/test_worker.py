@@ -66,3 +66,37 @@ def test_nothing_is_free_where_nobody_can_tell(tmp_path: Path, capsys: pytest.Ca
         assert not Keys(tmp_path, driver.holder).is_free("1" * 64)
         assert "The driver decides" in capsys.readouterr().err
         assert driver.try_take("1" * 64)
+
+
+CHAIN = """\
+from filiera import pipeline, step
+
+
+@step
+def first(x: int) -> int:
+    return x * 1
+
+
+@step
+def second(x: int) -> int:
+    return x + 1
+
+
+@step
+def third(x: int) -> int:
+    return x + 1
+
+
+@pipeline(kind="data")
+def chain(x: int = 1):
+    return third(second(first(x)))
+"""
+
+
+def test_a_worker_that_goes_on_finds_what_is_known(tmp_path: Path) -> None:
+    """When a step's code changes and its result does not, what follows is found in the cache, not run ahead."""
+    folder = make_project(tmp_path / "small", code=CHAIN)
+    assert "3 ran, 0 from cache" in done("run", "chain", cwd=folder).out
+    (folder / "flows" / "small.py").write_text(CHAIN.replace("x * 1", "x + 0"))
+    assert "1 ran, 2 from cache" in done("run", "chain", cwd=folder).out
+    assert "3 ran, 0 from cache" in done("run", "chain", "--x", "5", cwd=folder).out

@@ -1,6 +1,6 @@
 """Who computes what at the moment, told among all processes of this machine that use one store.
 
-``FlightLocks`` keeps a table in a file, mapped by every process: which key is taken by which holder. A holder is a
+``FlightLocks`` keeps a table in a file: which key is taken by which holder. A holder is a
 driver; its worker processes take keys in its name. It holds a byte of the file locked for as long as its process lives,
 so that what a killed driver took is free again without anybody cleaning up. A lock of the kernel per key would say the
 same, but it keeps the locks of a file in a list: with 10,000 of them one more takes 100 µs, here it takes 2 at any
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import mmap
 import os
 import struct
 import threading
@@ -24,7 +23,10 @@ from filiera.errors import StoreError, UsageError
 
 _ENTRY = struct.Struct("<QQ")  # key and holder, the first 62 bits of each; zeros when free
 _FREE = bytes(_ENTRY.size)
-_BUCKETS, _BUCKET_ENTRIES = 8192, 16
+_BUCKETS, _BUCKET_ENTRIES = (
+    2048,
+    16,
+)  # enough for ten thousand keys; touching a page of it for the first time takes 5 to 30 µs
 _BUCKET_BYTES = _BUCKET_ENTRIES * _ENTRY.size
 _HOLDERS_AT = 1 << 62  # bytes to lock lie beyond the end of the file: bucket number, or this and the holder
 
@@ -128,7 +130,10 @@ class Limits:
 
 
 class _Table:
-    """The mapped file, once per process: a process that closes one of two descriptors of it loses its locks."""
+    """The file, once per process: a process that closes one of two descriptors of it loses its locks.
+
+    It is not mapped: it has holes, and touching one of a full disk through a map ends the process with SIGBUS.
+    """
 
     def __init__(self, path: Path) -> None:
         self.users = 0
@@ -140,7 +145,6 @@ class _Table:
                 size = _BUCKETS * _BUCKET_BYTES
                 if os.fstat(self._fd).st_size < size:
                     os.ftruncate(self._fd, size)
-                self._map = mmap.mmap(self._fd, size)
             except OSError:
                 os.close(self._fd)
                 raise
@@ -162,10 +166,9 @@ class _Table:
         with self._mutex:
             fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, bucket)
             try:
-                place = self._place_for(key, self._map[start : start + _BUCKET_BYTES], holder)
+                place = self._place_for(key, os.pread(self._fd, _BUCKET_BYTES, start), holder)
                 if place is None:
                     return False
-                # Not through the map: where the file has no block yet and the disk is full, that would be a SIGBUS.
                 os.pwrite(self._fd, _ENTRY.pack(key, holder), start + place)
                 return True
             except OSError as error:
@@ -176,12 +179,11 @@ class _Table:
     def release(self, key: int, holder: int) -> None:
         # Without the bucket's lock: nobody moves an entry, and nobody but its holder changes it.
         start = key % _BUCKETS * _BUCKET_BYTES
-        at = _find(_ENTRY.pack(key, holder), self._map[start : start + _BUCKET_BYTES])
+        at = _find(_ENTRY.pack(key, holder), os.pread(self._fd, _BUCKET_BYTES, start))
         if at >= 0:
-            self._map[start + at : start + at + _ENTRY.size] = _FREE
+            os.pwrite(self._fd, _FREE, start + at)
 
     def close(self) -> None:
-        self._map.close()
         os.close(self._fd)
 
     def _place_for(self, key: int, bucket: bytes, holder: int) -> int | None:
