@@ -11,7 +11,6 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,13 +53,18 @@ class SqliteRecords:
         With *durable*, come back only when these records and all before them survive a power cut. Raises StoreBusy,
         StoreFull, StoreError.
         """
-        calls = [(_sql(name), name, [parameters for _, parameters in group]) for name, group in _by_name(statements)]
+        calls: list[tuple[str, str, list[Mapping[str, Any]]]] = []
+        for name, parameters in statements:
+            if calls and calls[-1][1] == name:
+                calls[-1][2].append(parameters)
+            else:
+                calls.append((_sql(name), name, [parameters]))
         with self._open() as connection:
             if durable:
                 connection.execute("PRAGMA synchronous=FULL")
             try:
                 with self._transaction(connection):
-                    return [rows for call in calls for rows in self._execute(connection, *call)]
+                    return self._execute(connection, calls)
             finally:
                 if durable:
                     connection.execute("PRAGMA synchronous=NORMAL")
@@ -177,19 +181,24 @@ class SqliteRecords:
             raise
 
     def _execute(
-        self, connection: sqlite3.Connection, sql: str, name: str, calls: list[Mapping[str, Any]]
-    ) -> Iterator[list[Row]]:
-        """Yield the rows of each call of one statement."""
-        with self._explained(name):
-            first = connection.execute(sql, calls[0])
-            if first.description is not None:
-                yield _rows(first)
-                for parameters in calls[1:]:
-                    yield _rows(connection.execute(sql, parameters))
-                return
-            if len(calls) > 1:
-                connection.executemany(sql, calls[1:])
-        yield from [[]] * len(calls)
+        self, connection: sqlite3.Connection, calls: list[tuple[str, str, list[Mapping[str, Any]]]]
+    ) -> list[list[Row]]:
+        """Return the rows of each call: SQL, name and all parameters of a statement, in order."""
+        found: list[list[Row]] = []
+        name = ""
+        try:
+            for sql, name, parameters in calls:  # noqa: B007  told when it fails
+                first = connection.execute(sql, parameters[0])
+                if first.description is not None:
+                    found.append(_rows(first))
+                    found += [_rows(connection.execute(sql, further)) for further in parameters[1:]]
+                    continue
+                if len(parameters) > 1:
+                    connection.executemany(sql, parameters[1:])
+                found += [[]] * len(parameters)
+        except _FAILURES as error:
+            raise self._error(error, name) from error
+        return found
 
     def _patiently(self, action: Callable[[], T]) -> T:
         """Return what *action* returns, tried again while another process holds the database."""
@@ -293,10 +302,6 @@ def _builtin_sha256() -> Callable[[bytes], Any]:
     from hashlib import sha256
 
     return sha256
-
-
-def _by_name(statements: Sequence[Statement]) -> Iterator[tuple[str, Iterator[Statement]]]:
-    return groupby(statements, key=lambda statement: statement[0])
 
 
 def _sql(name: str) -> str:
