@@ -1,10 +1,9 @@
 """Who computes what at the moment, told among all processes of this machine that use one store.
 
-``FlightLocks`` keeps a table in a file: which key is taken by which holder. A holder is a
-driver; its worker processes take keys in its name. It holds a byte of the file locked for as long as its process lives,
-so that what a killed driver took is free again without anybody cleaning up. A lock of the kernel per key would say the
-same, but it keeps the locks of a file in a list: with 10,000 of them one more takes 100 µs, here it takes 2 at any
-number.
+``FlightLocks`` keeps a table in a file: which key is taken by which holder. A holder is a driver; its worker processes
+take keys in its name. It holds a byte of the file locked for as long as its process lives, so that what a killed driver
+took is free again without anybody cleaning up. A lock of the kernel per key would say the same, but it keeps the locks
+of a file in a list: with 10,000 of them one more takes 100 µs, here it takes a few at any number.
 """
 
 from __future__ import annotations
