@@ -3,8 +3,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.cli.command import filiera, read_until, started
+from tests.cli.command import done, filiera, make_project, read_until, started
 from tests.cli.conftest import Ask
+from tests.cli.shapes import CODE
 
 
 def test_log_prints_what_steps_printed(history: Path, ask: Ask) -> None:
@@ -36,3 +37,14 @@ def test_follow_ends_with_the_run(project: Path) -> None:
             (project / "gate").write_text("go")
             assert log.wait() == 0
         assert run.wait() == 0
+
+
+def test_the_log_of_a_map_is_that_of_its_calls(tmp_path: Path) -> None:
+    """And that of one call is its own."""
+    folder = make_project(tmp_path / "shapes", code=CODE)
+    done("run", "mapped", cwd=folder)
+    log = done("log", "mapped/double", cwd=folder).out
+    assert sorted(line for line in log.splitlines() if line.startswith("doubling")) == [
+        f"doubling {i}" for i in range(3)
+    ]
+    assert done("log", "mapped/double[1]", cwd=folder).out == "── double[1] ──\ndoubling 1\n"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filiera.cli.places import find_run, find_step
-from filiera.core.events import StepFailed, StepStarted, StepSucceeded
+from filiera.core.events import StepCaught, StepFailed, StepStarted, StepSucceeded
 from filiera.core.task import LOG_UNKNOWN, LogSpan
 from filiera.engine.logs import read_log
 from filiera.engine.rows import read_event
@@ -68,7 +68,7 @@ class _Log:
         for row in self._project.records.read("events_of_run", where):
             self._since = row["seq"] + 1
             event = read_event(row["kind"], row["body"])
-            if not isinstance(event, StepStarted | StepSucceeded | StepFailed) or self._step not in ("", event.step):
+            if not isinstance(event, StepStarted | StepSucceeded | StepFailed | StepCaught) or not self._is_of(event):
                 continue
             if isinstance(event, StepStarted):
                 again = f", attempt {event.attempt}" if event.attempt > 1 else ""
@@ -78,6 +78,10 @@ class _Log:
                 self._open[event.step].span = event.log
                 self._print_attempt(event.step, up_to_now=True)
                 del self._open[event.step]
+
+    def _is_of(self, event: StepStarted | StepSucceeded | StepFailed | StepCaught) -> bool:
+        """Tell whether an event is of the step that is asked for, or of one that it has become."""
+        return self._step in ("", event.step) or event.step.startswith((f"{self._step}[", f"{self._step}."))
 
     def print_new(self, *, up_to_now: bool) -> None:
         """Print what the attempts still open have written."""
