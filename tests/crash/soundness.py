@@ -48,8 +48,11 @@ def line_of(event: Event) -> str:
     return f"event {type(event).__name__} {place} {outputs}\n"
 
 
-def check_store(project: Project) -> None:
-    """Assert that projections are the fold of events, and that all bytes are held that any record names."""
+def check_store(project: Project, *, may_lack: bool = False) -> None:
+    """Assert that projections are the fold of events, and that all bytes are held that any record names.
+
+    With *may_lack*, bytes may be gone that no version and no run that succeeded names: the disk has lost them.
+    """
     with closing(sqlite3.connect(project.store / "records.sqlite")) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         tables = database.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'run'").fetchone()[0]
@@ -59,15 +62,18 @@ def check_store(project: Project) -> None:
         assert found >= {run_id for (run_id,) in database.execute("SELECT DISTINCT run_id FROM event")}
         cached = [text for (text,) in database.execute("SELECT outputs FROM cache_entry")]
     for run_id in sorted(found):
-        check_run(project, run_id)
-    for text in cached:
+        state = check_run(project, run_id)
+        if not may_lack or state.status == "succeeded":
+            for event in events_of(project, run_id):
+                check_held(project, _named_by(project, event))
+    for text in () if may_lack else cached:
         check_held(project, read_refs(text))
     for version in project.versions.find(limit=1000):
         check_held(project, (version.artifact, *version.attachments.values()))
 
 
-def check_run(project: Project, run_id: str) -> None:
-    """Assert that what lists read of a run is what its events say."""
+def check_run(project: Project, run_id: str) -> RunState:
+    """Assert that what lists read of a run is what its events say; return that."""
     events = events_of(project, run_id)
     assert events, "a run without its first event could be neither resumed nor explained"
     state = RunState.fold(events)
@@ -85,8 +91,7 @@ def check_run(project: Project, run_id: str) -> None:
     assert set(rows) <= set(expected) if is_adopted else set(rows) == set(expected), run_id
     for name, row in rows.items():
         _check_step(row, expected[name])
-    for event in events:
-        check_held(project, _named_by(project, event))
+    return state
 
 
 def _named_by(project: Project, event: Event) -> tuple[ArtifactRef, ...]:
