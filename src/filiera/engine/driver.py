@@ -215,7 +215,9 @@ class Driver:
             self._dropped(event)
 
     def _started(self, event: Started) -> None:
-        running = self._running[event.task_id]
+        running = self._running.get(event.task_id)
+        if running is None:
+            return  # a worker went on by itself with what is about to be cancelled
         course, log = running.course, event.log
         if course.log_prefix:
             log = replace(log, file=course.log_prefix + log.file)
