@@ -91,7 +91,9 @@ class SmallProject:
 
     def state(self, run_id: str) -> RunState:
         """Return what the recorded events of a run say."""
-        return RunState.fold(read_event(row["kind"], row["body"]) for row in self.read("events_of_run", run_id=run_id, since=0))
+        return RunState.fold(
+            read_event(row["kind"], row["body"]) for row in self.read("events_of_run", run_id=run_id, since=0)
+        )
 
     def command(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Return what ``filiera`` with these words printed and returned."""

@@ -12,7 +12,6 @@ from filiera.engine.artifacts import Artifacts
 from filiera.ports import Executor
 from filiera.project.worker import PATH_VARIABLE, WorkerPlace, checkpoints, run_worker
 
-
 _ALLOCATOR = {"_RJEM_MALLOC_CONF": "narenas:1,dirty_decay_ms:100"}
 """Has the allocator inside Polars give freed memory back soon: measured on tables of 320 MB, a quarter less is held."""
 
