@@ -108,7 +108,7 @@ class GivenTasks:
         for task in (*begun, *unread):
             del self._places[task.task_id]
             if task.task_id != guilty or (task.following is not None and guilty not in self._started):
-                self._place_anew(task)
+                self._place_anew(task, is_lost=task in begun)
                 continue
             self._started.discard(guilty)
             self._queue.has_left(guilty)
@@ -249,7 +249,7 @@ class GivenTasks:
         self._waiting[task.task_id] = task
         self._behind.setdefault(before, []).append(task)
 
-    def _place_anew(self, task: Task) -> None:
+    def _place_anew(self, task: Task, *, is_lost: bool = False) -> None:
         """Find a place for a task that no worker has any more."""
         before = task.following and task.following.task_id
         if not before:
@@ -257,11 +257,11 @@ class GivenTasks:
         elif before in self._queue or before in self._waiting:
             self._let_wait(task, before)
         else:
-            self._drop(task)
+            self._drop(task, is_lost=is_lost)
 
-    def _drop(self, task: Task) -> None:
+    def _drop(self, task: Task, *, is_lost: bool = False) -> None:
         self._started.discard(task.task_id)
-        self.events.append(Dropped(task_id=task.task_id))
+        self.events.append(Dropped(task_id=task.task_id, is_lost=is_lost))
         self._drop_followers(task)
 
     def _drop_followers(self, task: Task) -> None:

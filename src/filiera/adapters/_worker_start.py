@@ -9,10 +9,10 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Never
 
+from filiera.core.value import dataclass
 from filiera.core.wire import LIFELINE_FD, RESULTS_FD, TASKS_FD
 
 _FIRST_FREE_FD = LIFELINE_FD + 1

@@ -6,13 +6,13 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from filiera.cli.outline import Line, outline
 from filiera.cli.output import counted, print_facts, print_json, print_table, shortened
 from filiera.cli.places import find_run, find_step
 from filiera.core import plain
 from filiera.core.key import without_inputs
+from filiera.core.value import dataclass
 from filiera.engine.rows import read_key_parts
 from filiera.ports import Row
 from filiera.project.project import Project

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from filiera.cli.places import find_run, find_step
 from filiera.core.events import StepCaught, StepFailed, StepStarted, StepSucceeded
 from filiera.core.task import LOG_UNKNOWN, LogSpan
+from filiera.core.value import dataclass
 from filiera.engine.logs import read_log
 from filiera.engine.rows import read_event
 from filiera.project.project import Project

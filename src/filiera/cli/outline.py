@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 
 from filiera.cli.progress import MOST_LISTED
+from filiera.core.value import dataclass
 from filiera.ports import Row
 
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import TracebackType
 
@@ -30,6 +30,7 @@ from filiera.core.events import (
 )
 from filiera.core.runstate import ENDED, RunState
 from filiera.core.task import Failure, LogSpan
+from filiera.core.value import dataclass
 from filiera.project.project import Project
 
 MOST_LISTED = 10

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from filiera.cli.output import print_json, shortened
 from filiera.cli.run_command import as_data, exit_code, print_problems
 from filiera.cli.several_progress import SeveralProgress
+from filiera.core.value import dataclass
 from filiera.errors import UsageError
 from filiera.project.launch import Launch, start_many
 from filiera.project.project import Project

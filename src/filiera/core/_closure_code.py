@@ -10,11 +10,11 @@ from __future__ import annotations
 import opcode
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
 from filiera.core.digest import digest
+from filiera.core.value import dataclass
 
 Chain = tuple[str, ...]
 """A name, and the attributes read from it one after the other: ``helpers.io.load`` is ("helpers", "io", "load")."""

@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, MethodType, ModuleType
@@ -14,6 +14,7 @@ from typing import Any
 
 from filiera.core._closure_code import Import, facts_of, imports_of
 from filiera.core.distributions import distribution_of
+from filiera.core.value import dataclass
 from filiera.errors import ProjectError
 
 STEP_HOOK = "__filiera_function__"

@@ -7,7 +7,7 @@ import os
 import sys
 import types
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from filiera.core._closure_code import Chain, CodeFacts, Import
@@ -24,6 +24,7 @@ from filiera.core._closure_modules import (
 from filiera.core._closure_values import Writer
 from filiera.core.digest import blob_digest, digest
 from filiera.core.distributions import distribution_of
+from filiera.core.value import dataclass
 
 PartKind = Literal[
     "environment", "function", "class", "constant", "opaque", "module", "source", "distribution", "python"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from filiera.core.digest import is_digest
+from filiera.core.value import dataclass
 
 INLINE_LIMIT_BYTES = 4096
 """Values up to this size travel and are stored with their record; larger ones are files of the blob store."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, Literal, NamedTuple, TypeGuard
 
+from filiera.core.value import dataclass
 from filiera.errors import ProjectError
 
 Severity = Literal["warn", "quarantine", "block"]

@@ -26,11 +26,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, get_args
 
 from filiera.core._closure_survey import PartKind, Survey
 from filiera.core.digest import digest, is_digest
+from filiera.core.value import dataclass
 
 _KINDS: tuple[str, ...] = get_args(PartKind)
 _VERSIONED = ("distribution", "python")

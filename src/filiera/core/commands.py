@@ -7,13 +7,14 @@ import inspect
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Unpack
 
 from filiera.core.call import CallShape
 from filiera.core.options import Options, StepOptions
 from filiera.core.step import Step, step
+from filiera.core.value import dataclass
 
 _FIELD = re.compile(r"(?<!\$)\{([A-Za-z_]\w*)\}")
 """What is no name in braces, and what has a $ in front, is the shell's."""

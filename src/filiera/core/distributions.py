@@ -11,10 +11,11 @@ import os
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from filiera.core.value import dataclass
 
 _OTHER_NAMES = {
     "attr": "attrs",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.stages import Kind, Stage
 from filiera.core.task import Failure, LogSpan
+from filiera.core.value import dataclass
 
 RunOutcome = Literal["succeeded", "failed", "rejected", "cancelled", "waiting"]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Literal
 
 from filiera.core.metric import Metric, Metrics
+from filiera.core.value import dataclass
 from filiera.errors import ProjectError
 
 

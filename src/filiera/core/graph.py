@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import Any, Literal, NoReturn
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.products import Dataset, Model, ProductKind, Source
 from filiera.core.stages import Kind, Stage
 from filiera.core.step import Step
+from filiera.core.value import dataclass
 from filiera.errors import GraphError
 
 OnFailure = Literal["continue", "finish", "stop"]

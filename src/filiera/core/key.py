@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from filiera.core.digest import digest
+from filiera.core.value import dataclass
 
 _LAYOUT = b"1"
 _PLACEHOLDER = b'{"$":"input","v":'

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 
 from filiera.core.signature import Task
+from filiera.core.value import dataclass
 from filiera.errors import UsageError
 
 

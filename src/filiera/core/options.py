@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypedDict, get_args
 
 from filiera.core.stages import Stage
 from filiera.core.task import Resources
+from filiera.core.value import dataclass
 
 _NAME = re.compile(r"\w[\w.-]{0,99}")
 

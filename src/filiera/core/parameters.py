@@ -8,13 +8,13 @@ import inspect
 import json
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from filiera.core import plain
 from filiera.core.products import Dataset, Model, ProductRef, Source, check_name
 from filiera.core.types import fits, hints_of, show
+from filiera.core.value import dataclass
 from filiera.errors import GraphError, UsageError
 
 _REQUIRED = inspect.Parameter.empty

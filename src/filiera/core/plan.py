@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.key import KeyParts
 from filiera.core.stages import Stage
+from filiera.core.value import dataclass
 
 PlanStatus = Literal["hit", "run", "after", "skip", "blocked"]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from filiera.core.value import dataclass
 from filiera.errors import UsageError
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ Bins and categories are frozen here, once, so that the same statistic over two w
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
 from math import inf, isfinite
 
 from filiera.core.signature import FieldType
+from filiera.core.value import dataclass
 
 MAX_PROBABILITY = "max_probability"
 """Name of the reference of the greatest class probability per row, which has no output column of its own."""

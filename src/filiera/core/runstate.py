@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from filiera.core.artifact import ArtifactRef
@@ -30,6 +30,7 @@ from filiera.core.events import (
 )
 from filiera.core.stages import Stage
 from filiera.core.task import Failure, LogSpan
+from filiera.core.value import dataclass
 
 RunStatus = Literal["new", "running", "waiting", "succeeded", "failed", "rejected", "cancelled", "interrupted"]
 StepStatus = Literal[

@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from filiera.core import plain
@@ -24,6 +24,7 @@ from filiera.core.options import StepOptions
 from filiera.core.stages import Kind
 from filiera.core.step import Step, active_tracer
 from filiera.core.trace import GraphTracer
+from filiera.core.value import dataclass
 from filiera.errors import GraphError, StepFailed
 
 STEP_MAKER = "__filiera_step__"

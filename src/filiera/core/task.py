@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.key import KeyParts
 from filiera.core.types import Lazy
+from filiera.core.value import dataclass
 
 FailureKind = Literal["raised", "crashed", "timeout", "queue", "memory", "cancelled", "codec", "input", "exit"]
 LOG_UNKNOWN = -1
@@ -117,6 +118,7 @@ class Dropped:
     """A task that follows another was not run; whoever gave it has to decide anew."""
 
     task_id: str
+    is_lost: bool = False  #: its worker died, and may have taken its key before
 
 
 ExecutorEvent = Started | Finished | Dropped

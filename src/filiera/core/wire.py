@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import marshal
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.key import KeyParts
 from filiera.core.task import Dropped, Failure, Finished, Following, LogSpan, Resources, SourceStamp, Task
+from filiera.core.value import dataclass
 
 TASKS_FD, RESULTS_FD, LIFELINE_FD = 3, 4, 5
 """Where a worker finds what its driver opened: tasks to read, results to write, and a pipe that ends with it."""

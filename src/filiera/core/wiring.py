@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Required, TypedDict, Unpack
 
 from filiera.core.graph import OnFailure
@@ -13,6 +12,7 @@ from filiera.core.pipeline import Pipeline, pipeline
 from filiera.core.products import Product
 from filiera.core.stages import Kind
 from filiera.core.step import Step, step
+from filiera.core.value import dataclass
 from filiera.errors import GraphError, did_you_mean
 
 _Parameter = inspect.Parameter

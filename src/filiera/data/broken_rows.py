@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import polars as pl
 
 from filiera.core.check import Check, value_kind
+from filiera.core.value import dataclass
 from filiera.data.column_types import type_name
 
 

@@ -8,12 +8,12 @@ that raises) fails with its reason, and the others are measured all the same.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import polars as pl
 
 from filiera.core.check import Check, CheckReport, CheckResult, Example
+from filiera.core.value import dataclass
 from filiera.data.broken_rows import Broken, broken_rows, first_line
 
 RULE_COLUMN = "_rule"

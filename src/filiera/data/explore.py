@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
+from filiera.core.value import dataclass
 from filiera.data.column_types import type_name
 from filiera.data.profile import Bar, Column, ColumnKind, Profile, cramers_v
 from filiera.errors import UsageError

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from filiera.core.value import dataclass
 
 ColumnKind = Literal["number", "category", "time", "other"]
 

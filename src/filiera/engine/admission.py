@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import monotonic
 from typing import Protocol
 
+from filiera.core.value import dataclass
 from filiera.engine.course import Course
 from filiera.engine.planner import Call
 
@@ -70,6 +71,11 @@ class Admission:
         """Note that a worker has begun a call by itself."""
         if self._is_shared(course, call):
             self._computed.setdefault(call.parts.key, [])
+
+    def dropped(self, call: Call) -> None:
+        """Let others take a key that a worker may have taken for a call which it has not begun, or not told of."""
+        if self.flights is not None and call.parts.key not in self._computed:
+            self.flights.release(call.parts.key)
 
     def ended(self, call: Call, tokens: Sequence[str], *, is_kept: bool) -> list[Waiting]:
         """Return who can try again now that a call has ended; *is_kept*: its result is in the journal."""

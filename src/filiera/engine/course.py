@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from filiera.core.approval import approval_step
 from filiera.core.artifact import ArtifactRef
@@ -23,6 +23,7 @@ from filiera.core.graph import Graph, Node
 from filiera.core.plan import Decision
 from filiera.core.runstate import ENDED, RunState, StepState
 from filiera.core.task import Failure, Finished, LogSpan
+from filiera.core.value import dataclass
 from filiera.engine.artifacts import Artifacts
 from filiera.engine.failures import failure_from
 from filiera.engine.frontier import Frontier
@@ -49,7 +50,8 @@ class Course:
     _front: Frontier = field(default_factory=Frontier)
     _taken: set[str] = field(default_factory=set)  #: ready, but begun by a worker already
     _again: set[str] = field(default_factory=set)  #: steps whose inputs were lost, and are made again
-    _given: set[str] = field(default_factory=set)  #: steps whose calls were handed out
+    _given: set[str] = field(default_factory=set)  #: steps whose calls were handed out, or begun by a worker
+    _finishing: str = ""  #: the step whose failure lets nothing begin any more, while what has begun goes on
     _parents: dict[str, Parent] = field(default_factory=dict)  #: what a step has become, by its name
     _parent_of: dict[str, Parent] = field(default_factory=dict)  #: where a step comes from, by its name
     _code_kept: set[str] = field(default_factory=set)
@@ -81,6 +83,10 @@ class Course:
             name = self._front.pop()
             if not self._can_begin(name):
                 continue  # blocked meanwhile, or begun by a worker
+            if self._finishing and name not in self._given:
+                self._block([name], self._finishing)
+                self._block_downstream(name)
+                continue
             call = self._begin(self.nodes[name])
             if call is not None:
                 self._given.add(name)
@@ -102,6 +108,7 @@ class Course:
         if self.state.steps[name].status != "pending" or self._front.is_waiting(name):
             return None
         self._taken.add(name)
+        self._given.add(name)
         call = self.planner.filled(ahead, self.outputs)
         self._decided(call, self.planner.why(call))
         return call
@@ -109,8 +116,7 @@ class Course:
     def give_back(self, name: str) -> None:
         """Let a step that was taken begin in the usual way: its worker has dropped it."""
         self._taken.discard(name)
-        if self.state.steps[name].status == "pending":
-            self._front.make_ready(name)
+        self.begin_again(name)
 
     def follower(self, name: str) -> Node | None:
         """Return the step that can go on with nothing but what *name* returns, in the same worker, if there is one."""
@@ -139,12 +145,18 @@ class Course:
 
     def failed(self, name: str, attempt: int, finished: Finished, retry_in_s: float | None) -> None:
         """Take note of a failed attempt, the last one unless it is tried again in *retry_in_s*."""
-        failure, log = finished.failure, self._log(finished.log)
+        failure = finished.failure
         assert failure is not None
-        options = self.nodes[name].step.options
-        if retry_in_s is None and options.catches and failure.kind != "cancelled":
-            self._catch(name, attempt, failure, finished.duration_s, log)
+        if retry_in_s is None and self.nodes[name].step.options.catches and failure.kind != "cancelled":
+            self._catch(name, attempt, failure, finished.duration_s, self._log(finished.log))
             return
+        self._record_failure(name, attempt, failure, finished, retry_in_s)
+        if retry_in_s is None:
+            self._ended_badly(name)
+
+    def _record_failure(
+        self, name: str, attempt: int, failure: Failure, finished: Finished, retry_in_s: float | None
+    ) -> None:
         self.recorder.record(
             StepFailed(
                 step=name,
@@ -152,11 +164,9 @@ class Course:
                 failure=failure,
                 duration_s=finished.duration_s,
                 retry_in_s=retry_in_s,
-                log=log,
+                log=self._log(finished.log),
             )
         )
-        if retry_in_s is None:
-            self._ended_badly(name)
 
     def make_again(self, name: str, attempt: int, finished: Finished, lost: Set[ArtifactRef]) -> bool:
         """Let the steps run again that made the inputs of *name* which were lost, and then that step.
@@ -168,16 +178,7 @@ class Course:
         if failure is None or name in self._again or not makers or not self._parents.keys().isdisjoint(makers):
             return False
         self._again.add(name)
-        self.recorder.record(
-            StepFailed(
-                step=name,
-                attempt=attempt,
-                failure=failure,
-                duration_s=finished.duration_s,
-                retry_in_s=0.0,
-                log=self._log(finished.log),
-            )
-        )
+        self._record_failure(name, attempt, failure, finished, 0.0)
         for maker in makers:
             if self.state.steps[maker].status in ("succeeded", "hit"):
                 self.recorder.record(StepLost(step=maker, reason=f"what it returned was lost: {failure.error}"))
@@ -375,6 +376,7 @@ class Course:
         if self.graph.on_failure == "stop" and not is_tolerated:
             self.stopping = f"{name} did not succeed"
         elif self.graph.on_failure == "finish" and not is_tolerated:
+            self._finishing = name
             pending = [step.name for step in self.state.steps.values() if step.status == "pending"]
             self._block([step for step in pending if step not in self._given], name)
         else:

@@ -11,13 +11,14 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from time import monotonic
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.events import RunFinished, RunOutcome, StepStarted
 from filiera.core.runstate import RunState
 from filiera.core.task import Dropped, ExecutorEvent, Failure, Finished, Started, Task
+from filiera.core.value import dataclass
 from filiera.engine.admission import Admission, Flights, Limits, Waiting
 from filiera.engine.course import Course
 from filiera.engine.journal import Journal

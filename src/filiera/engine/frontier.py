@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from filiera.core.graph import Known, Node, OutputRef
+from filiera.core.value import dataclass
 
 
 @dataclass(eq=False)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.graph import Future, Known, Node, futures_in, map_futures
 from filiera.core.stages import Kind
+from filiera.core.value import dataclass
 from filiera.engine.artifacts import Artifacts
 from filiera.engine.planner import Outputs, Skipped, resolve
 from filiera.errors import StepFailed

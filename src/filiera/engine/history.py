@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.key import KeyParts, differences
+from filiera.core.value import dataclass
 from filiera.engine.journal import Result
 from filiera.engine.rows import read_arguments, read_key_parts, read_refs
 from filiera.ports import MetadataStore, Row

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from filiera.core.artifact import ArtifactRef
+from filiera.core.value import dataclass
 from filiera.ports import MetadataStore, Statement
 
 if TYPE_CHECKING:

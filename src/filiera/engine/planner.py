@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from filiera.core import plain
@@ -14,6 +14,7 @@ from filiera.core.key import KeyParts
 from filiera.core.options import Cache
 from filiera.core.plan import Decision
 from filiera.core.task import SourceStamp
+from filiera.core.value import dataclass
 from filiera.engine.history import Asked, History
 from filiera.engine.journal import Result
 from filiera.engine.rows import read_refs, write_arguments, write_inputs

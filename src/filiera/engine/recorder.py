@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.events import Event, RunEvent, StepExtended, StepHit, StepStarted
 from filiera.core.key import KeyParts
 from filiera.core.runstate import RunState, StepState
+from filiera.core.value import dataclass
 from filiera.engine.journal import Journal, Result
 from filiera.engine.rows import (
     to_json,

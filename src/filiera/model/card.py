@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from filiera.core.metric import Metrics
 from filiera.core.reference import ReferenceProfile
 from filiera.core.signature import Signature, Task
+from filiera.core.value import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

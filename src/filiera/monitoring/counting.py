@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from filiera.core.reference import CategoricalReference, NumericReference
+from filiera.core.value import dataclass
 from filiera.monitoring.statistics import Counts
 
 COARSE_CELLS = 10

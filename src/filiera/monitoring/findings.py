@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
+from filiera.core.value import dataclass
 from filiera.errors import UsageError
 
 Role = Literal["input", "output"]

@@ -5,12 +5,13 @@ Pure functions of counts and arrays. Only ``scipy.special`` is imported: ``scipy
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
+
+from filiera.core.value import dataclass
 
 Counts = NDArray[np.float64]
 """Rows per bin or category: whole numbers, as floats so that sums of products cannot overflow."""

@@ -6,12 +6,13 @@ import datetime as dt
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import polars as pl
 
 from filiera.core.reference import MAX_PROBABILITY, Reference, ReferenceProfile
+from filiera.core.value import dataclass
 from filiera.errors import UsageError
 
 PROBABILITIES = "probabilities"

@@ -7,11 +7,11 @@ step asks anew.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.events import StepWaiting
+from filiera.core.value import dataclass
 from filiera.engine.rows import read_event, read_refs
 from filiera.errors import StoreError, UsageError, did_you_mean
 from filiera.ports import Row

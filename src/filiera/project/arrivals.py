@@ -7,7 +7,7 @@ import math
 import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, get_args
 
 from filiera.adapters.run_archive import ArchiveReader
@@ -16,6 +16,7 @@ from filiera.core.digest import blob_digest, is_digest
 from filiera.core.products import ProductKind, check_name
 from filiera.core.runstate import RunState, RunStatus, StepStatus
 from filiera.core.stages import Kind
+from filiera.core.value import dataclass
 from filiera.engine.rows import read_event, read_refs
 from filiera.errors import FilieraError, SchemaTooNew
 from filiera.project import plugins

@@ -6,7 +6,7 @@ The built-in steps are imported where they are added: a pipeline that publishes 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from filiera.core.artifact import ArtifactRef
@@ -14,6 +14,7 @@ from filiera.core.graph import Choice, Future, Given, Graph, Known, Late, Node, 
 from filiera.core.pipeline import Pipeline
 from filiera.core.products import Dataset, Model, ProductKind, ProductRef, Source
 from filiera.core.types import fits, show
+from filiera.core.value import dataclass
 from filiera.errors import GraphError
 from filiera.project.versions import Version
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, get_args
 
+from filiera.core.value import dataclass
 from filiera.engine.rows import to_json
 from filiera.errors import StoreError
 from filiera.ports import MetadataStore, Row, Statement

@@ -6,11 +6,12 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from filiera.core.products import check_name
+from filiera.core.value import dataclass
 from filiera.errors import ProjectError, SourceError, UsageError, did_you_mean
 
 FILE_NAME = "filiera.toml"

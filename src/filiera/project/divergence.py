@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from filiera.core.value import dataclass
 from filiera.project.suspects import Suspect
 
 Cause = Literal["chance", "clock", "order", "failed", "code", "environment", "unknown"]

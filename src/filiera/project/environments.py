@@ -6,11 +6,11 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from filiera.adapters import virtual_environments
 from filiera.core.digest import digest
+from filiera.core.value import dataclass
 from filiera.errors import ProjectError
 from filiera.project.requirements import Stamp, read_requirements, stamp
 from filiera.project.worker import PATH_VARIABLE

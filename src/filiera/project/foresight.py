@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from filiera.core.approval import approval_step
 from filiera.core.artifact import ArtifactRef
 from filiera.core.graph import Future, Known, Node
 from filiera.core.plan import Decision
+from filiera.core.value import dataclass
 from filiera.engine.artifacts import Artifacts
 from filiera.engine.planner import Planner, Skipped, is_true, resolve
 from filiera.errors import FilieraError

@@ -38,12 +38,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from filiera.adapters.folder_sweep import FolderSweep
 from filiera.core.digest import is_digest
 from filiera.core.products import ProductRef
+from filiera.core.value import dataclass
 from filiera.errors import UsageError
 from filiera.ports import Row, Statement
 from filiera.project import audit

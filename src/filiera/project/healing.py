@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from filiera.adapters.folder_sweep import FolderSweep
 from filiera.core.artifact import ArtifactRef
 from filiera.core.digest import blob_digest
+from filiera.core.value import dataclass
 from filiera.errors import BlobCorrupted, BlobMissing, CodecError
 from filiera.project import plugins
 from filiera.project.project import Project

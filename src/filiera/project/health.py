@@ -7,11 +7,12 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Literal
 
 from filiera.core.artifact import ArtifactRef
+from filiera.core.value import dataclass
 from filiera.errors import FilieraError, UsageError
 from filiera.project import audit
 from filiera.project.abandoned import record_interruption

@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from filiera.adapters.local_disk import disk_error
 from filiera.adapters.run_archive import ArchiveReader
 from filiera.core.artifact import ArtifactRef
 from filiera.core.products import CHAMPION, ProductRef
+from filiera.core.value import dataclass
 from filiera.engine.rows import read_refs
 from filiera.errors import StoreError
 from filiera.ports import Statement

@@ -13,11 +13,11 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from filiera.core.value import dataclass
 from filiera.errors import FilieraError, ProjectError, UsageError, did_you_mean
 from filiera.project import index_file
 from filiera.project.config import ProjectConfig

@@ -10,11 +10,11 @@ import json
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
 from filiera import __version__
+from filiera.core.value import dataclass
 from filiera.project.config import ProjectConfig
 
 Found = tuple[str, int, str]

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from filiera.core.pipeline import Pipeline
 from filiera.core.products import Dataset, Model, Source
 from filiera.core.runstate import RunState
 from filiera.core.stages import Stage
+from filiera.core.value import dataclass
 from filiera.engine.course import Course
 from filiera.engine.history import EarlierResult
 from filiera.engine.journal import Journal

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
 from typing import Any
 
+from filiera.core.value import dataclass
 from filiera.ports import MetadataStore, Row
 from filiera.project.project import Project
 from filiera.project.runs import shown_state

@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any
 
 from filiera.core.distributions import versions_in
+from filiera.core.value import dataclass
 from filiera.errors import FilieraError, ProjectError
 from filiera.ports import Row
 from filiera.project import plugins

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from filiera.core.closure import decode
 from filiera.core.graph import Future, Graph, Known, Node, OutputRef
 from filiera.core.pipeline import Pipeline
 from filiera.core.products import Dataset, Model, ProductKind, ProductRef
+from filiera.core.value import dataclass
 from filiera.engine.rows import read_refs
 from filiera.errors import FilieraError, ProjectError
 from filiera.ports import Row

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
 
 from filiera.core.closure import changes, decode
 from filiera.core.key import differences
+from filiera.core.value import dataclass
 from filiera.engine.rows import read_key_parts, to_json
 from filiera.errors import UsageError
 from filiera.ports import MetadataStore, Row

@@ -10,7 +10,6 @@ import functools
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 from filiera.core.digest import blob_digest
 from filiera.core.distributions import versions_in
 from filiera.core.graph import Graph
+from filiera.core.value import dataclass
 from filiera.ports import BlobStore, CodeHistory
 from filiera.project import plugins
 from filiera.project.assemble import Assembled

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from filiera.core.digest import blob_digest
+from filiera.core.value import dataclass
 from filiera.errors import ProjectError
 
 Stamp = tuple[int, int, int]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from filiera.core.value import dataclass
 from filiera.errors import UsageError
 from filiera.ports import MetadataStore, Row
 from filiera.project import identity

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filiera.core.graph import Graph
 from filiera.core.runstate import RunState
+from filiera.core.value import dataclass
 from filiera.engine.rows import read_event
 from filiera.errors import Cancelled, FilieraError, Rejected, StepFailed, UsageError, Waiting
 from filiera.ports import Row

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from filiera.core.value import dataclass
 from filiera.ports import MetadataStore, Row, Statement
 
 _AT_ONCE = 1000

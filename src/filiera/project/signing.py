@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.digest import blob_digest
+from filiera.core.value import dataclass
 from filiera.engine.rows import to_json
 from filiera.errors import BlobCorrupted, ProjectError, StoreError, Untrusted
 from filiera.ports import BlobStore, Clock, MetadataStore

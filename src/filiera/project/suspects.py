@@ -8,12 +8,12 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Literal
 
 from filiera.core._closure_code import Import, facts_of
 from filiera.core.closure import Part
+from filiera.core.value import dataclass
 
 Kind = Literal["chance", "clock", "order"]
 

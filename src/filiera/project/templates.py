@@ -6,10 +6,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from filiera.core.products import check_name
+from filiera.core.value import dataclass
 from filiera.errors import StoreError, UsageError, did_you_mean
 
 _FOLDER = Path(__file__).parents[1] / "templates"

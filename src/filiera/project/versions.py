@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.graph import Publication
 from filiera.core.products import CHAMPION, LATEST, ProductKind, ProductRef, check_name
+from filiera.core.value import dataclass
 from filiera.engine.rows import read_refs, to_json, write_refs
 from filiera.errors import StoreError, UsageError, did_you_mean
 from filiera.ports import MetadataStore, Row, Statement

@@ -8,10 +8,10 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filiera.core.value import dataclass
 from filiera.engine.artifacts import Artifacts
 from filiera.engine.checkpoints import Checkpoints
 from filiera.engine.worker import work

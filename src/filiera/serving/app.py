@@ -10,11 +10,11 @@ import re
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import msgspec
 
+from filiera.core.value import dataclass
 from filiera.serving import metrics
 from filiera.serving.contract import describe, openapi
 from filiera.serving.http import (

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from filiera.core.signature import Field, Output, Signature
+from filiera.core.value import dataclass
 from filiera.errors import UsageError
 from filiera.serving.domain import INTEGER_RANGES, Domain, domain_of, domains_of, json_value
 from filiera.serving.problem import MEDIA_TYPE, TITLES

@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from filiera.core.signature import Field, Signature
+from filiera.core.value import dataclass
 from filiera.errors import UsageError
 
 INTEGER_RANGES: Mapping[str, tuple[int, int]] = {

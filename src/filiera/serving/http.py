@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import msgspec
 
+from filiera.core.value import dataclass
 from filiera.serving.problem import MEDIA_TYPE, Problem, RequestRefused
 
 Scope = MutableMapping[str, Any]

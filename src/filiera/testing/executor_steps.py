@@ -6,9 +6,9 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from filiera.core import checkpoint
+from filiera.core.value import dataclass
 from filiera.errors import NotRetryable
 
 

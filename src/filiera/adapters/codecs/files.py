@@ -21,12 +21,13 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from filiera.adapters.codecs.refusal import reading, unreadable
 from filiera.core.digest import is_digest
+from filiera.core.value import dataclass
 from filiera.errors import CodecError
 from filiera.ports import ArtifactReader, ArtifactWriter
 
