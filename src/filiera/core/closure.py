@@ -41,9 +41,10 @@ _VERSIONED = ("distribution", "python")
 class Part:
     """One thing that a closure depends on.
 
-    Kinds: ``environment``: a requirements file, for a step that runs in an environment of its own; ``function``, ``class`` and ``constant`` of the project; ``opaque``: one of these that holds something
-    without comparable content; ``source``: a module whose text then counts instead; ``module``: all of a module, as it
-    is used as a value; ``distribution`` and ``python``: a version that stands for code outside the project.
+    Kinds: ``environment``: a requirements file, of a step that runs in an environment of its own; ``function``,
+    ``class`` and ``constant`` of the project; ``opaque``: one of these that holds something without comparable content;
+    ``source``: a module whose text then counts instead; ``module``: all of a module, as it is used as a value;
+    ``distribution`` and ``python``: a version that stands for code outside the project.
     """
 
     kind: PartKind

@@ -23,7 +23,7 @@ _BUILTIN = "filiera.project.builtin"
 _COLLECT = f"{_BUILTIN}:collect"
 _READ_FROM_FILES = ("function", "class", "constant", "opaque", "module", "source")
 _first_stamps: WeakKeyDictionary[ModuleType, tuple[int, int]] = WeakKeyDictionary()
-"""Size and time of each module's file when this process first asked: a later edit is not what the module was made of."""
+"""Size and time of each module's file when this process first asked: later edits are not what the module is made of."""
 _NAMELESS = frozenset({int, float, str, bool, bytes, type(None), OutputRef})
 """Types of arguments, by far the most frequent, in which no function or class can lie."""
 
