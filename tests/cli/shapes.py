@@ -3,8 +3,7 @@
 CODE = '''\
 """Maps, branches, questions."""
 
-from filiera import Dataset, approve, pipeline, step, when
-from filiera.core.options import Cache
+from filiera import Cache, approve, pipeline, step, when
 
 
 @step
