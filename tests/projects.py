@@ -132,6 +132,7 @@ class Hears:
         self.log_dir = log_dir
 
     def waits(self, state: RunState) -> None: ...
+    def says(self, line: str) -> None: ...
 
     def __call__(self, event: Event, state: RunState) -> None:
         self.events.append(event)

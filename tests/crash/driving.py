@@ -23,6 +23,8 @@ class Teller:
 
     def waits(self, state: RunState) -> None: ...
 
+    def says(self, line: str) -> None: ...
+
     def __call__(self, event: Event, state: RunState) -> None:
         os.write(1, line_of(event).encode())
 

@@ -178,6 +178,11 @@ class Progress:
         """Remember where the steps' output is."""
         self._log_dir = log_dir
 
+    def says(self, line: str) -> None:
+        """Print a line that belongs to no step."""
+        if not self.screen.is_quiet:
+            self.screen.line(f"  {line}")
+
     def waits(self, state: RunState) -> None:
         """Show what the running steps have printed."""
         if not self.screen.is_quiet:

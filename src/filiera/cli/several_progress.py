@@ -57,6 +57,11 @@ class SeveralProgress:
         """Remember where the steps' output is."""
         self._log_dir = log_dir
 
+    def says(self, line: str) -> None:
+        """Print a line that belongs to no step."""
+        if not self._screen.is_quiet:
+            self._screen.line(f"  {line}")
+
     def waits(self, state: RunState) -> None:
         """Show what the running steps have printed."""
         if not self._screen.is_quiet:

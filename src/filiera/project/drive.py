@@ -49,7 +49,7 @@ def drive(project: Project, journal: Journal, journeys: Sequence[Journey], liste
     journal.settle = project.settle
     with project.coordination() as (flights, limits):
         driver = Driver(
-            make_executor=lambda: project.executor(log_dir, flights.holder),
+            make_executor=lambda: project.executor(log_dir, flights.holder, listener),
             journal=journal,
             flights=flights,
             limits=limits,

@@ -45,6 +45,9 @@ class Listener(Protocol):
     def begins(self, log_dir: Path) -> None:
         """A driver starts; what its steps print goes to files in *log_dir*."""
 
+    def says(self, line: str) -> None:
+        """Something goes on that takes a while and belongs to no step, such as making an environment."""
+
     def __call__(self, event: Event, state: RunState) -> None:
         """An event was applied to the state."""
 
@@ -152,7 +155,7 @@ class Project:
         planner = self.planner(self.assemble(self.pipeline(name), values), fresh=fresh)
         return list(foresee(planner, self.artifacts))
 
-    def executor(self, log_dir: Path, holder: int) -> Executor:
+    def executor(self, log_dir: Path, holder: int, listener: Listener | None = None) -> Executor:
         """Return the profile's executor, writing step output under *log_dir*; its workers take keys for *holder*."""
         workers = self.config.profile.workers or os.cpu_count() or 1
         if self.config.profile.executor == "inline":
@@ -161,7 +164,7 @@ class Project:
             WorkerPlace(root=self.config.root, store=self.store, holder=holder),
             workers=workers,
             log_dir=log_dir,
-            command_for=lambda env: self.environments.command_for(env),
+            command_for=lambda env: self.environments.command_for(env, tell=listener.says if listener else None),
         )
 
     @contextmanager
