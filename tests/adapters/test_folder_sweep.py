@@ -86,6 +86,7 @@ def test_what_was_leaving_is_put_back(store: Store) -> None:
     store.file.rename(leaving / store.digest)
     again = store.blobs.put(b"z" * 5000)
     (leaving / again).write_bytes(b"other")
+    assert sorted(store.sweep.leaving()) == sorted([(store.digest, 5000), (again, 5)])
     assert store.sweep.put_back() == 2
     assert store.blobs.get(store.digest) == CONTENT
     assert store.blobs.get(again) == b"z" * 5000

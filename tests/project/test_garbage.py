@@ -41,13 +41,13 @@ def test_old_runs_go_with_all_that_only_they_need(house: House) -> None:
     assert house.runs() == {"values-1", "values-2", "values-3"}
     removed = house.collect()
     assert removed == expected
-    assert set(amounts(removed)) >= {"runs", "logs", "results", "values", "blobs"}
+    assert set(amounts(removed)) >= {"runs", "results", "values", "blobs"}
     assert house.runs() == {"values-3"}
     house.check_whole()
     house.check_clean()
     assert set(statuses(house.run("values", x=3)).values()) == {"hit"}
     assert statuses(house.run("values", x=1))["large"] == "succeeded"
-    assert set(amounts(house.collect())) == {"runs", "logs"}
+    assert {"runs"} <= set(amounts(house.collect())) <= {"runs", "logs"}
 
 
 def test_young_runs_and_the_newest_stay(house: House) -> None:
@@ -158,7 +158,7 @@ def test_what_is_young_stays(house: House) -> None:
 def test_logs_without_a_run_go(house: House) -> None:
     """A log folder whose run is gone, as a kill leaves it, goes when it is old."""
     house.run("numbers")
-    (house.store / "logs" / "numbers-77").mkdir()
+    (house.store / "logs" / "numbers-77").mkdir(parents=True)
     (house.store / "logs" / "numbers-77" / "1.log").write_text("hello")
     assert amounts(house.collect()) == {}
     house.let_pass(2 * DAY_S)

@@ -75,7 +75,7 @@ class Keeping(RuleBasedStateMachine):
         """Run a pipeline to its end."""
         assert self.house.run(pipeline, x=x).status == "succeeded"
 
-    # With other inputs than the runs that go from beginning to end beside it: these would wait for it to compute theirs.
+    # With other inputs than runs that go from beginning to end beside it: they would wait for it to compute theirs.
     @precondition(lambda self: self.live is None)
     @rule(pipeline=st.sampled_from(PIPELINES), x=st.integers(9, 11))
     def begin(self, pipeline: str, x: int) -> None:

@@ -8,6 +8,7 @@ then its time, read after the rename, says so, and it goes back to its place.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,6 +45,12 @@ class FolderSweep:
         except OSError as error:
             raise disk_error(error, final) from error
         return True
+
+    def leaving(self) -> Iterator[tuple[str, int]]:
+        """Yield digest and size in bytes of what was leaving when a process was killed."""
+        with suppress(FileNotFoundError), os.scandir(self._leaving) as entries:
+            for entry in entries:
+                yield entry.name, entry.stat().st_size
 
     def put_back(self) -> int:
         """Put back what was leaving when a process was killed; return how many blobs. Raises StoreError."""

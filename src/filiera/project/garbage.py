@@ -54,7 +54,7 @@ from filiera.project.marks import Needed, Parts, Tell
 from filiera.project.project import Project
 from filiera.project.retention import Kept, Retention
 from filiera.project.runs import log_folder
-from filiera.project.shelf import CLOSURES, RESULTS, VALUES
+from filiera.project.shelf import CLOSURES, RESULTS, VALUES, Shelf
 
 KINDS = ("runs", "logs", "results", "values", "code", "checkpoints", "blobs", "scratch")
 _SHELVES = {"results": RESULTS, "values": VALUES, "code": CLOSURES}
@@ -175,9 +175,9 @@ class _Collection:
             self._look(needed)
             self._unneeded_rows(needed)
             is_settled = all(shelf.is_empty(self._records) for shelf in _SHELVES.values())
-            if is_settled:
+            if is_settled or self._dry_run:
                 self._files(needed)
-        if not is_settled:
+        if not is_settled and not self._dry_run:
             with Needed(self._project, self._tell) as needed:
                 self._look_again(needed)
                 self._files(needed)
@@ -215,7 +215,7 @@ class _Collection:
         """Mark what is needed, and set aside, or count, the results that are not."""
         needed.look(self._kept.stays if self._dry_run else _any_run)
         count = 0
-        for rows in RESULTS.rows(self._records):
+        for rows in self._rows_of(RESULTS):
             unused = []
             for row in rows:
                 if row["stored_at"] >= self._results_before or row["key"] in needed.keys:
@@ -243,8 +243,14 @@ class _Collection:
     def _unneeded_rows(self, needed: Needed) -> None:
         """Set aside, or count, the values and closures that are not needed."""
         for kind, shelf, marks in (("values", VALUES, needed.values), ("code", CLOSURES, needed.code)):
-            for rows in shelf.rows(self._records):
+            for rows in self._rows_of(shelf):
                 self._staying(kind, [row for row in rows if row["digest"] not in marks])
+
+    def _rows_of(self, shelf: Shelf) -> Iterator[list[Row]]:
+        """Yield the rows in their place; in a look also those aside, which a clean-up would have put back first."""
+        yield from shelf.rows(self._records)
+        if self._dry_run:
+            yield from shelf.rows_aside(self._records)
 
     def _staying(self, kind: str, rows: list[Row]) -> list[Row]:
         """Set unneeded rows aside, or count them, and return those that stay because a run is under way."""
@@ -281,6 +287,8 @@ class _Collection:
                     old.add(digest, size_bytes.to_bytes(8, "big"))
                 if count % _AT_ONCE == 0:
                     self._tell(f"{count:,} blobs looked at")
+            for digest, size_bytes in sweep.leaving():
+                old.add(digest, size_bytes.to_bytes(8, "big"))
             for record in old:
                 digest, size_bytes = record[:_DIGEST_BYTES].hex(), int.from_bytes(record[_DIGEST_BYTES:], "big")
                 if digest in needed.values:

@@ -26,6 +26,10 @@ class Shelf:
         """Yield all rows that are in their place, some at a time, in order."""
         return self._rows(records, self.all)
 
+    def rows_aside(self, records: MetadataStore) -> Iterator[list[Row]]:
+        """Yield all rows that are aside, some at a time, in order."""
+        return self._rows(records, self.aside)
+
     def move(self, records: MetadataStore, rows: list[Row]) -> list[Row]:
         """Set rows aside and return those that stay, because a run is under way."""
         moves: list[Statement] = [(self.set_aside, self._key(row)) for row in rows]

@@ -91,7 +91,7 @@ DELETE FROM cache_entry WHERE key = :key AND EXISTS (SELECT 1 FROM leaving_resul
 
 -- results_aside --
 -- Results that were set aside, in order.
-SELECT key, LENGTH(outputs) AS kept_bytes FROM leaving_result WHERE key > :key ORDER BY key LIMIT :limit;
+SELECT key, outputs, stored_at, LENGTH(outputs) AS kept_bytes FROM leaving_result WHERE key > :key ORDER BY key LIMIT :limit;
 
 -- put_result_back --
 -- Put back a result that was set aside.
