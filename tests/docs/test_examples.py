@@ -14,6 +14,7 @@ running = program("running")
 
 ON_THEIR_OWN = (
     "add-a-source",
+    "approve-a-step",
     "audit",
     "debug-a-step",
     "find-runs",
@@ -24,6 +25,7 @@ ON_THEIR_OWN = (
     "resume-after-a-crash",
     "return-many-tables",
     "run-a-command",
+    "run-many-pipelines",
     "shape-a-graph",
     "sign-and-verify",
     "why-did-it-run-again",
