@@ -20,8 +20,9 @@ from filiera.core.graph import Graph, Node
 from filiera.core.pipeline import Pipeline
 from filiera.core.runstate import RunState
 from filiera.engine.artifacts import Artifacts
+from filiera.engine.conclusion import conclusion
 from filiera.engine.course import Course
-from filiera.engine.driver import Driver, conclusion
+from filiera.engine.driver import Driver
 from filiera.engine.execute import execute_here
 from filiera.engine.journal import Journal
 from filiera.engine.planner import Code, Planner

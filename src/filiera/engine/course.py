@@ -376,9 +376,8 @@ class Course:
         if self.graph.on_failure == "stop" and not is_tolerated:
             self.stopping = f"{name} did not succeed"
         elif self.graph.on_failure == "finish" and not is_tolerated:
-            self._finishing = name
-            pending = [step.name for step in self.state.steps.values() if step.status == "pending"]
-            self._block([step for step in pending if step not in self._given], name)
+            self._finishing, given = name, self._given
+            self._block([n for n, s in self.state.steps.items() if s.status == "pending" and n not in given], name)
         else:
             self._block_downstream(name)
         self._leave(name)

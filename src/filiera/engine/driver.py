@@ -11,12 +11,12 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import suppress
 from dataclasses import field, replace
 from time import monotonic
 
 from filiera.core.artifact import ArtifactRef
-from filiera.core.events import RunFinished, RunOutcome, StepStarted
-from filiera.core.runstate import RunState
+from filiera.core.events import StepStarted
 from filiera.core.task import Dropped, ExecutorEvent, Failure, Finished, Started, Task
 from filiera.core.value import dataclass
 from filiera.engine.admission import Admission, Flights, Limits, Waiting
@@ -50,6 +50,7 @@ class Running:
     attempt: int = 1
     tokens: tuple[str, ...] = ()  #: of the limits that it holds
     chain: deque[str] = field(default_factory=deque)  #: the tasks that its worker goes on with, in order
+    is_begun: bool = True  #: False: its worker goes on with it as far as we know, and has not said so
 
 
 @dataclass(kw_only=True)
@@ -219,6 +220,9 @@ class Driver:
         running = self._running.get(event.task_id)
         if running is None:
             return  # a worker went on by itself with what is about to be cancelled
+        if not running.is_begun:
+            running.is_begun = True
+            self._admission.begun(running.course, running.call)
         course, log = running.course, event.log
         if course.log_prefix:
             log = replace(log, file=course.log_prefix + log.file)
@@ -229,7 +233,7 @@ class Driver:
     def _finished(self, event: Finished) -> None:
         running = self._running.pop(event.task_id, None)
         if running is None:
-            self._ahead.pop(event.task_id, None)  # cancelled before its turn came
+            self._forget_ahead(event.task_id)  # cancelled before we knew that its turn had come
             return
         course, call, name = running.course, running.call, running.call.node.name
         failure = event.failure
@@ -257,7 +261,10 @@ class Driver:
     def _ended(self, running: Running, *, is_kept: bool) -> None:
         self._load[running.course] -= 1
         self._moved[running.course] = None
-        self._put_back(self._admission.ended(running.call, running.tokens, is_kept=is_kept))
+        if running.is_begun:
+            self._put_back(self._admission.ended(running.call, running.tokens, is_kept=is_kept))
+        else:
+            self._admission.dropped(running.call)
 
     def _put_back(self, waiting: list[Waiting]) -> None:
         for course, name in waiting:
@@ -271,25 +278,40 @@ class Driver:
         if not chain:
             return
         found = self._ahead.get(chain[0])
-        call = found[0].take(found[1]) if found is not None and not found[0].stopping else None
-        if found is None or call is None:
-            return  # it has been or will be dropped
+        if found is None:
+            return  # it was dropped
+        course, ahead, task = found
+        call = course.take(ahead)
+        if call is None:
+            self.executor.cancel([task.task_id])  # it must not begin any more, and perhaps has
+            return
         del self._ahead[chain.popleft()]
-        course, _, task = found
         self._load[course] += 1
-        self._admission.begun(course, call)
-        following = Running(course, call, task, chain=chain)
+        following = Running(course, call, task, chain=chain, is_begun=False)
         self._running[task.task_id] = following
         if event.duration_s < SHORT_S:
             self._look_ahead(following)
 
     def _dropped(self, event: Dropped) -> None:
         """Let a step whose worker did not go on with it begin in the usual way."""
-        self._ahead.pop(event.task_id, None)
         running = self._running.pop(event.task_id, None)
-        if running is not None:
+        if running is None:
+            self._forget_ahead(event.task_id, may_have_key=event.is_lost)
+            return
+        if running.is_begun or event.is_lost:
             self._ended(running, is_kept=False)
-            running.course.give_back(running.call.node.name)
+        else:  # somebody else has its key, perhaps another worker of ours
+            self._load[running.course] -= 1
+            self._moved[running.course] = None
+        running.course.give_back(running.call.node.name)
+
+    def _forget_ahead(self, task_id: str, *, may_have_key: bool = True) -> None:
+        """Forget a call that was made ahead and is not run there."""
+        found = self._ahead.pop(task_id, None)
+        if found is not None and may_have_key:
+            course, ahead, _ = found
+            with suppress(Skipped):  # what it follows has not succeeded, so that its worker did not know the key
+                self._admission.dropped(course.planner.filled(ahead, course.outputs))
 
     def _retry_delay_s(self, running: Running, failure: Failure) -> float | None:
         options, attempt = running.call.node.step.options, running.attempt
@@ -357,32 +379,3 @@ class Driver:
             for course in self._load:
                 course.recorder.beat()
             self.journal.flush()
-
-
-def conclusion(course: Course) -> RunFinished:
-    """Return how a run ends, from the state of its steps: failed before rejected, waiting before succeeded."""
-    state = course.state
-    own = [step for step in state.steps.values() if not step.parent]  # what others became, they answer for
-    for step in own:
-        if step.status == "failed":
-            failure = step.failure
-            first_line = failure.message.partition("\n")[0] if failure else ""
-            told = f": {failure.error}: {first_line}" if failure else ""
-            return RunFinished(outcome="failed", message=f"step {step.name} failed{told}")
-    for step in own:
-        if step.status == "rejected":
-            return RunFinished(outcome="rejected", message=f"{step.name}: {step.detail}")
-    return RunFinished(outcome=_outcome(state, course), message=_message(state, course))
-
-
-def _outcome(state: RunState, course: Course) -> RunOutcome:
-    if state.count("cancelled"):
-        return "failed" if course.stopping.startswith("it ran longer") else "cancelled"
-    return "waiting" if state.count("waiting") else "succeeded"
-
-
-def _message(state: RunState, course: Course) -> str:
-    if state.count("cancelled"):
-        return course.stopping
-    waiting = [step for step in state.steps.values() if step.status == "waiting"]
-    return f"{waiting[0].name} waits for an answer: {waiting[0].detail}" if waiting else ""

@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from filiera.core.events import Published, RunInterrupted, RunResumed, RunStarted
+from filiera.engine.conclusion import conclusion
 from filiera.engine.course import Course
-from filiera.engine.driver import Driver, conclusion
+from filiera.engine.driver import Driver
 from filiera.engine.journal import Journal
 from filiera.engine.recorder import Recorder
 from filiera.errors import StoreError
