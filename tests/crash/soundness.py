@@ -53,7 +53,10 @@ def check_store(project: Project, *, may_lack: bool = False) -> None:
 
     With *may_lack*, bytes may be gone that no version and no run that succeeded names: the disk has lost them.
     """
-    with closing(sqlite3.connect(project.store / "records.sqlite")) as database:
+    file = project.store / "records.sqlite"
+    if not file.exists():
+        return
+    with closing(sqlite3.connect(file)) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         tables = database.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'run'").fetchone()[0]
         if not tables:
