@@ -14,7 +14,7 @@ from filiera.engine.course import Course
 from filiera.engine.driver import Driver
 from filiera.engine.journal import Journal
 from filiera.engine.recorder import Recorder
-from filiera.errors import StoreError
+from filiera.errors import BlobMissing, StoreError
 from filiera.project.assemble import Assembled, artifact_of
 from filiera.project.healing import heal_inputs
 from filiera.project.project import Listener, Project
@@ -106,6 +106,13 @@ def _publish(project: Project, assembled: Assembled, recorder: Recorder) -> tupl
         inputs=assembled.inputs,
         attachments={name: artifact_of(ref, outputs) for name, ref in publication.attachments.items()},
     )
+    for ref in (made.artifact, *made.attachments.values()):
+        if not project.holds(ref):
+            raise BlobMissing(
+                f"{publication.name} cannot be published: artifact {ref.short} is not in {project.store}.",
+                why="It was removed, or damaged and set aside, while the run went on.",
+                do=f"filiera resume {recorder.run_id}",
+            )
     return project.versions.publish(publication, run_id=recorder.run_id, at=project.clock(), made=made)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from filiera.core.artifact import ArtifactRef
+from filiera.core.digest import blob_digest
 from filiera.core.events import Event
 from filiera.core.graph import Known
 from filiera.core.pipeline import Pipeline
@@ -19,7 +20,7 @@ from filiera.core.products import CHAMPION, ProductKind, ProductRef
 from filiera.core.runstate import RunState
 from filiera.engine.artifacts import Artifacts
 from filiera.engine.planner import Planner
-from filiera.errors import BlobMissing
+from filiera.errors import BlobCorrupted, BlobMissing, CodecError
 from filiera.ports import BlobStore, Clock, Executor, MetadataStore
 from filiera.project import executors, plugins
 from filiera.project.assemble import Assembled, Lookups, assemble
@@ -190,15 +191,32 @@ class Project:
         return self.artifacts.get(ref)
 
     def holds(self, ref: ArtifactRef) -> bool:
-        """Tell whether the store has an artifact's bytes: a folder's files are blobs of their own."""
-        return all(map(self.blobs.has, plugins.blobs_of(ref, self.blobs.get)))
+        """Tell whether the store has an artifact's bytes: a folder's files are blobs of their own.
+
+        Those in a record, and those of a manifest, are looked at: changed ones are not what the artifact is.
+        """
+        if ref.inline is not None and blob_digest(ref.inline) != ref.digest:
+            return False
+        try:
+            return all(map(self.blobs.has, plugins.blobs_of(ref, self.blobs.get)))
+        except (BlobCorrupted, BlobMissing, CodecError):
+            return False
 
     def settle(self, refs: Iterable[ArtifactRef]) -> None:
         """Come back when the bytes of artifacts survive a power cut: before it is recorded that they do.
 
+        What is not there any more is left out: it was found damaged and set aside, and nothing that succeeded needs it.
+
         Raises:
-            StoreError: They are missing, or the disk refuses.
+            StoreError: The disk refuses.
         """
+        named = list(refs)
+        try:
+            self._settle(named)
+        except (BlobCorrupted, BlobMissing, CodecError):
+            self._settle(filter(self.holds, named))
+
+    def _settle(self, refs: Iterable[ArtifactRef]) -> None:
         self.blobs.settle(digest for ref in refs for digest in plugins.blobs_of(ref, self.blobs.get))
 
     def model_parts(self, version: Version) -> tuple[Any, Any]:
