@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import done, filiera, read_until, started
+from tests.cli.command import done, filiera, make_project, read_until, started
+from tests.cli.shapes import CODE
 
 
 def test_run_shows_each_step_and_the_outcome(project: Path) -> None:
@@ -69,6 +70,7 @@ def test_fresh_runs_a_cached_step(project: Path) -> None:
     """A step that is asked for runs; what depends on the same output is a hit. An unknown one is told."""
     done("run", "hello", cwd=project)
     assert "hello-2 succeeded: 1 ran, 1 from cache" in done("run", "hello", "--fresh", "greet", cwd=project).out
+    filiera("run", "hello", "--fresh", "greet[1]", cwd=project).said(2, "no step 'greet[1]'", "runs once")
     filiera("run", "hello", "--fresh", "gret", cwd=project).said(2, "no step 'gret'", "Did you mean 'greet'?")
 
 
@@ -127,3 +129,15 @@ def test_prints_stay_out_of_json(executor: str, project: Path) -> None:
         assert (answer.code, answer.data is not None) == (0, True)
         assert "imported\n" in answer.err
     assert filiera("log", "hello-1", cwd=project).out.endswith("greeting world\n")
+
+
+def test_fresh_takes_one_call_of_a_map(tmp_path: Path) -> None:
+    """Only that one runs; one that the map does not make is told."""
+    folder = make_project(tmp_path / "shapes", code=CODE)
+    done("run", "mapped", cwd=folder)
+    answer = filiera("run", "mapped", "--fresh", "double[1]", "--fresh", "double[9]", cwd=folder)
+    assert (answer.code, answer.err) == (0, "--fresh double[9]: the run had no such step\n")
+    states = {one["step"]: one["state"] for one in done("show", "mapped", "--json", cwd=folder).data["steps"]}
+    assert [states[f"double[{i}]"] for i in range(3)] == ["hit", "succeeded", "hit"]
+    done("run", "planned", cwd=folder)
+    assert "planned-2 succeeded: 2 ran, 4 from cache" in done("run", "planned", "--fresh", "plan.total", cwd=folder).out

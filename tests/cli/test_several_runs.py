@@ -35,6 +35,37 @@ def test_several_pipelines_run_together(project: Path) -> None:
     assert out.endswith("Do:  filiera show broken-1; filiera runs --state failed\n")
 
 
+SAYING = """\
+from filiera import pipeline, step
+
+
+@step(cache=False)
+def say(x: int) -> int:
+    print("saying", x)
+    return x
+
+
+@pipeline(kind="data")
+def say_a():
+    return say(1)
+
+
+@pipeline(kind="data")
+def say_b():
+    return say(2)
+"""
+
+
+def test_each_run_has_its_own_log(tmp_path: Path) -> None:
+    """Though the steps of all print to the files of one driver."""
+    folder = make_project(tmp_path / "small", code=SAYING)
+    run(folder, "say_*")
+    assert [done("log", name, cwd=folder).out for name in ("say_a", "say_b")] == [
+        "── say ──\nsaying 1\n",
+        "── say ──\nsaying 2\n",
+    ]
+
+
 def test_json_is_a_list_of_runs(project: Path) -> None:
     """As a single one is told, one after the other."""
     data = run(project, "hello", "broken", "--json", code=1).data

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from filiera.project.project import Project
 from tests.cli.command import done, filiera, make_project
 from tests.cli.conftest import Ask
+from tests.cli.shapes import CODE
 from tests.project.recorded import add_run, add_steps
 
 
@@ -135,3 +137,33 @@ def test_the_commit_is_part_of_a_run(tmp_path: Path) -> None:
     assert filiera("run", "hello", cwd=folder, env=env).code == 0
     shown = [" ".join(line.split()) for line in done("show", "hello", cwd=folder).out.splitlines()]
     assert "commit none yet with uncommitted changes" in shown
+
+
+def test_what_a_step_became_is_shown_by_its_counts(tmp_path: Path) -> None:
+    """Few are listed below it, many are a line; what failed comes first when the step itself is shown."""
+    folder = make_project(tmp_path / "shapes", code=CODE)
+    assert filiera("run", "mapped", "--count", "60", "--bad", "57", cwd=folder).code == 1
+    done("run", "mapped", cwd=folder)
+    out = done("show", "mapped-1", cwd=folder).out
+    assert re.search(r"^  60 steps  +59 ran, 0 from cache, 1 failed$", out, re.MULTILINE)
+    assert "one of many: filiera show 'mapped-1/double[0]'" in out
+    assert "step double[57] failed (raised)" in out
+    few = done("show", "mapped-2", cwd=folder).out
+    assert re.search(r"^  double\[2\]  transform  succeeded", few, re.MULTILINE)
+    step = done("show", "mapped-1/double", cwd=folder).out
+    assert "it became 60 steps: 59 ran, 0 from cache, 1 failed" in step
+    listed = step.partition("STEP ")[2].splitlines()
+    assert listed[1].startswith("double[57]  transform  failed")
+    assert listed[-1] == "… 10 more, up to: filiera show 'mapped-1/double[59]'"
+    assert done("show", "mapped-2/double[2]", cwd=folder).out.rstrip().endswith("4")
+    data = done("show", "mapped-1", "--json", cwd=folder).data["steps"]
+    assert [step["parent"] for step in data].count("double") == 60
+
+
+def test_a_caught_failure_is_shown(tmp_path: Path) -> None:
+    """With its traceback, though the run succeeded; a skipped step says why."""
+    folder = make_project(tmp_path / "shapes", code=CODE)
+    done("run", "branched", cwd=folder)
+    out = done("show", "branched", cwd=folder).out
+    assert "step caught failed, caught (raised)" in out and "ValueError: never works" in out
+    assert re.search(r"^double +transform +skipped +is_large returned False$", out, re.MULTILINE)

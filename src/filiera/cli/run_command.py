@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from itertools import takewhile
 from typing import Any, get_args
 
@@ -44,6 +45,9 @@ def run(options: argparse.Namespace) -> int:
     values = parse_values(pipeline, options.rest)
     with Progress(project, quiet=options.json) as progress:
         done = start_pipeline(project, pipeline, values, fresh=frozenset(options.fresh), listener=progress)
+    for name in options.fresh:
+        if name not in done.state.steps:  # such as a call of a map, which has fewer
+            print(f"--fresh {name}: the run had no such step", file=sys.stderr)
     return report(done, as_json=options.json)
 
 

@@ -96,6 +96,7 @@ def _show_run(project: Project, row: Row, as_json: bool) -> None:
     if len(failed) > _FAILURES:
         print(f"\n… and more: filiera show {run_id} --json")
     if data["state"] == "waiting":
+        _import_code(project, row["pipeline"])
         for question in questions(project, row)[:_FAILURES]:
             print_question(project, question)
 

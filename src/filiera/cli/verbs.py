@@ -127,7 +127,8 @@ def running_options() -> Parser:
     """Return the options that ``run`` and ``plan`` have besides the pipeline's parameters."""
     common = Parser(add_help=False)
     common.add_argument("-h", "--help", action="store_true", help="show this help; with a pipeline, its parameters")
-    common.add_argument("--fresh", action="append", default=[], metavar="STEP", help="run STEP though it is cached")
+    text = "run STEP though it is cached; also one call of a map, such as 'fit[3]'"
+    common.add_argument("--fresh", action="append", default=[], metavar="STEP", help=text)
     _add_profile(common)
     _add_json(common)
     return common
@@ -142,10 +143,13 @@ def _add_project_verbs(verbs: _Verbs) -> None:
 
 
 def _add_run_verbs(verbs: _Verbs) -> None:
-    for name, text in (("run", "run a pipeline"), ("plan", "show what a run would do, and why")):
+    for name, text, many in (
+        ("run", "run a pipeline", "; or several names and patterns, such as 'etl_*'"),
+        ("plan", "show what a run would do, and why", ""),
+    ):
         usage = f"filiera {name} PIPELINE [PARAMETERS] [OPTIONS]"
         sub = verbs.add(name, text, common=running_options, usage=usage)
-        sub.add_argument("pipeline", nargs="?", help="name of a pipeline; its parameters follow as options")
+        sub.add_argument("pipeline", nargs="?", help=f"name of a pipeline; its parameters follow as options{many}")
     sub = verbs.add_with_json("runs", "list runs, newest first")
     sub.add_argument("pipeline", nargs="?", default="", help="of this pipeline only")
     sub.add_argument("--state", default="", help="in this state only, such as failed or interrupted")
@@ -161,7 +165,7 @@ def _add_run_verbs(verbs: _Verbs) -> None:
     sub.add_argument("--follow", action="store_true", help="go on until the run ends")
     sub = verbs.add_with_json("explain", "say why each step ran or not")
     sub.add_argument("what", nargs="?", default="latest", help=f"{_RUN} (the default), perhaps with /STEP")
-    sub = verbs.add_with_json("resume", "go on with an interrupted, failed or cancelled run")
+    sub = verbs.add_with_json("resume", "go on with a run that was interrupted, failed, was cancelled, or waits")
     sub.add_argument("what", help=_RUN)
     sub = verbs.add_with_json("approve", "answer what a run that waits asks, and go on with it")
     sub.add_argument("what", metavar="run", help=_RUN)

@@ -16,7 +16,8 @@ from filiera.core.task import LogSpan
 def read_log(log_dir: Path, span: LogSpan) -> bytes:
     """Return what an attempt printed, up to now when it is still running; empty when the file is gone."""
     try:
-        with (log_dir / span.file).open("rb") as file:
+        # Runs that were driven together write to the folder of one of them; the others have none.
+        with Path(os.path.normpath(log_dir / span.file)).open("rb") as file:
             file.seek(span.start)
             return file.read(max(span.end - span.start, 0) if span.end >= 0 else -1)
     except FileNotFoundError:
