@@ -16,7 +16,9 @@ import pytest
 
 from tests.crash.killing import Battlefield, wait_for_end
 from tests.crash.soundness import check_flights, check_store
-from tests.projects import SmallProject, digests
+from tests.engine.runs import Workshop
+from tests.engine.steps_to_run import CALLS, chain
+from tests.projects import SmallProject, digests, statuses
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="waits for processes by their handles")
 FILES = {
@@ -135,6 +137,28 @@ def test_drivers_share_their_work(tmp_path: Path, pipelines: list[str]) -> None:
         if row["pipeline"] == "one":
             made = made or digests(state)
             assert digests(state) == made
+
+
+class Meanwhile:
+    """Keys that are free at once, but for the first of them another run has made the result right before."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self.workshop: Workshop | None = workshop
+
+    def try_take(self, key: str) -> bool:
+        workshop, self.workshop = self.workshop, None
+        if workshop is not None:
+            assert workshop.run(chain).status == "succeeded"
+        return True
+
+    def release(self, key: str) -> None: ...
+
+
+def test_a_result_appears_at_the_last_moment(tmp_path: Path) -> None:
+    """Who gets a key looks once more: its last owner may have recorded the result after the first look."""
+    state = Workshop(tmp_path).run(chain, flights=Meanwhile(Workshop(tmp_path)))
+    assert CALLS == ["first", "parity", "last"], "only the other run has computed anything"
+    assert set(statuses(state).values()) == {"hit"}
 
 
 @contextmanager

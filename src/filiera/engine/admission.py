@@ -54,7 +54,7 @@ class Admission:
         if key in self._computed:
             self._computed[key].append((course, call.node.name))
             return None
-        if key and self.flights is not None and not self.flights.try_take(key):
+        if key and self.flights is not None and not self._took(self.flights, course, call):
             self._hold(course, call)
             return None
         tokens = self._take(call.node.step.options.limits)
@@ -114,6 +114,16 @@ class Admission:
                 found += [one for one in waiting if one[0] in courses]
                 self._computed[key] = [one for one in waiting if one[0] not in courses]
         return found
+
+    def _took(self, flights: Flights, course: Course, call: Call) -> bool:
+        """Take a call's key, unless somebody has it, or had it and recorded the result before letting go of it."""
+        key = call.parts.key
+        if not flights.try_take(key):
+            return False
+        if not course.planner.has_appeared(call):
+            return True
+        flights.release(key)
+        return False
 
     def _hold(self, course: Course, call: Call) -> None:
         if not self._held:

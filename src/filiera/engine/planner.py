@@ -71,6 +71,7 @@ class Planner:
 
     def __post_init__(self) -> None:
         self._codes: dict[str, Code] = {}
+        self._appeared: dict[str, Result] = {}
         self._history = History(self.records, self.graph.pipeline, self.compare_code)
 
     def read_code(self) -> None:
@@ -200,13 +201,9 @@ class Planner:
         found = self.find(parts.key, node)
         if found is None:
             return run(self.why(call))
-        cache = node.step.options.cache
-        if isinstance(cache, Cache) and cache.max_age_s is not None:
-            age_s = self.clock() - found.stored_at
-            if age_s > cache.max_age_s:
-                return run(f"the result of {found.run_id} is {age_s:.0f} s old, it may be {cache.max_age_s:g} s")
-        if not all(map(self.holds, found.outputs)):
-            return run("its stored result is gone")
+        objection = self._objection(node, found)
+        if objection:
+            return run(objection)
         return Decision(
             step=node.name,
             stage=node.stage,
@@ -216,6 +213,23 @@ class Planner:
             outputs=found.outputs,
             blocked=found.blocked,
         )
+
+    def _objection(self, node: Node, found: Result) -> str:
+        """Return why a known result must not be used; "" when it may."""
+        cache = node.step.options.cache
+        if isinstance(cache, Cache) and cache.max_age_s is not None:
+            age_s = self.clock() - found.stored_at
+            if age_s > cache.max_age_s:
+                return f"the result of {found.run_id} is {age_s:.0f} s old, it may be {cache.max_age_s:g} s"
+        return "" if all(map(self.holds, found.outputs)) else "its stored result is gone"
+
+    def has_appeared(self, call: Call) -> bool:
+        """Tell whether a result that may be used was recorded after a call was decided; a second decision finds it."""
+        found = self._recorded(call.parts.key)
+        if found is None or self._objection(call.node, found):
+            return False
+        self._appeared[call.parts.key] = found
+        return True
 
     def why(self, call: Call) -> str:
         """Return what differs from the last time that a step ran, in words."""
@@ -227,9 +241,10 @@ class Planner:
 
     def find(self, key: str, node: Node) -> Result | None:
         """Return what is known under a key, or None."""
-        found = self.results.get(key) or self._history.result(key, node.name, self.run_id)
-        if found is not None:
-            return found
+        found = self.results.get(key) or self._appeared.get(key) or self._history.result(key, node.name, self.run_id)
+        return found if found is not None else self._recorded(key)
+
+    def _recorded(self, key: str) -> Result | None:
         rows = self.records.read("try_cache_entry", {"key": key})
         if not rows:
             return None
