@@ -105,7 +105,8 @@ def _make(folder: Path, requirements: Path, tell: Tell, is_complete: bool) -> No
         shutil.rmtree(folder)
     try:
         _run([sys.executable, "-m", "venv", "--without-pip", str(folder)], requirements, tell)
-        tell(f"{requirements.name}: installing with {installer()}")
+        tell(f"{requirements.name}: making its environment")
+        tell(f"  installing with {installer()}")
         for command in _install(folder, requirements):
             _run([*command, *(["--no-deps"] if is_complete else [])], requirements, tell)
         _require_same_python(folder, requirements)
@@ -162,7 +163,7 @@ def _run(command: Sequence[str], requirements: Path, tell: Tell) -> None:
         try:
             for line in process.stdout:
                 lines.append(line.rstrip())
-                tell(lines[-1])
+                tell(f"  {lines[-1]}")
         except BaseException:
             process.kill()
             raise

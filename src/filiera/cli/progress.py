@@ -179,8 +179,10 @@ class Progress:
         self._log_dir = log_dir
 
     def says(self, line: str) -> None:
-        """Print a line that belongs to no step."""
-        if not self.screen.is_quiet:
+        """Print a line that belongs to no step; what is indented are details, for who looks on."""
+        if line.startswith(" "):
+            self.screen.aside(f"  {line}")
+        else:
             self.screen.line(f"  {line}")
 
     def waits(self, state: RunState) -> None:

@@ -28,6 +28,11 @@ class Screen:
             self.clear()
             self._say(text.rstrip() + "\n")
 
+    def aside(self, text: str) -> None:
+        """Print a line for who looks on; nowhere else."""
+        if self._is_live:
+            self.line(text)
+
     def draw(self, drawn: Callable[[], str], told: Callable[[], str]) -> None:
         """Draw the last line, unless that was done a moment ago; *told* is for where nothing can be drawn, or ""."""
         now = time.monotonic()

@@ -58,8 +58,10 @@ class SeveralProgress:
         self._log_dir = log_dir
 
     def says(self, line: str) -> None:
-        """Print a line that belongs to no step."""
-        if not self._screen.is_quiet:
+        """Print a line that belongs to no step; what is indented are details, for who looks on."""
+        if line.startswith(" "):
+            self._screen.aside(f"  {line}")
+        else:
             self._screen.line(f"  {line}")
 
     def waits(self, state: RunState) -> None:

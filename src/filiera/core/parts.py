@@ -28,7 +28,7 @@ def write_kind(kind: type) -> bytes:
 def write_part(ref: ArtifactRef) -> bytes:
     """Return the line of a manifest that names one part.
 
-    >>> write_part(ArtifactRef(digest="0" * 64, codec="json/1", size_bytes=2, inline=b"42"))[67:]
+    >>> write_part(ArtifactRef(digest="0" * 64, codec="json/1", size_bytes=2, inline=b"42"))[68:]
     b'"json/1",2,"NDI="]\\n'
     """
     # Not by json.dumps of a list: a thousand parts take 1 ms instead of 5.

@@ -47,7 +47,7 @@ class Listener(Protocol):
         """A driver starts; what its steps print goes to files in *log_dir*."""
 
     def says(self, line: str) -> None:
-        """Something goes on that takes a while and belongs to no step, such as making an environment."""
+        """Something goes on that takes a while and belongs to no step; details of it are indented."""
 
     def __call__(self, event: Event, state: RunState) -> None:
         """An event was applied to the state."""
