@@ -10,6 +10,6 @@ def test_a_line_now_and_then(capsys: pytest.CaptureFixture[str], monkeypatch: py
     now = 100.0
     monkeypatch.setattr(ticker.time, "monotonic", lambda: now)
     tell = ticker.Ticker()
-    for now in (100.5, 101.9, 102.1, 102.2, 104.0, 104.2):
+    for now in (100.5, 109.9, 110.1, 110.2, 112.0, 112.2):
         tell(f"at {now}")
-    assert capsys.readouterr() == ("", "  at 102.1\n  at 104.2\n")
+    assert capsys.readouterr() == ("", "  at 110.1\n  at 112.2\n")

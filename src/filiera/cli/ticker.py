@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 import time
 
-_EVERY_S = 2.0
+_FIRST_S, _EVERY_S = 10.0, 2.0
 
 
 class Ticker:
-    """Prints what it is told, at most every two seconds, so that short work prints nothing."""
+    """Prints what it is told, from the tenth second on, at most every two seconds: short work prints nothing."""
 
     def __init__(self) -> None:
-        self._next = time.monotonic() + _EVERY_S
+        self._next = time.monotonic() + _FIRST_S
 
     def __call__(self, text: str) -> None:
         """Print a line, unless one was printed a moment ago."""
