@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
+from dataclasses import field
 
 from filiera.core.digest import digest
 from filiera.core.value import dataclass
@@ -24,6 +25,7 @@ class KeyParts:
     arguments: Mapping[str, bytes]  #: per parameter, the plain value with placeholders for inputs
     inputs: tuple[tuple[str, str], ...]  #: per placeholder: where it comes from (for people), and codec:digest
     codecs: tuple[str, ...] = ()  #: encodings asked for, one per output, or none
+    ignored: tuple[str, ...] = field(default=(), compare=False)  #: parameters that do not count, for people
 
     @functools.cached_property
     def key(self) -> str:

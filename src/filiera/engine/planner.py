@@ -157,7 +157,8 @@ class Planner:
             elif cache.ignore:
                 seen = {name: value for name, value in arguments.items() if name not in cache.ignore}
                 origins = [origin for origin, name in zip(origins, counted, strict=True) if name not in cache.ignore]
-        return KeyParts(closure=code.digest, arguments=seen, inputs=tuple(origins), codecs=node.codecs)
+        ignored = cache.ignore if isinstance(cache, Cache) else ()
+        return KeyParts(closure=code.digest, arguments=seen, inputs=tuple(origins), codecs=node.codecs, ignored=ignored)
 
     def call_ahead(self, node: Node, before: Node, outputs: Outputs) -> tuple[Call, tuple[tuple[int, int], ...]]:
         """Return the call of a node whose only unknown inputs are what *before* returns, and where those go.

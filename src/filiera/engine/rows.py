@@ -83,12 +83,14 @@ def read_key_parts(row: Row) -> KeyParts:
         arguments=read_arguments(row["arguments"]),
         inputs=tuple((origin, identity) for origin, identity in recorded.get("inputs", ())),
         codecs=tuple(recorded.get("codecs", ())),
+        ignored=tuple(recorded.get("ignored", ())),
     )
 
 
 def write_inputs(parts: KeyParts) -> str:
     """Return the inputs of a key as JSON."""
-    return write_json({"inputs": parts.inputs, "codecs": parts.codecs})
+    ignored = {"ignored": parts.ignored} if parts.ignored else {}
+    return write_json({"inputs": parts.inputs, "codecs": parts.codecs, **ignored})
 
 
 def write_event(event: Event) -> str:
