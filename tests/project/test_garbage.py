@@ -199,3 +199,26 @@ def test_every_table_is_thought_of() -> None:
     stay = {"schema_version", "alias_move", "audit", "pipeline"}
     tables = set(re.findall(r"CREATE TABLE (\w+)", "\n".join(load_schema())))
     assert tables == looked_at | aside | with_their_run | with_their_version | stay
+
+
+@pytest.mark.parametrize("pipeline", ["values", "salty"])
+def test_a_live_run_loses_nothing_at_any_moment(tmp_path: Path, pipeline: str) -> None:
+    """Between any two uses of its records, a run that is given old results, or makes old values again, keeps them."""
+    stops = 0
+    while True:
+        house = House(tmp_path / str(stops))
+        for x in (1, 2, 2):
+            house.run(pipeline, x=x)
+        house.let_pass(2 * DAY_S)
+        live = LiveRun(house, pipeline, x=1)
+        goes_on = all(live.step() for _ in range(stops))
+        house.collect(keep_days=0)
+        live.finish()
+        assert live.run.status == "succeeded"
+        house.check_whole()
+        house.collect()
+        house.check_whole()
+        house.check_clean()
+        if not goes_on:
+            return
+        stops += 1
