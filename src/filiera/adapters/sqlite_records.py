@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import atexit
 import os
 import sqlite3
 import threading
@@ -247,6 +248,15 @@ class SqliteRecords:
 
 _stores: weakref.WeakSet[SqliteRecords] = weakref.WeakSet()
 _held: list[SqliteRecords] = []
+
+
+def _close_all() -> None:
+    # The last process to close a database writes its log into it and removes that: the file alone is then whole.
+    for store in list(_stores):
+        store.close()
+
+
+atexit.register(_close_all)
 
 
 def _before_fork() -> None:

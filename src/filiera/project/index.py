@@ -51,7 +51,7 @@ def pipelines(config: ProjectConfig) -> dict[str, Entry]:
     """
     found, problem = _index(config)
     if problem is not None:
-        raise problem
+        raise problem.error
     return {name: Entry(name, _module(path), line, summary) for name, (path, line, summary) in found.items()}
 
 
@@ -60,13 +60,15 @@ def load_pipeline(config: ProjectConfig, name: str) -> Pipeline:
 
     Raises:
         UsageError: There is no such pipeline.
-        ProjectError: Its module cannot be imported; or it was not found, and a file does not parse.
+        ProjectError: Its module cannot be imported; two have that name; or it was not found, and a file does not parse.
     """
     from filiera.core.pipeline import Pipeline
 
     known, problem = _index(config)
+    if problem is not None and name in problem.names:
+        raise problem.error
     if name not in known:
-        raise problem or _unknown(config, name, list(known))
+        raise problem.error if problem is not None else _unknown(config, name, list(known))
     module = _module(known[name][0])
     found = getattr(import_module(config, module), name, None)
     if not isinstance(found, Pipeline):
@@ -127,7 +129,7 @@ def _place(error: BaseException, root: Path) -> str:
     return place
 
 
-def _index(config: ProjectConfig) -> tuple[dict[str, Found], ProjectError | None]:
+def _index(config: ProjectConfig) -> tuple[dict[str, Found], _Problem | None]:
     """Return the pipelines by name as the files are now, and the first thing that is wrong with a file."""
     now_ns = time.time_ns()
     files = list(dict.fromkeys(line for package in config.flows for line in _files(config.root, package)))
@@ -143,6 +145,14 @@ def _index(config: ProjectConfig) -> tuple[dict[str, Found], ProjectError | None
     return reading.pipelines, reading.problem
 
 
+class _Problem:
+    """The first thing that is wrong with the files, and the names that more than one pipeline has."""
+
+    def __init__(self, error: ProjectError) -> None:
+        self.error = error
+        self.names: set[str] = set()
+
+
 class _Reading:
     """Puts an index together from an older one and the files that are not as they were then."""
 
@@ -150,7 +160,7 @@ class _Reading:
         self.pipelines: dict[str, Found] = {}
         self.digests: list[str] = []
         self.size_bytes = 0  #: how much was read
-        self.problem: ProjectError | None = None
+        self.problem: _Problem | None = None
         self._root = root
         self._known = dict(zip(older.files, older.digests, strict=True))
         self._known_by_path = {_path(line): digest for line, digest in self._known.items()}
@@ -163,11 +173,12 @@ class _Reading:
         try:
             found = self._found(line)
         except ProjectError as error:
-            self.problem = self.problem or error
+            self.problem = self.problem or _Problem(error)
             return
         for name, place in found:
             if name in self.pipelines:
-                self.problem = self.problem or _twice(name, self.pipelines[name], place)
+                self.problem = self.problem or _Problem(_twice(name, self.pipelines[name], place))
+                self.problem.names.add(name)
             self.pipelines.setdefault(name, place)
 
     def _found(self, line: str) -> list[tuple[str, Found]]:
