@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from filiera.core.products import ProductRef
 from filiera.errors import StoreBusy, UsageError
 from filiera.project.garbage import KINDS, Removed, drop_version
 from filiera.project.housekeeping import alone
+from filiera.project.shelf import Shelf
 from filiera.sql.loader import load_schema
 from tests.project.keeping import DAY_S, House, LiveRun
 from tests.projects import statuses
@@ -220,5 +222,47 @@ def test_a_live_run_loses_nothing_at_any_moment(tmp_path: Path, pipeline: str) -
         house.check_whole()
         house.check_clean()
         if not goes_on:
+            return
+        stops += 1
+
+
+@pytest.mark.parametrize("pipeline", ["values", "salty"])
+@pytest.mark.parametrize("moment", [0, 1])
+def test_a_run_that_begins_meanwhile_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipeline: str, moment: int
+) -> None:
+    """A run that begins just before rows are set aside, and is anywhere when they are, keeps what it was given."""
+    original = Shelf.move
+    stops = 0
+    while True:
+        house = House(tmp_path / str(stops))
+        for x in (1, 2, 2):
+            house.run(pipeline, x=x)
+        house.let_pass(2 * DAY_S)
+        monkeypatch.syspath_prepend(house.root)
+        begun: list[LiveRun] = []
+        moves: list[Shelf] = []
+
+        def begin_first(shelf: Shelf, records: Any, rows: Any) -> Any:
+            moves.append(shelf)  # noqa: B023
+            if len(moves) == moment + 1:  # noqa: B023
+                live = LiveRun(house, pipeline, x=1)  # noqa: B023
+                goes_on.append(all(live.step() for _ in range(stops)))  # noqa: B023
+                begun.append(live)  # noqa: B023
+            return original(shelf, records, rows)
+
+        goes_on: list[bool] = []
+        monkeypatch.setattr(Shelf, "move", begin_first)
+        house.collect(keep_days=0)
+        monkeypatch.setattr(Shelf, "move", original)
+        for live in begun:
+            live.finish()
+            assert live.run.status == "succeeded"
+        house.check_whole()
+        house.collect()
+        house.check_clean()
+        if begun and pipeline == "values":
+            assert set(statuses(house.run(pipeline, x=1)).values()) == {"hit"}
+        if not all(goes_on) or not begun:
             return
         stops += 1

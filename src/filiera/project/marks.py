@@ -197,10 +197,9 @@ class Needed:
         return ref.inline if ref.inline is not None else self._read(ref.digest)
 
     def _read(self, digest: str) -> bytes:
-        for row in self._project.records.read("artifacts_with_digest", {"digest": digest}):
-            if row["inline"] is not None:
-                return bytes(row["inline"])
-        return self._project.blobs.get(digest)
+        # Also one that is set aside: on the second look it may turn out to be needed, and then its parts are too.
+        rows = self._project.records.read("kept_bytes", {"digest": digest})
+        return bytes(rows[0]["inline"]) if rows else self._project.blobs.get(digest)
 
 
 def _no_bytes(digest: str, codec: str) -> None:

@@ -6,6 +6,12 @@ DELETE FROM cache_entry WHERE outputs LIKE :pattern RETURNING run_id, step;
 -- The artifacts that have these bytes, under any codec.
 SELECT digest, codec, size_bytes, inline FROM artifact WHERE digest = :digest;
 
+-- kept_bytes --
+-- The bytes of a small artifact, in its place or set aside, or no row.
+SELECT inline FROM artifact WHERE digest = :digest AND inline IS NOT NULL
+ UNION ALL
+SELECT inline FROM leaving_artifact WHERE digest = :digest AND inline IS NOT NULL;
+
 -- drop_artifact --
 -- Forget an artifact, and its bytes when they are in the records.
 DELETE FROM artifact WHERE digest = :digest AND codec = :codec;
