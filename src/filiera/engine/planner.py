@@ -24,6 +24,8 @@ from filiera.ports import Clock, MetadataStore
 Outputs = Mapping[str, tuple[ArtifactRef, ...]]
 _UNKNOWN = ArtifactRef(digest="0" * 64, codec="unknown/0", size_bytes=0)
 """Stands for what a task that runs before will return; its worker puts the real one there."""
+_GRAPH = ("graph/1",)
+"""Stands in the key of a dynamic step: what is kept is the graph that its function makes, and not what it returns."""
 
 
 class Skipped(Exception):
@@ -158,7 +160,8 @@ class Planner:
                 seen = {name: value for name, value in arguments.items() if name not in cache.ignore}
                 origins = [origin for origin, name in zip(origins, counted, strict=True) if name not in cache.ignore]
         ignored = cache.ignore if isinstance(cache, Cache) else ()
-        return KeyParts(closure=code.digest, arguments=seen, inputs=tuple(origins), codecs=node.codecs, ignored=ignored)
+        codecs = _GRAPH if node.step.options.dynamic else node.codecs
+        return KeyParts(closure=code.digest, arguments=seen, inputs=tuple(origins), codecs=codecs, ignored=ignored)
 
     def call_ahead(self, node: Node, before: Node, outputs: Outputs) -> tuple[Call, tuple[tuple[int, int], ...]]:
         """Return the call of a node whose only unknown inputs are what *before* returns, and where those go.
