@@ -19,8 +19,8 @@ from filiera.engine.rows import read_event
 from filiera.errors import StoreFull
 from filiera.ports import Row
 from filiera.project import launch
-from filiera.project.runs import Run
 from filiera.project.project import Project
+from filiera.project.runs import Run
 
 CONFIGURATION = """
 [project]

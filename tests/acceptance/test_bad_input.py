@@ -246,7 +246,7 @@ def flip(file: Path) -> None:
 
 
 def test_a_blob_whose_bytes_changed(texts: Path) -> None:
-    """It is named wherever it is read; a run that meets it makes it again, and so does one after doctor has found it."""
+    """It is named wherever it is read; a run that meets it makes it again, as does one after doctor has found it."""
     done("run", "texts", cwd=texts)
     blob = largest_blob(texts)
     digest = blob.parent.name + blob.name

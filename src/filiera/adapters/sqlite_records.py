@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import importlib
-import atexit
 import os
 import sqlite3
 import threading

@@ -14,7 +14,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from filiera.core.digest import blob_digest
 from filiera.core.distributions import versions_in
 from filiera.core.graph import Graph
 from filiera.core.value import dataclass
@@ -112,8 +111,7 @@ def _lock_content(path: tuple[str, ...]) -> bytes:
 
 
 def _kept(blobs: BlobStore, content: bytes) -> str:
-    digest = blob_digest(content)
-    return digest if blobs.has(digest) else blobs.put(content)
+    return blobs.put(content)  # though it is there: that renews its time, and clean-up leaves it alone
 
 
 @functools.cache
