@@ -9,7 +9,7 @@ from filiera.core.artifact import ArtifactRef
 from filiera.core.key import KeyParts, differences
 from filiera.core.value import dataclass
 from filiera.engine.journal import Result
-from filiera.engine.rows import read_arguments, read_key_parts, read_refs
+from filiera.engine.rows import read_arguments, read_inputs, read_key_parts, read_refs
 from filiera.ports import MetadataStore, Row
 
 PAGE = 1000
@@ -96,6 +96,9 @@ class History:
                 inputs=call.parts.inputs,
                 codecs=call.parts.codecs,
             )
+        if row["arguments"] == call.written[0]:
+            inputs, codecs = read_inputs(row["inputs"])
+            return KeyParts(closure=row["closure_digest"], arguments=call.parts.arguments, inputs=inputs, codecs=codecs)
         return read_key_parts(row)
 
     def _before(self, step: str, run_id: str) -> Row | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Any
@@ -169,16 +168,25 @@ class Planner:
         Raises:
             Skipped: Another input was skipped.
         """
-        stands_for = {before.name: (_UNKNOWN,) * len(before.step.outputs)}
-        made = self.call(node, ChainMap(stands_for, outputs))  # type: ignore[arg-type]  # it only reads them
-        places = []
-        for position, future in enumerate(node.futures()):
+        inputs: list[ArtifactRef] = []
+        shown: list[tuple[str, str]] = []
+        places: list[tuple[int, int]] = []
+
+        def place(future: Future) -> plain.Placeholder:
             if isinstance(future, OutputRef) and future.node == before.name:
-                places.append((position, future.index))
-        unknown = {position for position, _ in places}
-        inputs = tuple([(o, "" if i in unknown else d) for i, (o, d) in enumerate(made.parts.inputs)])
-        parts = KeyParts(closure=made.parts.closure, arguments=made.parts.arguments, inputs=inputs)
-        return Call(node, parts, made.inputs, made.arguments, made.code, made.written), tuple(places)
+                places.append((len(inputs), future.index))
+                inputs.append(_UNKNOWN)
+                shown.append((before.name, ""))
+            else:
+                known = resolve(future, outputs)
+                inputs.append(known.artifact)
+                shown.append((known.origin, known.artifact.identity))
+            return plain.Placeholder(len(inputs) - 1)
+
+        arguments = {name: plain.encode(map_futures(value, place)) for name, value in node.arguments.items()}
+        code = self._code(node)
+        parts = KeyParts(closure=code.digest, arguments=arguments, inputs=tuple(shown))
+        return Call(node, parts, tuple(inputs), arguments, code, (write_arguments(arguments), "")), tuple(places)
 
     def filled(self, ahead: Call, outputs: Outputs) -> Call:
         """Return a call that was made ahead, now that all of its inputs are known."""

@@ -77,14 +77,17 @@ def read_arguments(text: str) -> dict[str, bytes]:
 
 def read_key_parts(row: Row) -> KeyParts:
     """Return the parts of the key of a recorded step run."""
-    recorded = json.loads(row["inputs"] or "{}")
+    inputs, codecs = read_inputs(row["inputs"])
     return KeyParts(
-        closure=row["closure_digest"],
-        arguments=read_arguments(row["arguments"]),
-        inputs=tuple((origin, identity) for origin, identity in recorded.get("inputs", ())),
-        codecs=tuple(recorded.get("codecs", ())),
-        ignored=tuple(recorded.get("ignored", ())),
+        closure=row["closure_digest"], arguments=read_arguments(row["arguments"]), inputs=inputs, codecs=codecs
     )
+
+
+def read_inputs(text: str) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """Return the inputs and the codecs of a recorded key."""
+    recorded = json.loads(text or "{}")
+    inputs = tuple([(origin, identity) for origin, identity in recorded.get("inputs", ())])
+    return inputs, tuple(recorded.get("codecs", ()))
 
 
 def write_inputs(parts: KeyParts) -> str:
