@@ -40,6 +40,24 @@ def drive(project: Project, journal: Journal, journeys: Sequence[Journey], liste
         StoreError: The records or blobs cannot be used; the runs are interrupted.
         KeyboardInterrupt: Ctrl-C was pressed again while the runs were being cancelled; they are interrupted.
     """
+    try:
+        if listener is not None:
+            _tell_starts(journeys, listener)
+        _drive(project, journal, journeys, listener)
+    except BaseException as error:
+        _give_up(journeys, error)
+        raise
+
+
+def _tell_starts(journeys: Sequence[Journey], listener: Listener) -> None:
+    for journey in journeys:
+        recorder = journey.course.recorder
+        recorder.listener = listener
+        if isinstance(journey.started, RunStarted):  # recorded when the run was made; that it is resumed, is not yet
+            listener(journey.started, recorder.state)
+
+
+def _drive(project: Project, journal: Journal, journeys: Sequence[Journey], listener: Listener | None) -> None:
     by_course = {journey.course: journey for journey in journeys}
     first = journeys[0].run.run_id
     for journey in journeys[1:]:
@@ -66,7 +84,7 @@ def drive(project: Project, journal: Journal, journeys: Sequence[Journey], liste
                 journal.flush()
                 driver.run()
             except BaseException as error:
-                _give_up(journeys, error)
+                _give_up(journeys, error)  # at once: what the executor has may take a while to end
                 raise
             finally:
                 driver.close()

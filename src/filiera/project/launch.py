@@ -91,11 +91,6 @@ def start_many(project: Project, launches: Sequence[Launch], *, listener: Listen
     journeys = []
     for start in range(0, len(planned), _CREATED_AT_ONCE):
         journeys += _create(project, journal, planned[start : start + _CREATED_AT_ONCE])
-    if listener is not None:
-        for journey in journeys:
-            recorder = journey.course.recorder
-            recorder.listener = listener
-            listener(journey.started, recorder.state)
     drive(project, journal, journeys, listener)
     return [journey.run for journey in journeys]
 
