@@ -48,6 +48,7 @@ _WITH_CONSTANT = frozenset(op for op in opcode.hasconst if op < 256)
 _WITH_LOCAL = frozenset(op for op in opcode.haslocal if op < 256)
 _LOAD_CONST = _MAP["LOAD_CONST"]
 _LOAD_SMALL_INT = _MAP.get("LOAD_SMALL_INT", -1)
+_CONSTANTS_LOADED = _WITH_CONSTANT | {_LOAD_SMALL_INT}
 _LOAD_GLOBAL = _MAP["LOAD_GLOBAL"]
 _LOAD_ATTR = _MAP["LOAD_ATTR"]
 _LOAD_METHOD = _MAP.get("LOAD_METHOD", -1)
@@ -74,7 +75,9 @@ _PAIRS = {
 }
 _FLAGS = 0x3FF  # what a call does (varargs, generator, coroutine); not which ``from __future__`` the module has
 _OUTSIDE_MEANING = frozenset(("__doc__", "__firstlineno__", "__static_attributes__"))
-_NO_CONSTANT = 0xFFFFFFFF
+"""What the body of a class stores without being told to."""
+_NAME_SHIFTS = dict.fromkeys(opcode.hasname, 0) | {_LOAD_GLOBAL: 1, _LOAD_ATTR: _ATTR_SHIFT}
+_NAME_SHIFTS |= {_MAP[name]: 2 for name in ("LOAD_SUPER_ATTR",) if name in _MAP}
 
 _facts: dict[int, tuple[CodeType, CodeFacts]] = {}
 
@@ -131,7 +134,7 @@ def imports_of(code: CodeType) -> Iterator[tuple[str, Import]]:
         if op == _IMPORT_NAME:
             bound = list(reading.bound_by(at))
             for store, found in bound:
-                yield code.co_names[reading.args[store]], found
+                yield reading.names[reading.args[store]], found
             if not bound:
                 level, module, _ = reading.import_at(at)
                 yield "*", Import(level, module, True, ())
@@ -144,14 +147,17 @@ class _Reading:
         self.code = code
         self.ops: list[int] = []
         self.args: list[int] = []
+        self.names = code.co_names
         self.position = self._number_instructions()
+        if not _OUTSIDE_MEANING.isdisjoint(self.names):
+            self._number_names()
 
     def facts(self) -> CodeFacts:
         code = self.code
         constants, numbered = self._constants()
         nested = [facts_of(value) for value in constants if type(value) is CodeType]
         counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & _FLAGS)
-        names = (code.co_name, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+        names = (code.co_name, self.names, code.co_varnames, code.co_freevars, code.co_cellvars)
         own = digest(
             "code/1",
             constant_bytes((counts, names)),
@@ -179,6 +185,10 @@ class _Reading:
                 extended = arg << 8
                 continue
             extended = 0
+            if op == _STORE_NAME and self.names[arg] in _OUTSIDE_MEANING and ops and ops[-1] in _CONSTANTS_LOADED:
+                ops.pop()
+                args.pop()
+                continue
             if op in _PAIRS:
                 ops += _PAIRS[op]
                 args += (arg >> 4, arg & 15)
@@ -197,23 +207,22 @@ class _Reading:
 
     def _constants(self) -> tuple[tuple[Any, ...], list[int]]:
         """Return the constants in order of first use, and the arguments with the constants' new numbers."""
-        code, ops = self.code, self.ops
         numbers: dict[int, int] = {}
         arguments = list(self.args)
-        for at, op in enumerate(ops):
-            is_constant = op in _WITH_CONSTANT
-            if not is_constant and op != _LOAD_SMALL_INT:
-                continue
-            following = at + 1
-            if (
-                following < len(ops)
-                and ops[following] == _STORE_NAME
-                and code.co_names[self.args[following]] in _OUTSIDE_MEANING
-            ):
-                arguments[at] = _NO_CONSTANT
-            elif is_constant:
+        for at, op in enumerate(self.ops):
+            if op in _WITH_CONSTANT:
                 arguments[at] = numbers.setdefault(arguments[at], len(numbers))
-        return tuple(code.co_consts[old] for old in numbers), arguments
+        return tuple(self.code.co_consts[old] for old in numbers), arguments
+
+    def _number_names(self) -> None:
+        """Leave out the names that no instruction is left for, and have the others' arguments number what remains."""
+        uses = [(at, _NAME_SHIFTS[op]) for at, op in enumerate(self.ops) if op in _NAME_SHIFTS]
+        used = {self.names[self.args[at] >> shift] for at, shift in uses}
+        kept = [name for name in self.names if name in used or name not in _OUTSIDE_MEANING]
+        for at, shift in uses:
+            arg = self.args[at]
+            self.args[at] = kept.index(self.names[arg >> shift]) << shift | arg & (1 << shift) - 1
+        self.names = tuple(kept)
 
     def _exceptions(self) -> Iterator[int]:
         numbers = iter(self.code.co_exceptiontable)
@@ -231,11 +240,11 @@ class _Reading:
             op = self.ops[here]
             if op != _LOAD_ATTR and op != _LOAD_METHOD:
                 break
-            found.append(self.code.co_names[self.args[here] >> (_ATTR_SHIFT if op == _LOAD_ATTR else 0)])
+            found.append(self.names[self.args[here] >> (_ATTR_SHIFT if op == _LOAD_ATTR else 0)])
         return tuple(found)
 
     def _loads(self) -> Iterator[Chain]:
-        names = self.code.co_names
+        names = self.names
         for at, op in enumerate(self.ops):
             if op == _LOAD_GLOBAL:
                 yield (names[self.args[at] >> 1], *self._attributes(at))
@@ -248,7 +257,7 @@ class _Reading:
         if self.ops[at - 2] != _LOAD_SMALL_INT:
             level = self.code.co_consts[level]
         listed = self.code.co_consts[self.args[at - 1]]
-        return level, self.code.co_names[self.args[at]], listed is not None
+        return level, self.names[self.args[at]], listed is not None
 
     def bound_by(self, at: int) -> Iterator[tuple[int, Import]]:
         """Yield the storing instructions of the import at instruction *at*, with what each of them stores."""
@@ -257,7 +266,7 @@ class _Reading:
         for here in range(at + 1, len(self.ops)):
             op = self.ops[here]
             if op == _IMPORT_FROM:
-                name = self.code.co_names[self.args[here]]
+                name = self.names[self.args[here]]
                 path = (name,) if from_list else (*path, name)
             elif op in _STORES and self.ops[here - 1] in (_IMPORT_NAME, _IMPORT_FROM):
                 yield here, Import(level, module, from_list, path)
