@@ -385,7 +385,9 @@ def changed(draw: st.DrawFn, program: Program) -> Program:
             continue
         name = draw(st.sampled_from(sorted(result)))
         tree = ast.parse(result[name])
-        draw(st.sampled_from(edits(tree)))()
+        possible = edits(tree)
+        if possible:
+            draw(st.sampled_from(possible))()
         result[name] = ast.unparse(ast.fix_missing_locations(tree))
     return result
 
@@ -413,7 +415,7 @@ def _indented_otherwise(text: str) -> str:
 
 
 def _in_parentheses(text: str) -> str:
-    return re.sub(r"return (.+)$", r"return (\n(\1)\n)", text, flags=re.MULTILINE)
+    return re.sub(r"return (.+)$", r"return (\n\1\n)", text, flags=re.MULTILINE)
 
 
 def _with_unused(text: str) -> str:
