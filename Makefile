@@ -32,8 +32,9 @@ check: $(STAMP)  ## style, types and the import rule
 test: check  ## check, then all tests
 	$(PYTEST)
 
-campaign: $(STAMP)  ## the long tests: many generated examples, many killed processes
-	$(PYTEST) --hypothesis-profile=campaign -m "campaign or not campaign"
+campaign: $(STAMP)  ## the long tests, with their figures: many killed processes, faults at each call, generated examples
+	$(PYTEST) -m campaign -rP
+	$(PYTEST) --hypothesis-profile=campaign
 
 bench: $(STAMP)  ## measure against peers, each in a virtual environment of its own under .venvs
 	$(BIN)/python benchmarks/run.py
