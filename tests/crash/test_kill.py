@@ -14,7 +14,7 @@ from tests.crash.killing import UNCACHED, Battlefield, Kill, fight, reference
 from tests.projects import digests
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="waits for processes by their handles")
-KILLS = 16
+KILLS = 20
 CAMPAIGN_KILLS = 500
 TARGETS = ("driver", "worker", "both")
 LONGEST_S = 0.02
