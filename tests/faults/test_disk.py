@@ -56,7 +56,8 @@ def check_end(field: Battlefield, done: subprocess.CompletedProcess[str]) -> Non
     said = done.stdout + done.stderr
     assert done.returncode in (0, 1, 5), said
     assert "Traceback" not in said
-    assert (field.shown("counts-1") == "succeeded") == (done.returncode == 0), said
+    # A commit that was written but could not be synced is told as lost, and may be there all the same.
+    assert field.shown("counts-1") == "succeeded" or done.returncode != 0, said
     if done.returncode == 5:
         assert done.stderr.startswith("filiera: "), said
 
