@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from dataclasses import field
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from filiera.cli.output import coloured, counted, how_long, shortened
 from filiera.cli.screen import Screen
@@ -153,18 +154,17 @@ class RunProgress:
             self._screen.line(f"  {self._prefix}{step.ljust(self._width)}  │ {line}")
 
 
-class Progress:
-    """Listens to a run's events and prints them; a context manager that leaves the terminal clean."""
+class Showing:
+    """What shows runs as they go on; a context manager that leaves the terminal clean."""
 
     def __init__(self, project: Project, *, quiet: bool) -> None:
         # Steps in this process print to the terminal themselves, and may ask their debugger's questions there.
-        is_here = project.config.profile.executor == "inline"
-        self.screen = Screen(is_quiet=quiet, may_draw=not is_here)
+        self._is_here = project.config.profile.executor == "inline"
+        self.screen = Screen(is_quiet=quiet, may_draw=not self._is_here)
         self._aside = only_messages() if quiet else nullcontext()
-        self._run = RunProgress(self.screen, shows_logs=not is_here)
         self._log_dir = Path()
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         self._aside.__enter__()
         return self
 
@@ -184,6 +184,14 @@ class Progress:
             self.screen.aside(f"  {line}")
         else:
             self.screen.line(f"  {line}")
+
+
+class Progress(Showing):
+    """Listens to a run's events and prints them."""
+
+    def __init__(self, project: Project, *, quiet: bool) -> None:
+        super().__init__(project, quiet=quiet)
+        self._run = RunProgress(self.screen, shows_logs=not self._is_here)
 
     def waits(self, state: RunState) -> None:
         """Show what the running steps have printed."""

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import nullcontext
-from pathlib import Path
-from types import TracebackType
 
 from filiera.cli.output import coloured, counted, shortened
-from filiera.cli.progress import RunProgress, only_messages, what_runs
-from filiera.cli.screen import Screen
+from filiera.cli.progress import RunProgress, Showing, what_runs
 from filiera.core.events import Event, RunFinished, StepCaught, StepHit, StepSkipped, StepSucceeded
 from filiera.core.runstate import RunState
 from filiera.project.project import Project
@@ -24,56 +20,32 @@ _MOST_WRONG = 50
 _LONGEST_DETAIL = 160
 
 
-class SeveralProgress:
-    """Listens to the events of several runs; a context manager that leaves the terminal clean."""
+class SeveralProgress(Showing):
+    """Listens to the events of several runs."""
 
     def __init__(self, project: Project, pipelines: Sequence[str], *, quiet: bool) -> None:
-        is_here = project.config.profile.executor == "inline"
-        self._screen = Screen(is_quiet=quiet, may_draw=not is_here)
-        self._aside = only_messages() if quiet else nullcontext()
+        super().__init__(project, quiet=quiet)
         self._width = max(map(len, pipelines))
         self._total = len(pipelines)
         self._runs: dict[str, RunProgress] = {}
         if self._total <= _STEPS_SHOWN_OF:
             self._runs = {
-                name: RunProgress(self._screen, prefix=f"{name.ljust(self._width)}  ", shows_logs=not is_here)
+                name: RunProgress(self.screen, prefix=f"{name.ljust(self._width)}  ", shows_logs=not self._is_here)
                 for name in pipelines
             }
         self._ended: Counter[str] = Counter()
         self._steps = 0
-        self._log_dir = Path()
-
-    def __enter__(self) -> SeveralProgress:
-        self._aside.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._aside.__exit__(kind, error, trace)
-        self._screen.clear()
-
-    def begins(self, log_dir: Path) -> None:
-        """Remember where the steps' output is."""
-        self._log_dir = log_dir
-
-    def says(self, line: str) -> None:
-        """Print a line that belongs to no step; what is indented are details, for who looks on."""
-        if line.startswith(" "):
-            self._screen.aside(f"  {line}")
-        else:
-            self._screen.line(f"  {line}")
 
     def waits(self, state: RunState) -> None:
         """Show what the running steps have printed."""
-        if not self._screen.is_quiet:
+        if not self.screen.is_quiet:
             for run in self._runs.values():
                 run.show_logs(self._log_dir)
-            self._screen.draw(self._drawn, self._drawn)
+            self.screen.draw(self._drawn, self._drawn)
 
     def __call__(self, event: Event, state: RunState) -> None:
         """Print what an event of one of the runs means."""
-        if self._screen.is_quiet:
+        if self.screen.is_quiet:
             return
         if isinstance(event, StepHit | StepSucceeded | StepSkipped | StepCaught):
             self._steps += 1
@@ -81,7 +53,7 @@ class SeveralProgress:
             self._end(state)
         elif self._runs:
             self._runs[state.pipeline].show(event, state, self._log_dir)
-        self._screen.draw(self._drawn, self._drawn)
+        self.screen.draw(self._drawn, self._drawn)
 
     def _end(self, state: RunState) -> None:
         status = state.status
@@ -92,7 +64,7 @@ class SeveralProgress:
             return
         detail = state.message or counted({"succeeded": state.count("succeeded"), "hit": state.count("hit")})
         what = f"{coloured(status.ljust(9), status)}  {shortened(detail, _LONGEST_DETAIL)}"
-        self._screen.line(f"  {state.pipeline.ljust(self._width)}  {what}")
+        self.screen.line(f"  {state.pipeline.ljust(self._width)}  {what}")
 
     def _drawn(self) -> str:
         wrong = "".join(f", {count:,} {status}" for status, count in self._ended.items() if status != "succeeded")
