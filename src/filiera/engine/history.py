@@ -1,4 +1,7 @@
-"""What the pipeline's newest other run looked up: read at once, because most of it is looked up again."""
+"""What the pipeline's last two runs looked up: read at once, because most of it is looked up again.
+
+Two, because a run for a try is often smaller: what it left out is in the one before.
+"""
 
 from __future__ import annotations
 
@@ -38,17 +41,44 @@ class Asked:
 
 
 @dataclass
+class RunBefore:
+    """The steps of an earlier run, read in pages, as steps are asked for in order."""
+
+    records: MetadataStore
+    pipeline: str
+    back: int  #: 0: the newest run but ours, 1: the one before it
+    has_no_step: bool = True  #: as far as it has been read
+    has_forgotten: bool = False  #: the pages that were read first
+    _steps: dict[str, Row] = field(default_factory=dict)  #: of the pages read last
+    _position: int = 0  #: where the next page begins
+    _is_read: bool = False  #: to the end
+
+    def row(self, step: str, run_id: str) -> Row | None:
+        """Return what the run looked up for a step, with the result there is now; *run_id* is our own run."""
+        row = self._steps.get(step)
+        while row is None and not self._is_read:
+            where = {"pipeline": self.pipeline, "run_id": run_id, "back": self.back}
+            rows = self.records.read("steps_before", {**where, "position": self._position, "limit": PAGE})
+            self._is_read = len(rows) < PAGE
+            self.has_no_step = self.has_no_step and not rows
+            if len(self._steps) >= MOST_KEPT:
+                self._steps, self.has_forgotten = {}, True
+            self._steps.update((row["step"], row) for row in rows)
+            self._position = rows[-1]["position"] + 1 if rows else 0
+            row = self._steps.get(step)
+        return row
+
+
+@dataclass
 class History:
     """Explains why a step is no hit, and finds results without a look into the records for each."""
 
     records: MetadataStore
     pipeline: str
     compare_code: Callable[[bytes, bytes], list[str]]
-    _steps: dict[str, Row] = field(default_factory=dict)  #: of the pages read last
-    _position: int = 0  #: where the next page begins
-    _is_read: bool = False  #: to the end
-    _is_first_run: bool = True  #: no run before has a step
-    _has_forgotten: bool = False  #: pages that were read first
+
+    def __post_init__(self) -> None:
+        self._runs = tuple(RunBefore(self.records, self.pipeline, back) for back in range(2))
 
     def key(self, step: str, closure: str, written: tuple[str, str], run_id: str) -> str | None:
         """Return the key of a call if the newest run before *run_id* made the same one: no need to compute it again."""
@@ -105,25 +135,24 @@ class History:
         row = self._row(step, run_id)
         if row is not None and row["key"]:
             return row
-        if self._is_first_run or (row is None and "[" in step and not self._has_forgotten):
-            return None  # the pipeline's first run; or a call that the map did not make the last time
+        if any(run.has_no_step for run in self._runs):
+            return None  # there are no others to look at
+        if row is None and "[" in step and not any(run.has_forgotten for run in self._runs):
+            return None  # a call that the map did not make the last times
         rows = self.records.read("previous_step_run", {"pipeline": self.pipeline, "step": step, "run_id": run_id})
         return rows[0] if rows else None
 
     def _row(self, step: str, run_id: str) -> Row | None:
-        """Return what the newest run before *run_id* looked up for a step; read in pages, as steps come in order."""
-        row = self._steps.get(step)
-        while row is None and not self._is_read:
-            where = {"pipeline": self.pipeline, "run_id": run_id, "position": self._position, "limit": PAGE}
-            rows = self.records.read("steps_before", where)
-            self._is_read = len(rows) < PAGE
-            self._is_first_run = self._is_first_run and not rows
-            if len(self._steps) >= MOST_KEPT:
-                self._steps, self._has_forgotten = {}, True
-            self._steps.update((row["step"], row) for row in rows)
-            self._position = rows[-1]["position"] + 1 if rows else 0
-            row = self._steps.get(step)
-        return row
+        """Return what a run before *run_id* looked up for a step, the newest one if it has a key there."""
+        found = None
+        for run in self._runs:
+            row = run.row(step, run_id)
+            if row is not None and row["key"]:
+                return row
+            if run.has_no_step:
+                return found
+            found = found or row
+        return found
 
     def _code_changes(self, old_digest: str, code: bytes) -> list[str]:
         rows = self.records.read("get_closure", {"digest": old_digest})
