@@ -22,8 +22,11 @@ _OUTSIDE = ("site-packages", "dist-packages", ".venv", "venv", ".filiera")
 _BUILTIN = "filiera.project.builtin"
 _COLLECT = f"{_BUILTIN}:collect"
 _READ_FROM_FILES = ("function", "class", "constant", "opaque", "module", "source")
-_first_stamps: WeakKeyDictionary[ModuleType, tuple[int, int]] = WeakKeyDictionary()
-"""Size and time of each module's file when this process first asked: later edits are not what the module is made of."""
+_first_stamps: WeakKeyDictionary[ModuleType, tuple[Any, tuple[int, int]]] = WeakKeyDictionary()
+"""Size and time of each module's file when this process first asked: later edits are not what the module is made of.
+
+Beside them the module's ``__spec__``, another one after a reload.
+"""
 _NAMELESS = frozenset({int, float, str, bool, bytes, type(None), OutputRef})
 """Types of arguments, by far the most frequent, in which no function or class can lie."""
 
@@ -89,11 +92,7 @@ class ProjectCode:
             loaded = sys.modules.get(module)
             file = getattr(loaded, "__file__", None)
             if loaded is not None and file and self.is_project(module):
-                stamp = _first_stamps.get(loaded)
-                if stamp is None:
-                    stat = Path(file).stat()
-                    stamp = _first_stamps[loaded] = stat.st_size, stat.st_mtime_ns
-                found.append((module, file, *stamp))
+                found.append((module, file, *_first_stamp(loaded, file)))
         return tuple(found)
 
     def compare(self, old: bytes, new: bytes) -> list[str]:
@@ -118,6 +117,14 @@ class ProjectCode:
             return False
         path = Path(file).resolve()
         return path.is_relative_to(self._root) and not set(_OUTSIDE).intersection(path.relative_to(self._root).parts)
+
+
+def _first_stamp(module: ModuleType, file: str) -> tuple[int, int]:
+    known = _first_stamps.get(module)
+    if known is None or known[0] is not module.__spec__:
+        stat = Path(file).stat()
+        known = _first_stamps[module] = module.__spec__, (stat.st_size, stat.st_mtime_ns)
+    return known[1]
 
 
 def _versions(function: Any) -> Iterator[Part]:
