@@ -248,6 +248,31 @@ class SqliteRecords:
 
 _stores: weakref.WeakSet[SqliteRecords] = weakref.WeakSet()
 _held: list[SqliteRecords] = []
+_MOST_SHARED = 4
+_shared: dict[Path, tuple[tuple[int, int], SqliteRecords]] = {}
+"""By file: which file that was, device and number, and who has it open."""
+_sharing = threading.Lock()
+
+
+def shared_records(file: Path) -> SqliteRecords:
+    """Return the records in *file*, the same ones as before as long as it is the same file.
+
+    Opening it, reading its schema, and writing the log into it when the last one closes it, take longer than a run of
+    three steps.
+    """
+    try:
+        found = file.stat()
+        identity = found.st_dev, found.st_ino
+    except OSError:
+        return SqliteRecords(file)  # not there yet
+    with _sharing:
+        former, records = _shared.pop(file, (None, None))
+        if records is None or former != identity:
+            records = SqliteRecords(file)
+        _shared[file] = identity, records
+        while len(_shared) > _MOST_SHARED:
+            del _shared[next(iter(_shared))]
+    return records
 
 
 def _close_all() -> None:

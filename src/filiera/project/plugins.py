@@ -157,9 +157,9 @@ def source_reader(type_name: str) -> SourceReader:
 
 def metadata_store(store: Path) -> MetadataStore:
     """Return the records of the store in a folder."""
-    from filiera.adapters.sqlite_records import SqliteRecords
+    from filiera.adapters.sqlite_records import shared_records
 
-    return SqliteRecords(store / "records.sqlite")
+    return shared_records(store / "records.sqlite")
 
 
 def blob_store(store: Path) -> BlobStore:
