@@ -177,6 +177,7 @@ def test_all_code_can_be_read_first(workshop: Workshop) -> None:
     def unreadable(node: Node) -> None:
         raise GraphError(f"{node.name} cannot be read.")
 
+    planner = workshop.planner(pipelines.chain.trace())
     object.__setattr__(planner, "code_of", unreadable)
     with pytest.raises(GraphError, match="first cannot be read"):
         planner.read_code()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from collections.abc import Iterable, Iterator
@@ -15,8 +16,12 @@ _MIB = 1 << 20
 
 def machine(cpu: int) -> Resources:
     """Return *cpu* processor slots with the memory and the GPUs of this machine or container."""
-    memory_bytes = min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_group_limits()])
-    return Resources(cpu=cpu, memory_mib=memory_bytes // _MIB, gpu=len(gpu_devices()))
+    return Resources(cpu=cpu, memory_mib=_memory_bytes() // _MIB, gpu=len(gpu_devices()))
+
+
+@functools.cache
+def _memory_bytes() -> int:
+    return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_group_limits()])
 
 
 def gpu_devices() -> tuple[str, ...]:
@@ -25,11 +30,15 @@ def gpu_devices() -> tuple[str, ...]:
     if limited is not None:
         names = [name.strip() for name in limited.split(",")]
         return tuple(itertools.takewhile(lambda name: name not in ("", "-1"), names))  # as CUDA reads it
+    return tuple(map(str, range(_count_gpus())))
+
+
+@functools.cache
+def _count_gpus() -> int:
     try:
-        count = sum(name.startswith("nvidia") and name[6:].isdigit() for name in os.listdir("/dev"))  # noqa: PTH208
+        return sum(name.startswith("nvidia") and name[6:].isdigit() for name in os.listdir("/dev"))  # noqa: PTH208
     except OSError:
-        count = 0
-    return tuple(map(str, range(count)))
+        return 0
 
 
 class Capacity:

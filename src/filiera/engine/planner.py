@@ -78,7 +78,7 @@ class Planner:
     def read_code(self) -> None:
         """Read the code of all steps, so that code that cannot be read is an error before anything is recorded."""
         for node in self.graph.nodes:
-            self.code_of(node)
+            self._code(node)
 
     def plan(self) -> list[Decision]:
         """Return a decision for every node, in order."""

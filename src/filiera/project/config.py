@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import tomllib
@@ -157,7 +158,7 @@ def _is_dotted(item: object) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return _parsed(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ProjectError(f"There is no {path}.", do="filiera init NAME") from error
     except tomllib.TOMLDecodeError as error:
@@ -166,6 +167,11 @@ def _read(path: Path) -> dict[str, Any]:
         raise ProjectError(f"{path} is not UTF-8 text: {error}.", do="Save it as UTF-8.") from error
     except OSError as error:
         raise ProjectError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(text: str) -> dict[str, Any]:
+    return tomllib.loads(text)
 
 
 def _table(tables: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:
