@@ -98,7 +98,9 @@ def _conclude(project: Project, journey: Journey) -> None:
         journey.run.version, journey.run.is_new_version = _publish(project, journey.assembled, course.recorder)
         course.recorder.record(Published(product=journey.run.version.ref, is_new=journey.run.is_new_version))
     course.recorder.record(outcome)
-    course.recorder.journal.is_durable = True
+    state = course.recorder.state
+    if state.count("hit", "skipped") < len(state.steps):  # else all that it has was brought to the disk before
+        course.recorder.journal.is_durable = True
 
 
 def _give_up(journeys: Sequence[Journey], error: BaseException) -> None:
