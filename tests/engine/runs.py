@@ -197,8 +197,9 @@ def artifacts_in(folder: Path) -> Artifacts:
 
 def run_worker(folder: Path) -> None:
     from filiera.engine.worker import work
+    from tests.adapters.worker_main import FreeKeys
 
-    work(artifacts_in(folder), is_free=lambda key: True)
+    work(artifacts_in(folder), keys=FreeKeys())
 
 
 if __name__ == "__main__":

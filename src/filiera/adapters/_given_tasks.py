@@ -123,6 +123,15 @@ class GivenTasks:
                 )
             )
 
+    def part_with(self, workers: Sequence[WorkerProcess]) -> None:
+        """Let these workers end, after the tasks that they have begun."""
+        for worker in workers:
+            worker.is_leaving = True
+            if worker in self.busy:
+                self.take_back(worker)
+            if worker in self._pool.idle:
+                self._pool.bury(worker)
+
     def cancel(self, task_ids: Sequence[str]) -> None:
         """Stop those of these tasks that workers have, or that follow others."""
         failure = Failure(kind="cancelled", error="Cancelled", message="cancelled before it started")
@@ -321,7 +330,9 @@ class GivenTasks:
         """Take note that a worker is at its next task, or has none."""
         if not worker.tasks:
             self._release(worker)
-            if not worker.is_spent and worker.verdict is None:
+            if worker.is_leaving:
+                self._pool.bury(worker)
+            elif not worker.is_spent and worker.verdict is None:
                 self._pool.rest(worker)
         elif not worker.is_spent:
             task = worker.tasks[0]

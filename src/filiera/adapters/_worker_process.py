@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -9,11 +10,12 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from filiera.adapters._worker_start import Launched
 from filiera.core.artifact import ArtifactRef
 from filiera.core.task import Failure, LogSpan, Resources, Task
-from filiera.core.wire import LINK_LOST, PACKET_BYTES, Messages, TaskWriter
+from filiera.core.wire import LINK_LOST, PACKET_BYTES, REST, Messages, Move, TaskWriter, pack_move
 
 _CHUNK_BYTES = 1 << 16  # what a pipe holds; larger would make each read map and unmap memory, 20 µs
 LARGE_BYTES = 1 << 20
@@ -39,6 +41,8 @@ class WorkerProcess:
         self.verdict: Failure | None = None  #: why we killed it
         self.doomed = ""  #: the task that the verdict is about
         self.is_spent = False  #: a task left something behind in it: it begins no other
+        self.is_leaving = False  #: it ends after the tasks that it has
+        self.known: frozenset[str] | None = None  #: digests of code that it may run; None: all, it is as old as that
         self.resources = Resources()  #: what its tasks take of the machine, one at a time
         self.unsent_fd = -1  #: the descriptor to wait for until it takes more, or -1 when all is sent
         self.results_fd = launched.results_fd
@@ -48,6 +52,7 @@ class WorkerProcess:
         self._log_start = launched.log_start
         self._writer, self._messages = TaskWriter(), Messages()
         self._unsent: deque[memoryview] = deque()
+        self._move = b""  #: what it was told when it was taken over
         self._single_bytes = 0  #: size of the message of its only task, when that is no packet
         self._warm: OrderedDict[str, int] = OrderedDict()  #: digest and size of large values it has had in its hands
 
@@ -84,7 +89,8 @@ class WorkerProcess:
 
     def can_give_ahead(self) -> bool:
         """Tell whether it may get further tasks behind the one it has."""
-        return self._is_packeted and not self._single_bytes and self.verdict is None and not self.is_spent
+        is_staying = self.verdict is None and not self.is_spent and not self.is_leaving
+        return self._is_packeted and not self._single_bytes and is_staying
 
     def gave_ahead(self, task: Task) -> bool:
         """Send *task* to wait behind the others; return False when it must be given alone."""
@@ -101,7 +107,8 @@ class WorkerProcess:
         """Return the tasks that the process has not read and will not get, in order; it may be dead."""
         if not self._is_packeted:
             return []
-        unread = [piece for piece in self._drained() if piece]
+        drained = list(self._drained())
+        unread = [piece for piece in drained if piece not in (b"", REST, self._move)]
         unsent, self._unsent = self._unsent, deque()
         if self._single_bytes:
             size_bytes = sum(map(len, unread)) + sum(map(len, unsent))
@@ -110,7 +117,30 @@ class WorkerProcess:
             count = len(unread) + len(unsent)
         if count:
             self._writer.forget()
+        if self._move in drained:
+            with suppress(BrokenPipeError):  # its death will be noticed
+                self._send(self._move)
         return [self.tasks.pop() for _ in range(count)][::-1]
+
+    @property
+    def could_rest(self) -> bool:
+        """Tell whether it can be left to another executor."""
+        is_well = self.is_ready and self.verdict is None and not self.is_spent and not self.is_leaving
+        return is_well and self._is_packeted and not self.tasks and not self._unsent
+
+    def rest(self) -> None:
+        """Have it wait for another executor, though not for ever. Raises BrokenPipeError when it is dead."""
+        self._send(REST)
+
+    def move(self, log_path: Path, told: str) -> None:
+        """Have a resting process write its output to *log_path* and know *told*. Raises BrokenPipeError, OSError."""
+        self.log_path = log_path
+        self._log_start = self._log_size()
+        self._writer.forget()
+        self._move = pack_move(Move(str(log_path), told))
+        if len(self._move) > PACKET_BYTES:
+            raise OSError(errno.ENAMETOOLONG, "too long for a message", str(log_path))
+        self._send(self._move)
 
     def start_clock(self) -> None:
         """Begin to count the first task's time, if the process is up and a task is there."""
@@ -184,10 +214,14 @@ class WorkerProcess:
             _, status = os.waitpid(self.pid, 0)
         except ChildProcessError:  # a signal handler of the host program reaped it before us
             status = 0
+        self.let_go()
+        return self.verdict or _failure_from_status(status, self.is_ready)
+
+    def let_go(self) -> None:
+        """Give back all descriptors."""
         for fd in (self._tasks_fd, self.results_fd, self._lifeline_fd, self.sentinel_fd):
             if fd >= 0:
                 os.close(fd)
-        return self.verdict or _failure_from_status(status, self.is_ready)
 
     def _send(self, message: bytes) -> None:
         self._unsent.append(memoryview(message))

@@ -19,6 +19,7 @@ from pathlib import Path
 from filiera.adapters._capacity import Capacity, gpu_devices, machine, used_memory_mib
 from filiera.adapters._given_tasks import GivenTasks
 from filiera.adapters._pace import AHEAD_S, HEAD_IS_LONG_S, SHORT_S
+from filiera.adapters._resting_workers import Handover as Handover
 from filiera.adapters._task_queue import TaskQueue
 from filiera.adapters._worker_pool import WorkerPool
 from filiera.adapters._worker_process import LARGE_BYTES, WorkerProcess
@@ -47,6 +48,7 @@ class ProcessExecutor:
         fork_main: Callable[[], None] | None = None,
         start_timeout_s: float = 60.0,
         follows: bool = True,
+        handover: Handover | None = None,
     ) -> None:
         """Make an executor that has not started anything yet.
 
@@ -59,6 +61,8 @@ class ProcessExecutor:
             fork_main: Does the same as the command for "". Called in a fork of this process while that has one thread
                 only, which saves starting an interpreter and importing.
             start_timeout_s: How long a worker may take until it is ready; then it is killed and its task fails.
+            handover: Lets it take over idle workers of earlier executors of this process, and leave its own to later
+                ones; without it, they end with it.
             follows: The workers can tell which keys are free, and so go on by themselves with tasks that follow others.
         """
         if workers < 1 or start_timeout_s <= 0:
@@ -71,7 +75,12 @@ class ProcessExecutor:
         self._limits_gpus = bool(devices)
         self._capacity = Capacity(machine(workers), devices)
         self._pool = WorkerPool(
-            command_for=command_for, size=workers, log_dir=log_dir, environment=environment, fork_main=fork_main
+            command_for=command_for,
+            size=workers,
+            log_dir=log_dir,
+            environment=environment,
+            fork_main=fork_main,
+            handover=handover,
         )
         self._queue = TaskQueue()
         self._given = GivenTasks(self._queue, self._pool, self._capacity)
@@ -88,6 +97,7 @@ class ProcessExecutor:
         task_id = task.task_id
         if task_id in self._queue or task_id in self._given:
             raise ValueError(f"task {task_id!r} was submitted twice")
+        self._given.part_with(self._pool.lack(task.code))
         if task.following is not None:
             self._given.follow(task)
             return
@@ -128,7 +138,10 @@ class ProcessExecutor:
         self._given.cancel(given)
 
     def close(self) -> None:
-        """Stop everything and leave no process behind. May be called twice."""
+        """Stop everything, and leave no process behind but those that the next one may take over.
+
+        May be called twice.
+        """
         self._queue.clear()
         self._given.clear()
         self._pool.close()
@@ -155,7 +168,7 @@ class ProcessExecutor:
         devices = self._capacity.take(task.resources, preferred=(worker.kind[1] for worker in self._pool.idle))
         worker = None
         try:
-            worker = self._pool.try_worker((task.env, devices), task.inputs, limits_gpus=self._limits_gpus)
+            worker = self._pool.try_worker(task, devices, limits_gpus=self._limits_gpus)
             if worker is not None:
                 if not worker.is_ready:
                     worker.deadline = time.monotonic() + self._start_timeout_s

@@ -66,6 +66,7 @@ class Task:
     queue_timeout_s: float | None = None  #: one that has not started after so many seconds fails
     key: str = ""  #: cache key, under which checkpoints are kept; "" when it is not known yet
     env: str = ""  #: digest of the environment it runs in; "": the executor's own
+    code: str = ""  #: digest of the code that it runs; "": unknown. Stays with the driver
     is_dynamic: bool = False  #: the function calls steps: what it returns is a graph, described as plain data
     lazy: Mapping[str, Lazy] = field(default_factory=dict)  #: arguments, lists, whose items are loaded when asked for
     following: Following | None = None  #: given to the worker that has the predecessor, ahead of time

@@ -37,6 +37,9 @@ REMEMBERED = 256
 READY = bytes(8)
 """The first message of a worker, empty: from now on time spent is the task's."""
 
+REST = bytes(8)
+"""What a worker is sent, also empty, when its executor closes: another one may take it over, or it ends by itself."""
+
 _Ref = tuple[str, str, int, bytes | None]
 _Code = tuple[str, tuple[str, ...], tuple[SourceStamp, ...]]
 _PARTS = tuple(field.name for field in fields(KeyParts))
@@ -47,6 +50,14 @@ class Begun:
     """A worker has begun a task that follows another."""
 
     task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A worker is taken over: what it gets from now on is another executor's."""
+
+    log: str  #: the file to write output to
+    told: str  #: what else it has to know
 
 
 @dataclass(slots=True)
@@ -99,7 +110,7 @@ class TaskWriter:
 
 
 class TaskReader:
-    """Reads what a ``TaskWriter`` wrote.
+    """Reads what a ``TaskWriter`` wrote, and what ``pack_move`` did.
 
     >>> task = Task(task_id="1", function="m:f", arguments=b"{}", timeout_s=2.5, codecs=("parquet/1",))
     >>> TaskReader().unpack(next(Messages().feed(TaskWriter().pack(task)))) == task
@@ -109,10 +120,19 @@ class TaskReader:
     def __init__(self) -> None:
         self._codes: dict[int, _Code] = {}
 
-    def unpack(self, content: bytes) -> Task:
-        """Return the task in a message's *content*."""
+    def unpack(self, content: bytes) -> Task | Move | None:
+        """Return the task or the move in a message's *content*, None when that is empty: it is to rest."""
+        if not content:
+            return None
+        message = marshal.loads(content)  # noqa: S302
+        if len(message) == 2:
+            self._codes.clear()
+            return Move(*message)
+        return self._task(*message)
+
+    def _task(self, *message: Any) -> Task:
         (task_id, number, code, arguments, inputs, outputs, codecs, needs, key, env, is_dynamic, lazy, following) = (
-            marshal.loads(content)  # noqa: S302
+            message
         )
         if code is not None:
             self._codes[number] = code
@@ -160,6 +180,11 @@ def pack_finished(finished: Finished, *, log_end: int, is_spent: bool) -> bytes:
             is_spent,
         )
     )
+
+
+def pack_move(move: Move) -> bytes:
+    """Return *move* as one message."""
+    return _frame((move.log, move.told))
 
 
 def pack_begun(task_id: str) -> bytes:

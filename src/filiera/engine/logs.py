@@ -38,6 +38,13 @@ class ProcessOutput:
         self._former = (sys.stdout, sys.stderr)
         self.restore()
 
+    def move(self, log: str) -> None:
+        """Write to the file *log* from now on. Raises OSError."""
+        fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        os.dup2(fd, self.log_fd, inheritable=False)
+        os.close(fd)
+        self.restore()
+
     def flush(self) -> int:
         """Write out what Python still holds and return the size of the log in bytes."""
         for stream in (sys.stdout, sys.stderr):

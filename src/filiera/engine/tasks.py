@@ -33,6 +33,7 @@ def _task(call: Call, name: str, env: str, following: Following | None) -> Task:
         queue_timeout_s=options.queue_timeout_s,
         key=call.parts.key if following is None else "",
         env=env,
+        code=call.code.digest,
         is_dynamic=options.dynamic,
         lazy=step.lazy,
         following=following,

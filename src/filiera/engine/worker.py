@@ -1,5 +1,7 @@
 """The life of a worker process: take a task, execute it, report, clean up, again, until the driver is gone.
 
+When its executor closes, it may rest until another one of the same driver takes it over.
+
 A worker is started with three file descriptors beside the usual ones, see ``filiera.core.wire``. It is the leader of a
 session of its own: Ctrl-C in the terminal does not reach it, and killing its process group takes along whatever its
 steps started.
@@ -10,12 +12,13 @@ from __future__ import annotations
 import fcntl
 import functools
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import Never
+from typing import Never, Protocol
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.task import Finished, Following, Task
@@ -27,6 +30,7 @@ from filiera.core.wire import (
     RESULTS_FD,
     TASKS_FD,
     Messages,
+    Move,
     TaskReader,
     pack_begun,
     pack_dropped,
@@ -38,18 +42,27 @@ from filiera.engine.failures import failure_from
 from filiera.engine.logs import ProcessOutput, forget_logging
 
 _CHUNK_BYTES = 1 << 16  # what a pipe holds; larger would make each read map and unmap memory, 20 µs
+_RESTS_MS = 300_000
+"""A worker that nobody takes over for so long ends."""
 _DEFAULT_SIGNALS = (signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD)
 
 
-def work(
-    artifacts: Artifacts, *, is_free: Callable[[str], bool] | None = None, checkpoints: Checkpoints | None = None
-) -> None:
+class Keys(Protocol):
+    """The cache keys of a store."""
+
+    def is_free(self, key: str) -> bool:
+        """Take *key* for the driver if its result is not known and nobody computes it; tell whether it was taken."""
+
+    def serve(self, told: str) -> None:
+        """Take keys from now on for the executor that said this of itself when it took the worker over."""
+
+
+def work(artifacts: Artifacts, *, keys: Keys | None = None, checkpoints: Checkpoints | None = None) -> None:
     """Execute the driver's tasks with *artifacts* until the driver closes the link; then the process has no use.
 
     Args:
         artifacts: Where inputs and outputs are.
-        is_free: Takes a cache key for this process if its result is not known and nobody computes it; without it, no
-            task that follows another is begun.
+        keys: Takes the keys of tasks that follow others; without it, none of these is begun.
         checkpoints: Where checkpoints are kept.
     """
     die_with_driver()
@@ -61,9 +74,16 @@ def work(
     output = ProcessOutput()
     _show_crashes(output)
     surroundings, threads = Surroundings(), _count_threads()
-    followers = Followers(is_free)
+    followers = Followers(keys.is_free if keys is not None else None)
+
+    def move(to: Move) -> None:
+        output.move(to.log)
+        followers.forget()
+        if keys is not None:
+            keys.serve(to.told)
+
     _send(READY)
-    for task in _tasks():
+    for task in _tasks(move):
         following = None
         if task.following is not None:
             following = followers.inputs_and_key(task, task.following)
@@ -101,6 +121,10 @@ class Followers:
             self._outputs[finished.task_id] = finished.outputs
             if len(self._outputs) > REMEMBERED:
                 del self._outputs[next(iter(self._outputs))]
+
+    def forget(self) -> None:
+        """Forget what tasks returned: no further task follows them."""
+        self._outputs.clear()
 
     def inputs_and_key(self, task: Task, following: Following) -> tuple[tuple[ArtifactRef, ...], str] | None:
         """Return what a task needs, now that it is known, having taken its key; None when it must not be run here."""
@@ -171,12 +195,26 @@ def _show_crashes(output: ProcessOutput) -> None:
     faulthandler.enable(output.log_fd, all_threads=False)
 
 
-def _tasks() -> Iterator[Task]:
+def _tasks(move: Callable[[Move], None]) -> Iterator[Task]:
     """Yield the driver's tasks. What has been read is begun at once: the driver takes back only what has not."""
     reader, messages = TaskReader(), Messages()
     while piece := os.read(TASKS_FD, _CHUNK_BYTES):
         for content in messages.feed(piece):
-            yield reader.unpack(content)
+            message = reader.unpack(content)
+            if message is None:
+                _rest()
+            elif isinstance(message, Move):
+                move(message)
+            else:
+                yield message
+
+
+def _rest() -> None:
+    """Wait until somebody takes the worker over; nobody may ever."""
+    poll = select.poll()
+    poll.register(TASKS_FD, select.POLLIN)
+    if not poll.poll(_RESTS_MS):
+        os._exit(0)
 
 
 def _execute(task: Task, run: Callable[[Task], Finished]) -> Finished:

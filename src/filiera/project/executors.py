@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 
 from filiera.engine.artifacts import Artifacts
@@ -37,7 +37,7 @@ def process_executor(
         command_for: Returns the command that starts a worker process in the environment with a digest. Without it,
             there are no environments but this one.
     """
-    from filiera.adapters.processes import ProcessExecutor
+    from filiera.adapters.processes import Handover, ProcessExecutor
 
     def command(env: str) -> Sequence[str]:
         if not env:
@@ -45,14 +45,23 @@ def process_executor(
         assert command_for is not None
         return [*command_for(env), str(place.holder)]
 
+    environment = {**_ALLOCATOR, **os.environ, PATH_VARIABLE: os.pathsep.join(sys.path)}
     return ProcessExecutor(
         command_for=command,
         workers=workers,
         log_dir=log_dir,
-        environment={**_ALLOCATOR, **os.environ, PATH_VARIABLE: os.pathsep.join(sys.path)},
+        environment=environment,
         fork_main=functools.partial(run_worker, place),
         follows=bool(place.holder),
+        handover=Handover(_surroundings(place, environment), str(place.holder)),
     )
+
+
+def _surroundings(place: WorkerPlace, environment: Mapping[str, str]) -> Hashable:
+    """Return what workers cannot change once they have begun: project, environment, and the store they have open."""
+    files = [place.store, *(place.store / name for name in ("records.sqlite", "flights"))]
+    opened = [(stat.st_dev, stat.st_ino) for stat in map(Path.stat, filter(Path.exists, files))]
+    return place.root, place.store, *opened, *sorted(environment.items())
 
 
 CommandFor = Callable[[str], Sequence[str]]

@@ -48,8 +48,8 @@ def run_worker(place: WorkerPlace) -> None:
     set_project_root(place.root)
     os.chdir(place.root)
     artifacts = Artifacts(plugins.blob_store(place.store), plugins.find_codec, plugins.codec_named)
-    is_free = Keys(place.store, place.holder).is_free if place.holder else None
-    work(artifacts, is_free=is_free, checkpoints=checkpoints(place.store, artifacts))
+    keys = Keys(place.store, place.holder) if place.holder else None
+    work(artifacts, keys=keys, checkpoints=checkpoints(place.store, artifacts))
 
 
 def checkpoints(store: Path, artifacts: Artifacts) -> Checkpoints:
@@ -72,6 +72,11 @@ class Keys:
     @functools.cached_property
     def _records(self) -> MetadataStore:
         return plugins.metadata_store(self._store)
+
+    def serve(self, told: str) -> None:
+        """Take keys from now on for the holder of this number."""
+        self._holder = int(told)
+        self._flights.holder = self._holder
 
     def is_free(self, key: str) -> bool:
         """Take *key* for the driver and return True, unless its result is known or somebody computes it."""
