@@ -190,6 +190,16 @@ ALL = (
         rounds=3,
     ),
     Subject(
+        name="Kedro session",
+        environment="kedro",
+        packages=("kedro", "kedro-datasets"),
+        commands={
+            "chain, cold": (*_KEDRO, "session", *_SIZES),
+            "chain, unchanged": (*_KEDRO, "session", *_SIZES),
+        },
+        rounds=3,
+    ),
+    Subject(
         name="Kedro on disk",
         environment="kedro",
         packages=("kedro", "kedro-datasets"),

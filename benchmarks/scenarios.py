@@ -47,7 +47,13 @@ SCENARIOS = (
     ),
     Scenario(name="table", size=5_000_000, small=500, titles=("table of {size} MB, three steps",), rounds=3),
     Scenario(name="fits", size=1000, small=2, titles=("8 fits, 2 workers",), rounds=3),
-    Scenario(name="runs", size=1000, small=2, titles=("{size} runs of 3 steps",), rounds=2),
+    Scenario(
+        name="runs",
+        size=1000,
+        small=2,
+        titles=("{size} runs of 3 steps", "{size} runs of 3 steps, one by one"),
+        rounds=2,
+    ),
     Scenario(name="many", size=10_000, small=3, titles=("{size} pipelines of 3 steps together, a step",), rounds=2),
     Scenario(name="growth", size=100_000, small=100, titles=("a step of {few}", "a step of {size}"), rounds=1),
 )

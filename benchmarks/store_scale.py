@@ -292,7 +292,7 @@ class Measured:
         return 1.6e9 + self._random.random() * self._sample.runs * 60.0, ""
 
     def _before(self, **more: object) -> dict[str, object]:
-        return {"pipeline": self._pipeline(), "run_id": "", **more}
+        return {"pipeline": self._pipeline(), "before": 1 << 62, "back": 0, "position": 0, **more}
 
     def _model(self) -> str:
         return product(self._random.randrange(1, self._products, 2))

@@ -13,10 +13,10 @@ def timed(pipeline, **values) -> float:
 
 
 def chain(steps: int, start: int) -> list[float]:
-    """Run the chain once to warm the process, then for the measurement."""
+    """Run one step to warm the process, then the chain for the measurement."""
     from pipelines import chain
 
-    chain.run()
+    chain.run(start=start - 1)
     before = time.perf_counter()
     run = chain.run(steps=steps, start=start)
     took = time.perf_counter() - before
@@ -47,14 +47,19 @@ def fits(epochs: int, start: int) -> list[float]:
 
 
 def runs(count: int, start: int) -> list[float]:
-    """Run three steps so many times, one run after the other, each with other numbers."""
+    """Run three steps so many times, each with other numbers: as one call, and as one run call after the other."""
     from pipelines import chain
 
-    chain.run()
+    chain.run(start=start - 1)
+    values = [{"steps": 3, "start": start + 10 * number} for number in range(2 * count)]
     before = time.perf_counter()
-    for number in range(count):
-        chain.run(steps=3, start=start + 10 * number)
-    return [time.perf_counter() - before]
+    found = chain.run_many(values[:count])
+    together = time.perf_counter() - before
+    assert {run.status for run in found} == {"succeeded"}
+    before = time.perf_counter()
+    for one in values[count:]:
+        chain.run(**one)
+    return [together, time.perf_counter() - before]
 
 
 def many(count: int, start: int) -> list[float]:

@@ -19,7 +19,7 @@ def _chain(steps: int, start: int) -> int:
 
 def chain(steps: int, start: int) -> list[float]:
     """Call a memorised function once to warm the process, then so many times, each with the number before."""
-    _chain(1, -1)
+    _chain(1, start - 1)
     before = time.perf_counter()
     result = _chain(steps, start)
     took = time.perf_counter() - before
