@@ -94,7 +94,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _launch(started: Any, parameters: Any) -> Any:
-    """Run a pipeline in the project its file lies in; see ``Pipeline.run``."""
+    """Run a pipeline in the project its file lies in; see ``Pipeline.run_many``."""
     from filiera.project.launch import start_in_its_project
 
     return start_in_its_project(started, parameters)

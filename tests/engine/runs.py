@@ -114,18 +114,20 @@ class Workshop:
         texts = dict.fromkeys(("parameters", "driver", "record"), "{}")
         row = {"kind": "data", "started_at": self.clock(), "project": "p", "profile": "local", **texts}
         row |= {"pipeline": graph.pipeline, "steps_total": len(graph.nodes)}
-        run_id = self.records.write([("create_run", row)])[0][0]["run_id"]
+        created = self.records.write([("create_run", row)])[0][0]
         self.heard = []
         journal = journal or Journal(records=self.records)
         recorder = Recorder(
             journal=journal,
-            run_id=run_id,
+            run_id=created["run_id"],
             clock=self.clock,
             listener=lambda event, state: self.heard.append(event),
         )
         steps = tuple((node.name, node.stage) for node in graph.nodes)
         recorder.record(RunStarted(pipeline=graph.pipeline, kind="data", steps=steps, parameters={}))
-        course = Course(graph=graph, planner=self.planner(graph, fresh), recorder=recorder, artifacts=self.artifacts)
+        planner = self.planner(graph, fresh)
+        planner.before = created["number"]
+        course = Course(graph=graph, planner=planner, recorder=recorder, artifacts=self.artifacts)
         driver = OneRun(make_executor=lambda: executor or self.inline(), journal=journal, **options)
         driver.course = course
         return driver

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,26 @@ def test_a_pipeline_object_runs_in_its_own_project(chain: SmallProject) -> None:
         (chain.root / "flows/break").touch()
         with pytest.raises(StepFailed):
             pipeline.run(x=3)
+
+
+def test_one_pipeline_runs_many_times(chain: SmallProject) -> None:
+    """Its runs are side by side, each with its parameters, and each is told what changed since the last one before."""
+    with chain.opened() as project:
+        pipeline = project.pipeline("chain")
+        pipeline.run(x=1)
+        found = pipeline.run_many([{"x": 2}, {"x": 3}, {"x": 2}])
+        assert [(run.run_id, run.value("tell")) for run in found] == [
+            ("chain-2", "6"),
+            ("chain-3", "8"),
+            ("chain-4", "6"),
+        ]
+        assert pipeline.run_many([]) == []
+        with pytest.raises(
+            UsageError, match=r"Pipeline 'chain' cannot be planned, so none has started: .*no parameter 'z'"
+        ):
+            pipeline.run_many([{"x": 7}, {"z": 1}])
+    assert chain.reasons("chain-3")["read"] == "parameter x changed from 1 to 3"
+    assert Counter(calls(chain)) == {"read": 3, "ask": 4, "fragile": 3, "tell": 3}  # ask is never cached
 
 
 def test_resuming_repeats_nothing_that_is_finished(chain: SmallProject) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import Any, ClassVar, get_args
@@ -25,8 +25,8 @@ _tracing: ContextVar[tuple[str, ...]] = ContextVar("tracing", default=())
 class Pipeline:
     """A function whose step calls make a graph. Called with values for all inputs, it is the plain function."""
 
-    launcher: ClassVar[Callable[[Pipeline, Mapping[str, Any]], Any] | None] = None
-    """What ``run`` calls; the front door sets it, so that the core knows nothing of projects and stores."""
+    launcher: ClassVar[Callable[[Pipeline, Sequence[Mapping[str, Any]]], list[Any]] | None] = None
+    """What ``run_many`` calls; the front door sets it, so that the core knows nothing of projects and stores."""
 
     def __init__(
         self,
@@ -114,9 +114,20 @@ class Pipeline:
             StepFailed: A step failed.
             Rejected: A blocking check or gate said no.
         """
+        return self.run_many([parameters])[0].require_success()
+
+    def run_many(self, parameters: Iterable[Mapping[str, Any]]) -> list[Any]:
+        """Run the pipeline once for each of *parameters*, all side by side on the same workers; thousands are fine.
+
+        Returns:
+            A ``Run`` for each, in order, however it ended: ``run.status`` tells, ``run.require_success()`` insists.
+
+        Raises:
+            UsageError: A parameter is unknown, missing or of another type; then none has started.
+        """
         if Pipeline.launcher is None:
             raise GraphError("Pipelines are run by the package 'filiera'.", do="from filiera import pipeline")
-        return Pipeline.launcher(self, parameters)
+        return Pipeline.launcher(self, list(parameters))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if active_tracer.get() is None:

@@ -57,7 +57,6 @@ class Course:
     _code_kept: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.planner.run_id = self.recorder.run_id
         self.planner.results = self.recorder.journal.results
         for name in self._front.add(self.graph.nodes, self._has_ended):
             self._front.make_ready(name)

@@ -46,18 +46,19 @@ class RunBefore:
 
     records: MetadataStore
     pipeline: str
-    back: int  #: 0: the newest run but ours, 1: the one before it
+    before: int  #: our own run's number
+    back: int  #: 0: the run before that, 1: the one before it
     has_no_step: bool = True  #: as far as it has been read
     has_forgotten: bool = False  #: the pages that were read first
     _steps: dict[str, Row] = field(default_factory=dict)  #: of the pages read last
     _position: int = 0  #: where the next page begins
     _is_read: bool = False  #: to the end
 
-    def row(self, step: str, run_id: str) -> Row | None:
-        """Return what the run looked up for a step, with the result there is now; *run_id* is our own run."""
+    def row(self, step: str) -> Row | None:
+        """Return what the run looked up for a step, with the result there is now."""
         row = self._steps.get(step)
         while row is None and not self._is_read:
-            where = {"pipeline": self.pipeline, "run_id": run_id, "back": self.back}
+            where = {"pipeline": self.pipeline, "before": self.before, "back": self.back}
             rows = self.records.read("steps_before", {**where, "position": self._position, "limit": PAGE})
             self._is_read = len(rows) < PAGE
             self.has_no_step = self.has_no_step and not rows
@@ -76,27 +77,28 @@ class History:
     records: MetadataStore
     pipeline: str
     compare_code: Callable[[bytes, bytes], list[str]]
+    before: int  #: only runs with smaller numbers are looked at
 
     def __post_init__(self) -> None:
-        self._runs = tuple(RunBefore(self.records, self.pipeline, back) for back in range(2))
+        self._runs = tuple(RunBefore(self.records, self.pipeline, self.before, back) for back in range(2))
 
-    def key(self, step: str, closure: str, written: tuple[str, str], run_id: str) -> str | None:
-        """Return the key of a call if the newest run before *run_id* made the same one: no need to compute it again."""
-        row = self._row(step, run_id)
+    def key(self, step: str, closure: str, written: tuple[str, str]) -> str | None:
+        """Return the key of a call if the step's last run made the same one: no need to compute it again."""
+        row = self._row(step)
         if row is None or row["closure_digest"] != closure or (row["arguments"], row["inputs"]) != written:
             return None
         return row["key"] or None
 
-    def result(self, key: str, step: str, run_id: str) -> Result | None:
-        """Return the result under *key* if the newest run before *run_id* found one."""
-        row = self._row(step, run_id)
+    def result(self, key: str, step: str) -> Result | None:
+        """Return the result under *key* if the step's last run found one."""
+        row = self._row(step)
         if row is None or row["key"] != key or row["outputs"] is None:
             return None
         return Result(read_refs(row["outputs"]), row["blocked"], row["made_in"], row["stored_at"])
 
-    def why(self, call: Asked, run_id: str) -> str:
-        """Return what differs from the step's run before *run_id*, in words."""
-        row = self._before(call.step, run_id)
+    def why(self, call: Asked) -> str:
+        """Return what differs from the step's last run, in words."""
+        row = self._last(call.step)
         if row is None:
             return "first run"
         changes = self._changes(row, call)
@@ -131,22 +133,22 @@ class History:
             return KeyParts(closure=row["closure_digest"], arguments=call.parts.arguments, inputs=inputs, codecs=codecs)
         return read_key_parts(row)
 
-    def _before(self, step: str, run_id: str) -> Row | None:
-        row = self._row(step, run_id)
+    def _last(self, step: str) -> Row | None:
+        row = self._row(step)
         if row is not None and row["key"]:
             return row
         if any(run.has_no_step for run in self._runs):
             return None  # there are no others to look at
         if row is None and "[" in step and not any(run.has_forgotten for run in self._runs):
             return None  # a call that the map did not make the last times
-        rows = self.records.read("previous_step_run", {"pipeline": self.pipeline, "step": step, "run_id": run_id})
+        rows = self.records.read("previous_step_run", {"pipeline": self.pipeline, "step": step, "before": self.before})
         return rows[0] if rows else None
 
-    def _row(self, step: str, run_id: str) -> Row | None:
-        """Return what a run before *run_id* looked up for a step, the newest one if it has a key there."""
+    def _row(self, step: str) -> Row | None:
+        """Return what one of the last two runs looked up for a step, the newest one if it has a key there."""
         found = None
         for run in self._runs:
-            row = run.row(step, run_id)
+            row = run.row(step)
             if row is not None and row["key"]:
                 return row
             if run.has_no_step:

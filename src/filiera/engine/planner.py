@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Any
@@ -67,13 +68,16 @@ class Planner:
     compare_code: CompareCode
     clock: Clock
     fresh: frozenset[str] = frozenset()  #: steps to run although they are in the cache
-    run_id: str = ""  #: of the run that is planned, once it has one
+    before: int = 1 << 62  #: number of the run that is planned, or of the first one that was started along with it
     results: Mapping[str, Result] = field(default_factory=dict)  #: by key, of results that are not in the records yet
 
     def __post_init__(self) -> None:
         self._codes: dict[str, Code] = {}
         self._appeared: dict[str, Result] = {}
-        self._history = History(self.records, self.graph.pipeline, self.compare_code)
+
+    @functools.cached_property
+    def _history(self) -> History:
+        return History(self.records, self.graph.pipeline, self.compare_code, self.before)
 
     def read_code(self) -> None:
         """Read the code of all steps, so that code that cannot be read is an error before anything is recorded."""
@@ -130,7 +134,7 @@ class Planner:
         code = self._code(node)
         parts = self._parts(node, code, arguments, origins, counted)
         written = write_arguments(parts.arguments), write_inputs(parts)
-        known = self._history.key(node.name, code.digest, written, self.run_id)
+        known = self._history.key(node.name, code.digest, written)
         if known is not None:
             parts.take_key(known)
         return Call(node, parts, tuple(inputs), arguments, code, written)
@@ -245,7 +249,7 @@ class Planner:
 
     def why(self, call: Call) -> str:
         """Return what differs from the last time that a step ran, in words."""
-        return self._history.why(Asked(call.node.name, call.parts, call.written, call.code.parts), self.run_id)
+        return self._history.why(Asked(call.node.name, call.parts, call.written, call.code.parts))
 
     def must_run(self, name: str) -> bool:
         """Tell whether a step was asked to run although it is in the cache."""
@@ -253,7 +257,7 @@ class Planner:
 
     def find(self, key: str, node: Node) -> Result | None:
         """Return what is known under a key, or None."""
-        found = self.results.get(key) or self._appeared.get(key) or self._history.result(key, node.name, self.run_id)
+        found = self.results.get(key) or self._appeared.get(key) or self._history.result(key, node.name)
         return found if found is not None else self._recorded(key)
 
     def _recorded(self, key: str) -> Result | None:

@@ -85,12 +85,15 @@ def start_many(project: Project, launches: Sequence[Launch], *, listener: Listen
         UsageError, GraphError, SourceError: One of them could not be planned; nothing was recorded.
         StoreError: The store could not be written.
     """
+    if not launches:
+        return []
     record.begin(project)
     planned = [_plan(project, launch, is_alone=len(launches) == 1) for launch in launches]
     journal = Journal(records=project.records)
     journeys = []
+    first_numbers: dict[str, int] = {}
     for start in range(0, len(planned), _CREATED_AT_ONCE):
-        journeys += _create(project, journal, planned[start : start + _CREATED_AT_ONCE])
+        journeys += _create(project, journal, planned[start : start + _CREATED_AT_ONCE], first_numbers)
     drive(project, journal, journeys, listener)
     return [journey.run for journey in journeys]
 
@@ -114,8 +117,13 @@ def _plan(project: Project, launch: Launch, *, is_alone: bool) -> _Planned:
     return _Planned(launch, assembled, planner)
 
 
-def _create(project: Project, journal: Journal, planned: Sequence[_Planned]) -> list[Journey]:
-    """Record new runs, each with its first event: without that it could be neither resumed nor explained."""
+def _create(
+    project: Project, journal: Journal, planned: Sequence[_Planned], first_numbers: dict[str, int]
+) -> list[Journey]:
+    """Record new runs, each with its first event: without that it could be neither resumed nor explained.
+
+    *first_numbers* are those of the first run of each pipeline that is started along with the others.
+    """
     statements: list[Statement] = []
     events = []
     driver = identity.me()
@@ -132,10 +140,13 @@ def _create(project: Project, journal: Journal, planned: Sequence[_Planned]) -> 
         )
         statements += [("create_run", row), ("note_pipeline", row), ("add_first_event", first), act]
         events.append(event)
-    created = [rows[0]["run_id"] for rows in project.records.write(statements)[::4]]
+    created = [rows[0] for rows in project.records.write(statements)[::4]]
     journeys = []
-    for run_id, event, plan in zip(created, events, planned, strict=True):
-        recorder = Recorder(journal=journal, run_id=run_id, clock=project.clock, seq=1, state=RunState.fold([event]))
+    for new, event, plan in zip(created, events, planned, strict=True):
+        plan.planner.before = first_numbers.setdefault(event.pipeline, new["number"])
+        recorder = Recorder(
+            journal=journal, run_id=new["run_id"], clock=project.clock, seq=1, state=RunState.fold([event])
+        )
         course = Course(
             graph=plan.assembled.graph, planner=plan.planner, recorder=recorder, artifacts=project.artifacts
         )
@@ -143,18 +154,18 @@ def _create(project: Project, journal: Journal, planned: Sequence[_Planned]) -> 
     return journeys
 
 
-def start_in_its_project(pipeline: Pipeline, values: Mapping[str, Any]) -> Run:
-    """Run a pipeline object in the project that its file lies in, or else the current folder.
+def start_in_its_project(pipeline: Pipeline, values: Sequence[Mapping[str, Any]]) -> list[Run]:
+    """Run a pipeline, once for each of *values*, in the project that its file lies in, or else the current folder.
 
     Raises:
         ProjectError: There is no project.
-        StepFailed, Rejected, Cancelled: How the run ended, unless it succeeded.
+        UsageError, GraphError, SourceError, StoreError: As ``start_many``.
     """
     file = Path(pipeline.function.__code__.co_filename).absolute()
     project = Project.open(file.parent if file.is_file() else None)
     if pipeline.function.__module__ == "__main__":
         project, pipeline = _importable(project, pipeline, file)
-    return start_pipeline(project, pipeline, values).require_success()
+    return start_many(project, [Launch(pipeline=pipeline, values=one) for one in values])
 
 
 def _importable(project: Project, pipeline: Pipeline, file: Path) -> tuple[Project, Pipeline]:
@@ -191,6 +202,7 @@ def resume(project: Project, run_id: str, *, listener: Listener | None = None) -
     names = {node.name for node in graph.nodes}
     fresh = frozenset(name for name in recorded["fresh"] if may_have(graph, name) and name not in earlier)
     planner = project.planner(assembled, fresh=fresh)
+    planner.before = row["number"]
     planner.read_code()
     last = project.records.read("last_event_of_run", {"run_id": run_id})[0]["seq"]
     journal = Journal(records=project.records)

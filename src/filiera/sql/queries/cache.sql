@@ -27,14 +27,14 @@ SELECT digest, codec, size_bytes, inline FROM artifact WHERE digest = :digest AN
 SELECT parts FROM closure WHERE digest = :digest;
 
 -- steps_before --
--- What the newest other run of a pipeline looked up, or the :back-th before it, in order from a position on, with the
--- results there are now.
+-- What a pipeline's run before number :before looked up, or the :back-th before that, in order from a position on, with
+-- the results there are now.
 SELECT step_run.step, step_run.position, step_run.run_id, step_run.state, step_run.key, step_run.closure_digest,
        step_run.arguments, step_run.inputs, cache_entry.outputs, cache_entry.blocked, cache_entry.run_id AS made_in,
        cache_entry.stored_at
   FROM step_run
   LEFT JOIN cache_entry ON cache_entry.key = step_run.key
- WHERE step_run.run_id = (SELECT run_id FROM run WHERE pipeline = :pipeline AND run_id <> :run_id
-                           ORDER BY started_at DESC, run_id DESC LIMIT 1 OFFSET :back)
+ WHERE step_run.run_id = (SELECT run_id FROM run WHERE pipeline = :pipeline AND number < :before
+                           ORDER BY number DESC LIMIT 1 OFFSET :back)
    AND step_run.position >= :position
  ORDER BY step_run.position LIMIT :limit;

@@ -51,13 +51,13 @@ DELETE FROM step_run WHERE run_id = :run_id AND step = :step;
 INSERT INTO event (run_id, seq, at, kind, body) VALUES (:run_id, :seq, :at, :kind, :body);
 
 -- previous_step_run --
--- The newest earlier run of this step with a key, among the last 50 runs of its pipeline.
+-- The newest run of this step with a key, among the last 50 runs of its pipeline before number :before.
 SELECT step_run.run_id, key, closure_digest, arguments, inputs, step_run.state
-  FROM (SELECT run_id, started_at FROM run WHERE pipeline = :pipeline AND run_id <> :run_id
-         ORDER BY started_at DESC LIMIT 50) AS recent
+  FROM (SELECT run_id, number FROM run WHERE pipeline = :pipeline AND number < :before
+         ORDER BY number DESC LIMIT 50) AS recent
   JOIN step_run ON step_run.run_id = recent.run_id
  WHERE step_run.step = :step AND step_run.key <> ''
- ORDER BY recent.started_at DESC LIMIT 1;
+ ORDER BY recent.number DESC LIMIT 1;
 
 -- get_run --
 -- One run, or no row.
