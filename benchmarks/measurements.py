@@ -53,8 +53,18 @@ class Measurements:
         found = self.numbers.get(title, {}).get(subject)
         return statistics.median(found) if found else None
 
+    def ratio(self, title: str, subject: str, peer_title: str = "", peer: str = "") -> float | None:
+        """Return a subject's figure divided by a peer's, round by round, as the median of these; None: not measured.
+
+        What happens to the machine meanwhile happens to both sides of a round, and so to few of the ratios.
+        """
+        ours = self.numbers.get(title, {}).get(subject, ())
+        theirs = self.numbers.get(peer_title or title, {}).get(peer, ())
+        ratios = [one / other for one, other in zip(ours, theirs, strict=False)]
+        return statistics.median(ratios) if ratios else None
+
     def table(self) -> str:
-        """Return a Markdown table: per subject the median and, after it, our median divided by it."""
+        """Return a Markdown table: per subject the median and, after it, our figure divided by it."""
         subjects = [name for name in self.versions if any(name in found for found in self.numbers.values())]
         header = ["", *(f"{name} {self.versions[name]}" for name in subjects)]
         lines = [_row(header), _row([":--", *("--:" for _ in subjects)])]
@@ -64,16 +74,17 @@ class Measurements:
         return "\n".join([*lines, "", *self._notes()])
 
     def _cell(self, title: str, subject: str) -> str:
-        median, ours = self.median(title, subject), self.median(title, OURS)
+        median, ratio = self.median(title, subject), self.ratio(title, OURS, peer=subject)
         if median is None:
             return "–"
-        ratio = "" if subject == OURS or ours is None else f" ({shown_ratio(ours / median)})"
-        return f"{shown(median, self.units[title])}{ratio}"
+        said = "" if subject == OURS or ratio is None else f" ({shown_ratio(ratio)})"
+        return f"{shown(median, self.units[title])}{said}"
 
     def _notes(self) -> list[str]:
         rounds = max((len(values) for found in self.numbers.values() for values in found.values()), default=0)
         notes = [
-            f"Medians of up to {rounds} rounds. In brackets: Filiera's figure divided by the peer's, below 1 is less.",
+            f"Medians of up to {rounds} rounds. In brackets: Filiera's figure divided by the peer's of the same round. "
+            "Below 1 is less.",
         ]
         bare = self.median("python -c pass", "Python")
         if bare is not None:

@@ -31,7 +31,7 @@ class Scenario:
     @property
     def is_warmed(self) -> bool:
         """Tell whether it takes part in the round that is not counted: what takes long warms itself."""
-        return self.rounds > 2
+        return self.rounds > 5
 
 
 SCENARIOS = (
@@ -45,16 +45,16 @@ SCENARIOS = (
         small=5,
         titles=("fan-out to {size}", "fan-out to {size}, once more", "fan-out to {size}, cached"),
     ),
-    Scenario(name="table", size=5_000_000, small=500, titles=("table of {size} MB, three steps",), rounds=3),
-    Scenario(name="fits", size=1000, small=2, titles=("8 fits, 2 workers",), rounds=3),
+    Scenario(name="table", size=5_000_000, small=500, titles=("table of {size} MB, three steps",), rounds=5),
+    Scenario(name="fits", size=1000, small=2, titles=("8 fits, 2 workers",), rounds=5),
     Scenario(
         name="runs",
         size=1000,
         small=2,
         titles=("{size} runs of 3 steps", "{size} runs of 3 steps, one by one"),
-        rounds=2,
+        rounds=3,
     ),
-    Scenario(name="many", size=10_000, small=3, titles=("{size} pipelines of 3 steps together, a step",), rounds=2),
+    Scenario(name="many", size=10_000, small=3, titles=("{size} pipelines of 3 steps together, a step",), rounds=3),
     Scenario(name="growth", size=100_000, small=100, titles=("a step of {few}", "a step of {size}"), rounds=1),
 )
 
