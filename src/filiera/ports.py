@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from filiera.core.changes import CodeChanges
 from filiera.core.task import CodeState, Entry, ExecutorEvent, Task
@@ -112,6 +112,14 @@ class Codec(Protocol):
 
     def decode(self, reader: ArtifactReader) -> Any:
         """Return an equal value. Raises CodecError."""
+
+
+@runtime_checkable
+class TableCodec(Codec, Protocol):
+    """A codec of tables that need not be in memory."""
+
+    def scan(self, reader: ArtifactReader) -> Any:
+        """Return a ``polars.LazyFrame`` that reads the table when it is run. Raises CodecError."""
 
 
 class Executor(Protocol):

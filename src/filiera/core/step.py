@@ -96,7 +96,7 @@ class Step(Generic[P, R]):
 
     @functools.cached_property
     def lazy(self) -> Mapping[str, Lazy]:
-        """Return which parameters take a list whose items are loaded when they are asked for."""
+        """Return which parameters take a list or a table without having all of it in memory."""
         return laziness(self.hints)
 
     def stage_in(self, kind: Kind) -> Stage:

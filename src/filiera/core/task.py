@@ -68,7 +68,7 @@ class Task:
     env: str = ""  #: digest of the environment it runs in; "": the executor's own
     code: str = ""  #: digest of the code that it runs; "": unknown. Stays with the driver
     is_dynamic: bool = False  #: the function calls steps: what it returns is a graph, described as plain data
-    lazy: Mapping[str, Lazy] = field(default_factory=dict)  #: arguments, lists, whose items are loaded when asked for
+    lazy: Mapping[str, Lazy] = field(default_factory=dict)  #: arguments that need not be in memory
     following: Following | None = None  #: given to the worker that has the predecessor, ahead of time
 
 

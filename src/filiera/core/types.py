@@ -25,8 +25,11 @@ _NUMBERS = {(int, float), (bool, int), (bool, float), (int, complex), (float, co
 _STREAMS = (Iterator, Generator, Iterable)
 _SEQUENCES = (Sequence, Iterable, Collection, Reversible)
 _LISTS = (list, set, frozenset, MutableSequence, Set, *_STREAMS, *_SEQUENCES)
-Lazy = Literal["sequence", "iterator"]
-"""How a parameter takes a list whose items are loaded when it asks for them."""
+Lazy = Literal["sequence", "iterator", "query"]
+"""How a parameter takes what need not be in memory: a list whose items are loaded when it asks for them, or a query
+over a stored table."""
+_TABLE = "DataFrame"
+_QUERY = "LazyFrame"
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
@@ -123,9 +126,10 @@ def items_of(hint: Any) -> tuple[Any, ...]:
 
 
 def laziness(hints: Mapping[str, Any]) -> dict[str, Lazy]:
-    """Return which parameters take a list without having all of it in memory, by their annotations.
+    """Return which parameters take a list or a table without having all of it in memory, by their annotations.
 
-    A ``Sequence`` or ``Iterable`` may be read any number of times, an ``Iterator`` once.
+    A ``Sequence`` or ``Iterable`` may be read any number of times, an ``Iterator`` once; a ``polars.LazyFrame`` is a
+    query that reads the stored table.
 
     >>> laziness({"parts": Iterable[int], "rest": Iterator[int], "all": list[int]})
     {'parts': 'sequence', 'rest': 'iterator'}
@@ -133,8 +137,12 @@ def laziness(hints: Mapping[str, Any]) -> dict[str, Lazy]:
     found: dict[str, Lazy] = {}
     for name, hint in hints.items():
         origin = get_origin(hint) or hint
-        if name != "return" and origin in _STREAMS + _SEQUENCES:
+        if name == "return":
+            continue
+        if origin in _STREAMS + _SEQUENCES:
             found[name] = "sequence" if origin in _SEQUENCES else "iterator"
+        elif getattr(origin, "__name__", "") == _QUERY:
+            found[name] = "query"
     return found
 
 
@@ -197,6 +205,8 @@ def _classes_fit(given: Any, wanted: Any) -> bool:
         return True
     if (given_class, wanted_class) in _NUMBERS:
         return True
+    if {given_class.__name__, wanted_class.__name__} == {_TABLE, _QUERY} and _is_one_library(given_class, wanted_class):
+        return True  # stored, both are a table
     # What wants an iterator is given one over the list.
     is_list_for_iterator = wanted_class in _STREAMS and given_class in _LISTS
     try:
@@ -211,6 +221,10 @@ def _classes_fit(given: Any, wanted: Any) -> bool:
     if not given_parts or not wanted_parts:
         return True
     return len(given_parts) == len(wanted_parts) and all(map(fits, given_parts, wanted_parts))
+
+
+def _is_one_library(one: type, other: type) -> bool:
+    return one.__module__.partition(".")[0] == other.__module__.partition(".")[0]
 
 
 def show(hint: Any) -> str:

@@ -14,7 +14,7 @@ from filiera.core.digest import blob_digest
 from filiera.core.parts import PARTS_CODEC, read_parts, split_plain, write_kind, write_part
 from filiera.engine.streams import Reader, Sink, store_error
 from filiera.errors import CodecError, FilieraError
-from filiera.ports import BlobStore, Codec
+from filiera.ports import BlobStore, Codec, TableCodec
 
 _PLAIN_CODEC = "json/1"
 _MAX_DEPTH = 50
@@ -86,7 +86,8 @@ class Artifacts:
 
         Args:
             ref: What ``put`` returned.
-            lazily: Of what was stored in parts, return a sequence that loads an item each time it is asked for it.
+            lazily: Of what was stored in parts, return a sequence that loads an item each time it is asked for it; of a
+                table, a query that reads it when it is run.
 
         Raises:
             CodecError: The codec is unknown or cannot read the bytes.
@@ -98,7 +99,7 @@ class Artifacts:
         chosen = self._codec_named(ref.codec)
         reader = Reader(ref, self._blobs)
         try:
-            return chosen.decode(reader)
+            return chosen.scan(reader) if lazily and isinstance(chosen, TableCodec) else chosen.decode(reader)
         except (FilieraError, MemoryError):
             raise
         except Exception as error:

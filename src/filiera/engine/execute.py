@@ -242,7 +242,7 @@ def _load_arguments(task: Task, refs: tuple[ArtifactRef, ...], artifacts: Artifa
 
 
 def _lazy_ones(arguments: Mapping[str, Any], task: Task) -> Iterator[tuple[str, plain.Placeholder]]:
-    """Yield the arguments that are one input each, a list whose items are loaded when the step asks for them."""
+    """Yield the arguments that are one input each and need not be in memory."""
     for name in task.lazy:
         value = arguments.get(name)
         if type(value) is plain.Placeholder:

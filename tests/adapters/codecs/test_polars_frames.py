@@ -18,7 +18,7 @@ from filiera.adapters.codecs import mapping, polars_frames
 from filiera.adapters.codecs.polars_frames import ParquetCodec, PolarsFrameCodec, PolarsSeriesCodec
 from filiera.core.digest import blob_digest
 from filiera.errors import CodecError
-from filiera.ports import Codec
+from filiera.ports import Codec, TableCodec
 from filiera.testing.codec import CodecContract, MemoryArtifact
 
 pl = pytest.importorskip("polars")
@@ -76,20 +76,28 @@ class FrameContract(CodecContract):
             self.digest_of(frame)
         assert "drop('things')" in caught.value.do
 
-    def test_a_query_is_refused(self) -> None:
-        """A LazyFrame is not a value yet; the message says to collect it."""
-        with pytest.raises(CodecError, match="collect"):
-            self.digest_of(pl.LazyFrame({"a": [1]}))
+    def test_a_stored_table_can_be_queried(self, tmp_path: Path) -> None:
+        """A query over the stored bytes gives the same rows, and reads them when it is run."""
+        codec = self.make_codec()
+        assert isinstance(codec, TableCodec)
+        for original in self.make_values():
+            artifact = MemoryArtifact(tmp_path)
+            codec.encode(original, artifact)
+            query = codec.scan(artifact)
+            assert isinstance(query, pl.LazyFrame)
+            self.assert_same(query.collect(), original)
+        with pytest.raises(CodecError):
+            codec.scan(MemoryArtifact(tmp_path, b"no table"))
 
 
 class TestPolarsFrameCodec(FrameContract):
     def make_codec(self) -> Codec:
         return PolarsFrameCodec()
 
-    def test_frames_and_queries_are_handled(self) -> None:
-        """Queries are taken too, to be refused with a word on what to do."""
+    def test_frames_are_handled(self) -> None:
+        """Queries are another codec's."""
         assert PolarsFrameCodec().handles(pl.DataFrame())
-        assert PolarsFrameCodec().handles(pl.LazyFrame())
+        assert not PolarsFrameCodec().handles(pl.LazyFrame())
         assert not PolarsFrameCodec().handles(pl.Series())
 
 
@@ -97,9 +105,29 @@ class TestParquetCodec(FrameContract):
     def make_codec(self) -> Codec:
         return ParquetCodec()
 
-    def test_it_is_chosen_by_name_only(self) -> None:
-        """Values between steps are Arrow; Parquet is for published datasets."""
+    def test_it_is_chosen_by_name_or_for_queries(self) -> None:
+        """Tables in memory are Arrow between steps; Parquet is for published datasets, and for what a query gives."""
         assert not ParquetCodec().handles(pl.DataFrame())
+        assert ParquetCodec().handles(pl.LazyFrame())
+
+    def test_a_query_is_run_when_it_is_stored(self) -> None:
+        """The bytes are those of the table that it gives, however Polars cuts its work into pieces."""
+        for original in values():
+            assert self.digest_of(original.lazy()) == self.digest_of(original)
+        rows = 3 * polars_frames.BATCH_ROWS + 7
+        numbers = pl.DataFrame({"a": range(rows), "text": [str(n % 97) for n in range(rows)]})
+        pieces = pl.concat([numbers[start : start + 50_001].lazy() for start in range(0, rows, 50_001)])
+        assert self.digest_of(pieces) == self.digest_of(numbers)
+        assert self.digest_of(pieces.filter(pl.col("a") % 3 > 0)) == self.digest_of(numbers.filter(pl.col("a") % 3 > 0))
+
+    def test_a_query_that_fails_says_so(self) -> None:
+        """What Polars says, without its plan, and where to look."""
+        with pytest.raises(CodecError, match="The query that the step returned failed") as caught:
+            self.digest_of(pl.LazyFrame({"a": [1]}).select("b"))
+        assert "'b'" in caught.value.why or '"b"' in caught.value.why
+        assert "query.collect()" in caught.value.do
+        with pytest.raises(CodecError, match="'things'"):
+            self.digest_of(pl.LazyFrame({"things": pl.Series([object()], dtype=pl.Object)}))
 
     def test_only_frames_are_published(self) -> None:
         """Anything else is refused with what to return."""

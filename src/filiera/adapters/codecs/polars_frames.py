@@ -1,4 +1,6 @@
-"""Polars frames and series: Arrow IPC between steps, Parquet for published datasets.
+"""Polars frames and series: Arrow IPC between steps, Parquet for published datasets and for queries.
+
+A query (``LazyFrame``) is run when it is stored, in batches, so that its result need not fit into memory.
 
 Equal frames get equal bytes, however they were made. Polars keeps what a computation left behind: chunk borders,
 values under nulls, validity bitmaps without a null, dictionaries in the order categories were first seen.
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from filiera.adapters.codecs.mapping import content
 from filiera.adapters.codecs.refusal import is_loaded, reading, unreadable, unstorable, watched
+from filiera.errors import CodecError
 from filiera.ports import ArtifactReader, ArtifactWriter
 
 if TYPE_CHECKING:
@@ -35,13 +38,21 @@ class PolarsFrameCodec:
     name = "arrow-ipc/1"
 
     def handles(self, value: object) -> bool:
-        return is_loaded(value, "polars", "DataFrame", "LazyFrame")
+        return is_loaded(value, "polars", "DataFrame")
 
     def encode(self, value: Any, writer: ArtifactWriter) -> None:
         _write_ipc(_checked(value), writer)
 
     def decode(self, reader: ArtifactReader) -> pl.DataFrame:
         return _read_ipc(reader, self.name)
+
+    def scan(self, reader: ArtifactReader) -> pl.LazyFrame:
+        import polars as pl
+
+        with _malformed(self.name):
+            found = pl.scan_ipc(content(reader), glob=False)
+            found.collect_schema()
+            return found
 
 
 class PolarsSeriesCodec:
@@ -63,19 +74,23 @@ class PolarsSeriesCodec:
 
 
 class ParquetCodec:
-    """Frames as a Parquet file (zstd, with statistics), for published datasets: chosen by name, never by type."""
+    """Frames as a Parquet file (zstd, with statistics): chosen by name for published datasets, by type for queries."""
 
     name = "parquet/1"
 
     def handles(self, value: object) -> bool:
-        return False
+        return is_loaded(value, "polars", "LazyFrame")
 
     def encode(self, value: Any, writer: ArtifactWriter) -> None:
         if not is_loaded(value, "polars", "DataFrame", "LazyFrame"):
-            raise unstorable(value, why="A published dataset is a polars.DataFrame.", do="Return a polars.DataFrame.")
-        frame = _checked(value)
+            raise unstorable(
+                value,
+                why="A published dataset is a polars.DataFrame or a LazyFrame.",
+                do="Return a polars.DataFrame.",
+            )
+        query = _checked_query(value) if is_loaded(value, "polars", "LazyFrame") else _canonical(_checked(value))
         with _polars_errors(value), watched(writer.stream) as stream:
-            _canonical(frame).sink_parquet(
+            query.sink_parquet(
                 stream,
                 compression="zstd",
                 compression_level=_PARQUET_LEVEL,
@@ -91,16 +106,26 @@ class ParquetCodec:
         with _malformed(self.name):
             return pl.scan_parquet(found, glob=False).collect()
 
+    def scan(self, reader: ArtifactReader) -> pl.LazyFrame:
+        import polars as pl
+
+        with _malformed(self.name):
+            found = pl.scan_parquet(content(reader), glob=False)
+            found.collect_schema()
+            return found
+
+
+def _checked_query(query: pl.LazyFrame) -> pl.LazyFrame:
+    import polars as pl
+
+    with _polars_errors(query):
+        _checked(pl.DataFrame(schema=query.collect_schema()))
+    return query
+
 
 def _checked(value: Any) -> pl.DataFrame:
     import polars as pl
 
-    if isinstance(value, pl.LazyFrame):
-        raise unstorable(
-            value,
-            why="It is a query that was not run yet; what it reads may change or be gone when the next step runs it.",
-            do="Return value.collect().",
-        )
     objects = [name for name, dtype in value.schema.items() if dtype == pl.Object]
     if objects:
         raise unstorable(
@@ -254,6 +279,12 @@ def _polars_errors(value: object) -> Iterator[None]:
     try:
         yield
     except (PolarsError, PanicException) as error:
+        if is_loaded(value, "polars", "LazyFrame"):
+            raise CodecError(
+                "The query that the step returned failed when it was run.",
+                why=str(error).partition("\n\nResolved plan")[0],
+                do="Look at it where it is made: return query.collect().lazy() shows the line.",
+            ) from error
         raise unstorable(
             value, why=str(error), do="Convert the columns to types that Arrow and Parquet have."
         ) from error
