@@ -142,9 +142,15 @@ def renewed(page: str) -> str:
 def renewed_readme() -> str:
     """Return the README with the figures of the newest benchmark results."""
     results = (ROOT / "benchmarks" / "results" / f"{__version__}.md").read_text(encoding="utf-8")
-    figures = results.partition("\n\n")[2].strip()
+    goals, table, *_ = results.partition("\n\n")[2].split("\n\n")
+    figures = "\n".join(line for part in (goals, "", table) for line in (part.splitlines() or [""]) if _is_shown(line))
     before, _, rest = (ROOT / "README.md").read_text(encoding="utf-8").partition(_FIGURES)
     return f"{before}{_FIGURES}\n{figures}\n\n{_END_OF_FIGURES}{rest.partition(_END_OF_FIGURES)[2]}"
+
+
+def _is_shown(line: str) -> bool:
+    """Tell whether the README has room for a line of the results: not for each query of the store, and the like."""
+    return not any(words in line for words in ("store of", "same store", " store: write", "memory with mapped files"))
 
 
 def pages() -> list[Path]:
