@@ -26,17 +26,23 @@ _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
 def commands() -> str:
     """Return every verb with its arguments and options, from the parser."""
-    parser = command.build_parser()
-    verbs = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    texts = {choice.dest: choice.help for choice in verbs._choices_actions}
     sections = []
-    for name, sub in verbs.choices.items():
+    for name, text, sub in _verbs(command.build_parser(), ""):
         known = [action for action in sub._actions if action.dest not in ("help", "profile")]
         rows = [_row(_called(action), action.help or "") for action in known]
         usage = _usage(name, sub)
         table = _table(("argument or option", "meaning"), rows) if rows else ""
-        sections.append(f"## {name}\n\n{_sentence(texts[name])}\n\n```\n{usage}\n```\n\n{table}".rstrip())
+        sections.append(f"## {name}\n\n{_sentence(text)}\n\n```\n{usage}\n```\n\n{table}".rstrip())
     return "\n\n".join(sections)
+
+
+def _verbs(parser: argparse.ArgumentParser, group: str) -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
+    """Yield each verb with its help and parser; of a verb that has verbs of its own, those."""
+    for verbs in (action for action in parser._actions if isinstance(action, argparse._SubParsersAction)):
+        texts = {choice.dest: choice.help or "" for choice in verbs._choices_actions}
+        for name, sub in verbs.choices.items():
+            found = list(_verbs(sub, f"{group}{name} "))
+            yield from found or [(f"{group}{name}", texts[name], sub)]
 
 
 def _usage(name: str, parser: argparse.ArgumentParser) -> str:

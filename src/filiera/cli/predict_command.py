@@ -18,8 +18,7 @@ from filiera.core.signature import Signature
 from filiera.errors import FilieraError, SourceError, UsageError, did_you_mean
 from filiera.project import plugins
 from filiera.project.project import Project
-
-_TYPES = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+from filiera.project.tables import FILE_TYPES, file_type
 
 
 def run(options: argparse.Namespace) -> int:
@@ -82,10 +81,10 @@ def _rows(options: argparse.Namespace, inputs: list[str]) -> Iterable[Mapping[st
         path = Path(options.file).absolute()
         if not path.exists():
             raise SourceError(f"There is no file {options.file}.", do=f"Name one that is there, from {Path.cwd()}.")
-        kind = _TYPES.get(path.name.removesuffix(".gz")[path.name.removesuffix(".gz").rfind(".") :])
-        if kind is None:
+        kind = file_type(path.name)
+        if not kind:
             raise UsageError(
-                f"{options.file} has no ending that says what it is.", why=f"Known are: {', '.join(_TYPES)}."
+                f"{options.file} has no ending that says what it is.", why=f"Known are: {', '.join(FILE_TYPES)}."
             )
         entry = {"type": kind, "path": str(path)}
         reader = plugins.source_reader(kind)

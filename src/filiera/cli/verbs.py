@@ -67,13 +67,15 @@ class _Unused:
         """Do nothing."""
 
 
-class _Verbs:
+class Verbs:
     """Adds verbs to a parser; the module of a verb is imported only when it is asked for."""
 
-    def __init__(self, parser: Parser, only: str | None) -> None:
+    def __init__(self, parser: Parser, only: str | None, group: str = "") -> None:
         # With a name for the program argparse need not look how wide the screen is, which loads three libraries.
-        self._verbs = parser.add_subparsers(dest="verb", metavar="VERB [OPTIONS]", title="verbs", prog=parser.prog)
+        dest = f"{group}_verb" if group else "verb"
+        self._verbs = parser.add_subparsers(dest=dest, metavar="VERB [OPTIONS]", title="verbs", prog=parser.prog)
         self._only = only
+        self._group = group
         self._names: dict[str, argparse.ArgumentParser | None] = {}
         parser.verbs = self._names
 
@@ -87,10 +89,15 @@ class _Verbs:
             name, help=text, description=_sentence(text), add_help=not own_help, parents=parents, usage=usage
         )
         self._names[name] = sub
-        sub.set_defaults(module=name, parser=sub)
+        sub.set_defaults(module=self._group or name, parser=sub)
         if not own_help:
             _add_profile(sub)
         return sub
+
+    def add_group(self, name: str, text: str) -> Verbs | None:
+        """Add a verb that has verbs of its own, and return those; None when it is not asked for."""
+        sub = self.add(name, text)
+        return None if isinstance(sub, _Unused) else Verbs(sub, None, name)
 
     def add_with_json(self, name: str, text: str) -> Any:
         sub = self.add(name, text)
@@ -107,10 +114,11 @@ def build_parser(only: str | None = None) -> Parser:
         formatter_class=HelpAsWritten,
     )
     parser.add_argument("--version", action="store_true", help="print the version")
-    verbs = _Verbs(parser, only)
+    verbs = Verbs(parser, only)
     _add_project_verbs(verbs)
     _add_run_verbs(verbs)
     _add_product_verbs(verbs)
+    _add_data_verbs(verbs)
     _add_service_verbs(verbs)
     _add_trust_verbs(verbs)
     sub = verbs.add("demo", "walk the whole chain on real network connections")
@@ -134,7 +142,7 @@ def running_options() -> Parser:
     return common
 
 
-def _add_project_verbs(verbs: _Verbs) -> None:
+def _add_project_verbs(verbs: Verbs) -> None:
     sub = verbs.add("init", "make a new project")
     sub.add_argument("name", nargs="?", help="folder to make; the project gets its name")
     sub.add_argument("--template", default="empty", help="what to start from (default: empty)")
@@ -142,7 +150,7 @@ def _add_project_verbs(verbs: _Verbs) -> None:
     verbs.add_with_json("pipelines", "list the project's pipelines")
 
 
-def _add_run_verbs(verbs: _Verbs) -> None:
+def _add_run_verbs(verbs: Verbs) -> None:
     for name, text, many in (
         ("run", "run a pipeline", "; or several names and patterns, such as 'etl_*'"),
         ("plan", "show what a run would do, and why", ""),
@@ -177,7 +185,7 @@ def _add_run_verbs(verbs: _Verbs) -> None:
     sub.add_argument("what", help=_RUN)
 
 
-def _add_product_verbs(verbs: _Verbs) -> None:
+def _add_product_verbs(verbs: Verbs) -> None:
     sub = verbs.add_with_json("versions", "list versions of datasets and models")
     sub.add_argument("name", nargs="?", default="", help="of this product only")
     sub.add_argument("--before", metavar="NAME@VERSION", default="", help="older than this one only: the next page")
@@ -192,7 +200,15 @@ def _add_product_verbs(verbs: _Verbs) -> None:
     sub.add_argument("--this-environment", action="store_true", help=text)
 
 
-def _add_service_verbs(verbs: _Verbs) -> None:
+def _add_data_verbs(verbs: Verbs) -> None:
+    group = verbs.add_group("data", "look into datasets and tables, compare and write them")
+    if group is not None:
+        from filiera.cli.data_verbs import add_data_verbs
+
+        add_data_verbs(group)
+
+
+def _add_service_verbs(verbs: Verbs) -> None:
     sub = verbs.add("serve", "serve a model as a microservice")
     sub.add_argument("model", help=_MODEL)
     sub.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
@@ -209,7 +225,7 @@ def _add_service_verbs(verbs: _Verbs) -> None:
     sub.add_argument("--html", metavar="FILE", help="write a report with plots")
 
 
-def _add_store_verbs(verbs: _Verbs) -> None:
+def _add_store_verbs(verbs: Verbs) -> None:
     sub = verbs.add_with_json("gc", "free the space of what no kept run or version needs")
     sub.add_argument("--dry-run", action="store_true", help="say what would go, with its bytes, and change nothing")
     text = "keep runs that somebody drove within so many days (default: keep_days of the profile, or 30)"
@@ -229,7 +245,7 @@ def _add_store_verbs(verbs: _Verbs) -> None:
     sub.add_argument("--products", action="store_true", help=text)
 
 
-def _add_trust_verbs(verbs: _Verbs) -> None:
+def _add_trust_verbs(verbs: Verbs) -> None:
     sub = verbs.add_with_json("keys", "make or show the project's key for signing")
     sub.add_argument("what", choices=("new", "show"), help="new makes it; show prints it and the trusted ones")
     sub = verbs.add("sign", "sign a version with the project's key")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from filiera.core.value import dataclass
@@ -75,6 +76,7 @@ class Dataset:
     Args:
         reference: ``"flows"`` when published; ``"flows@latest"``, ``"flows@3"`` or ``"flows@alias"`` when consumed.
         checks: What must hold before a version is published; a blocking check that fails ends the run as rejected.
+        keys: Columns that name a row, so that two versions are compared row by row. It is checked that they do.
 
     >>> Dataset("flows@3").ref.number
     3
@@ -82,9 +84,10 @@ class Dataset:
 
     kind: ProductKind = "dataset"
 
-    def __init__(self, reference: str, *, checks: Any = ()) -> None:
+    def __init__(self, reference: str, *, checks: Any = (), keys: Iterable[str] = ()) -> None:
         self.ref = ProductRef.parse(reference)
         self.checks = tuple(checks)
+        self.keys = (keys,) if isinstance(keys, str) else tuple(keys)
 
     def __repr__(self) -> str:
         return f"Dataset({str(self.ref)!r})"

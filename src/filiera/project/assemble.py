@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.graph import Choice, Future, Given, Graph, Known, Late, Node, OutputRef, Publication
@@ -17,6 +17,9 @@ from filiera.core.types import fits, show
 from filiera.core.value import dataclass
 from filiera.errors import GraphError
 from filiera.project.versions import Version
+
+if TYPE_CHECKING:
+    from filiera.core.check import Check
 
 _TABLES = ("DataFrame", "Table")
 
@@ -95,19 +98,24 @@ def _with_dataset(graph: Graph, dataset: Dataset) -> Graph:
             f"Pipeline {graph.pipeline!r} publishes {dataset!r} but returns {_what(result)}.",
             do="Return the table that the last step returned.",
         )
-    sets_aside = any(check.severity == "quarantine" for check in dataset.checks)
+    checks = _checks_of(dataset)
+    sets_aside = any(check.severity == "quarantine" for check in checks)
     validate = Node(
         name="validate",
         step=builtin.validate_with_quarantine if sets_aside else builtin.validate,
         stage="validate",
-        arguments={"table": result, "checks": dataset.checks},
+        arguments={"table": result, "checks": checks},
     )
     report = OutputRef("validate", 0)
     publish = Node(
         name="publish",
         step=builtin.publish_dataset,
         stage="publish",
-        arguments={"table": OutputRef("validate", 2) if sets_aside else result, "report": report},
+        arguments={
+            "table": OutputRef("validate", 2) if sets_aside else result,
+            "report": report,
+            **({"keys": dataset.keys} if dataset.keys else {}),
+        },
         codecs=(builtin.PARQUET, ""),
     )
     publication = Publication(
@@ -122,6 +130,14 @@ def _with_dataset(graph: Graph, dataset: Dataset) -> Graph:
         },
     )
     return replace(graph, nodes=(*_free(graph, "validate", "publish"), validate, publish), publication=publication)
+
+
+def _checks_of(dataset: Dataset) -> tuple[Check, ...]:
+    if not dataset.keys:
+        return dataset.checks
+    from filiera.core.check import Check
+
+    return (*dataset.checks, Check.not_null(*dataset.keys), Check.unique(*dataset.keys))
 
 
 def _with_model(graph: Graph, model: Model, promised: list[Known], lookups: Lookups) -> Graph:

@@ -62,15 +62,17 @@ def validate_with_quarantine(table: Any, checks: tuple[Check, ...]) -> tuple[Che
 
 
 @step(stage="publish")
-def publish_dataset(table: Any, report: CheckReport) -> tuple[Any, dict[str, Any]]:
-    """Return the table, to be stored as Parquet, and what is kept with the version."""
+def publish_dataset(table: Any, report: CheckReport, keys: tuple[str, ...] = ()) -> tuple[Any, dict[str, Any]]:
+    """Return the table, to be stored as Parquet, and what is kept with the version; *keys* are what names a row."""
     frame = _polars(table)
     failed = report.failed_by_severity
-    description = {
+    description: dict[str, Any] = {
         "rows": frame.height,
         "columns": {name: str(kind) for name, kind in frame.schema.items()},
         "checks": {"passed": len(report.results) - len(report.failed), **{str(k): v for k, v in failed.items()}},
     }
+    if keys:
+        description["keys"] = list(keys)
     return frame, description
 
 

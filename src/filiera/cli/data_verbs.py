@@ -1,0 +1,17 @@
+"""What ``filiera data`` can be asked: each verb with its arguments; ``cli/data_VERB.py`` does it."""
+
+from __future__ import annotations
+
+from filiera.cli.verbs import Verbs
+
+TABLE = "NAME@VERSION, NAME (its newest version), RUN/STEP, or a file"
+
+
+def add_data_verbs(verbs: Verbs) -> None:
+    """Add the verbs behind ``filiera data``."""
+    sub = verbs.add_with_json("diff", "compare two tables: columns, rows, distributions")
+    sub.add_argument("before", help=TABLE)
+    sub.add_argument("after", help=TABLE)
+    text = "columns that name a row, such as id or country,year (default: the keys of the dataset)"
+    sub.add_argument("--key", metavar="COLUMNS", help=text)
+    sub.add_argument("--html", metavar="FILE", help="write a report with plots")

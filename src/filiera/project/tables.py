@@ -1,0 +1,97 @@
+"""The tables that people name: of a dataset's version, of a step that ran, or in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filiera.core.artifact import ArtifactRef
+from filiera.core.products import ProductRef
+from filiera.core.value import dataclass
+from filiera.engine.rows import read_refs
+from filiera.errors import CodecError, SourceError, UsageError
+from filiera.project import plugins
+from filiera.project.project import Project
+from filiera.project.runs import get_run
+from filiera.project.versions import Version
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FILE_TYPES = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+"""The type of catalog entry that reads a file with this ending."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NamedTable:
+    """A table, read when its query is run."""
+
+    name: str  #: such as "flows@3", "flows-7/clean" or "flows.csv"
+    frame: pl.LazyFrame
+    version: Version | None = None  #: of which it is the content
+
+
+def find_table(project: Project, text: str) -> NamedTable:
+    """Return the table that *text* names.
+
+    It is a file if it has the ending of one that can be read; the output of a step if it has a slash, as in
+    ``flows-7/clean`` or ``flows/clean``; else a version of a dataset, without ``@`` the newest.
+
+    Raises:
+        UsageError: There is no such run, step or dataset, or what it names is no table.
+        SourceError: There is no such file, or it cannot be read.
+        StoreError: The bytes are missing or damaged.
+    """
+    if kind := file_type(text):
+        return NamedTable(name=text, frame=read_file(Path(text), kind))
+    if "/" in text:
+        return _of_step(project, text)
+    return table_of(project, project.versions.get("dataset", ProductRef.parse(text)))
+
+
+def table_of(project: Project, version: Version) -> NamedTable:
+    """Return the table of a dataset's version. Raises StoreError, CodecError."""
+    return NamedTable(name=version.ref, frame=_query(project, version.artifact, version.ref), version=version)
+
+
+def file_type(name: str) -> str:
+    """Return the type of catalog entry that reads a file of this name; '' when none does.
+
+    >>> file_type("flows.csv.gz"), file_type("flows@3")
+    ('csv', '')
+    """
+    return FILE_TYPES.get(Path(name.removesuffix(".gz")).suffix, "")
+
+
+def read_file(file: Path, kind: str) -> pl.LazyFrame:
+    """Return the table in a file. Raises SourceError."""
+    path = file.absolute()
+    if not path.exists():
+        raise SourceError(f"There is no file {file}.", do=f"Name one that is there, from {Path.cwd()}.")
+    entry = {"type": kind, "path": str(path)}
+    reader = plugins.source_reader(kind)
+    reader.check(entry)
+    found: pl.LazyFrame = reader.read(entry, path.parent).lazy()
+    return found
+
+
+def _of_step(project: Project, text: str) -> NamedTable:
+    name, _, step = text.partition("/")
+    rows = project.records.read("latest_run_of_pipeline", {"pipeline": name})
+    run_id = (rows[0] if rows else get_run(project, name))["run_id"]
+    rows = project.records.read("get_step_run", {"run_id": run_id, "step": step})
+    refs = read_refs(rows[0]["outputs"], project.versions.inline) if rows else ()
+    if not refs:
+        why = "The run has no record of that step." if not rows else "It returned nothing, or did not end."
+        raise UsageError(f"Step {step!r} of {run_id} has no output.", why=why, do=f"filiera show {run_id}")
+    return NamedTable(name=f"{run_id}/{step}", frame=_query(project, refs[0], f"{run_id}/{step}"))
+
+
+def _query(project: Project, ref: ArtifactRef, name: str) -> pl.LazyFrame:
+    from filiera.data.as_table import as_query
+
+    found: Any = project.artifacts.get(ref, lazily=True)
+    query = as_query(found)
+    if query is None:
+        raise CodecError(f"{name} is no table.", why=f"It is a {type(found).__name__}, stored by codec {ref.codec!r}.")
+    return query
