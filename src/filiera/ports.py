@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from filiera.core.changes import CodeChanges
+from filiera.core.collected import Collected
 from filiera.core.task import CodeState, Entry, ExecutorEvent, Task
 
 Row = Mapping[str, Any]
@@ -154,8 +155,12 @@ class SourceReader(Protocol):
     def fingerprint(self, entry: Entry, root: Path) -> str:
         """Return a digest that changes when the source's content does. Raises SourceError."""
 
-    def read(self, entry: Entry, root: Path) -> Any:
-        """Return the value, usually a ``polars.DataFrame``. *root*: paths are relative to it. Raises SourceError."""
+    def read(self, entry: Entry, root: Path, collected: Collected) -> Any:
+        """Return the value, usually a ``polars.LazyFrame``, and say in *collected* where it comes from and how much.
+
+        A query is run while it is stored, in batches: what it raises then, and what it counts in *collected*, are as
+        good as if it had been before. *root*: paths are relative to it. Raises SourceError.
+        """
 
 
 class CodeHistory(Protocol):

@@ -22,6 +22,7 @@ LIBRARIES = {
         "adapters",
         "project/builtin.py",
         "project/tables.py",
+        "project/collecting.py",
         "cli/demo_command.py",
     },
     "numpy": {"model", "monitoring", "adapters/codecs"},

@@ -155,7 +155,11 @@ def test_a_dataset_is_checked_and_published() -> None:
     publication = assembled.graph.publication
     assert publication is not None
     assert (publication.kind, publication.name) == ("dataset", "sales")
-    assert dict(publication.attachments) == {"report": OutputRef("validate", 0), "promised": OutputRef("validate", 1)}
+    assert dict(publication.attachments) == {
+        "report": OutputRef("validate", 0),
+        "promised": OutputRef("validate", 1),
+        "collected-raw": OutputRef("collect-raw", 1),
+    }
 
 
 def test_rows_set_aside_are_not_published() -> None:

@@ -36,7 +36,9 @@ def test_a_source_is_collected(root: Path) -> None:
     (root / "a.csv").write_text("a,b\n1,x\n")
     entry = builtin.checked_entry({"type": "csv", "path": "a.csv"})
     fingerprint = source_reader("csv").fingerprint(entry, root)
-    assert builtin.collect(entry, fingerprint).rows() == [(1, "x")]
+    value, collected = builtin.collect(entry, fingerprint)
+    assert value.lazy().collect().rows() == [(1, "x")]
+    assert (collected.entry, collected.fingerprint, collected.rows) == (entry, fingerprint, 1)
 
 
 def test_a_source_that_changed_since_planning_is_refused(root: Path) -> None:

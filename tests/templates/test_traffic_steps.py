@@ -12,6 +12,7 @@ import pytest
 
 from filiera.adapters.sources.csv_file import CsvSource
 from filiera.core.check import domains
+from filiera.core.collected import Collected
 from filiera.data.checks import run_checks
 
 TEMPLATE = Path(__file__).parents[2] / "src/filiera/templates/traffic_classification"
@@ -43,7 +44,7 @@ def config():
 def raw(config):
     entry = config["catalog"]["raw_flows"]
     CsvSource().check(entry)
-    return CsvSource().read(entry, TEMPLATE)
+    return CsvSource().read(entry, TEMPLATE, Collected(entry=entry))
 
 
 def test_catalog_reads_the_data_that_is_shipped(raw):

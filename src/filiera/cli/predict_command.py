@@ -13,6 +13,7 @@ from typing import Any
 
 from filiera.cli.places import find_model
 from filiera.cli.serve_command import TOKEN_VARIABLE
+from filiera.core.collected import Collected
 from filiera.core.products import ProductRef
 from filiera.core.signature import Signature
 from filiera.errors import FilieraError, SourceError, UsageError, did_you_mean
@@ -89,7 +90,7 @@ def _rows(options: argparse.Namespace, inputs: list[str]) -> Iterable[Mapping[st
         entry = {"type": kind, "path": str(path)}
         reader = plugins.source_reader(kind)
         reader.check(entry)
-        rows = reader.read(entry, path.parent).iter_rows(named=True)
+        rows = reader.read(entry, path.parent, Collected(entry=entry)).lazy().collect().iter_rows(named=True)
     known = set(inputs)
     picked = ({name: value for name, value in row.items() if name in known} for row in rows)
     return itertools.islice(picked, options.limit)

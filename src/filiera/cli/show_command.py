@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from filiera.cli import collected
 from filiera.cli.outline import outline, parent_of
 from filiera.cli.output import counted, how_big, how_long, print_facts, print_json, print_table, shortened, when
 from filiera.cli.places import find_run, find_step, find_version
@@ -24,6 +25,7 @@ from filiera.engine.rows import read_refs
 from filiera.errors import FilieraError, UsageError
 from filiera.ports import Row
 from filiera.project.approvals import questions
+from filiera.project.collecting import collected_by_run, collected_for
 from filiera.project.project import Project
 from filiera.project.runs import shown_state
 from filiera.project.versions import Version
@@ -70,7 +72,9 @@ def _show_run(project: Project, row: Row, as_json: bool) -> None:
         steps = project.records.read("steps_of_run", {"run_id": run_id})
         names = {step["step"] for step in steps}
         listed = [{**_step_data(step, data["state"]), "parent": parent_of(step["step"], names)} for step in steps]
-        print_json({**data, "steps": listed})
+        found = collected_by_run(project, run_id)
+        sources = {name: {**collected.as_data(one), "digest": ref.digest} for name, (one, ref) in found.items()}
+        print_json({**data, "steps": listed, "collected": sources})
         return
     facts: dict[str, Any] = {
         "run": data["run"],
@@ -88,6 +92,7 @@ def _show_run(project: Project, row: Row, as_json: bool) -> None:
     print_facts({name: value for name, value in facts.items() if value})
     print()
     _print_steps(project, run_id, data["state"])
+    collected.print_table_of(project, row)
     failed = project.records.read("failed_steps_of_run", {"run_id": run_id, "limit": _FAILURES + 1})
     for step in failed[:_FAILURES]:
         failure = json.loads(step["failure"])
@@ -207,7 +212,7 @@ def _show_version(project: Project, version: Version, options: argparse.Namespac
         print(f"wrote {options.open}")
         return
     if options.json:
-        print_json(version_data(version))
+        print_json(version_data(project, version))
         return
     description = dict(version.description)
     metrics, columns = description.pop("metrics", {}), description.pop("columns", {})
@@ -217,6 +222,7 @@ def _show_version(project: Project, version: Version, options: argparse.Namespac
         "published": f"{when(version.created_at)} by {version.run_id}",
         "content": f"{version.artifact.digest} ({version.artifact.codec}, {how_big(version.artifact.size_bytes)})",
         "made from": _pairs(version.inputs),
+        "collected": collected.told(project, version),
         "proven": _proven(project, version.run_id),
         **{name: _plainly(value) for name, value in description.items()},
     }
@@ -256,7 +262,7 @@ def _plainly(value: Any) -> str:
     return str(value)
 
 
-def version_data(version: Version) -> dict[str, Any]:
+def version_data(project: Project, version: Version) -> dict[str, Any]:
     """Return a version as JSON data."""
     return {
         "kind": version.kind,
@@ -270,6 +276,7 @@ def version_data(version: Version) -> dict[str, Any]:
         "created_at": version.created_at,
         "inputs": dict(version.inputs),
         "description": dict(version.description),
+        "collected": {name: collected.as_data(one) for name, one in collected_for(project, version).items()},
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from filiera.cli.collected import sources_of
 from filiera.cli.output import how_big, print_json, print_table, when
 from filiera.cli.places import find_version
 from filiera.cli.runs_command import check_limit
@@ -20,10 +21,10 @@ def run(options: argparse.Namespace) -> int:
     before = find_version(project, options.before) if options.before else None
     found = project.versions.find(kind=kind, name=options.name, before=before, limit=options.limit)
     if options.json:
-        print_json([version_data(version) for version in found])
+        print_json([version_data(project, version) for version in found])
     elif found:
-        header = ["version", "kind", "aliases", "content", "size", "what", "run", "published"]
-        print_table(header, [_row(version) for version in found], right=("size",))
+        header = ["version", "kind", "aliases", "content", "size", "what", "from", "run", "published"]
+        print_table(header, [_row(project, version) for version in found], right=("size",))
     else:
         print("There are no older versions." if before else "Nothing is published yet.")
     if len(found) == options.limit and not options.json:
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _row(version: Version) -> list[str]:
+def _row(project: Project, version: Version) -> list[str]:
     return [
         version.ref,
         version.kind,
@@ -40,6 +41,7 @@ def _row(version: Version) -> list[str]:
         version.artifact.short,
         how_big(version.artifact.size_bytes),
         _what(version),
+        sources_of(project, version),
         version.run_id,
         when(version.created_at),
     ]

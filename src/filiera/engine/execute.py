@@ -15,7 +15,7 @@ from filiera.core.task import Failure, FailureKind, Finished, SourceStamp, Task
 from filiera.engine.checkpoints import Checkpoint, Checkpoints
 from filiera.engine.failures import failure_from
 from filiera.engine.logs import show_logging
-from filiera.errors import CodecError, StepFailed
+from filiera.errors import CodecError, SourceError, StepFailed
 
 
 class Artifacts(Protocol):
@@ -136,6 +136,8 @@ def _put(value: Any, codec: str | None, artifacts: Artifacts) -> ArtifactRef:
             raise _Failed("codec", error) from error
     try:
         return artifacts.put(value, codec)
+    except SourceError:
+        raise  # a query reads its source while it is stored: it is not the codec's fault
     except Exception as error:
         raise _Failed("codec", error) from error
 

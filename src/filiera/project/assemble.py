@@ -77,16 +77,28 @@ def assemble(pipeline: Pipeline, values: Mapping[str, Any], lookups: Lookups) ->
         graph = _with_dataset(graph, pipeline.publishes)
     elif isinstance(pipeline.publishes, Model):
         graph = _with_model(graph, pipeline.publishes, promised, lookups)
-    return Assembled(graph=graph, inputs=origins)
+    return Assembled(graph=_with_origins(graph, collected), inputs=origins)
 
 
 def _collect(source: Source, lookups: Lookups) -> tuple[Node, str]:
     from filiera.project import builtin
+    from filiera.project.collecting import STEP
 
     entry, fingerprint = lookups.source(source.name)
     arguments = {"entry": entry, "fingerprint": fingerprint}
-    node = Node(name=f"collect-{source.name}", step=builtin.collect, stage="collect", arguments=arguments)
+    node = Node(name=f"{STEP}{source.name}", step=builtin.collect, stage="collect", arguments=arguments)
     return node, f"{source.name} ({fingerprint[:12]})"
+
+
+def _with_origins(graph: Graph, collected: list[Node]) -> Graph:
+    """Attach to what is published what is recorded of the sources it is made from."""
+    if graph.publication is None or not collected:
+        return graph
+    from filiera.project.collecting import ATTACHED, STEP
+
+    origins = {f"{ATTACHED}{node.name.removeprefix(STEP)}": OutputRef(node.name, 1) for node in collected}
+    attachments = {**graph.publication.attachments, **origins}
+    return replace(graph, publication=replace(graph.publication, attachments=attachments))
 
 
 def _with_dataset(graph: Graph, dataset: Dataset) -> Graph:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from filiera.core.check import Check, CheckReport, domains
+from filiera.core.collected import Collected
 from filiera.core.gate import Gate, GateReport, decide
 from filiera.core.metric import Metrics
 from filiera.core.reference import ReferenceProfile
@@ -16,25 +17,17 @@ PARQUET = "parquet/1"
 
 
 @step(stage="collect")
-def collect(entry: dict[str, Any], fingerprint: str) -> Any:
-    """Return the value of a catalog entry; *fingerprint* changes when the source's content does.
+def collect(entry: dict[str, Any], fingerprint: str) -> tuple[Any, Collected]:
+    """Return the value of a catalog entry, and what is recorded of it; *fingerprint* is that of the source's content.
 
     Raises:
         SourceError: The source is missing, unreadable, not what was declared, or changed since the run was planned.
     """
-    from filiera.errors import SourceError
+    from filiera.project.collecting import collected_value
     from filiera.project.plugins import source_reader
     from filiera.project.surroundings import project_root
 
-    reader = source_reader(entry["type"])
-    value = reader.read(entry, project_root())
-    if reader.fingerprint(entry, project_root()) != fingerprint:
-        raise SourceError(
-            f"The source {entry.get('path', entry['type'])} changed while it was read.",
-            why="Its content is not what it was when the run was planned.",
-            do="Run again when nobody writes to it.",
-        )
-    return value
+    return collected_value(source_reader(entry["type"]), entry, fingerprint, root=project_root())
 
 
 Promised = dict[str, tuple[Any, Any, Any]]

@@ -26,12 +26,11 @@ from filiera.errors import FilieraError, ProjectError
 from filiera.ports import Row
 from filiera.project import launch, plugins
 from filiera.project.assemble import Assembled, Lookups, assemble
+from filiera.project.collecting import COLLECT
 from filiera.project.config import Profile, SigningRules, load
 from filiera.project.project import Project
 from filiera.project.suspects import suspects
 from filiera.project.versions import Version
-
-COLLECT = "filiera.project.builtin:collect"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +93,12 @@ class Repeated(Project):
             return future
 
         graph = graph.replace_futures(substitute)
-        return replace(graph, nodes=tuple(node for node in graph.nodes if node.name not in collected))
+        publication = graph.publication
+        if publication is not None:
+            kept = {name: ref for name, ref in publication.attachments.items() if ref.node not in collected}
+            publication = replace(publication, attachments=kept)
+        nodes = tuple(node for node in graph.nodes if node.name not in collected)
+        return replace(graph, nodes=nodes, publication=publication)
 
     def _output(self, step: str, index: int) -> ArtifactRef:
         outputs = read_refs(self._recorded.get(step, ""), self._original.versions.inline)

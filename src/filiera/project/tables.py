@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filiera.core.artifact import ArtifactRef
+from filiera.core.collected import Collected
 from filiera.core.products import ProductRef
 from filiera.core.value import dataclass
 from filiera.engine.rows import read_refs
@@ -71,7 +72,7 @@ def read_file(file: Path, kind: str) -> pl.LazyFrame:
     entry = {"type": kind, "path": str(path)}
     reader = plugins.source_reader(kind)
     reader.check(entry)
-    found: pl.LazyFrame = reader.read(entry, path.parent).lazy()
+    found: pl.LazyFrame = reader.read(entry, path.parent, Collected(entry=entry)).lazy()
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,8 +10,20 @@ from typing import Any
 
 import pytest
 
+from filiera.core import plain
+from filiera.core.collected import Collected
 from filiera.errors import ProjectError, SourceError
 from filiera.ports import SourceReader
+
+
+def loaded(value: Any) -> Any:
+    """Return a value that was read, in memory: a query is run, a path stays one."""
+    return value.collect() if hasattr(value, "collect_schema") and hasattr(value, "collect") else value
+
+
+def read(reader: SourceReader, entry: Mapping[str, Any], root: Path) -> Any:
+    """Return what a reader reads, in memory, whatever it tells of it."""
+    return loaded(reader.read(entry, root, Collected(entry=entry)))
 
 
 class SourceReaderContract:
@@ -66,7 +79,17 @@ class SourceReaderContract:
         self, reader: SourceReader, entry: Mapping[str, Any], project: Path
     ) -> None:
         """The same source is the same value."""
-        assert self.same(reader.read(entry, project), reader.read(entry, project))
+        assert self.same(read(reader, entry, project), read(reader, entry, project))
+
+    def test_what_was_read_is_told(self, reader: SourceReader, entry: Mapping[str, Any], project: Path) -> None:
+        """Once the value is in memory it is known where it came from and how much was read, as plain data."""
+        collected = Collected(entry=entry)
+        loaded(reader.read(entry, project, collected))
+        assert collected.place
+        assert collected.size_bytes > 0
+        assert collected.entry == entry
+        assert plain.decode(plain.encode(collected)) == collected
+        json.dumps(collected.more)
 
     def test_fingerprint_is_the_content_not_the_place(
         self, reader: SourceReader, entry: Mapping[str, Any], project: Path
@@ -80,17 +103,32 @@ class SourceReaderContract:
         self, reader: SourceReader, entry: Mapping[str, Any], project: Path
     ) -> None:
         """Changed content is another fingerprint and another value."""
-        before, value = reader.fingerprint(entry, project), reader.read(entry, project)
+        before, value = reader.fingerprint(entry, project), read(reader, entry, project)
         self.change(project)
         assert reader.fingerprint(entry, project) != before
-        assert not self.same(reader.read(entry, project), value)
+        assert not self.same(read(reader, entry, project), value)
 
     @pytest.mark.parametrize("path", ["not/there", "../nor/there", "/nor/here/at/all"])
     def test_missing_source_is_named(
         self, reader: SourceReader, entry: Mapping[str, Any], project: Path, path: str
     ) -> None:
         """What is not there is a SourceError that names the place and says what to do."""
-        for action in (reader.fingerprint, reader.read):
-            with pytest.raises(SourceError, match="there") as caught:
-                action({**entry, "path": path}, project)
-            assert caught.value.do
+        missing = {**entry, "path": path}
+        with pytest.raises(SourceError, match="there") as caught:
+            reader.fingerprint(missing, project)
+        assert caught.value.do
+        with pytest.raises(SourceError, match="there") as caught:
+            read(reader, missing, project)
+        assert caught.value.do
+
+    def test_environment_variables_are_filled_in_and_not_recorded(
+        self, reader: SourceReader, entry: Mapping[str, Any], project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The entry's ``${NAME}`` is filled in when the source is read; a variable that is not set is named."""
+        referring = {**entry, "path": "${FILIERA_TESTED_PATH}"}
+        reader.check(referring)
+        with pytest.raises(ProjectError, match="FILIERA_TESTED_PATH"):
+            reader.fingerprint(referring, project)
+        monkeypatch.setenv("FILIERA_TESTED_PATH", entry["path"])
+        assert self.same(read(reader, referring, project), read(reader, entry, project))
+        assert reader.fingerprint(referring, project) == reader.fingerprint(entry, project)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from filiera.adapters.sources.csv_file import CsvSource
 from filiera.errors import ProjectError, SourceError
 from filiera.testing.source import SourceReaderContract
+from filiera.testing.source import read as read_entry
 
 
 class TestContract(SourceReaderContract):
@@ -42,7 +43,7 @@ def read(tmp_path, content, **options):
     entry = {"type": "csv", "path": "t.csv", **options}
     CsvSource().check(entry)
     (tmp_path / "t.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
-    return CsvSource().read(entry, tmp_path)
+    return read_entry(CsvSource(), entry, tmp_path)
 
 
 def test_gzip_is_told_by_its_content(tmp_path):
@@ -178,10 +179,10 @@ def test_options_are_part_of_the_fingerprint(tmp_path):
 def test_folder_and_unreadable_file_are_told(tmp_path):
     """A folder in place of a file, and a file the system refuses, are SourceErrors."""
     with pytest.raises(SourceError, match="it is a folder"):
-        CsvSource().read({"type": "csv", "path": "."}, tmp_path)
+        read_entry(CsvSource(), {"type": "csv", "path": "."}, tmp_path)
     (tmp_path / "t.csv").write_text("a\n1\n")
     with pytest.raises(SourceError, match="Cannot read") as caught:
-        CsvSource().read({"type": "csv", "path": "t.csv/below"}, tmp_path)
+        read_entry(CsvSource(), {"type": "csv", "path": "t.csv/below"}, tmp_path)
     assert "Not a directory" in caught.value.why
 
 

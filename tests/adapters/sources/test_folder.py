@@ -4,7 +4,7 @@ import pytest
 
 from filiera.adapters.sources.folder import FilesSource
 from filiera.errors import SourceError
-from filiera.testing.source import SourceReaderContract
+from filiera.testing.source import SourceReaderContract, read
 
 ENTRY = {"type": "files", "path": "images"}
 
@@ -40,7 +40,7 @@ class TestContract(SourceReaderContract):
 
 def test_folder_comes_as_an_absolute_path(project):
     """The value is the folder itself, usable from any working directory."""
-    path = FilesSource().read(ENTRY, project)
+    path = read(FilesSource(), ENTRY, project)
     assert path.is_absolute()
     assert (path / "cats/1.png").read_bytes() == b"one"
 
@@ -55,13 +55,13 @@ def test_names_count_in_the_fingerprint(project):
 def test_file_empty_folder_and_linked_folder_are_refused(project):
     """Only a folder with files, all really below it, is a source."""
     with pytest.raises(SourceError, match="is not a folder"):
-        FilesSource().read({**ENTRY, "path": "images/2.png"}, project)
+        read(FilesSource(), {**ENTRY, "path": "images/2.png"}, project)
     (project / "empty/deeper").mkdir(parents=True)
     with pytest.raises(SourceError, match="has no rows"):
-        FilesSource().read({**ENTRY, "path": "empty"}, project)
+        read(FilesSource(), {**ENTRY, "path": "empty"}, project)
     (project / "images/loop").symlink_to(project)
     with pytest.raises(SourceError, match="is a link to a folder"):
-        FilesSource().read(ENTRY, project)
+        read(FilesSource(), ENTRY, project)
 
 
 def test_broken_link_is_told(project):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from filiera.adapters.sources.jsonl_file import JsonLinesSource
 from filiera.errors import SourceError
 from filiera.testing.source import SourceReaderContract
+from filiera.testing.source import read as read_entry
 
 ENTRY = {"type": "jsonl", "path": "t.jsonl"}
 
@@ -42,7 +43,7 @@ def read(tmp_path, content, **options):
     (tmp_path / "t.jsonl").write_bytes(content)
     entry = {**ENTRY, **options}
     JsonLinesSource().check(entry)
-    return JsonLinesSource().read(entry, tmp_path)
+    return read_entry(JsonLinesSource(), entry, tmp_path)
 
 
 def test_missing_keys_are_null_and_empty_lines_nothing(tmp_path):

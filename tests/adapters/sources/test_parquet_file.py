@@ -5,7 +5,7 @@ import pytest
 
 from filiera.adapters.sources.parquet_file import ParquetSource
 from filiera.errors import SourceError
-from filiera.testing.source import SourceReaderContract
+from filiera.testing.source import SourceReaderContract, read
 
 ENTRY = {"type": "parquet", "path": "t.parquet"}
 
@@ -47,11 +47,11 @@ def test_broken_file_is_a_clear_error(tmp_path, spoil):
     """What is not a whole Parquet file is told so."""
     (tmp_path / "t.parquet").write_bytes(spoil(whole_file(tmp_path)))
     with pytest.raises(SourceError, match=r"t\.parquet is not a readable Parquet file"):
-        ParquetSource().read(ENTRY, tmp_path)
+        read(ParquetSource(), ENTRY, tmp_path)
 
 
 def test_table_without_rows_is_refused(tmp_path):
     """A table with columns but no rows is not a source."""
     pl.DataFrame({"a": []}).write_parquet(tmp_path / "t.parquet")
     with pytest.raises(SourceError, match="has no rows"):
-        ParquetSource().read(ENTRY, tmp_path)
+        read(ParquetSource(), ENTRY, tmp_path)

@@ -20,10 +20,12 @@ from filiera.adapters.sources.entries import (
     is_truth,
     is_types,
     no_rows,
+    note_file,
     read_bytes,
     reading,
 )
 from filiera.core.check import TYPES
+from filiera.core.collected import Collected
 from filiera.core.task import Entry
 from filiera.errors import SourceError
 
@@ -57,9 +59,10 @@ class CsvSource:
         """Return a digest of the file's bytes and how they are read. Raises SourceError."""
         return fingerprint(entry, reader="csv/1", content=file_digest(find_file(entry, root)))
 
-    def read(self, entry: Entry, root: Path) -> pl.DataFrame:
+    def read(self, entry: Entry, root: Path, collected: Collected) -> pl.DataFrame:
         """Return the table, at least one row. Raises SourceError naming file and line."""
         path = find_file(entry, root)
+        note_file(collected, path)
         file = _CsvFile(
             path=path,
             content=read_bytes(path) if is_gzip(path) else None,

@@ -15,6 +15,8 @@ from blake3 import blake3
 
 from filiera.core import plain
 from filiera.core.check import TYPES
+from filiera.core.collected import Collected
+from filiera.core.credentials import filled_in
 from filiera.core.digest import digest
 from filiera.core.task import Entry
 from filiera.errors import ProjectError, SourceError
@@ -73,13 +75,19 @@ def check_options(entry: Entry, options: Mapping[str, OptionProblem]) -> None:
         raise ProjectError(f"A {kind} source needs the option 'path'.", why=f"The entry is {dict(entry)!r}.", do=advice)
 
 
+def place_of(entry: Entry, root: Path) -> Path:
+    """Return where ``path`` leads, with ``${NAME}`` filled in. Raises ProjectError when a variable is not set."""
+    return root / filled_in(str(entry["path"]))
+
+
 def find_file(entry: Entry, root: Path) -> Path:
     """Return the regular file the entry names; relative to *root*, and it may lie outside.
 
     Raises:
         SourceError: It is not there or is something else.
+        ProjectError: ``path`` names an environment variable that is not set.
     """
-    path = root / str(entry["path"])
+    path = place_of(entry, root)
     with reading(path):
         mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
@@ -90,6 +98,12 @@ def find_file(entry: Entry, root: Path) -> Path:
             do='Name the file in the catalog, or use type = "files" for a folder.',
         )
     return path
+
+
+def note_file(collected: Collected, path: Path) -> None:
+    """Record that one file was read. Raises SourceError."""
+    with reading(path):
+        collected.place, collected.files, collected.size_bytes = str(path), 1, path.stat().st_size
 
 
 def fingerprint(entry: Entry, *, reader: str, content: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from filiera.adapters.sources.entries import check_options, file_digest, fingerprint, no_rows, reading
+from filiera.adapters.sources.entries import check_options, file_digest, fingerprint, no_rows, place_of, reading
+from filiera.core.collected import Collected
 from filiera.core.digest import digest
 from filiera.core.task import Entry
 from filiera.errors import SourceError
@@ -23,24 +24,33 @@ class FilesSource:
 
     def fingerprint(self, entry: Entry, root: Path) -> str:
         """Return a digest of the files' names and bytes. Raises SourceError."""
-        folder = self.read(entry, root)
-        parts = [part for file in _files(folder) for part in (os.fsencode(file.relative_to(folder)), _content(file))]
+        folder, files = _folder(entry, root)
+        parts = [part for file in files for part in (os.fsencode(file.relative_to(folder)), _content(file))]
         return fingerprint(entry, reader="files/1", content=digest("folder/1", *parts))
 
-    def read(self, entry: Entry, root: Path) -> Path:
+    def read(self, entry: Entry, root: Path, collected: Collected) -> Path:
         """Return the folder's absolute path; it holds at least one file. Raises SourceError."""
-        folder = root / str(entry["path"])
+        folder, files = _folder(entry, root)
+        collected.place, collected.files = str(folder), len(files)
         with reading(folder):
-            folder.stat()
-        if not folder.is_dir():
-            raise SourceError(
-                f"{folder} is not a folder.",
-                why='A source with type = "files" is a folder.',
-                do="Name the folder, or correct type in the catalog.",
-            )
-        if not _files(folder):
-            raise no_rows(folder)
+            collected.size_bytes = sum(file.stat().st_size for file in files)
         return folder.resolve()
+
+
+def _folder(entry: Entry, root: Path) -> tuple[Path, list[Path]]:
+    folder = place_of(entry, root)
+    with reading(folder):
+        folder.stat()
+    if not folder.is_dir():
+        raise SourceError(
+            f"{folder} is not a folder.",
+            why='A source with type = "files" is a folder.',
+            do="Name the folder, or correct type in the catalog.",
+        )
+    files = _files(folder)
+    if not files:
+        raise no_rows(folder)
+    return folder, files
 
 
 def _content(file: Path) -> bytes:

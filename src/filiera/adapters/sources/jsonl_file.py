@@ -15,9 +15,11 @@ from filiera.adapters.sources.entries import (
     fingerprint,
     is_types,
     no_rows,
+    note_file,
     read_bytes,
 )
 from filiera.core.check import TYPES
+from filiera.core.collected import Collected
 from filiera.core.task import Entry
 from filiera.errors import SourceError
 
@@ -40,11 +42,12 @@ class JsonLinesSource:
         """Return a digest of the file's bytes and how they are read. Raises SourceError."""
         return fingerprint(entry, reader="jsonl/1", content=file_digest(find_file(entry, root)))
 
-    def read(self, entry: Entry, root: Path) -> pl.DataFrame:
+    def read(self, entry: Entry, root: Path, collected: Collected) -> pl.DataFrame:
         """Return the table, at least one row. Raises SourceError naming file and line."""
         import polars as pl
 
         path = find_file(entry, root)
+        note_file(collected, path)
         content = read_bytes(path)
         if not content.strip():
             raise no_rows(path)

@@ -5,7 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filiera.adapters.sources.entries import check_options, file_digest, find_file, fingerprint, no_rows, reading
+from filiera.adapters.sources.entries import (
+    check_options,
+    file_digest,
+    find_file,
+    fingerprint,
+    no_rows,
+    note_file,
+    reading,
+)
+from filiera.core.collected import Collected
 from filiera.core.task import Entry
 from filiera.errors import SourceError
 
@@ -24,11 +33,12 @@ class ParquetSource:
         """Return a digest of the file's bytes. Raises SourceError."""
         return fingerprint(entry, reader="parquet/1", content=file_digest(find_file(entry, root)))
 
-    def read(self, entry: Entry, root: Path) -> pl.DataFrame:
+    def read(self, entry: Entry, root: Path, collected: Collected) -> pl.DataFrame:
         """Return the table, at least one row. Raises SourceError."""
         import polars as pl
 
         path = find_file(entry, root)
+        note_file(collected, path)
         try:
             with reading(path):
                 frame = pl.read_parquet(path, glob=False)

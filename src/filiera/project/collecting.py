@@ -1,0 +1,117 @@
+"""Collecting a source: the value, what is recorded of it, and the refusal of a source that changed meanwhile."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filiera.core.artifact import ArtifactRef
+from filiera.core.collected import Collected
+from filiera.engine.rows import read_refs
+from filiera.errors import SourceError
+from filiera.ports import Row, SourceReader
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from filiera.project.project import Project
+    from filiera.project.versions import Version
+
+COLLECT = "filiera.project.builtin:collect"
+"""The address of the step that collects."""
+STEP = "collect-"
+"""So the steps are named, with the source behind it."""
+ATTACHED = "collected-"
+"""What is recorded of collecting the source ``orders`` is attached to versions as ``collected-orders``."""
+
+
+def collected_value(
+    reader: SourceReader, entry: Mapping[str, Any], fingerprint: str, *, root: Path
+) -> tuple[Any, Collected]:
+    """Return the value of a catalog entry, and what is recorded of it, complete when the value is stored.
+
+    Raises:
+        SourceError: The source is missing, unreadable, not what was declared, or changed since the run was planned.
+    """
+    collected = Collected(entry=dict(entry), fingerprint=fingerprint, at=time.time())
+    value = reader.read(entry, root, collected)
+
+    def verify() -> None:
+        if reader.fingerprint(entry, root) != fingerprint:
+            raise SourceError(
+                f"The source {entry.get('path', entry['type'])} changed while it was read.",
+                why="Its content is not what it was when the run was planned.",
+                do="Run again when nobody writes to it.",
+            )
+
+    polars = sys.modules.get("polars")
+    if polars is not None and isinstance(value, polars.LazyFrame):
+        return _counted(value, collected, verify), collected
+    shape: tuple[int, ...] = getattr(value, "shape", ())
+    collected.rows = shape[0] if len(shape) == 2 else None
+    verify()
+    return value, collected
+
+
+def _counted(query: pl.LazyFrame, collected: Collected, verify: Callable[[], None]) -> pl.LazyFrame:
+    """Return *query* so that, when it is run, its rows are counted and the source is looked at once more."""
+    from polars.io.plugins import register_io_source
+
+    def batches(
+        columns: list[str] | None, predicate: object, row_count: int | None, batch_rows: int | None
+    ) -> Iterator[pl.DataFrame]:
+        collected.rows = 0
+        for batch in query.collect_batches(maintain_order=True, engine="streaming"):
+            collected.rows += batch.height
+            yield batch
+        verify()
+        if not collected.rows:
+            raise no_rows(collected.place)
+
+    return register_io_source(batches, schema=query.collect_schema())
+
+
+def collected_by_run(project: Project, run_id: str) -> dict[str, tuple[Collected, ArtifactRef]]:
+    """Return by source what a run collected: what is recorded of it, and the artifact that the value was stored as."""
+    found = {}
+    for step in project.records.read("steps_in_brief", {"run_id": run_id}):
+        if step["step"].startswith(STEP):
+            row = project.records.read("get_step_run", {"run_id": run_id, "step": step["step"]})[0]
+            collected = _of_step(project, row)
+            if collected is not None:
+                found[step["step"].removeprefix(STEP)] = collected
+    return found
+
+
+def collected_before(project: Project, run: Row, source: str) -> tuple[str, Collected] | None:
+    """Return the newest run of the pipeline before this one that collected a source, and what it recorded."""
+    where = {name: run[name] for name in ("pipeline", "started_at", "run_id")}
+    rows = project.records.read("step_run_before", {**where, "step": f"{STEP}{source}"})
+    collected = _of_step(project, rows[0]) if rows else None
+    return (rows[0]["run_id"], collected[0]) if collected else None
+
+
+def collected_for(project: Project, version: Version) -> dict[str, Collected]:
+    """Return by source what is recorded of the sources that a version was made from."""
+    return {
+        name.removeprefix(ATTACHED): project.value(ref)
+        for name, ref in version.attachments.items()
+        if name.startswith(ATTACHED)
+    }
+
+
+def _of_step(project: Project, row: Row) -> tuple[Collected, ArtifactRef] | None:
+    refs = read_refs(row["outputs"], project.versions.inline)
+    return (project.value(refs[1]), refs[0]) if len(refs) == 2 else None
+
+
+def no_rows(place: str) -> SourceError:
+    """Return the error of a source that is there but holds nothing."""
+    return SourceError(
+        f"{place} has no rows.",
+        why="An empty source is almost always a failed export, and nothing could be learned from it.",
+        do="Check what writes it.",
+    )
