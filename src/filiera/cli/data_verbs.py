@@ -15,3 +15,8 @@ def add_data_verbs(verbs: Verbs) -> None:
     text = "columns that name a row, such as id or country,year (default: the keys of the dataset)"
     sub.add_argument("--key", metavar="COLUMNS", help=text)
     sub.add_argument("--html", metavar="FILE", help="write a report with plots")
+    sub = verbs.add("export", "write a table to a file or folder that other programs read")
+    sub.add_argument("table", help=TABLE)
+    text = "FILE.parquet, .csv, .jsonl or .arrow; FOLDER/ of Parquet files; NAME.delta, a Delta Lake table"
+    sub.add_argument("--to", required=True, metavar="FILE", help=text)
+    sub.add_argument("--by", default="", metavar="COLUMN", help="divide FOLDER/ by the values of a column")

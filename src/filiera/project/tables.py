@@ -32,8 +32,8 @@ class NamedTable:
     version: Version | None = None  #: of which it is the content
 
 
-def find_table(project: Project, text: str) -> NamedTable:
-    """Return the table that *text* names.
+def find_table(project: Project, text: str, *, to_use: bool = False) -> NamedTable:
+    """Return the table that *text* names, to be looked at, or *to_use* it.
 
     It is a file if it has the ending of one that can be read; the output of a step if it has a slash, as in
     ``flows-7/clean`` or ``flows/clean``; else a version of a dataset, without ``@`` the newest.
@@ -42,12 +42,14 @@ def find_table(project: Project, text: str) -> NamedTable:
         UsageError: There is no such run, step or dataset, or what it names is no table.
         SourceError: There is no such file, or it cannot be read.
         StoreError: The bytes are missing or damaged.
+        Untrusted: It is to be used, and the project asks for a signature that it does not have.
     """
     if kind := file_type(text):
         return NamedTable(name=text, frame=read_file(Path(text), kind))
     if "/" in text:
         return _of_step(project, text)
-    return table_of(project, project.versions.get("dataset", ProductRef.parse(text)))
+    find = project.versions.resolve if to_use else project.versions.get
+    return table_of(project, find("dataset", ProductRef.parse(text)))
 
 
 def table_of(project: Project, version: Version) -> NamedTable:

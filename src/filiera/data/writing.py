@@ -1,0 +1,109 @@
+"""Write a table to files that other programs read. A table need not fit into memory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+
+from filiera.errors import FilieraError, StoreError, StoreFull, UsageError
+
+ROWS_PER_FILE = 1_000_000
+"""A folder has a file for so many rows, or for as many of one partition."""
+
+Writer = Callable[[pl.LazyFrame, Path], None]
+
+
+def write_table(table: pl.LazyFrame, target: Path, *, kind: str, by: str = "") -> None:
+    """Write a table to a new file or folder, which is there when all of it is, or not at all.
+
+    Args:
+        table: What to write.
+        target: Where; the folder it lies in must be there.
+        kind: ``"csv"``, ``"jsonl"``, ``"parquet"`` or ``"arrow"``: one file; ``"folder"``: of Parquet files;
+            ``"delta"``: a folder that is a Delta Lake table, which needs the package ``deltalake``.
+        by: A column of a folder's table: each of its values gets a folder ``COLUMN=VALUE`` of its own.
+
+    Raises:
+        UsageError: The target is there already or cannot be written, or a column has a type that *kind* has not.
+        StoreFull: No space is left.
+    """
+    schema = table.collect_schema()
+    _require_types(schema, kind)
+    if by and (kind != "folder" or by not in schema):
+        why = f"The table has: {', '.join(schema)}." if kind == "folder" else "Only a folder is divided by a column."
+        raise UsageError(f"{target} cannot be divided by {by!r}.", why=why)
+    with _new(target) as part, _told(target):
+        if kind == "folder":
+            _write_folder(table, part, by)
+        else:
+            _WRITERS[kind](table, part)
+
+
+def _write_folder(table: pl.LazyFrame, folder: Path, by: str) -> None:
+    files = pl.PartitionBy(folder, key=by or None, max_rows_per_file=ROWS_PER_FILE, approximate_bytes_per_file=None)
+    table.sink_parquet(files, compression="zstd", mkdir=True, engine="streaming")
+
+
+def _write_delta(table: pl.LazyFrame, folder: Path) -> None:
+    try:
+        table.sink_delta(folder)
+    except ModuleNotFoundError as error:
+        raise UsageError("Delta Lake needs the package deltalake.", do="pip install 'filiera[delta]'") from error
+
+
+_WRITERS: Mapping[str, Writer] = {
+    "csv": lambda table, file: table.sink_csv(file, engine="streaming"),
+    "jsonl": lambda table, file: table.sink_ndjson(file, engine="streaming"),
+    "parquet": lambda table, file: table.sink_parquet(file, compression="zstd", engine="streaming"),
+    "arrow": lambda table, file: table.sink_ipc(file, compression="zstd", engine="streaming"),
+    "delta": _write_delta,
+}
+
+
+def _require_types(schema: pl.Schema, kind: str) -> None:
+    for name, dtype in schema.items():
+        is_missing = dtype.is_nested() if kind == "csv" else False
+        if is_missing or (kind in ("csv", "jsonl") and "Binary" in str(dtype)):
+            raise UsageError(
+                f"Column {name!r} cannot be written to {'CSV' if kind == 'csv' else 'JSON lines'}.",
+                why=f"It is {dtype}, which that format has not.",
+                do="Write Parquet, or convert the column in a step.",
+            )
+
+
+@contextmanager
+def _new(target: Path) -> Iterator[Path]:
+    """Yield a place beside *target* that becomes it when the block ends well, and goes when it does not."""
+    if target.exists() or target.is_symlink():
+        raise UsageError(f"{target} is there already.", do="Name another one, or remove it.")
+    if not target.parent.is_dir():
+        raise UsageError(f"There is no folder {target.parent}.", do="Make it first.")
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(target)
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written: {error.strerror or error}.") from error
+    finally:
+        if part.is_dir():
+            shutil.rmtree(part)
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _told(target: Path) -> Iterator[None]:
+    """Turn what Polars says into our words."""
+    try:
+        yield
+    except FilieraError:
+        raise
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        text = str(error).partition("\n")[0]
+        if "No space left" in text:
+            raise StoreFull(f"No space is left to write {target}.", why=text) from error
+        raise StoreError(f"{target} cannot be written.", why=text, do="Nothing was left there.") from error
