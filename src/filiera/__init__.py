@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from filiera.core.approval import approve
     from filiera.core.check import Check
     from filiera.core.commands import In, Out, command_step, shell_step
+    from filiera.core.files import Files
     from filiera.core.gate import Gate
     from filiera.core.metric import Metric, Metrics
     from filiera.core.options import Cache
@@ -32,6 +33,7 @@ __all__ = [
     "Cache",
     "Check",
     "Dataset",
+    "Files",
     "Gate",
     "Html",
     "In",
@@ -57,6 +59,7 @@ _HOMES = {
     "Cache": "options",
     "Check": "check",
     "Dataset": "products",
+    "Files": "files",
     "Gate": "gate",
     "Html": "report",
     "In": "commands",

@@ -82,6 +82,9 @@ class ArtifactWriter(Protocol):
     def put_child(self, content: bytes | Path) -> str:
         """Store a part of its own (a file of a folder) and return its digest, to be named in the stream."""
 
+    def has_child(self, digest: str) -> bool:
+        """Tell whether a part is stored already, so that it need only be named."""
+
 
 class ArtifactReader(Protocol):
     """Where a codec reads one value from: small ones with ``bytes``, large ones with ``path``."""

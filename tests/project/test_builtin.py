@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from filiera.core.check import Check
+from filiera.core.digest import blob_digest
+from filiera.core.files import Files, Place, Stretch
 from filiera.core.gate import Gate
 from filiera.core.metric import Metric, Metrics
 from filiera.errors import ProjectError, SourceError
@@ -85,6 +87,22 @@ def test_a_dataset_is_described() -> None:
     assert description["rows"] == 2
     assert description["columns"] == {"a": "Int64"}
     assert (description["checks"]["passed"], description["checks"]["warn"]) == (1, 1)
+
+
+def test_files_are_checked_by_their_table(tmp_path: Path) -> None:
+    """Files keep their bytes; those that break a quarantine check join those that were set aside before."""
+    digests = [blob_digest(b"%d" % i) for i in range(3)]
+    table = pl.DataFrame({"digest": digests, "size_bytes": [1, 1, 9]})
+    odd = table.head(1).with_columns(problem=pl.lit("is odd"))
+    places = dict.fromkeys(digests, Place("p", 0, 1))
+    files = Files(table.tail(2), rejected=odd, places=places, packs=lambda _: Stretch(tmp_path, 0, 1))
+    small = Check.in_range("size_bytes", 0, 5, severity="quarantine")
+    report, _, kept, rejected = builtin.validate_with_quarantine(files, (small, Check.rows(at_least=1)))
+    assert (report.blocks, len(kept)) == (False, 1)
+    assert rejected["problem"].to_list() == ["is odd", small.name]
+    published, description = builtin.publish_dataset(kept, report)
+    assert isinstance(published, Files)
+    assert (description["rows"], set(description["columns"])) == (1, {"digest", "size_bytes"})
 
 
 @pytest.mark.parametrize(("value", "champion", "blocks"), [(0.9, None, False), (0.4, None, True), (0.6, 0.9, True)])

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from filiera.core.check import Check, CheckReport, CheckResult, Example
+from filiera.core.files import PROBLEM, Files
 from filiera.core.value import dataclass
 from filiera.data.broken_rows import Broken, broken_rows, first_line
 
@@ -81,6 +82,21 @@ def validate(frame: pl.DataFrame, checks: Iterable[Check], *, sensitive: Collect
     streams = {True: iter(first.results), False: iter(second.results)}
     results = tuple(next(streams[check.severity == "quarantine"]) for check in checks)
     return Validated(kept, rejected, CheckReport(results=results, rows=kept.height))
+
+
+class ValidatedFiles(NamedTuple):
+    """Files after their checks."""
+
+    kept: Files  #: those that broke no quarantine check; the others are among its ``rejected``, with the rules
+    report: CheckReport  #: as that of ``Validated``
+
+
+def validate_files(files: Files, checks: Iterable[Check]) -> ValidatedFiles:
+    """Return *files* without those that break a quarantine check, and the report of all checks on what is kept."""
+    found = validate(files.table, checks)
+    broke = found.rejected.rename({RULE_COLUMN: PROBLEM})
+    kept = files.with_table(found.kept, rejected=pl.concat([files.rejected, broke], how="diagonal_relaxed"))
+    return ValidatedFiles(kept, found.report)
 
 
 def _quarantining(checks: Iterable[Check]) -> list[Check]:

@@ -51,6 +51,9 @@ class Sink(io.RawIOBase):
                 self.failure = self.failure or child.failure
                 child.discard()
 
+    def has_child(self, digest: str) -> bool:
+        return self._blobs.has(digest)
+
     def writable(self) -> bool:
         return True
 

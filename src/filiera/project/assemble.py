@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from filiera.core.artifact import ArtifactRef
+from filiera.core.files import Files
 from filiera.core.graph import Choice, Future, Given, Graph, Known, Late, Node, OutputRef, Publication
 from filiera.core.pipeline import Pipeline
 from filiera.core.products import Dataset, Model, ProductKind, ProductRef, Source
@@ -111,7 +112,8 @@ def _with_dataset(graph: Graph, dataset: Dataset) -> Graph:
             do="Return the table that the last step returned.",
         )
     checks = _checks_of(dataset)
-    sets_aside = any(check.severity == "quarantine" for check in checks)
+    has_files = result.type is Files
+    sets_aside = has_files or any(check.severity == "quarantine" for check in checks)
     validate = Node(
         name="validate",
         step=builtin.validate_with_quarantine if sets_aside else builtin.validate,
@@ -128,7 +130,7 @@ def _with_dataset(graph: Graph, dataset: Dataset) -> Graph:
             "report": report,
             **({"keys": dataset.keys} if dataset.keys else {}),
         },
-        codecs=(builtin.PARQUET, ""),
+        codecs=("" if has_files else builtin.PARQUET, ""),
     )
     publication = Publication(
         kind="dataset",

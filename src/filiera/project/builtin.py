@@ -7,6 +7,7 @@ from typing import Any
 
 from filiera.core.check import Check, CheckReport, domains
 from filiera.core.collected import Collected
+from filiera.core.files import Files
 from filiera.core.gate import Gate, GateReport, decide
 from filiera.core.metric import Metrics
 from filiera.core.reference import ReferenceProfile
@@ -46,9 +47,16 @@ def validate(table: Any, checks: tuple[Check, ...]) -> tuple[CheckReport, Promis
 
 @step(stage="validate")
 def validate_with_quarantine(table: Any, checks: tuple[Check, ...]) -> tuple[CheckReport, Promised, Any, Any]:
-    """Return what ``validate`` does, the rows that are kept, and those set aside with the rule they broke."""
+    """Return what ``validate`` does, the rows that are kept, and those set aside with the rule they broke.
+
+    Of files, what was set aside when they were collected is among the latter.
+    """
     from filiera.data import checks as data_checks
 
+    if isinstance(table, Files):
+        files = data_checks.validate_files(table, checks)
+        _tell(files.report)
+        return files.report, _promised(checks), files.kept, files.kept.rejected
     validated = data_checks.validate(_polars(table), checks)
     _tell(validated.report)
     return validated.report, _promised(checks), validated.kept, validated.rejected
@@ -66,12 +74,14 @@ def publish_dataset(table: Any, report: CheckReport, keys: tuple[str, ...] = ())
     }
     if keys:
         description["keys"] = list(keys)
-    return frame, description
+    return (table if isinstance(table, Files) else frame), description
 
 
 def _polars(table: Any) -> Any:
     import polars as pl
 
+    if isinstance(table, Files):
+        table = table.table
     return table if isinstance(table, pl.DataFrame) else pl.DataFrame(table)
 
 

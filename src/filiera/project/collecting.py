@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.collected import Collected
+from filiera.core.files import Files
 from filiera.engine.rows import read_refs
 from filiera.errors import SourceError
 from filiera.ports import Row, SourceReader
@@ -38,6 +39,8 @@ def collected_value(
     """
     collected = Collected(entry=dict(entry), fingerprint=fingerprint, at=time.time())
     value = reader.read(entry, root, collected)
+    if isinstance(value, Files):
+        print(value.summary)
 
     def verify() -> None:
         if reader.fingerprint(entry, root) != fingerprint:

@@ -43,6 +43,7 @@ _CODECS: Mapping[str, tuple[str, ...]] = {
         "filiera.adapters.codecs.reports:HtmlCodec",
         "filiera.adapters.codecs.reports:MarkdownCodec",
         "filiera.adapters.codecs.figures:SvgCodec",
+        "filiera.adapters.codecs.file_tables:FilesCodec",
     ),
 }
 _SOURCES: Mapping[str, str] = {
@@ -50,6 +51,7 @@ _SOURCES: Mapping[str, str] = {
     "parquet": "filiera.adapters.sources.parquet_file:ParquetSource",
     "jsonl": "filiera.adapters.sources.jsonl_file:JsonLinesSource",
     "files": "filiera.adapters.sources.folder:FilesSource",
+    "images": "filiera.adapters.sources.images:ImagesSource",
 }
 
 
@@ -109,7 +111,7 @@ def _all_codecs() -> Iterator[str]:
 
 def has_parts(codec: str) -> bool:
     """Tell whether artifacts of a codec are manifests that name further blobs."""
-    return codec in ("file/1", "folder/1", PARTS_CODEC)
+    return codec in ("file/1", "folder/1", "files/1", PARTS_CODEC)
 
 
 def blobs_of(ref: ArtifactRef, read: Callable[[str], bytes]) -> Iterator[str]:
@@ -128,6 +130,11 @@ def blobs_of(ref: ArtifactRef, read: Callable[[str], bytes]) -> Iterator[str]:
     if not has_parts(ref.codec):
         return
     manifest = ref.inline if ref.inline is not None else read(ref.digest)
+    if ref.codec == "files/1":
+        from filiera.adapters.codecs import file_tables
+
+        yield from file_tables.children(manifest)
+        return
     if ref.codec != PARTS_CODEC:
         from filiera.adapters.codecs.files import children
 

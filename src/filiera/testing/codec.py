@@ -40,6 +40,9 @@ class MemoryArtifact:
         self._children[digest] = data
         return digest
 
+    def has_child(self, digest: str) -> bool:
+        return digest in self._children
+
     @property
     def size_bytes(self) -> int:
         return self.stream.getbuffer().nbytes

@@ -153,7 +153,7 @@ def _manifest(content: bytes, codec: str) -> list[Entry]:
 
 
 def _restored(entries: Sequence[Entry], reader: ArtifactReader) -> Path:
-    target = Path(tempfile.mkdtemp(prefix="", dir=_folder_of_process(os.getpid())))
+    target = Path(tempfile.mkdtemp(prefix="", dir=folder_of_process(os.getpid())))
     try:
         for entry in entries:
             file = target / PurePosixPath(entry.path)
@@ -174,7 +174,7 @@ def _restored(entries: Sequence[Entry], reader: ArtifactReader) -> Path:
 
 
 @functools.cache
-def _folder_of_process(process_id: int) -> Path:
+def folder_of_process(process_id: int) -> Path:
     """Return this process's folder for restored files, having removed those of processes that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
         _remove_if_abandoned(folder)
