@@ -13,7 +13,7 @@ from filiera.core.artifact import ArtifactRef
 from filiera.core.check import CheckReport
 from filiera.core.gate import GateReport
 from filiera.core.metric import Metrics
-from filiera.core.parts import PARTS_CODEC
+from filiera.core.parts import PARTS_CODEC, is_list
 from filiera.core.report import Html, Markdown, Svg
 from filiera.errors import UsageError
 from filiera.project.project import Project
@@ -30,8 +30,8 @@ def preview_of(project: Project, ref: ArtifactRef) -> str:
         CodecError, StoreError: The value cannot be read.
     """
     if ref.codec == PARTS_CODEC:
-        parts = project.artifacts.parts(ref)
-        if len(parts) > _MANY_ITEMS:
+        kind, parts = project.artifacts.manifest_of(ref)
+        if is_list(kind) and len(parts) > _MANY_ITEMS:
             items = [project.value(part) for part in parts[:_MANY_ITEMS]]
             return f"{preview(items)}\n… {len(parts) - _MANY_ITEMS:,} items more"
     return preview(project.value(ref))

@@ -1,7 +1,8 @@
-"""Lists of artifacts: a manifest that names the parts of a list whose items are not plain data.
+"""Artifacts made of artifacts: a manifest that names the parts of a list or dataclass that is not all plain data.
 
-A manifest has a line of JSON that says ``"list"`` or ``"tuple"``, and one for each part: digest, codec, size, and, when
-the part is small, its bytes in base64. Lines can be written while the parts are made, and name them without loading.
+A manifest has a line of JSON that says ``"list"``, ``"tuple"`` or the name of a dataclass, and one for each item or
+field: digest, codec, size, and, when the part is small, its bytes in base64. Lines can be written while the parts are
+made, and name them without loading.
 """
 
 from __future__ import annotations
@@ -11,18 +12,24 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from filiera.core import plain
 from filiera.core.artifact import ArtifactRef
 
 PARTS_CODEC = "parts/1"
 """The name of this encoding."""
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-_KINDS: dict[str, type[list[Any]] | type[tuple[Any, ...]]] = {"list": list, "tuple": tuple}
+_LISTS: dict[str, type[list[Any]] | type[tuple[Any, ...]]] = {"list": list, "tuple": tuple}
 
 
 def write_kind(kind: type) -> bytes:
-    """Return the first line of a manifest, for a list or a tuple."""
-    return b'"%s"\n' % kind.__name__.encode()
+    """Return the first line of a manifest, for a list, a tuple or a dataclass.
+
+    Raises:
+        TypeError: A class that no module can be asked for.
+    """
+    name = kind.__name__ if kind in (list, tuple) else plain.findable(kind, "the value")
+    return b'"%s"\n' % name.encode()
 
 
 def write_part(ref: ArtifactRef) -> bytes:
@@ -39,22 +46,44 @@ def write_part(ref: ArtifactRef) -> bytes:
     return f'["{ref.digest}",{codec},{ref.size_bytes},"{content}"]\n'.encode()
 
 
-def read_parts(manifest: bytes) -> tuple[type[list[Any]] | type[tuple[Any, ...]], tuple[ArtifactRef, ...]]:
-    """Return whether a manifest is of a list or a tuple, and its parts in order.
+def read_parts(manifest: bytes) -> tuple[str, tuple[ArtifactRef, ...]]:
+    """Return "list", "tuple" or the name of a dataclass, which need not be loaded, and the parts in order.
 
     Raises:
         ValueError: The bytes are not a manifest.
 
     >>> read_parts(write_kind(tuple))
-    (<class 'tuple'>, ())
+    ('tuple', ())
     """
     if not manifest.endswith(b"\n"):
         raise ValueError("the last line of the manifest is cut")
     try:
         kind, *parts = json.loads(b"[" + manifest[:-1].replace(b"\n", b",") + b"]")
-        return _KINDS[kind], tuple([_part(*part) for part in parts])
-    except (KeyError, TypeError) as error:
+        if kind not in _LISTS and ":" not in kind:
+            raise ValueError(f"not a manifest of parts, but of a {kind}")
+        return kind, tuple([_part(*part) for part in parts])
+    except TypeError as error:
         raise ValueError(f"not a manifest of parts: {error}") from error
+
+
+def is_list(kind: str) -> bool:
+    """Tell whether a manifest of this kind is of a list or tuple, so that its parts are items."""
+    return kind in _LISTS
+
+
+def put_together(kind: str, values: Sequence[Any]) -> Any:
+    """Return the list, tuple or dataclass that is made of the loaded parts.
+
+    Raises:
+        ValueError: The class is not in a loaded module, or has other fields by now.
+
+    >>> put_together("tuple", [1, 2])
+    (1, 2)
+    """
+    if kind in _LISTS:
+        return _LISTS[kind](values)
+    found = plain.dataclass_named(kind)
+    return found(**dict(zip(plain.fields_of(found), values, strict=True)))
 
 
 def _part(digest: str, codec: str, size_bytes: int, content: str | None = None) -> ArtifactRef:

@@ -2,8 +2,8 @@
 
 Plain: None, bool, int, float (NaN and infinities too), str, bytes, list, tuple, dict, set, frozenset, date, time,
 datetime, timedelta, Decimal, Path, UUID, Enum members, frozen or unfrozen dataclasses, and functions or classes found
-by name in a module. What JSON cannot say is written as ``{"$": kind, "v": …}``. Nothing is imported to decode: a class
-or function must be in a module that is already loaded, so bytes from elsewhere cannot make us run code.
+by name in a module. What JSON cannot say is written as ``{"$": kind, "v": …}``. Nothing is imported to decode but what
+is ours: a class or function must be in a module already loaded, so bytes from elsewhere cannot make us run code.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import dataclasses
 import datetime as dt
 import enum
 import functools
+import importlib
 import json
 import math
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePath
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
@@ -27,6 +29,8 @@ _ATOMS = (bool, str, type(None))
 _WORDS = frozenset(_ATOMS)
 _TEXT = frozenset((str,))
 _MAX_DEPTH = 200
+_OUR_VALUES = "filiera.transforms."
+"""Where our values are that are part of a stored model: what serves it need not know beforehand that it has them."""
 _LONGEST_INT_BITS = 2048
 """Python refuses to read or write decimal numbers of some thousand digits; hexadecimal ones have no limit."""
 _write = compact_writer(ascii_only=False)
@@ -98,12 +102,15 @@ def name_of(thing: Any) -> str:
 
 
 def find_loaded(name: str) -> Any:
-    """Return the class or function that ``name_of`` named, from a module already loaded.
+    """Return the class or function that ``name_of`` named, from a module already loaded, or one of ours.
 
     Raises:
         ValueError: The module is not loaded or has no such name.
     """
     module_name, _, path = name.partition(":")
+    if module_name not in sys.modules and module_name.startswith(_OUR_VALUES):
+        with suppress(ImportError):
+            importlib.import_module(module_name)
     found: Any = sys.modules.get(module_name)
     for part in path.split("."):
         found = getattr(found, part, None)
@@ -170,28 +177,30 @@ def _dict_to_json(value: dict[Any, Any], at: str, depth: int) -> Any:
 
 def _object_to_json(value: Any, at: str, depth: int) -> Any:
     if isinstance(value, enum.Flag):
-        return {"$": "flag", "of": _findable(type(value), at), "v": value.value}  # a combination has no name
+        return {"$": "flag", "of": findable(type(value), at), "v": value.value}  # a combination has no name
     if isinstance(value, enum.Enum):
-        return {"$": "enum", "of": _findable(type(value), at), "v": value.name}
+        return {"$": "enum", "of": findable(type(value), at), "v": value.name}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = _fields_of(type(value))
+        names = fields_of(type(value))
         items = {name: _to_json(getattr(value, name), f"{at}.{name}", depth + 1) for name in names}
-        return {"$": "object", "of": _findable(type(value), at), "v": items}
+        return {"$": "object", "of": findable(type(value), at), "v": items}
     if name_of(type(value)) in _AS_TEXT:
         return {"$": _AS_TEXT[name_of(type(value))], "v": str(value)}
     if isinstance(value, PurePath):
         return {"$": "path" if isinstance(value, Path) else "purepath", "v": value.as_posix()}
     if isinstance(value, FunctionType | BuiltinFunctionType | type):
-        return {"$": "name", "v": _findable(value, at)}
+        return {"$": "name", "v": findable(value, at)}
     raise TypeError(f"{at} is a {name_of(type(value))}, which is not a plain value")
 
 
 @functools.cache
-def _fields_of(kind: Any) -> tuple[str, ...]:
+def fields_of(kind: Any) -> tuple[str, ...]:
+    """Return the names of the fields that a dataclass is made from."""
     return tuple([field.name for field in dataclasses.fields(kind) if field.init])
 
 
-def _findable(thing: Any, at: str) -> str:
+def findable(thing: Any, at: str) -> str:
+    """Return the name of a class or function by which ``find_loaded`` finds it. Raises TypeError when nothing does."""
     if "<" in thing.__qualname__ or thing.__module__ is None:
         raise TypeError(f"{at} is {thing.__qualname__}, which no module can be asked for; define it at the top level")
     return name_of(thing)
@@ -294,7 +303,7 @@ def _from_json(value: Any) -> Any:
     if tag == "flag":
         return _enum_class(value["of"])(value["v"])
     if tag == "object":
-        return _dataclass(value["of"])(**{key: _from_json(item) for key, item in value["v"].items()})
+        return dataclass_named(value["of"])(**{key: _from_json(item) for key, item in value["v"].items()})
     return _READERS[tag](value["v"])
 
 
@@ -305,7 +314,8 @@ def _enum_class(name: str) -> type[enum.Enum]:
     return found
 
 
-def _dataclass(name: str) -> Callable[..., Any]:
+def dataclass_named(name: str) -> Callable[..., Any]:
+    """Return the dataclass with a name. Raises ValueError when no loaded module has it."""
     found = find_loaded(name)
     if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
         raise ValueError(f"{name!r} is not a dataclass")

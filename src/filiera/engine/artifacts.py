@@ -1,17 +1,19 @@
 """Values in and out of the store: a codec turns them into bytes, the digest of the bytes is their name.
 
-A list or tuple whose items are not all plain data, such as tables or models, is stored in parts: each item by the codec
-of its type, and a manifest that names them.
+A list, tuple or dataclass that is not all plain data, but has tables or models in it, is stored in parts: each item or
+field by the codec of its type, and a manifest that names them.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, overload
 
+from filiera.core import plain
 from filiera.core.artifact import INLINE_LIMIT_BYTES, ArtifactRef
 from filiera.core.digest import blob_digest
-from filiera.core.parts import PARTS_CODEC, read_parts, split_plain, write_kind, write_part
+from filiera.core.parts import PARTS_CODEC, is_list, put_together, read_parts, split_plain, write_kind, write_part
 from filiera.engine.streams import Reader, Sink, store_error
 from filiera.errors import CodecError, FilieraError
 from filiera.ports import BlobStore, Codec, TableCodec
@@ -35,7 +37,7 @@ class Artifacts:
         """Return the reference of the stored *value*; up to 4096 bytes are inside it and no file is written.
 
         Args:
-            value: Anything a codec takes, or a list or tuple of such things.
+            value: Anything a codec takes, or a list, tuple or dataclass of such things.
             codec: Name of the codec to use, such as "parquet/1", instead of the one that handles the type.
 
         Raises:
@@ -67,18 +69,16 @@ class Artifacts:
             StoreError: BlobMissing or BlobCorrupted, of the artifact itself.
         """
         if ref.codec == PARTS_CODEC:
-            return self._read_manifest(ref)[1]
+            kind, parts = self.manifest_of(ref)
+            if not is_list(kind):
+                raise _no_list(ref, f"It is a {kind}.")
+            return parts
         if ref.codec != _PLAIN_CODEC:
-            raise CodecError(
-                f"Artifact {ref.short} is not a list.",
-                why=f"It was stored by codec {ref.codec!r}.",
-                do="Return a list from the step that made it.",
-            )
+            raise _no_list(ref, f"It was stored by codec {ref.codec!r}.")
         try:
             items = split_plain(Reader(ref, self._blobs).bytes())
         except ValueError as error:
-            do = "Return a list from the step that made it."
-            raise CodecError(f"Artifact {ref.short} is not a list.", why=str(error), do=do) from error
+            raise _no_list(ref, str(error)) from error
         return tuple([self._keep(item, _PLAIN_CODEC) for item in items])
 
     def get(self, ref: ArtifactRef, *, lazily: bool = False) -> Any:
@@ -94,8 +94,14 @@ class Artifacts:
             StoreError: BlobMissing, or BlobCorrupted when the bytes do not have that digest.
         """
         if ref.codec == PARTS_CODEC:
-            kind, parts = self._read_manifest(ref)
-            return StoredItems(self, parts) if lazily else kind([self.get(part) for part in parts])
+            kind, parts = self.manifest_of(ref)
+            if lazily and is_list(kind):
+                return StoredItems(self, parts)
+            values = [self.get(part) for part in parts]
+            try:
+                return put_together(kind, values)
+            except (ValueError, TypeError) as error:
+                raise _unreadable(ref, error) from error
         chosen = self._codec_named(ref.codec)
         reader = Reader(ref, self._blobs)
         try:
@@ -109,8 +115,8 @@ class Artifacts:
 
     def _put(self, value: object, place: str, depth: int) -> ArtifactRef:
         chosen = self._find_codec(value)
-        kind = type(value)
-        if kind is not list and kind is not tuple:
+        kind: Any = type(value)
+        if not _has_parts(value):
             return self._encode(value, chosen)
         try:
             return self._encode(value, chosen)
@@ -119,19 +125,24 @@ class Artifacts:
                 raise
         if depth >= _MAX_DEPTH:
             raise _too_deep(value)
-        return self._put_parts(value, kind, place, depth)  # type: ignore[arg-type]
+        if kind in (list, tuple):
+            return self._put_parts(value, kind, place, depth)  # type: ignore[arg-type]
+        return self._put_parts((getattr(value, name) for name in plain.fields_of(kind)), kind, place, depth)
 
     def _put_parts(self, items: Iterable[object], kind: type, place: str, depth: int) -> ArtifactRef:
+        names = () if kind in (list, tuple) else plain.fields_of(kind)
+
         def stored() -> Iterator[ArtifactRef]:
             for position, item in enumerate(items):
-                ref = self._put_item(item, f"{place}[{position}]", depth)
+                at = f".{names[position]}" if names else f"[{position}]"
+                ref = self._put_item(item, place + at, depth)
                 del item  # the next one may need the memory
                 yield ref
 
         return self._write_manifest(stored(), kind)
 
     def _put_item(self, item: object, place: str, depth: int) -> ArtifactRef:
-        if type(item) in (list, tuple):
+        if _has_parts(item):
             return self._put(item, place, depth + 1)
         try:
             return self._encode(item, self._find_codec(item))
@@ -153,7 +164,8 @@ class Artifacts:
         finally:
             sink.discard()
 
-    def _read_manifest(self, ref: ArtifactRef) -> tuple[type, tuple[ArtifactRef, ...]]:
+    def manifest_of(self, ref: ArtifactRef) -> tuple[str, tuple[ArtifactRef, ...]]:
+        """Return "list", "tuple" or the name of a dataclass, and the parts of what is stored in parts."""
         try:
             return read_parts(Reader(ref, self._blobs).bytes())
         except ValueError as error:
@@ -203,6 +215,16 @@ class StoredItems(Sequence[Any]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} stored items>"
+
+
+def _has_parts(value: Any) -> bool:
+    """Tell whether a value can be stored in parts: a list, a tuple, or a dataclass that can be found by its name."""
+    kind = type(value)
+    return kind in (list, tuple) or (dataclasses.is_dataclass(kind) and "<" not in kind.__qualname__)
+
+
+def _no_list(ref: ArtifactRef, why: str) -> CodecError:
+    return CodecError(f"Artifact {ref.short} is not a list.", why=why, do="Return a list from the step that made it.")
 
 
 def _too_deep(value: object) -> CodecError:
