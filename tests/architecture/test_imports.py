@@ -16,6 +16,7 @@ LIBRARIES = {
     "blake3": {"core", "engine", "adapters"},
     "polars": {
         "data",
+        "transforms",
         "model",
         "serving",
         "monitoring",

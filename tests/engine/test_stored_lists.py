@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,13 @@ from filiera.core.artifact import INLINE_LIMIT_BYTES
 from filiera.engine.artifacts import Artifacts
 from filiera.errors import BlobMissing, CodecError
 from filiera.project import plugins
+
+
+@dataclass
+class Pair:
+    left: object
+    right: object
+
 
 SMALL = pl.DataFrame({"a": [1, 2]})
 LARGE = pl.DataFrame({"a": range(5000)})
@@ -137,6 +145,32 @@ def test_only_lists_in_parts_are_lazy(artifacts: Artifacts) -> None:
     assert artifacts.get(artifacts.put([1, 2]), lazily=True) == [1, 2]
 
 
+def test_a_dataclass_with_tables_comes_back(artifacts: Artifacts) -> None:
+    """Each field by the codec of its type; plain ones stay one value."""
+    ref = artifacts.put(Pair(SMALL, [LARGE, "b"]))
+    assert ref.codec == "parts/1"
+    for lazily in (False, True):
+        found = artifacts.get(ref, lazily=lazily)
+        assert type(found) is Pair
+        assert found.left.equals(SMALL)
+        assert found.right[0].equals(LARGE)
+    assert artifacts.put(Pair(1, "b")).codec == "json/1"
+
+
+def test_the_fields_of_a_dataclass_are_no_items(artifacts: Artifacts) -> None:
+    """A step is mapped over a list; a dataclass is one value, however it is stored."""
+    with pytest.raises(CodecError, match="not a list"):
+        artifacts.parts(artifacts.put(Pair(SMALL, 1)))
+
+
+def test_a_dataclass_that_is_gone_is_refused(artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was stored under a name that no loaded module has is not made up."""
+    ref = artifacts.put(Pair(SMALL, 1))
+    monkeypatch.delattr("tests.engine.test_stored_lists.Pair")
+    with pytest.raises(CodecError, match="cannot be read"):
+        artifacts.get(ref)
+
+
 def test_an_item_that_cannot_be_stored_is_found(artifacts: Artifacts) -> None:
     """The message says which of them, however deep, and what to do instead."""
     with pytest.raises(CodecError, match="cannot be stored") as caught:
@@ -144,8 +178,8 @@ def test_an_item_that_cannot_be_stored_is_found(artifacts: Artifacts) -> None:
     assert caught.value.why.startswith("value[1][1][1] is a ")
     assert "Return a list" in caught.value.do
     with pytest.raises(CodecError) as caught:
-        artifacts.put_parts([1, SMALL.lazy()])
-    assert caught.value.why.startswith("value[1]: It is a query")
+        artifacts.put_parts([1, Pair(SMALL, iter([1]))])
+    assert caught.value.why.startswith("value[1].right is a ")
 
 
 def test_a_list_that_contains_itself_is_refused(artifacts: Artifacts) -> None:

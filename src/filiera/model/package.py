@@ -39,10 +39,12 @@ def describe_model(
 
     The model is asked as a service will ask it: ``predict`` (and ``predict_proba`` if there is one) with a polars
     DataFrame of its inputs, in its order. Types come from *training*; a column takes nulls when *training* has some
-    (or NaN); limits come from *domains* alone, because what was seen is not what was promised.
+    (or NaN), or the model says that it takes missing values; limits come from *domains*, because what was seen is not
+    what was promised, and from a model that says which values it knows.
 
     Args:
-        model: Fitted on a DataFrame, so that it has ``feature_names_in_``: scikit-learn's estimators and pipelines do.
+        model: Fitted on a DataFrame, so that it has ``feature_names_in_``: scikit-learn's estimators and pipelines do,
+            and models with transforms, which may say more: ``takes_missing(name)`` and ``known_values(name)``.
         training: The rows it was fitted on; columns that are not inputs are ignored.
         metrics: What its evaluation returned.
         evaluated: Rows it was *not* fitted on, for the profile of its answers; a model is surer of rows it has learnt
@@ -57,12 +59,12 @@ def describe_model(
     for frame, name in ((training, "training"), (rows, "evaluated")):
         _check_columns(frame, inputs, name)
     limits = dict(domains or {})
-    fields = tuple(_field(training[name], limits.get(name, (None, None, None))) for name in inputs)
+    fields = tuple(_field(training[name], limits.get(name, (None, None, None)), model) for name in inputs)
     features = rows.select(inputs)
     outputs, answers = _outputs(model, metrics.task, features)
     note = "The profile of the answers is on training rows, of which a model is surer than of others."
     return ModelCard(
-        model=name_of(type(model)),
+        model=name_of(type(model.estimator if callable(getattr(model, "prepare", None)) else model)),
         signature=Signature(
             task=metrics.task, inputs=fields, outputs=outputs, examples=_examples(training.select(inputs), fields)
         ),
@@ -96,14 +98,20 @@ def _check_columns(frame: pl.DataFrame, inputs: Sequence[str], name: str) -> Non
         raise UsageError(f"There are no {name} rows to describe the model by.")
 
 
-def _field(column: pl.Series, domain: Domain) -> Field:
+def _field(column: pl.Series, domain: Domain, model: Any) -> Field:
     kind = field_type(column)
-    has_nan = column.dtype.is_float() and bool(column.is_nan().any())
+    has_missing = column.null_count() > 0 or (column.dtype.is_float() and bool(column.is_nan().any()))
     minimum, maximum, values = domain
+    takes_missing, known_values = (getattr(model, name, None) for name in ("takes_missing", "known_values"))
+    if callable(takes_missing):
+        has_missing = has_missing or bool(takes_missing(column.name))
+    known = known_values(column.name) if callable(known_values) else None
+    if known is not None:
+        values = known if values is None else tuple(value for value in values if value in known)
     return Field(
         name=column.name,
         type=kind,
-        nullable=column.null_count() > 0 or has_nan,
+        nullable=has_missing,
         minimum=minimum,
         maximum=maximum,
         values=None if values is None else tuple(plain_label(value) for value in values),

@@ -74,7 +74,14 @@ def _columns_of(model: Any, signature: Signature) -> list[str] | None:
 
 
 def _split(model: Any) -> tuple[Callable[[Any], Any], Any]:
-    """Return what comes before a pipeline's last step, and that step: label and probabilities share the first part."""
+    """Return what comes before a pipeline's last step, and that step: label and probabilities share the first part.
+
+    A model that has ``prepare`` is an ``estimator`` with transforms before it.
+    """
+    prepare = getattr(model, "prepare", None)
+    if callable(prepare):
+        further, last = _split(model.estimator)
+        return (lambda rows: further(prepare(rows))), last
     steps = getattr(model, "steps", None)
     if not isinstance(steps, list) or len(steps) < 2:
         return (lambda frame: frame), model
