@@ -34,7 +34,7 @@ test: check  ## check, then all tests
 
 campaign: $(STAMP)  ## the long tests, with their figures: many killed processes, faults at each call, generated examples
 	$(PYTEST) -m campaign -rP
-	$(PYTEST) --hypothesis-profile=campaign
+	$(PYTEST) -m "hypothesis and not campaign" --hypothesis-profile=campaign
 
 bench: $(STAMP)  ## measure against peers, each in a virtual environment of its own under .venvs
 	$(BIN)/python benchmarks/run.py
