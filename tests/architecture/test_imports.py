@@ -38,6 +38,7 @@ LIBRARIES = {
     "cryptography": {"adapters/ed25519_keys.py"},
     "msgspec": {"serving", "adapters/prediction_segments.py"},
     "sqlite3": {"adapters/sqlite_records.py"},
+    "lxml": {"adapters/sources"},
     "pytest": {"testing"},
 }
 """The outside libraries (and databases) and where each may be imported. A library in a new place is a decision."""

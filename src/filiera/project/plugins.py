@@ -52,6 +52,7 @@ _SOURCES: Mapping[str, str] = {
     "jsonl": "filiera.adapters.sources.jsonl_file:JsonLinesSource",
     "files": "filiera.adapters.sources.folder:FilesSource",
     "images": "filiera.adapters.sources.images:ImagesSource",
+    "xml": "filiera.adapters.sources.xml_file:XmlSource",
 }
 
 

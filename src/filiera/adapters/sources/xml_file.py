@@ -1,0 +1,50 @@
+"""Tables in XML files, plain or compressed, read record by record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filiera.adapters.sources.entries import (
+    check_options,
+    file_digest,
+    find_file,
+    fingerprint,
+    is_text,
+    is_types,
+    note_file,
+)
+from filiera.adapters.sources.xml_rules import is_fields, is_namespaces, rules_of
+from filiera.core.collected import Collected
+from filiera.core.task import Entry
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class XmlSource:
+    """Reads ``type = "xml"``: records at a path, columns by paths; any encoding, plain or compressed."""
+
+    def check(self, entry: Entry) -> None:
+        """Refuse missing, unknown or mistyped options and paths that cannot be followed. Raises ProjectError."""
+        options = {
+            "records": is_text,
+            "rows": is_text,
+            "fields": is_fields,
+            "namespaces": is_namespaces,
+            "columns": is_types,
+        }
+        check_options(entry, options)
+        rules_of(entry)
+
+    def fingerprint(self, entry: Entry, root: Path) -> str:
+        """Return a digest of the files' bytes and how they are read. Raises SourceError."""
+        return fingerprint(entry, reader="xml/1", content=file_digest(find_file(entry, root)))
+
+    def read(self, entry: Entry, root: Path, collected: Collected) -> pl.LazyFrame:
+        """Return a query that reads the file when it is run; it raises SourceError saying what is wrong, and where."""
+        from filiera.adapters.sources.xml_table import query
+
+        file = find_file(entry, root)
+        note_file(collected, file)
+        return query(rules_of(entry), [file])

@@ -1,0 +1,241 @@
+"""The records of an XML file, one after the other, in memory that does not grow with their number.
+
+libxml2 builds the tree in pieces, without calling back, which is most of the speed; after each piece the records that
+are whole are handed out and everything that is over is taken off the tree. No file is believed: what is declared as an
+entity, nested without end or written to exhaust memory is refused.
+"""
+
+from __future__ import annotations
+
+import codecs
+import itertools
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from lxml import etree
+
+from filiera.adapters.sources.compressed import opened
+from filiera.adapters.sources.entries import reading
+from filiera.adapters.sources.xml_paths import ANY, Place
+from filiera.errors import SourceError
+
+Element = Any
+"""An ``lxml.etree._Element``."""
+
+_PIECE_BYTES = 1 << 16
+_HEAD_BYTES = 512
+"""Bytes at a time until the root has begun: what a hostile head makes of what follows it stays small."""
+
+_OUTLINED = 8
+_MARK = b"<?filiera?>"
+"""Put before the root: the one node that the parser tells us of, from which the tree can be reached."""
+
+_WIDE = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"),
+         (codecs.BOM_UTF16_BE, "utf-16"), (b"<\0", "utf-16-le"), (b"\0<", "utf-16-be"))  # fmt: skip
+
+_UNDEFINED_ENTITY: Final = 27
+"""Of this libxml2 only warns where a file names a DTD, and leaves the entity out."""
+
+_ERROR: Final = etree.ErrorLevels.ERROR
+_TROUBLE = {
+    4: ("it is not XML", "Correct path in the catalog."),
+    5: ("there is something behind the end of the root element", "Keep one root element per file."),
+    26: ("it uses an entity that is not defined", "Write the character itself, or its number, as in &#160;."),
+    27: ("it uses an entity that is not defined", "Write the character itself, or its number, as in &#160;."),
+    31: ("its encoding is not known", "Correct the encoding in the first line, or convert the file to UTF-8."),
+    32: ("its encoding is not known", "Correct the encoding in the first line, or convert the file to UTF-8."),
+    77: ("it ends before its elements do", "Copy or download it again; it was probably cut off."),
+    81: ("it is not in the encoding that it declares", "Correct the encoding in the first line, or convert the file."),
+    89: ("its entities are built to exhaust memory", "Do not read files from whoever made it."),
+    114: ("it is nested too deep or too large in one place", "An element may be 256 deep and hold 10 MB of text."),
+}
+_CUT_OFF: Final = 77
+_BAD_ENCODING: Final = 81
+_ENTITY_LOOP: Final = 89
+_NOT_WELL_FORMED = ("it is not well-formed XML", "Correct the file, or whatever writes it.")
+
+
+def below(parent: Element, names: Place, *, is_open: bool = False) -> Iterator[Element]:
+    """Yield the elements at *names* below *parent*, in order; of an open one without the last, perhaps unfinished."""
+    last = parent[-1] if is_open and len(parent) else None
+    for child in parent.iterchildren(names[0]):
+        is_last = child is last
+        if len(names) > 1:
+            yield from below(child, names[1:], is_open=is_last)
+        elif not is_last:
+            yield child
+
+
+def outline(file: Path) -> list[str]:
+    """Return the paths of the first elements of a file, each once; what is not XML has none."""
+    found: dict[str, None] = {}
+    with suppress(SourceError), opened(file) as stream:
+        parser = etree.XMLPullParser(events=("start",), resolve_entities=False, no_network=True, recover=True)
+        with suppress(etree.XMLSyntaxError):
+            parser.feed(stream.read(_PIECE_BYTES))
+        for _, element in parser.read_events():
+            found[_path(element)] = None
+            if len(found) == _OUTLINED:
+                break
+    return list(found)
+
+
+def _path(element: Element) -> str:
+    return "/".join(("", *(above.tag for above in reversed(list(element.iterancestors()))), element.tag))
+
+
+class RecordStream:
+    """Reads one file once, and counts the records that it has handed out."""
+
+    def __init__(self, file: Path, stream: BinaryIO, place: Place) -> None:
+        self.count = 0
+        self._file = file
+        self._stream = stream
+        self._place = place
+        self._piece_bytes = _HEAD_BYTES
+        self._mark: Element = None
+
+    def __iter__(self) -> Iterator[Element]:
+        """Yield each record when it is whole; it is good until the next one. Raises SourceError with its place."""
+        root: Element = None
+        pieces, encoding = self._as_known(self._read())
+        parser = _parser(encoding)
+        for piece in _marked(pieces):
+            self._feed(parser, piece)
+            if root is None and self._mark is not None:
+                root = self._mark.getroottree().getroot()
+                self._refuse_declarations(root)
+            if root is not None:
+                self._piece_bytes = _PIECE_BYTES
+                yield from self._records(root, is_open=True)
+                _forget(root, self._place[1:])
+        yield from self._records(self._end(parser), is_open=False)
+
+    def _records(self, root: Element, *, is_open: bool) -> Iterator[Element]:
+        if not _fits(root, self._place[0]):
+            return
+        if len(self._place) > 1:
+            found = below(root, self._place[1:], is_open=is_open)
+        else:
+            found = iter(() if is_open else (root,))
+        for record in found:
+            self.count += 1
+            yield record
+
+    def _read(self) -> Iterator[bytes]:
+        while True:
+            with reading(self._file):
+                piece = self._stream.read(self._piece_bytes)
+            if not piece:
+                return
+            yield piece
+
+    def _as_known(self, pieces: Iterator[bytes]) -> tuple[Iterator[bytes], str | None]:
+        """Return the bytes in an encoding into which a mark can be put, and its name if it is not the one declared."""
+        first = next(pieces, b"")
+        pieces = itertools.chain((first,), pieces)
+        wide = next((name for start, name in _WIDE if first.startswith(start)), None)
+        return (self._as_utf8(pieces, wide), "utf-8") if wide else (pieces, None)
+
+    def _as_utf8(self, pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+        decoder = codecs.getincrementaldecoder(encoding)()
+        try:
+            for piece in pieces:
+                if text := decoder.decode(piece):
+                    yield text.encode()
+            decoder.decode(b"", final=True)
+        except UnicodeError as error:
+            raise self._trouble(_BAD_ENCODING, why=str(error)) from error
+
+    def _feed(self, parser: Any, piece: bytes) -> None:
+        error = None
+        try:
+            parser.feed(piece)
+        except etree.XMLSyntaxError as caught:
+            error = caught
+        for _, node in parser.read_events():
+            self._mark = node if self._mark is None else self._mark
+        self._refuse_errors(parser, error)
+
+    def _end(self, parser: Any) -> Element:
+        root = error = None
+        try:
+            root = parser.close()
+        except etree.XMLSyntaxError as caught:
+            error = caught
+        self._refuse_errors(parser, error, otherwise=_CUT_OFF)
+        return root
+
+    def _refuse_errors(self, parser: Any, error: Exception | None, otherwise: int = 0) -> None:
+        log = parser.feed_error_log
+        found = next((one for one in log if one.level >= _ERROR or one.type == _UNDEFINED_ENTITY), None)
+        if found is not None:
+            code = found.type if found.type in _TROUBLE else otherwise
+            code = _ENTITY_LOOP if "amplification" in found.message else code
+            raise self._trouble(code, why=found.message.strip(), line=found.line) from error
+        if error is not None:
+            raise self._trouble(otherwise, why=str(error)) from error
+
+    def _refuse_declarations(self, root: Element) -> None:
+        dtd = root.getroottree().docinfo.internalDTD if root is not None else None
+        names = [entity.name for entity in dtd.iterentities()] if dtd is not None else []
+        if names:
+            raise SourceError(
+                f"Cannot read {self._file}: it declares the entity {names[0]!r}.",
+                why="With entities a file can read other files, or grow to any size when it is read; none is expanded.",
+                do="Write the text itself instead, and remove the declarations from <!DOCTYPE … [ … ]>.",
+            )
+
+    def _begun(self) -> Iterator[Element]:
+        """Yield the records that are in the tree, the last one perhaps in part."""
+        root = self._mark.getroottree().getroot() if self._mark is not None else None
+        if root is None or not _fits(root, self._place[0]):
+            return iter(())
+        return below(root, self._place[1:]) if len(self._place) > 1 else iter((root,))
+
+    def _trouble(self, code: int, *, why: str, line: int = 0) -> SourceError:
+        what, do = _TROUBLE.get(code, _NOT_WELL_FORMED)
+        place = f"line {line}, " if line else ""
+        path = "/" + "/".join(self._place)
+        begun = self.count + sum(1 for _ in self._begun())
+        where = f"at or behind ({path})[{begun}]" if begun else f"before any {path}"
+        return SourceError(f"Cannot read {self._file}: {place}{where}: {what}.", why=f"{why.rstrip('.')}.", do=do)
+
+
+def _parser(encoding: str | None) -> Any:
+    return etree.XMLPullParser(
+        events=("pi",),
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=True,
+        encoding=encoding,
+    )
+
+
+def _marked(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the pieces with the mark where the first markup may stand: behind byte order mark and declaration."""
+    first = next(pieces, b"")
+    start = len(codecs.BOM_UTF8) if first.startswith(codecs.BOM_UTF8) else 0
+    if first.startswith(b"<?xml", start):
+        start = first.find(b"?>") + 2
+    yield first[:start] + _MARK + first[start:]
+    yield from pieces
+
+
+def _forget(parent: Element, names: Place) -> None:
+    """Take off the tree whatever is over; of the last elements, which may be open, at most a record stays whole."""
+    while len(parent):
+        del parent[:-1]
+        parent = parent[-1]
+        is_on_the_way = bool(names) and _fits(parent, names[0])
+        names = names[1:] if is_on_the_way else ()
+        if is_on_the_way and not names:
+            return
+
+
+def _fits(element: Element, tag: str) -> bool:
+    return tag in (ANY, element.tag)

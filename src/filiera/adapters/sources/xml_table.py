@@ -1,0 +1,202 @@
+"""From XML files to a table that need not fit into memory."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from filiera.adapters.sources.compressed import opened
+from filiera.adapters.sources.xml_columns import TypeFinder, Unfit, dtype_of, texts, typed
+from filiera.adapters.sources.xml_rows import Row, RowReader
+from filiera.adapters.sources.xml_rules import Field, Rules
+from filiera.adapters.sources.xml_stream import RecordStream, outline
+from filiera.core.value import dataclass
+from filiera.errors import SourceError
+
+BATCH_ROWS = 1 << 13
+_KEPT_BATCHES = 8
+"""A source of at most so many batches is parsed once: its texts are kept while their types are found."""
+
+
+def query(rules: Rules, files: Sequence[Path]) -> pl.LazyFrame:
+    """Return a query over *files*, in order.
+
+    Types that are not declared are found first, in all records, which is a pass of its own when there are many.
+
+    Raises:
+        SourceError: A file cannot be read; also when the query is run.
+    """
+    table = _Table(rules, files)
+    types, kept = table.types()
+    schema = pl.Schema(
+        {field.name: dtype_of(types[field.name], is_list=field.many == "list") for field in rules.fields}
+    )
+
+    def batches(
+        columns: list[str] | None, predicate: pl.Expr | None, row_count: int | None, batch_rows: int | None
+    ) -> Iterator[pl.DataFrame]:
+        left = row_count
+        for batch in table.batches() if kept is None else kept:
+            if left is not None and left <= 0:
+                return
+            frame = table.typed(batch, types).select(columns or pl.all()).head(batch.size if left is None else left)
+            left = None if left is None else left - frame.height
+            yield frame if predicate is None else frame.filter(predicate)
+
+    return register_io_source(batches, schema=schema)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Batch:
+    """Some rows of one file, one after the other."""
+
+    file: Path
+    first_row: int  #: number of the first one in the file, from 1
+    size: int
+    found: Mapping[str, pl.Series]  #: by column: texts, lists of texts, or counts
+
+
+class _Table:
+    def __init__(self, rules: Rules, files: Sequence[Path]) -> None:
+        self._rules = rules
+        self._files = files
+
+    def types(self) -> tuple[dict[str, str], list[_Batch] | None]:
+        """Return the type of each column, and all batches where there are few."""
+        types = dict(self._rules.types) | {f.name: "int64" for f in self._rules.fields if f.many == "count"}
+        types |= {f.name: "string" for f in self._rules.fields if f.many == "join"}
+        finders = {f.name: TypeFinder() for f in self._rules.fields if f.name not in types}
+        if not finders:
+            return types, None
+        kept: list[_Batch] | None = []
+        for batch in self.batches():
+            if kept is not None:
+                kept = [*kept, batch] if len(kept) < _KEPT_BATCHES else None
+            for name, finder in finders.items():
+                finder.look(batch.found[name])
+        return types | {name: finder.found for name, finder in finders.items()}, kept
+
+    def batches(self) -> Iterator[_Batch]:
+        """Yield all rows of all files as texts. Raises SourceError."""
+        fields = self._rules.fields
+        seen: set[str] = set()
+        rows = 0
+        for file in self._files:
+            for batch in self._batches_of(file):
+                rows += batch.size
+                if len(seen) < len(fields):
+                    seen |= {name for name, found in batch.found.items() if _has_any(found)}
+                yield batch
+        if not rows:
+            raise _no_rows(self._files, self._rules)
+        missing = [field for field in fields if field.name not in seen and not field.is_optional]
+        if missing:
+            raise _nowhere(self._files, self._rules, missing[0])
+
+    def typed(self, batch: _Batch, types: Mapping[str, str]) -> pl.DataFrame:
+        """Return a batch as a table. Raises SourceError with the place of a text that is not of its column's type."""
+        columns = []
+        for field in self._rules.fields:
+            found = batch.found[field.name]
+            try:
+                columns.append(found if field.many == "count" else typed(found, types[field.name]))
+            except Unfit as error:
+                where = self._where(batch.file, batch.first_row + error.row, field)
+                raise SourceError(
+                    f"Cannot read {batch.file}: {where}: {_cut(error.text)!r} is not {types[field.name]}.",
+                    why=f"The catalog gives column {field.name!r} that type.",
+                    do="Correct the file, or declare another type in 'columns'.",
+                ) from None
+        return pl.DataFrame(columns)
+
+    def _batches_of(self, file: Path) -> Iterator[_Batch]:
+        reader = RowReader(self._rules.fields, self._rules.rows, namespaces=self._rules.namespaces)
+        with opened(file) as stream:
+            records = RecordStream(file, stream, self._rules.records)
+            rows = (row for record in records for row in reader.read(record))
+            for start in itertools.count(1, BATCH_ROWS):
+                found = list(itertools.islice(rows, BATCH_ROWS))
+                if found:
+                    yield self._batch(file, start, found)
+                if len(found) < BATCH_ROWS:
+                    return
+
+    def _batch(self, file: Path, first_row: int, rows: list[Row]) -> _Batch:
+        found = {
+            field.name: self._column(file, first_row, field, values)
+            for field, values in zip(self._rules.fields, zip(*rows, strict=True), strict=True)
+        }
+        return _Batch(file=file, first_row=first_row, size=len(rows), found=found)
+
+    def _column(self, file: Path, first_row: int, field: Field, values: tuple[Any, ...]) -> pl.Series:
+        """Return what was found for a field, with several values of a row made into what the field says."""
+        if field.many == "count":
+            counts = [0 if value is None else len(value) if type(value) is list else 1 for value in values]
+            return pl.Series(field.name, counts, dtype=pl.Int64)
+        if field.many == "list":
+            lists = [value if type(value) is list else [] if value is None else [value] for value in values]
+            return texts(field.name, lists, is_list=True)
+        if list not in set(map(type, values)):
+            return texts(field.name, values, is_list=False)
+        if field.many == "first":
+            return texts(field.name, [v[0] if type(v) is list else v for v in values], is_list=False)
+        if field.many == "join":
+            joined = [field.separator.join(v) if type(v) is list else v for v in values]
+            return texts(field.name, joined, is_list=False)
+        row = next(i for i, value in enumerate(values) if type(value) is list)
+        where = self._where(file, first_row + row, field)
+        raise SourceError(
+            f"Cannot read {file}: {where}: there are {len(values[row])} values for column {field.name!r}.",
+            why=f"They are: {', '.join(_cut(value) for value in values[row][:3])}{' …' if values[row][3:] else ''}.",
+            do=f'Say what becomes of them: {field.name} = {{path = "{field.path}", many = "list"}}; '
+            "or first, join, count; or make each a row with 'rows'.",
+        )
+
+    def _where(self, file: Path, row: int, field: Field) -> str:
+        """Return line and XPath of a row's field; the line by reading the file again up to there."""
+        line = 0
+        reader = RowReader((), self._rules.rows)
+        with opened(file) as stream:
+            records = RecordStream(file, stream, self._rules.records)
+            elements = (element for record in records for element in reader.elements(record))
+            for element in itertools.islice(elements, row - 1, row):
+                line = element.sourceline
+        return f"line {line}, ({self._rules.row_path})[{row}]/{field.path}"
+
+
+def _no_rows(files: Sequence[Path], rules: Rules) -> SourceError:
+    there = outline(files[0])
+    return SourceError(
+        f"{_named(files)} has no {rules.row_path}.",
+        why=f"{files[0]} begins with: {', '.join(there) or 'nothing'}.",
+        do="Correct 'records' or 'rows' in the catalog; an element of a namespace needs its prefix in 'namespaces'.",
+    )
+
+
+def _nowhere(files: Sequence[Path], rules: Rules, field: Field) -> SourceError:
+    return SourceError(
+        f"No {rules.row_path} of {_named(files)} has {field.path!r}.",
+        why=f"It is the path of column {field.name!r}, which would be empty.",
+        do=f'Correct the path, or say that it may be so: {field.name} = {{path = "{field.path}", optional = true}}.',
+    )
+
+
+def _named(files: Sequence[Path]) -> str:
+    return str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} further files"
+
+
+def _has_any(found: pl.Series) -> bool:
+    if found.dtype == pl.Int64:
+        return bool((found > 0).any())
+    if isinstance(found.dtype, pl.List):
+        return bool((found.list.len() > 0).any())
+    return found.null_count() < len(found)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:59]}…"
