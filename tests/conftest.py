@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
+from tests.postgres import postgres  # noqa: F401  a fixture
+
 # No deadline: how long an example takes says more of the machine than of the code. The suite tries the same examples
 # every time, so that it tells of the change at hand; `make campaign` looks for new ones.
 settings.register_profile("suite", deadline=None, print_blob=True, derandomize=True)

@@ -108,7 +108,7 @@ def test_a_strangers_codec_and_source_are_found() -> None:
     assert type(plugins.source_reader("toy")).__name__ == "ToyReader"
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl", "files"])
+@pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl", "files", "sql"])
 def test_our_sources(kind: str) -> None:
     """Every type of catalog entry that the documentation names has a reader."""
     assert plugins.source_reader(kind) is plugins.source_reader(kind)
@@ -118,7 +118,7 @@ def test_an_unknown_source_type() -> None:
     """With those there are, and the closest."""
     with pytest.raises(ProjectError, match="no source type 'cvs'") as error:
         plugins.source_reader("cvs")
-    assert error.value.why == "There are: csv, files, images, jsonl, parquet. Did you mean 'csv'?"
+    assert error.value.why == "There are: csv, files, images, jsonl, parquet, sql, xml. Did you mean 'csv'?"
 
 
 def test_adapters_are_loaded_when_they_are_used() -> None:

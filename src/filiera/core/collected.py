@@ -22,6 +22,7 @@ class Collected:
 
     entry: Mapping[str, Any]  #: what was asked: the entry as ``filiera.toml`` has it, ``${NAME}`` not filled in
     fingerprint: str = ""  #: of the source's content and how it is read; 64 hex digits
+    is_snapshot: bool = False  #: it is of one state, named by *fingerprint*, whatever was written meanwhile
     at: float = 0.0  #: when, seconds since the epoch, UTC
     place: str = ""  #: where it came from, such as a path or an address, without credentials
     files: int = 0  #: how many files were read; 0 when it is no matter of files

@@ -43,9 +43,9 @@ def collected_value(
         print(value.summary)
 
     def verify() -> None:
-        if reader.fingerprint(entry, root) != fingerprint:
+        if not collected.is_snapshot and reader.fingerprint(entry, root) != fingerprint:
             raise SourceError(
-                f"The source {entry.get('path', entry['type'])} changed while it was read.",
+                f"The source {collected.place or entry['type']} changed while it was read.",
                 why="Its content is not what it was when the run was planned.",
                 do="Run again when nobody writes to it.",
             )

@@ -53,6 +53,7 @@ _SOURCES: Mapping[str, str] = {
     "files": "filiera.adapters.sources.folder:FilesSource",
     "images": "filiera.adapters.sources.images:ImagesSource",
     "xml": "filiera.adapters.sources.xml_file:XmlSource",
+    "sql": "filiera.adapters.sql.source:SqlSource",
 }
 
 

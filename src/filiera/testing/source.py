@@ -27,7 +27,13 @@ def read(reader: SourceReader, entry: Mapping[str, Any], root: Path) -> Any:
 
 
 class SourceReaderContract:
-    """Inherit, and provide the fixtures ``reader``, ``entry`` and ``project``; override ``change`` and ``same``."""
+    """Inherit, and provide the fixtures ``reader``, ``entry`` and ``project``; override ``change`` and ``same``.
+
+    Where entries have no ``path``, ``place_option`` names the option that says where the source is, and ``missing`` is
+    overridden too.
+    """
+
+    place_option = "path"
 
     @pytest.fixture
     def reader(self) -> SourceReader:
@@ -36,7 +42,7 @@ class SourceReaderContract:
 
     @pytest.fixture
     def entry(self) -> Mapping[str, Any]:
-        """Return a correct entry whose ``path`` is relative to the project."""
+        """Return a correct entry; a ``path`` is relative to the project."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -47,6 +53,10 @@ class SourceReaderContract:
     def change(self, project: Path) -> None:
         """Change the content of the source, so that it can still be read."""
         raise NotImplementedError
+
+    def missing(self, path: str) -> str:
+        """Return a place where nothing is, in which *path* can be recognised."""
+        return path
 
     def same(self, one: Any, other: Any) -> bool:
         """Tell whether two values that were read are equal."""
@@ -62,18 +72,18 @@ class SourceReaderContract:
         """A misspelt option is never ignored."""
         with pytest.raises(ProjectError, match="pahts") as caught:
             reader.check({**entry, "pahts": "x"})
-        assert "path" in caught.value.do
+        assert self.place_option in caught.value.do
 
     @pytest.mark.parametrize("value", [None, 3, "", ["x"], "a\0b"])
     def test_path_is_a_text(self, reader: SourceReader, entry: Mapping[str, Any], value: Any) -> None:
         """A path of another type is refused before anything is opened."""
-        with pytest.raises(ProjectError, match="path"):
-            reader.check({**entry, "path": value})
+        with pytest.raises(ProjectError, match=self.place_option):
+            reader.check({**entry, self.place_option: value})
 
     def test_path_is_needed(self, reader: SourceReader, entry: Mapping[str, Any]) -> None:
         """An entry without a path names nothing."""
-        with pytest.raises(ProjectError, match="path"):
-            reader.check({name: value for name, value in entry.items() if name != "path"})
+        with pytest.raises(ProjectError, match=self.place_option):
+            reader.check({name: value for name, value in entry.items() if name != self.place_option})
 
     def test_reading_twice_gives_equal_values(
         self, reader: SourceReader, entry: Mapping[str, Any], project: Path
@@ -113,7 +123,7 @@ class SourceReaderContract:
         self, reader: SourceReader, entry: Mapping[str, Any], project: Path, path: str
     ) -> None:
         """What is not there is a SourceError that names the place and says what to do."""
-        missing = {**entry, "path": path}
+        missing = {**entry, self.place_option: self.missing(path)}
         with pytest.raises(SourceError, match="there") as caught:
             reader.fingerprint(missing, project)
         assert caught.value.do
@@ -125,10 +135,10 @@ class SourceReaderContract:
         self, reader: SourceReader, entry: Mapping[str, Any], project: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The entry's ``${NAME}`` is filled in when the source is read; a variable that is not set is named."""
-        referring = {**entry, "path": "${FILIERA_TESTED_PATH}"}
+        referring = {**entry, self.place_option: "${FILIERA_TESTED_PATH}"}
         reader.check(referring)
         with pytest.raises(ProjectError, match="FILIERA_TESTED_PATH"):
             reader.fingerprint(referring, project)
-        monkeypatch.setenv("FILIERA_TESTED_PATH", entry["path"])
+        monkeypatch.setenv("FILIERA_TESTED_PATH", entry[self.place_option])
         assert self.same(read(reader, referring, project), read(reader, entry, project))
         assert reader.fingerprint(referring, project) == reader.fingerprint(entry, project)

@@ -1,0 +1,194 @@
+"""One connection to a database through ADBC: results as Polars tables, batch by batch; errors in our words."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from filiera.adapters.sql.entry import Address
+from filiera.core.value import dataclass
+from filiera.errors import ProjectError, SourceError
+
+if TYPE_CHECKING:
+    import adbc_driver_manager
+    import polars as pl
+    import pyarrow
+
+_PREFIX = re.compile(r"^([A-Z_]+: )?(\[\w+\] )?(Failed to [a-z ]+: |Execution error \[\w+\]: )*((ERROR|FATAL): +)?")
+_SUFFIX = re.compile(r"(\n\s*Query was:.*|\nquery: .*|\. SQLSTATE: \w+\s*)$", re.DOTALL)
+_SEVERAL_DIMENSIONS = 'malformed array literal: "[['  # provoked by the expression that reads arrays
+_PASSWORD_WORDS = ("password", "authentication", "no pg_hba.conf entry")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """How a driver reaches a database."""
+
+    driver: str  #: module with the driver: "adbc_driver_sqlite"
+    options: Mapping[str, str]  #: for the driver; may hold credentials
+    address: Address
+    place: str  #: where it is and what is asked of it, for people
+    statements: Sequence[str] = ()  #: done first, in every connection
+
+    def __repr__(self) -> str:
+        return f"Target({self.place})"
+
+    def error(self, error: BaseException | str, *, rows: int = 0) -> SourceError:
+        """Return what the database, or the way to it, says."""
+        text = self.address.hidden(said(error))
+        if text.startswith(_SEVERAL_DIMENSIONS):
+            return SourceError(
+                f"{self.place} holds an array of several dimensions.",
+                why=f"A column of a table holds lists, not lists of lists of any depth. The server says: {text}",
+                do='Read it as text: query = "SELECT …, to_json(COLUMN)::text …".',
+            )
+        if rows:
+            what = f"{self.place}: reading broke off after {rows:,} rows."
+            return SourceError(what, why=text, do="Run again; nothing of it was kept.")
+        return SourceError(f"Cannot read {self.place}.", why=text, do=_advice(text))
+
+
+def said(error: BaseException | str) -> str:
+    """Return what a driver says, without the query and the layers the message came through.
+
+    >>> said('NOT_FOUND: Failed to prepare query: ERROR:  no such table "x"\\n\\nQuery was: select 1. SQLSTATE: 42P01')
+    'no such table "x"'
+    """
+    return _SUFFIX.sub("", _PREFIX.sub("", str(error).strip())).strip()
+
+
+def _advice(text: str) -> str:
+    lowered = text.lower()
+    if "failed to connect" in lowered or "connection to server" in lowered:
+        if any(word in lowered for word in _PASSWORD_WORDS):
+            return "Check user and password: the uri in the catalog, and the environment variable it refers to."
+        return "Check that the server runs, and uri in the catalog of filiera.toml."
+    return "Correct the entry in the catalog of filiera.toml."
+
+
+class Connection:
+    """One connection in one transaction. Not for several threads at once."""
+
+    def __init__(self, target: Target) -> None:
+        """Connect. Raises SourceError; ProjectError when the driver is not installed."""
+        self._target = target
+        manager, driver = _driver(target.driver)
+        self._manager: Any = manager
+        self._database: Any = None
+        self._connection: Any = None
+        with self.errors():
+            self._database = manager.AdbcDatabase(driver=driver, **target.options)
+            try:
+                self._connection = manager.AdbcConnection(self._database)
+                self._connection.set_autocommit(False)
+                for statement in target.statements:
+                    self.run(statement)
+            except BaseException:
+                self.close()
+                raise
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn what the driver raises into SourceError."""
+        try:
+            yield
+        except self._manager.Error as error:
+            raise self._target.error(error) from error
+
+    def run(self, statement: str) -> None:
+        """Do what returns nothing."""
+        with self.errors(), self._statement(statement) as prepared:
+            prepared.execute_update()
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Return a small result."""
+        return [row for batch in self.batches(query) for row in batch.rows()]
+
+    def schema(self, query: str) -> pyarrow.Schema:
+        """Return the columns that a query would give, with what the database calls their types."""
+        import pyarrow
+
+        with self.errors(), self._statement(query) as prepared:
+            try:
+                return pyarrow.schema(prepared.execute_schema())
+            except self._manager.NotSupportedError:
+                return pyarrow.RecordBatchReader.from_stream(prepared.execute_query()[0]).schema
+
+    def batches(self, query: str) -> Iterator[pl.DataFrame]:
+        """Yield a result in batches, as they come; an empty one is one batch without rows.
+
+        Raises:
+            SourceError: It says how many rows had come.
+        """
+        import polars as pl
+        import pyarrow
+
+        rows = 0
+        with self._statement(query) as prepared:
+            try:
+                handle, _ = prepared.execute_query()
+                stream = pyarrow.RecordBatchReader.from_stream(handle)
+                for batch in stream:
+                    batch.validate(full=True)  # text that is not UTF-8 would be undefined behaviour in Polars
+                    rows += batch.num_rows
+                    yield pl.DataFrame(batch)
+                if not rows:
+                    yield pl.DataFrame(stream.schema.empty_table())
+            except (self._manager.Error, pyarrow.ArrowException, OSError) as error:
+                raise self._target.error(error, rows=rows) from error
+
+    def ingest(self, table: str, rows: Any, *, mode: str, schema: str = "") -> int:
+        """Write *rows*, anything with an Arrow stream, into a table and return how many.
+
+        *mode* is "create", "append" or "replace".
+        """
+        where = {"adbc.ingest.target_db_schema": schema} if schema else {}
+        with self.errors(), self._statement("") as prepared:
+            prepared.set_options(
+                **{"adbc.ingest.target_table": table, "adbc.ingest.mode": f"adbc.ingest.mode.{mode}", **where}
+            )
+            prepared.bind_stream(rows)
+            return int(prepared.execute_update())
+
+    def commit(self) -> None:
+        """Make what was written last. Raises SourceError."""
+        with self.errors():
+            self._connection.commit()
+
+    def close(self) -> None:
+        """Give the connection back; what was not committed is undone."""
+        for handle in (self._connection, self._database):
+            if handle is not None:
+                handle.close()
+        self._connection = self._database = None
+
+    @contextmanager
+    def _statement(self, query: str) -> Iterator[adbc_driver_manager.AdbcStatement]:
+        statement = self._manager.AdbcStatement(self._connection)
+        try:
+            if query:
+                statement.set_sql_query(query)
+            yield statement
+        finally:
+            statement.close()
+
+
+def _driver(name: str) -> tuple[Any, str]:
+    try:
+        manager = importlib.import_module("adbc_driver_manager")
+        driver = importlib.import_module(name)
+        importlib.import_module("pyarrow")
+    except ImportError as error:
+        raise ProjectError(
+            f"Reading databases needs {error.name}, which is not installed.", do="pip install 'filiera[sql]'"
+        ) from error
+    return manager, driver._driver_path()

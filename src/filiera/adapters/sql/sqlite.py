@@ -1,0 +1,108 @@
+"""What is SQLite's own: values have types, columns have not; a database is a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from filiera.adapters.sources.entries import file_digest, find_file
+from filiera.adapters.sql.connection import Connection, Target
+from filiera.adapters.sql.entry import Address
+from filiera.adapters.sql.statements import Column, column_name, literal, name
+from filiera.core.digest import digest
+from filiera.errors import SourceError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_BUSY_MS = 10_000
+_MARK = "filiera: number of the part"
+_FIRST = {"INTEGER": "0", "REAL": "0.0", "TEXT": "''", "BLOB": "x''"}
+
+
+class Sqlite:
+    """SQLite. A file is opened to be read only, so that it and its fingerprint stay as they are."""
+
+    is_snapshot = False
+
+    def target(self, address: Address, place: str, root: Path) -> Target:
+        path = _path(address, root)
+        return Target(
+            driver="adbc_driver_sqlite",
+            options={"uri": f"file:{quote(str(path))}?mode=ro"},
+            address=address,
+            place=place,
+            statements=(f"PRAGMA busy_timeout = {_BUSY_MS}",),
+        )
+
+    def state(self, connection: Connection) -> str:
+        """Return the digest of the file, and of what was written and is not in it yet."""
+        [found] = [row[2] for row in connection.rows("PRAGMA database_list") if row[1] == "main"]
+        return file_state(Path(found))
+
+    def columns(self, connection: Connection, rows: str, table: str) -> tuple[Column, ...]:
+        """Return the columns with types found from all values: SQLite's columns promise nothing."""
+        names = [field.name for field in connection.schema(f"SELECT * FROM ({rows}) AS wanted LIMIT 0")]
+        declared = dict(connection.rows(f"SELECT name, type FROM pragma_table_info({literal(table)})")) if table else {}
+        kinds = ", ".join(f"group_concat(DISTINCT typeof({column_name(column)}))" for column in names)
+        [found] = connection.rows(f"SELECT {kinds} FROM ({rows}) AS wanted")
+        return tuple(
+            _column(column, set((kinds or "null").split(",")), declared.get(column, ""))
+            for column, kinds in zip(names, found, strict=True)
+        )
+
+    def read(
+        self, connection: Connection, columns: Sequence[Column], rows: str, order_by: Sequence[str]
+    ) -> Iterator[pl.DataFrame]:
+        # The driver takes a column's type from the first thousand rows and fails when a later one has another, or those
+        # were empty: so a row that is dropped again comes first, with a value of each type.
+        first = ", ".join(f"{_FIRST[_kind(column)]} AS {name(column.name)}" for column in columns)
+        wanted = [column.name for column in columns]
+        order = ", ".join(["1", *(str(wanted.index(column) + 2) for column in order_by)])
+        query = (
+            f"SELECT 0 AS {name(_MARK)}, {first} UNION ALL"
+            f" SELECT 1, {', '.join(column.expression for column in columns)} FROM ({rows}) AS wanted"
+            + (f" ORDER BY {order}" if order_by else "")
+        )
+        for number, batch in enumerate(connection.batches(query)):
+            yield batch.slice(0 if number else 1).drop(_MARK)
+
+
+def file_state(path: Path) -> str:
+    """Return the digest of a database's file and of the changes that wait beside it. Raises SourceError."""
+    waiting = path.with_name(f"{path.name}-wal")
+    parts = [file_digest(path), file_digest(waiting) if waiting.is_file() and waiting.stat().st_size else ""]
+    return digest("sqlite/1", *(part.encode() for part in parts))
+
+
+def _path(address: Address, root: Path) -> Path:
+    return find_file({"type": "sql", "path": address.uri.partition(":")[2]}, root)
+
+
+def _column(column: str, kinds: set[str], declared: str) -> Column:
+    kinds.discard("null")
+    if "blob" in kinds and len(kinds) > 1:
+        raise SourceError(
+            f"Column {column!r} holds bytes in some rows and {' and '.join(sorted(kinds - {'blob'}))} in others.",
+            why="A column of a table has one type.",
+            do=f'Say in a query which it shall be: query = "SELECT …, CAST({name(column)} AS TEXT) …".',
+        )
+    return Column(name=column, expression=f"CAST({column_name(column)} AS {_affinity(kinds, declared.upper())})")
+
+
+def _affinity(kinds: set[str], declared: str) -> str:
+    """Return the type that all values of a column fit into; of a column without values, what was declared."""
+    if "text" in kinds:
+        return "TEXT"
+    if "blob" in kinds:
+        return "BLOB"
+    if "real" in kinds or re.search(r"REAL|FLOA|DOUB|, *[1-9]", declared):
+        return "REAL"
+    return "INTEGER" if "integer" in kinds or "INT" in declared else "TEXT"
+
+
+def _kind(column: Column) -> str:
+    return column.expression.rstrip(")").rpartition(" ")[2]

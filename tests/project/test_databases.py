@@ -1,0 +1,152 @@
+"""Relational sources in a project: from a table to a published version."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.postgres import PostgresServer
+from tests.projects import SmallProject, statuses
+
+FLOWS = """
+    import polars as pl
+    from filiera import Dataset, Source, pipeline, step
+
+    @step(stage="clean")
+    def dear(sold: pl.LazyFrame) -> pl.DataFrame:
+        return sold.filter(pl.col("price") > 2).collect()
+
+    @pipeline(kind="data", publishes=Dataset("dear"))
+    def sales(sold: pl.DataFrame = Source("sold")):
+        return dear(sold)
+"""
+CATALOG = """
+    [project]
+    name = "small"
+
+    [catalog.sold]
+    type = "sql"
+    uri = "{uri}"
+    table = "sold"
+
+    [profile.local]
+    executor = "inline"
+"""
+SOLD = "CREATE TABLE sold (id integer PRIMARY KEY, price float); INSERT INTO sold VALUES (1, 1.5), (2, 2.5), (3, 3.5)"
+
+
+@pytest.fixture
+def in_sqlite(tmp_path: Path) -> SmallProject:
+    with closing(sqlite3.connect(tmp_path / "shop.sqlite")) as connection:
+        connection.executescript(SOLD)
+    return SmallProject(tmp_path, {"flows.py": FLOWS, "filiera.toml": CATALOG.format(uri="sqlite:shop.sqlite")})
+
+
+@pytest.fixture
+def in_postgres(tmp_path: Path, postgres: PostgresServer) -> Any:
+    name = postgres.new_database()
+    postgres.sql(SOLD, name)
+    uri = postgres.uri(name)
+    project = SmallProject(tmp_path, {"flows.py": FLOWS, "filiera.toml": CATALOG.format(uri=uri)})
+    return project, lambda text: postgres.sql(text, name)
+
+
+def published(project: SmallProject) -> list[Any]:
+    with project.opened() as opened:
+        return [opened.value(version.artifact) for version in opened.versions.find(kind="dataset", name="dear")]
+
+
+def test_from_sqlite_to_a_version(in_sqlite: SmallProject) -> None:
+    """Rows become a version, with what was collected; a second run is a hit, a changed table is not."""
+    run = in_sqlite.run("sales")
+    assert [frame["id"].to_list() for frame in published(in_sqlite)] == [[2, 3]]
+    collected = run.state.steps["collect-sold"].outputs[1]
+    with in_sqlite.opened() as opened:
+        told = opened.value(collected)
+    assert (told.place, told.rows, told.entry["table"]) == ("sqlite:shop.sqlite, table sold", 3, "sold")
+    assert set(statuses(in_sqlite.run("sales")).values()) == {"hit"}
+    with closing(sqlite3.connect(in_sqlite.root / "shop.sqlite")) as connection:
+        connection.executescript("INSERT INTO sold VALUES (4, 4.5)")
+    in_sqlite.run("sales")
+    assert [frame.height for frame in published(in_sqlite)] == [3, 2]
+
+
+def test_from_postgresql_to_a_version(in_postgres: Any) -> None:
+    """The same from a server: nothing is read again while nobody writes; what others write is seen and does no harm."""
+    project, do = in_postgres
+    project.run("sales")
+    assert set(statuses(project.run("sales")).values()) == {"hit"}
+    do("CREATE TABLE other (a integer)")
+    assert statuses(project.run("sales")) == {
+        "collect-sold": "succeeded",
+        "dear": "hit",
+        "validate": "hit",
+        "publish": "hit",
+    }
+    do("UPDATE sold SET price = 5 WHERE id = 1")
+    project.run("sales")
+    assert published(project)[0]["id"].to_list() == [2, 3, 1]
+
+
+def test_a_busy_server(in_postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes between planning and reading are no reason to refuse: what is read is one state of the database."""
+    from filiera.adapters.sql.source import SqlSource
+
+    project, do = in_postgres
+    original = SqlSource.read
+
+    def read(self: SqlSource, *arguments: Any) -> Any:
+        do("INSERT INTO sold SELECT max(id) + 1, 9 FROM sold")
+        return original(self, *arguments)
+
+    monkeypatch.setattr(SqlSource, "read", read)
+    project.run("sales")
+    assert [frame["id"].to_list() for frame in published(project)] == [[2, 3, 4]]
+
+
+def test_a_server_that_dies_publishes_nothing(in_postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a table is nothing: the step fails with one message, and the next run reads it whole."""
+    from filiera.adapters.sql.postgresql import PostgreSql
+
+    project, do = in_postgres
+    do(
+        "ALTER TABLE sold ADD what text; INSERT INTO sold SELECT i, 9, repeat('x', 500) FROM generate_series(4, 80000) i"
+    )
+    original = PostgreSql.read
+
+    def read(self: PostgreSql, *arguments: Any) -> Any:
+        for number, batch in enumerate(original(self, *arguments)):
+            if number == 1:
+                others = "pid <> pg_backend_pid() AND query LIKE 'COPY%'"
+                do(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+            yield batch
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PostgreSql, "read", read)
+        run = project.run("sales")
+    failure = run.state.steps["collect-sold"].failure
+    assert failure is not None
+    assert failure.error == "SourceError"
+    assert "reading broke off after" in failure.message
+    assert published(project) == []
+    project.run("sales")
+    assert [frame.height for frame in published(project)] == [79_999]
+
+
+def test_a_password_is_not_in_the_store(
+    in_postgres: Any, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file of the store holds it, whether the run succeeds or fails."""
+    project, do = in_postgres
+    do("GRANT SELECT ON sold TO app")
+    text = (project.root / "filiera.toml").read_text()
+    project.write({"filiera.toml": text.replace("postgres@", "app:${SHOP_PASSWORD}@")})
+    monkeypatch.setenv("SHOP_PASSWORD", "s3cret/@:word")
+    assert project.run("sales").state.status == "succeeded"
+    stored = [path.read_bytes() for path in (project.root / ".filiera").rglob("*") if path.is_file()]
+    assert any(b"SHOP_PASSWORD" in content for content in stored)
+    assert not any(b"s3cret" in content for content in stored)
