@@ -15,7 +15,7 @@ from filiera.adapters.folder_blobs import FolderBlobs
 from filiera.core.artifact import INLINE_LIMIT_BYTES, ArtifactRef
 from filiera.core.digest import blob_digest
 from filiera.engine.artifacts import Artifacts
-from filiera.engine.streams import MEMORY_LIMIT_BYTES
+from filiera.engine.streams import MEMORY_LIMIT_BYTES, Sink
 from filiera.errors import BlobCorrupted, BlobMissing, CodecError, StoreError, StoreFull
 from filiera.ports import ArtifactReader, ArtifactWriter, Codec
 
@@ -162,6 +162,14 @@ def test_an_interrupt_leaves_nothing(artifacts_with: Callable[[str], Artifacts],
 
     with pytest.raises(KeyboardInterrupt):
         artifacts_with("chunks/1").put(chunks())
+    assert _scratch_is_empty(blobs)
+
+
+def test_what_is_written_after_a_failure_leaves_nothing(blobs: FolderBlobs) -> None:
+    """A query that is stored may have a thread that writes for a moment after it failed."""
+    sink = Sink(blobs)
+    sink.discard()
+    assert sink.write(b"x" * (MEMORY_LIMIT_BYTES + 1)) == MEMORY_LIMIT_BYTES + 1
     assert _scratch_is_empty(blobs)
 
 

@@ -7,6 +7,7 @@ import errno
 import io
 import os
 from pathlib import Path
+from threading import Lock
 from typing import Any, BinaryIO, cast
 
 from blake3 import blake3
@@ -32,6 +33,8 @@ class Sink(io.RawIOBase):
         self._spilled: tuple[BinaryIO, Path] | None = None
         self._hasher: Any = None
         self._size_bytes = 0
+        self._is_discarded = False
+        self._lock = Lock()  # a codec may write from a thread, which goes on for a moment when its query has failed
         self.failure: OSError | StoreError | None = None
 
     @property
@@ -67,7 +70,9 @@ class Sink(io.RawIOBase):
             self._memory += content
             return size_bytes
         try:
-            self._write_file(content)
+            with self._lock:
+                if not self._is_discarded:
+                    self._write_file(content)
         except (OSError, StoreError) as error:
             self.failure = error
             raise
@@ -96,13 +101,15 @@ class Sink(io.RawIOBase):
         return digest
 
     def discard(self) -> None:
-        """Leave nothing behind in the scratch folder."""
-        if self._spilled is not None:
-            file, path = self._spilled
-            self._spilled = None
-            with contextlib.suppress(OSError):
-                file.close()
-            path.unlink(missing_ok=True)
+        """Leave nothing behind in the scratch folder, whatever is written after."""
+        with self._lock:
+            self._is_discarded = True
+            if self._spilled is not None:
+                file, path = self._spilled
+                self._spilled = None
+                with contextlib.suppress(OSError):
+                    file.close()
+                path.unlink(missing_ok=True)
 
     def _write_file(self, content: Any) -> None:
         if self._spilled is None:
