@@ -30,6 +30,7 @@ ON_THEIR_OWN = (
     "run-many-pipelines",
     "shape-a-graph",
     "sign-and-verify",
+    "take-raw-rows",
     "why-did-it-run-again",
     "write-a-plug-in-codec",
 )

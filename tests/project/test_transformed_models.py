@@ -170,7 +170,7 @@ class Echo:
         return np.array([repr(row) for row in rows.rows()], dtype=object)
 
 
-@settings(max_examples=30)
+@settings(max_examples=settings().max_examples // 5)
 @given(train=training, rows=any_frames.filter(lambda rows: rows.height > 0))
 def test_any_frame_reaches_the_estimator_alike(train: pl.DataFrame, rows: pl.DataFrame) -> None:
     """What the estimator sees is the same in training, in batch and in service, whatever rows may come."""
@@ -190,7 +190,7 @@ def test_any_frame_reaches_the_estimator_alike(train: pl.DataFrame, rows: pl.Dat
     assert model.predict(rows).tolist() == expected
 
 
-@settings(max_examples=30)
+@settings(max_examples=settings().max_examples // 5)
 @given(train=training, rows=any_frames, chosen=st.integers(0, len(RECIPES)))
 def test_what_comes_out_passes_the_checks_of_the_transforms(
     train: pl.DataFrame, rows: pl.DataFrame, chosen: int

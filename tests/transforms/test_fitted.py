@@ -18,7 +18,7 @@ from filiera.transforms.step import Recipe
 from tests.transforms.frames import RECIPES, any_frames, exact, recipes, training
 
 ROWS = pl.DataFrame({"age": [20, None, 40], "land": ["it", "at", "it"], "label": [0, 1, 0]})
-many = settings(max_examples=20, deadline=None)
+many = settings(max_examples=settings().max_examples // 5)
 
 
 def in_many_rows(fitted: FittedTransforms, rows: pl.DataFrame) -> pl.DataFrame:

@@ -25,8 +25,8 @@ from filiera.transforms.step import FittedStep, Recipe
 Row = Mapping[str, Any]
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
-FEW_ROWS = 8
-"""A frame of so many rows is done row by row, which is quicker than to plan a query."""
+FEW_ROWS = 64
+"""A frame of so many rows is done row by row: to plan a query of 14 steps takes 2 ms, as long as 150 rows do."""
 _KEEP_PRESENCE = (FittedImpute, FittedScale, FittedClip, FittedBins, FittedOrdinal)
 
 
