@@ -12,7 +12,8 @@ from polars.testing import assert_frame_equal
 
 from filiera.core import plain
 from filiera.core.check import Check
-from filiera.data.checks import quarantine, run_checks, validate
+from filiera.data.checks import run_checks
+from filiera.data.quarantine import quarantine, validate
 
 
 def adds_up(col):

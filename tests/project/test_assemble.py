@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -19,6 +20,7 @@ from filiera.core.step import step
 from filiera.errors import GraphError, SourceError
 from filiera.project import builtin
 from filiera.project.assemble import Assembled, Lookups, artifact_of, assemble
+from filiera.project.beside import BesideLookups
 from filiera.project.versions import Version
 
 REF = ArtifactRef(digest="1" * 64, codec="parquet/1", size_bytes=5)
@@ -48,7 +50,14 @@ def find_source(name: str) -> tuple[dict[str, Any], str]:
 
 
 LOOKUPS = Lookups(
-    version=find_version, rival=lambda name, model, metrics: Known(RIVAL, f"champion {name}@1"), source=find_source
+    version=find_version,
+    rival=lambda name, model, metrics: Known(RIVAL, f"champion {name}@1"),
+    source=find_source,
+    beside=BesideLookups(
+        version=lambda ref: find_version("dataset", ref),
+        newest=lambda name: None if name == "new" else find_version("dataset", ProductRef(name)),
+        now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+    ),
 )
 
 

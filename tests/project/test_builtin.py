@@ -75,15 +75,15 @@ def test_rows_are_set_aside() -> None:
     """Rows that break a quarantine check are taken out, and kept with the rule they broke."""
     report, _, kept, rejected = builtin.validate_with_quarantine(TABLE, (Check.not_null("a", severity="quarantine"),))
     assert not report.blocks
-    assert (kept.height, rejected.height) == (2, 1)
-    assert set(TABLE.columns) < set(rejected.columns)
+    assert (kept.collect().height, rejected.collect().height) == (2, 1)
+    assert set(TABLE.columns) < set(rejected.collect_schema())
 
 
 def test_a_dataset_is_described() -> None:
     """A version says how many rows it has, their columns, and how its checks went; any table is taken."""
     report, _ = builtin.validate(TABLE, (Check.rows(at_least=1), Check.not_null("a", severity="warn")))
-    frame, description = builtin.publish_dataset({"a": [1, 2]}, report)
-    assert frame.rows() == [(1,), (2,)]
+    query, description = builtin.publish_dataset({"a": [1, 2]}, report)
+    assert query.collect().rows() == [(1,), (2,)]
     assert description["rows"] == 2
     assert description["columns"] == {"a": "Int64"}
     assert (description["checks"]["passed"], description["checks"]["warn"]) == (1, 1)

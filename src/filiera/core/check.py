@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable, Iterable, Mapping
-from types import FunctionType
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeGuard
 
 from filiera.core.value import dataclass
@@ -17,7 +16,8 @@ from filiera.errors import ProjectError
 
 Severity = Literal["warn", "quarantine", "block"]
 Kind = Literal[
-    "not_null", "in_range", "in_set", "matches", "unique", "types", "rows", "finite", "one_hot", "rule"
+    "not_null", "in_range", "in_set", "matches", "unique", "types", "rows", "finite", "one_hot", "rule",
+    "foreign_key", "rows_near", "sorted", "no_gaps", "fresh", "recomputed", "imputed", "no_leakage", "no_drift",
 ]  # fmt: skip
 Bound = int | float | dt.date | dt.datetime | dt.timedelta
 Value = str | int | float | bool | dt.date
@@ -30,11 +30,6 @@ TYPES: Mapping[str, str] = {
     "time": "Time", "duration": "Duration", "binary": "Binary", "category": "Categorical",
 }  # fmt: skip
 """Our names of column types (Arrow's, where it has one) and the Polars class of each."""
-
-_SEVERITIES = ("warn", "quarantine", "block")
-_WHOLE_TABLE = ("types", "rows")
-_SHOWN_COLUMNS = 3
-_SHOWN_VALUES = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,14 +55,25 @@ class Check:
     values: tuple[Value, ...] = ()  #: of "in_set"
     pattern: str = ""  #: of "matches": a regular expression of Rust's regex crate
     type_names: tuple[str, ...] = ()  #: of "types": one key of ``TYPES`` per column
-    function: RuleFunction | None = None  #: of "rule"
+    function: RuleFunction | None = None  #: of "rule" and "recomputed"
+    table: str = ""  #: another dataset version, such as "artists@latest"; "" is the version before this one
+    key: tuple[str, ...] = ()  #: of "foreign_key": the columns of *table*
+    by: tuple[str, ...] = ()  #: of "sorted" and "no_gaps": each group of rows with equal values here is judged alone
+    tolerance: float | None = None  #: of "rows_near", "recomputed" and "no_drift": how much may differ
+    sample: int | None = None  #: of "recomputed": so many rows are judged, beside all boundary rows; None: all rows
+    strategy: Value | None = None  #: of "imputed": what stands where nothing was
+    training: str = ""  #: of "imputed": a column that is true in the rows the value was learned from; "": all rows
+    or_none: bool = False  #: of "one_hot": a row may also be of no column of the group
 
     def __post_init__(self) -> None:
-        problem = _problem(self)
+        from filiera.core import check_terms
+
+        problem = check_terms.problem(self)
         if problem:
-            raise ProjectError(f"A check of kind {self.kind!r} makes no sense.", why=problem, do=_usage(self.kind))
+            usage = check_terms.usage(self.kind)
+            raise ProjectError(f"A check of kind {self.kind!r} makes no sense.", why=problem, do=usage)
         if not self.name:
-            object.__setattr__(self, "name", _describe(self))
+            object.__setattr__(self, "name", check_terms.describe(self))
 
     @classmethod
     def not_null(cls, *columns: str, severity: Severity = "block") -> Check:
@@ -119,9 +125,12 @@ class Check:
         return cls(kind="finite", columns=columns, severity=severity)
 
     @classmethod
-    def one_hot(cls, *columns: str, severity: Severity = "block") -> Check:
-        """Return: in each row exactly one of these columns is 1 or true and all others 0 or false. Null fails."""
-        return cls(kind="one_hot", columns=columns, severity=severity)
+    def one_hot(cls, *columns: str, or_none: bool = False, severity: Severity = "block") -> Check:
+        """Return: in each row exactly one of these columns is 1 or true and all others 0 or false. Null fails.
+
+        With *or_none* a row may have none: it is of a category that was not seen when the encoder was fitted.
+        """
+        return cls(kind="one_hot", columns=columns, or_none=or_none, severity=severity)
 
     @classmethod
     def rule(cls, name: str, function: RuleFunction, *, severity: Severity = "block") -> Check:
@@ -131,6 +140,100 @@ class Check:
         ``def adds_up(col): return col.src_bytes + col.dst_bytes == col.total_bytes``. Null passes.
         """
         return cls(kind="rule", name=name, function=function, severity=severity)
+
+    @classmethod
+    def foreign_key(
+        cls, columns: str | Sequence[str], table: str, key: str | Sequence[str] = (), *, severity: Severity = "block"
+    ) -> Check:
+        """Return: the values of *columns* are those of *key* in some row of a dataset version. Null passes.
+
+        *table* is a reference such as ``"artists@latest"``; *key* is left out where the names are the same.
+        """
+        names = _names(columns)
+        return cls(kind="foreign_key", columns=names, table=table, key=_names(key) or names, severity=severity)
+
+    @classmethod
+    def rows_near(cls, table: str = "", *, within: float, severity: Severity = "block") -> Check:
+        """Return: the number of rows is that of another dataset version, up to this share of it.
+
+        Without *table* it is the version before, and the first version passes; ``within=0`` asks for equal numbers.
+        """
+        return cls(kind="rows_near", table=table, tolerance=within, severity=severity)
+
+    @classmethod
+    def sorted(cls, column: str, *, by: str | Sequence[str] = (), severity: Severity = "block") -> Check:
+        """Return: no value is less than one before it, of the same group where *by* names columns. Null passes."""
+        return cls(kind="sorted", columns=(column,), by=_names(by), severity=severity)
+
+    @classmethod
+    def no_gaps(
+        cls, column: str, longer_than: Bound, *, by: str | Sequence[str] = (), severity: Severity = "block"
+    ) -> Check:
+        """Return: put in order, neighbouring values are at most *longer_than* apart, in each group. Null passes."""
+        return cls(kind="no_gaps", columns=(column,), maximum=longer_than, by=_names(by), severity=severity)
+
+    @classmethod
+    def fresh(cls, column: str, within: dt.timedelta, *, severity: Severity = "block") -> Check:
+        """Return: the newest time is not older than this when the check runs. Times without a zone are UTC."""
+        return cls(kind="fresh", columns=(column,), maximum=within, severity=severity)
+
+    @classmethod
+    def recomputed(
+        cls,
+        column: str,
+        function: RuleFunction,
+        *,
+        tolerance: float = 1e-9,
+        sample: int | None = None,
+        severity: Severity = "block",
+    ) -> Check:
+        """Return: a feature equals its second definition, *function*, which returns an expression as that of ``rule``.
+
+        Integers, texts and times are equal; fractions up to a relative *tolerance*. Null equals null, NaN equals NaN.
+        With *sample* so many rows are judged, the same ones each time, and all those where something that the second
+        definition reads is least, greatest, null or not finite.
+        """
+        return cls(
+            kind="recomputed",
+            columns=(column,),
+            function=function,
+            tolerance=tolerance,
+            sample=sample,
+            severity=severity,
+        )
+
+    @classmethod
+    def imputed(
+        cls, column: str, raw: str, *, strategy: Value, training: str = "", severity: Severity = "block"
+    ) -> Check:
+        """Return: *column* is *raw* where that has a value, to the last bit, and elsewhere what *strategy* says.
+
+        A strategy is ``"mean"``, ``"median"``, ``"most_frequent"``, ``"min"`` or ``"max"`` of the raw values in the
+        rows where the column *training* is true; anything else is the constant itself.
+        """
+        return cls(kind="imputed", columns=(column, raw), strategy=strategy, training=training, severity=severity)
+
+    @classmethod
+    def no_leakage(cls, label: str, *features: str, severity: Severity = "block") -> Check:
+        """Return: no feature is a function of the label, nor tells it: what is known only with the label is no input.
+
+        Without *features* all other columns are looked at.
+        """
+        return cls(kind="no_leakage", columns=(label, *features), severity=severity)
+
+    @classmethod
+    def no_drift(cls, *columns: str, table: str = "", effect: float = 0.1, severity: Severity = "block") -> Check:
+        """Return: the columns are distributed as in another dataset version; without *table*, the version before.
+
+        A column differs when its change is unlikely to be chance (a false discovery rate of 1 % over the columns) and
+        large: the greatest distance of the distribution functions, or the share of rows that would have to change
+        category, or the change of the share of nulls, is at least *effect*. The first version passes.
+        """
+        return cls(kind="no_drift", columns=columns, table=table, tolerance=effect, severity=severity)
+
+
+def _names(columns: str | Sequence[str]) -> tuple[str, ...]:
+    return (columns,) if isinstance(columns, str) else tuple(columns)
 
 
 class Domain(NamedTuple):
@@ -244,134 +347,3 @@ class CheckReport:
         counts = ", ".join(f"{count} {severity}" for severity, count in self.failed_by_severity.items() if count)
         worst = self.failed[0]
         return f"{len(self.failed):,} of {total} failed ({counts}): {worst.name}: {worst.reason}"
-
-
-def _problem(check: Check) -> str:
-    if check.severity not in _SEVERITIES:
-        return f"severity must be one of {', '.join(_SEVERITIES)}, got {check.severity!r}"
-    if check.severity == "quarantine" and check.kind in _WHOLE_TABLE:
-        return "it is about the whole table, so there are no rows to quarantine; use warn or block"
-    if any(not isinstance(column, str) or not column for column in check.columns):
-        return f"columns are named by text, got {check.columns!r}"
-    if len(set(check.columns)) < len(check.columns):
-        return f"a column is named twice in {check.columns!r}"
-    if not check.columns and check.kind not in ("rows", "rule"):
-        return "no column is named"
-    finder = _PROBLEMS.get(check.kind)
-    return finder(check) if finder else ""
-
-
-def _range_problem(check: Check) -> str:
-    bounds: list[Any] = [bound for bound in (check.minimum, check.maximum) if bound is not None]
-    if not bounds:
-        return "it has neither a least nor a greatest value"
-    if any(isinstance(b, bool) or not isinstance(b, Bound) or (isinstance(b, float) and math.isnan(b)) for b in bounds):
-        return f"bounds are numbers, dates or durations, got {bounds!r}"
-    if len({value_kind(bound) for bound in bounds}) > 1:
-        return f"bounds of different kinds: {bounds!r}"
-    if len(bounds) == 2 and bounds[0] > bounds[1]:
-        return f"the least value {bounds[0]!r} is above the greatest {bounds[1]!r}"
-    return ""
-
-
-def _rows_problem(check: Check) -> str:
-    bounds = [bound for bound in (check.minimum, check.maximum) if bound is not None]
-    if any(type(bound) is not int or bound < 0 for bound in bounds):
-        return f"numbers of rows are integers from 0, got {bounds!r}"
-    return _range_problem(check)
-
-
-def _set_problem(check: Check) -> str:
-    if not check.values:
-        return "the set of values is empty"
-    kinds = {value_kind(value) for value in check.values}
-    if "other" in kinds or len(kinds) > 1:
-        return f"values must be all texts, all numbers, all booleans or all dates, got {check.values!r}"
-    return ""
-
-
-def _rule_problem(check: Check) -> str:
-    if not check.name:
-        return "a rule needs a name"
-    if not isinstance(check.function, FunctionType) or "<" in check.function.__qualname__:
-        return "a rule needs a function defined at the top level of a module, so that it can be named and found again"
-    return ""
-
-
-def _types_problem(check: Check) -> str:
-    unknown = [name for name in check.type_names if name not in TYPES]
-    return f"unknown type {unknown[0]!r}; known are {', '.join(TYPES)}" if unknown else ""
-
-
-_PROBLEMS: Mapping[str, Callable[[Check], str]] = {
-    "in_range": _range_problem,
-    "rows": _rows_problem,
-    "in_set": _set_problem,
-    "matches": lambda check: "" if isinstance(check.pattern, str) and check.pattern else "the pattern is empty",
-    "one_hot": lambda check: "" if len(check.columns) > 1 else "a one-hot group has at least two columns",
-    "types": _types_problem,
-    "rule": _rule_problem,
-}
-
-_USAGE: Mapping[str, str] = {
-    "not_null": 'Check.not_null("a", "b")',
-    "in_range": 'Check.in_range("a", 0, 1)',
-    "in_set": 'Check.in_set("a", ["x", "y"])',
-    "matches": 'Check.matches("a", r"^[a-z]+$")',
-    "unique": 'Check.unique("id")',
-    "types": 'Check.types({"a": "int64", "b": "string"})',
-    "rows": "Check.rows(at_least=1000)",
-    "finite": 'Check.finite("a", "b")',
-    "one_hot": 'Check.one_hot("is_tcp", "is_udp")',
-    "rule": 'Check.rule("adds up", adds_up)',
-}
-
-
-def _usage(kind: str) -> str:
-    return f"write it like {_USAGE[kind]}" if kind in _USAGE else f"known kinds: {', '.join(_USAGE)}"
-
-
-def value_kind(value: object) -> Literal["text", "number", "truth", "date", "timestamp", "duration", "other"]:
-    """Return the family a bound or a set's value belongs to; a column must be of the same family.
-
-    >>> value_kind(True), value_kind(1.5)
-    ('truth', 'number')
-    """
-    if isinstance(value, bool):
-        return "truth"
-    if isinstance(value, int | float):
-        return "number"
-    if isinstance(value, dt.datetime):
-        return "timestamp"
-    if isinstance(value, dt.date):
-        return "date"
-    if isinstance(value, dt.timedelta):
-        return "duration"
-    return "text" if isinstance(value, str) else "other"
-
-
-def _describe(check: Check) -> str:
-    names = _listed(check.columns, _SHOWN_COLUMNS)
-    low = "" if check.minimum is None else str(check.minimum)
-    high = "" if check.maximum is None else str(check.maximum)
-    match check.kind:
-        case "in_range":
-            return f"{names} in {low}..{high}"
-        case "in_set":
-            return f"{names} in {{{_listed([str(value) for value in check.values], _SHOWN_VALUES)}}}"
-        case "matches":
-            return f"{names} matches {check.pattern}"
-        case "types":
-            if len(set(check.type_names)) == 1:
-                return f"{names} {'is' if len(check.columns) == 1 else 'are'} {check.type_names[0]}"
-            pairs = [f"{column} is {name}" for column, name in zip(check.columns, check.type_names, strict=True)]
-            return _listed(pairs, _SHOWN_COLUMNS)
-        case "rows":
-            return f"rows in {low}..{high}"
-    return f"{names} {check.kind.replace('_', ' ')}"
-
-
-def _listed(items: Iterable[str], shown: int) -> str:
-    all_items = list(items)
-    rest = len(all_items) - shown
-    return ", ".join(all_items[:shown]) + (f" and {rest} more" if rest > 0 else "")

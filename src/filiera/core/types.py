@@ -129,7 +129,7 @@ def laziness(hints: Mapping[str, Any]) -> dict[str, Lazy]:
     """Return which parameters take a list or a table without having all of it in memory, by their annotations.
 
     A ``Sequence`` or ``Iterable`` may be read any number of times, an ``Iterator`` once; a ``polars.LazyFrame`` is a
-    query that reads the stored table.
+    query that reads the stored table, and so is each of a ``dict[str, polars.LazyFrame]``.
 
     >>> laziness({"parts": Iterable[int], "rest": Iterator[int], "all": list[int]})
     {'parts': 'sequence', 'rest': 'iterator'}
@@ -141,7 +141,7 @@ def laziness(hints: Mapping[str, Any]) -> dict[str, Lazy]:
             continue
         if origin in _STREAMS + _SEQUENCES:
             found[name] = "sequence" if origin in _SEQUENCES else "iterator"
-        elif getattr(origin, "__name__", "") == _QUERY:
+        elif any(getattr(part, "__name__", "") == _QUERY for part in (origin, *get_args(hint))):
             found[name] = "query"
     return found
 

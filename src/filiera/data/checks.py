@@ -1,24 +1,22 @@
 """Run checks over a table: every check of a list in one Polars plan, collected once.
 
 Each check becomes an expression that is true in the rows that break it. One select counts them all; only where some row
-broke a check does a second plan fetch a few of those rows. A check that cannot be evaluated (a missing column, a rule
-that raises) fails with its reason, and the others are measured all the same.
+broke a check does a second plan fetch a few of those rows. What no expression says (a key of another table, a gap) has
+a plan of its own over its columns. A check that cannot be evaluated (a missing column, a rule that raises) fails with
+its reason, and the others are measured all the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import polars as pl
 
 from filiera.core.check import Check, CheckReport, CheckResult, Example
-from filiera.core.files import PROBLEM, Files
-from filiera.core.value import dataclass
 from filiera.data.broken_rows import Broken, broken_rows, first_line
-
-RULE_COLUMN = "_rule"
-"""Column of quarantined rows: the names of the checks that the row broke, joined by "; "."""
+from filiera.data.checked_table import Beside, CannotBeChecked, CheckedTable
 
 _EXAMPLES = 5
 _SHOWN_COLUMNS = 6
@@ -26,105 +24,35 @@ _SHOWN_CHARS = 80
 _HIDDEN = "(hidden)"
 
 
-class Validated(NamedTuple):
-    """A table after its checks."""
-
-    kept: pl.DataFrame  #: rows that broke no quarantine check
-    rejected: pl.DataFrame  #: the other rows, with ``_rule``
-    report: CheckReport  #: quarantine checks measured on all rows, the others on the kept ones
-
-
 def run_checks(
-    frame: pl.DataFrame | pl.LazyFrame, checks: Iterable[Check], *, sensitive: Collection[str] = ()
+    frame: pl.DataFrame | pl.LazyFrame,
+    checks: Iterable[Check],
+    *,
+    beside: Beside | None = None,
+    sensitive: Collection[str] = (),
 ) -> CheckReport:
     """Return what *checks* find in *frame*, one result per check, in their order; never raises for what it finds.
 
     Args:
-        frame: The table; a lazy one is streamed.
+        frame: The table; a lazy one is read in batches and need not fit into memory.
         checks: What must hold.
+        beside: Other tables and the time, for the checks that look at them.
         sensitive: Columns whose values never enter the report.
 
     >>> run_checks(pl.DataFrame({"rate": [0.5, 1.5]}), [Check.in_range("rate", 0, 1)]).summary
     '1 of 1 check failed (1 block): rate in 0..1: 1 of 2 rows, first row 1: rate = 1.5'
     """
-    lazy = frame.lazy()
-    engine = "streaming" if isinstance(frame, pl.LazyFrame) else "in-memory"
-    table = _Table(frame=lazy, schema=lazy.collect_schema(), sensitive=frozenset(sensitive), engine=engine)
-    compiled = [_Item(check, broken_rows(check, table.schema)) for check in checks]
-    return _measure(table, compiled)
+    return check_table(CheckedTable(frame, beside=beside, sensitive=sensitive), checks)
 
 
-def quarantine(frame: pl.DataFrame, checks: Iterable[Check]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the rows that pass every check of severity quarantine, and the others with the column ``_rule``.
-
-    Both keep the order of *frame*. A check that cannot be evaluated sets no row aside; its result in ``run_checks``
-    blocks.
-
-    >>> kept, rejected = quarantine(pl.DataFrame({"a": [1, -1]}), [Check.in_range("a", 0, severity="quarantine")])
-    >>> kept.rows(), rejected.rows()
-    ([(1,)], [(-1, 'a in 0..')])
-    """
-    return _split(frame, run_checks(frame, _quarantining(checks)), _quarantining(checks))
+def check_table(table: CheckedTable, checks: Iterable[Check]) -> CheckReport:
+    """Return what ``run_checks`` does."""
+    return _measure(table, [Item(check, broken_rows(check, table)) for check in checks])
 
 
-def validate(frame: pl.DataFrame, checks: Iterable[Check], *, sensitive: Collection[str] = ()) -> Validated:
-    """Return the table split by its quarantine checks, and the report of all checks on what is kept.
+class Item(NamedTuple):
+    """A check, and the queries it became."""
 
-    A blocking check on the number of rows, or on a column that quarantine cleans, therefore judges what would be
-    published.
-    """
-    checks = list(checks)
-    set_aside = _quarantining(checks)
-    first = run_checks(frame, set_aside, sensitive=sensitive)
-    kept, rejected = _split(frame, first, set_aside)
-    others = [check for check in checks if check.severity != "quarantine"]
-    second = run_checks(kept, others, sensitive=sensitive)
-    streams = {True: iter(first.results), False: iter(second.results)}
-    results = tuple(next(streams[check.severity == "quarantine"]) for check in checks)
-    return Validated(kept, rejected, CheckReport(results=results, rows=kept.height))
-
-
-class ValidatedFiles(NamedTuple):
-    """Files after their checks."""
-
-    kept: Files  #: those that broke no quarantine check; the others are among its ``rejected``, with the rules
-    report: CheckReport  #: as that of ``Validated``
-
-
-def validate_files(files: Files, checks: Iterable[Check]) -> ValidatedFiles:
-    """Return *files* without those that break a quarantine check, and the report of all checks on what is kept."""
-    found = validate(files.table, checks)
-    broke = found.rejected.rename({RULE_COLUMN: PROBLEM})
-    kept = files.with_table(found.kept, rejected=pl.concat([files.rejected, broke], how="diagonal_relaxed"))
-    return ValidatedFiles(kept, found.report)
-
-
-def _quarantining(checks: Iterable[Check]) -> list[Check]:
-    return [check for check in checks if check.severity == "quarantine"]
-
-
-def _split(frame: pl.DataFrame, report: CheckReport, checks: Sequence[Check]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    broken = [check for check, result in zip(checks, report.results, strict=True) if result.rows_failed]
-    if not broken:
-        return frame, frame.clear().with_columns(pl.lit(None, dtype=pl.String).alias(RULE_COLUMN))
-    names = [
-        pl.when(_any(broken_rows(check, frame.schema))).then(pl.lit(check.name)).otherwise(pl.lit(None))
-        for check in broken
-    ]
-    marked = frame.with_columns(pl.concat_str(names, separator="; ", ignore_nulls=True).alias(RULE_COLUMN))
-    is_broken = pl.col(RULE_COLUMN) != ""
-    return frame.filter(~marked.select(is_broken).to_series()), marked.filter(is_broken)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Table:
-    frame: pl.LazyFrame
-    schema: pl.Schema
-    sensitive: frozenset[str]
-    engine: Any  #: how Polars collects
-
-
-class _Item(NamedTuple):
     check: Check
     broken: Broken
 
@@ -132,11 +60,12 @@ class _Item(NamedTuple):
 Counts = Mapping[str, int]
 
 
-def _any(broken: Broken) -> pl.Expr:
+def is_broken(broken: Broken) -> pl.Expr:
+    """Return an expression that is true in the rows that break any part of a check."""
     return pl.any_horizontal(*broken.parts.values())
 
 
-def _measure(table: _Table, items: Sequence[_Item]) -> CheckReport:
+def _measure(table: CheckedTable, items: Sequence[Item]) -> CheckReport:
     counted = [(f"{number}", item) for number, item in enumerate(items) if not item.broken.problem]
     counts, problems = _count(table, counted)
     rows = counts["rows"]
@@ -145,14 +74,17 @@ def _measure(table: _Table, items: Sequence[_Item]) -> CheckReport:
         problem = broken.problem or problems.get(f"{number}", "") or _problem(check, counts, f"{number}")
         failed = 0 if problem else counts.get(f"{number}", 0)
         results.append(_result(check, rows=rows, failed=failed, reason=problem))
-    failing = [number for number, result in enumerate(results) if result.rows_failed]
+    for number, item in enumerate(items):
+        if not results[number].reason and (item.broken.numbers or item.broken.verdict):
+            results[number] = _measured_alone(table, item, results[number])
+    failing = [number for number, item in enumerate(items) if item.broken.parts and results[number].rows_failed]
     for number, examples in zip(failing, _examples(table, [items[n] for n in failing], counts, failing), strict=True):
         parts = _counts_of_parts(items[number], counts, number)
         results[number] = _with_examples(results[number], parts, examples)
     return CheckReport(results=tuple(results), rows=rows)
 
 
-def _count(table: _Table, counted: Sequence[tuple[str, _Item]]) -> tuple[dict[str, int], dict[str, str]]:
+def _count(table: CheckedTable, counted: Sequence[tuple[str, Item]]) -> tuple[dict[str, int], dict[str, str]]:
     """Return counts by alias and, when not all can be collected at once, the reason of each check at fault."""
     try:
         return _collect(table, [e for number, item in counted for e in _aggregates(number, item)]), {}
@@ -166,12 +98,12 @@ def _count(table: _Table, counted: Sequence[tuple[str, _Item]]) -> tuple[dict[st
     return counts, problems
 
 
-def _collect(table: _Table, aggregates: Sequence[pl.Expr]) -> dict[str, int]:
-    row = table.frame.select(pl.len().alias("rows"), *aggregates).collect(engine=table.engine)
+def _collect(table: CheckedTable, aggregates: Sequence[pl.Expr]) -> dict[str, int]:
+    row = table.collect(table.frame.select(pl.len().alias("rows"), *aggregates))
     return {name: int(value or 0) for name, value in row.row(0, named=True).items()}
 
 
-def _aggregates(number: str, item: _Item) -> list[pl.Expr]:
+def _aggregates(number: str, item: Item) -> list[pl.Expr]:
     parts = list(item.broken.parts.values())
     if len(parts) == 1:
         # Named once: Polars evaluates an expression again for each name it is summed under.
@@ -179,10 +111,10 @@ def _aggregates(number: str, item: _Item) -> list[pl.Expr]:
         length = [parts[0].len().alias(f"{number}.length")] if item.check.kind == "rule" else []
         return [total.alias(number), *length]
     counts = [part.sum().alias(f"{number}.{i}") for i, part in enumerate(parts)]
-    return [*counts, _any(item.broken).sum().alias(number)] if parts else []
+    return [*counts, is_broken(item.broken).sum().alias(number)] if parts else []
 
 
-def _counts_of_parts(item: _Item, counts: Counts, number: int) -> dict[str, int]:
+def _counts_of_parts(item: Item, counts: Counts, number: int) -> dict[str, int]:
     """Return by part how many rows it calls broken."""
     return {name: counts.get(f"{number}.{i}", counts[f"{number}"]) for i, name in enumerate(item.broken.parts)}
 
@@ -202,6 +134,28 @@ def _problem(check: Check, counts: Counts, number: str) -> str:
     return ""
 
 
+def _measured_alone(table: CheckedTable, item: Item, result: CheckResult) -> CheckResult:
+    """Return the result of a check that has a plan of its own."""
+    try:
+        if item.broken.verdict is not None:
+            reason = item.broken.verdict()
+            return replace(result, passed=not reason, reason=reason)
+        assert item.broken.numbers is not None
+        numbers = item.broken.numbers()
+        failed = int(table.collect(numbers.select(pl.len())).item())
+        if not failed:
+            return result
+        first = table.collect(numbers.bottom_k(_EXAMPLES, by=table.index))
+        shown = table.numbered.join(first.lazy(), on=table.index, how="semi")
+        found = table.collect(shown.select(table.index, *item.broken.columns[:_SHOWN_COLUMNS])).sort(table.index)
+    except CannotBeChecked as error:
+        return replace(result, passed=False, reason=str(error))
+    except Exception as error:  # noqa: BLE001 a second definition of the user's may raise anything
+        return replace(result, passed=False, reason=f"cannot be evaluated: {first_line(error)}")
+    examples = tuple(_example(row, table) for row in found.iter_rows(named=True))
+    return _with_examples(replace(result, rows_failed=failed), {}, examples)
+
+
 def _result(check: Check, *, rows: int, failed: int, reason: str) -> CheckResult:
     return CheckResult(
         name=check.name,
@@ -216,32 +170,28 @@ def _result(check: Check, *, rows: int, failed: int, reason: str) -> CheckResult
 
 
 def _examples(
-    table: _Table, items: Sequence[_Item], counts: Counts, numbers: Sequence[int]
+    table: CheckedTable, items: Sequence[Item], counts: Counts, numbers: Sequence[int]
 ) -> list[tuple[Example, ...]]:
     if not items:
         return []
-    index = "row"
-    while index in table.schema:
-        index += "_"
-    numbered = table.frame.with_row_index(index)
     plans = []
     for number, item in zip(numbers, items, strict=True):
         shown = _shown_columns(item, counts, number)
-        plans.append(numbered.filter(_any(item.broken)).head(_EXAMPLES).select(index, *shown))
-    found = pl.collect_all(plans, engine=table.engine)
-    return [tuple(_example(row, index, table.sensitive) for row in frame.iter_rows(named=True)) for frame in found]
+        plans.append(table.numbered.filter(is_broken(item.broken)).head(_EXAMPLES).select(table.index, *shown))
+    found = table.collect_all(plans)
+    return [tuple(_example(row, table) for row in frame.iter_rows(named=True)) for frame in found]
 
 
-def _shown_columns(item: _Item, counts: Counts, number: int) -> list[str]:
+def _shown_columns(item: Item, counts: Counts, number: int) -> list[str]:
     if len(item.broken.parts) > 1:
         broken = [name for name, count in _counts_of_parts(item, counts, number).items() if count]
         return broken[:_SHOWN_COLUMNS]
     return list(item.broken.columns[:_SHOWN_COLUMNS])
 
 
-def _example(row: Mapping[str, Any], index: str, sensitive: frozenset[str]) -> Example:
-    values = ((name, _HIDDEN if name in sensitive else _short(value)) for name, value in row.items() if name != index)
-    return Example(row=row[index], values=tuple(values))
+def _example(row: Mapping[str, Any], table: CheckedTable) -> Example:
+    shown = {name: _HIDDEN if name in table.sensitive else _short(value) for name, value in row.items()}
+    return Example(row=row[table.index], values=tuple((n, value) for n, value in shown.items() if n != table.index))
 
 
 def _short(value: Any) -> Any:
@@ -259,14 +209,4 @@ def _with_examples(result: CheckResult, parts: Counts, examples: tuple[Example, 
     if examples:
         shown = ", ".join(f"{name} = {value!r}" for name, value in examples[0].values)
         reason += f", first row {examples[0].row}: {shown}"
-    return CheckResult(
-        name=result.name,
-        kind=result.kind,
-        columns=result.columns,
-        severity=result.severity,
-        passed=False,
-        rows_checked=result.rows_checked,
-        rows_failed=result.rows_failed,
-        reason=reason,
-        examples=examples,
-    )
+    return replace(result, passed=False, reason=reason, examples=examples)

@@ -244,11 +244,13 @@ def _load_arguments(task: Task, refs: tuple[ArtifactRef, ...], artifacts: Artifa
 
 
 def _lazy_ones(arguments: Mapping[str, Any], task: Task) -> Iterator[tuple[str, plain.Placeholder]]:
-    """Yield the arguments that are one input each and need not be in memory."""
-    for name in task.lazy:
+    """Yield the arguments that are inputs and need not be in memory: one input each, or several queries."""
+    for name, how in task.lazy.items():
         value = arguments.get(name)
-        if type(value) is plain.Placeholder:
-            yield name, value
+        several = list(value.values()) if how == "query" and type(value) is dict else [value]
+        for one in several:
+            if type(one) is plain.Placeholder:
+                yield name, one
 
 
 def _fill(value: Any, inputs: list[Any]) -> Any:

@@ -17,6 +17,7 @@ from filiera.core.products import Dataset, Model, ProductKind, ProductRef, Sourc
 from filiera.core.types import fits, show
 from filiera.core.value import dataclass
 from filiera.errors import GraphError
+from filiera.project.beside import BesideLookups, find_beside
 from filiera.project.versions import Version
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Lookups:
     version: Callable[[ProductKind, ProductRef], Version]  #: kind, reference → version; raises UsageError
     rival: Callable[[str, ArtifactRef, ArtifactRef], Known]  #: name, model and metrics → metrics to compare with
     source: Callable[[str], tuple[dict[str, Any], str]]  #: name → checked catalog entry and fingerprint
+    beside: BesideLookups  #: what checks look at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +77,8 @@ def assemble(pipeline: Pipeline, values: Mapping[str, Any], lookups: Lookups) ->
 
     graph = traced.replace_futures(substitute, before=tuple({node.name: node for node in collected}.values()))
     if isinstance(pipeline.publishes, Dataset):
-        graph = _with_dataset(graph, pipeline.publishes)
+        graph, beside = _with_dataset(graph, pipeline.publishes, lookups)
+        origins |= beside
     elif isinstance(pipeline.publishes, Model):
         graph = _with_model(graph, pipeline.publishes, promised, lookups)
     return Assembled(graph=_with_origins(graph, collected), inputs=origins)
@@ -102,7 +105,7 @@ def _with_origins(graph: Graph, collected: list[Node]) -> Graph:
     return replace(graph, publication=replace(graph.publication, attachments=attachments))
 
 
-def _with_dataset(graph: Graph, dataset: Dataset) -> Graph:
+def _with_dataset(graph: Graph, dataset: Dataset, lookups: Lookups) -> tuple[Graph, dict[str, str]]:
     from filiera.project import builtin
 
     result = graph.result
@@ -114,11 +117,12 @@ def _with_dataset(graph: Graph, dataset: Dataset) -> Graph:
     checks = _checks_of(dataset)
     has_files = result.type is Files
     sets_aside = has_files or any(check.severity == "quarantine" for check in checks)
+    arguments, origins = find_beside(checks, dataset.ref.name, lookups.beside)
     validate = Node(
         name="validate",
         step=builtin.validate_with_quarantine if sets_aside else builtin.validate,
         stage="validate",
-        arguments={"table": result, "checks": checks},
+        arguments={"table": result, "checks": checks, **arguments},
     )
     report = OutputRef("validate", 0)
     publish = Node(
@@ -143,7 +147,8 @@ def _with_dataset(graph: Graph, dataset: Dataset) -> Graph:
             **({"quarantine": OutputRef("validate", 3)} if sets_aside else {}),
         },
     )
-    return replace(graph, nodes=(*_free(graph, "validate", "publish"), validate, publish), publication=publication)
+    nodes = (*_free(graph, "validate", "publish"), validate, publish)
+    return replace(graph, nodes=nodes, publication=publication), origins
 
 
 def _checks_of(dataset: Dataset) -> tuple[Check, ...]:

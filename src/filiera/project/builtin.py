@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filiera.core.check import Check, CheckReport, domains
 from filiera.core.collected import Collected
@@ -13,6 +13,11 @@ from filiera.core.metric import Metrics
 from filiera.core.reference import ReferenceProfile
 from filiera.core.signature import Signature
 from filiera.core.step import step
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from filiera.data.checked_table import Beside
 
 PARQUET = "parquet/1"
 
@@ -36,45 +41,70 @@ Promised = dict[str, tuple[Any, Any, Any]]
 
 
 @step(stage="validate")
-def validate(table: Any, checks: tuple[Check, ...]) -> tuple[CheckReport, Promised]:
-    """Return what the checks of the dataset found, and what they promise; a blocking one that failed stops the run."""
+def validate(
+    table: pl.LazyFrame, checks: tuple[Check, ...], tables: dict[str, pl.LazyFrame] | None = None, now: str = ""
+) -> tuple[CheckReport, Promised]:
+    """Return what the checks of the dataset found, and what they promise; a blocking one that failed stops the run.
+
+    *tables* are others that checks look at, by reference; *now* is the time that freshness is judged by.
+    """
     from filiera.data.checks import run_checks
 
-    report = run_checks(_polars(table), checks)
+    report = run_checks(_query(table), checks, beside=_beside(tables, now))
     _tell(report)
     return report, _promised(checks)
 
 
 @step(stage="validate")
-def validate_with_quarantine(table: Any, checks: tuple[Check, ...]) -> tuple[CheckReport, Promised, Any, Any]:
+def validate_with_quarantine(
+    table: pl.LazyFrame, checks: tuple[Check, ...], tables: dict[str, pl.LazyFrame] | None = None, now: str = ""
+) -> tuple[CheckReport, Promised, Any, Any]:
     """Return what ``validate`` does, the rows that are kept, and those set aside with the rule they broke.
 
     Of files, what was set aside when they were collected is among the latter.
     """
-    from filiera.data import checks as data_checks
+    from filiera.data.quarantine import validate_files, validate_lazily
 
+    beside = _beside(tables, now)
     if isinstance(table, Files):
-        files = data_checks.validate_files(table, checks)
+        files = validate_files(table, checks, beside=beside)
         _tell(files.report)
         return files.report, _promised(checks), files.kept, files.kept.rejected
-    validated = data_checks.validate(_polars(table), checks)
+    validated = validate_lazily(_query(table), checks, beside=beside)
     _tell(validated.report)
     return validated.report, _promised(checks), validated.kept, validated.rejected
 
 
 @step(stage="publish")
-def publish_dataset(table: Any, report: CheckReport, keys: tuple[str, ...] = ()) -> tuple[Any, dict[str, Any]]:
+def publish_dataset(table: pl.LazyFrame, report: CheckReport, keys: tuple[str, ...] = ()) -> tuple[Any, dict[str, Any]]:
     """Return the table, to be stored as Parquet, and what is kept with the version; *keys* are what names a row."""
-    frame = _polars(table)
+    import polars as pl
+
+    query = _query(table)
     failed = report.failed_by_severity
     description: dict[str, Any] = {
-        "rows": frame.height,
-        "columns": {name: str(kind) for name, kind in frame.schema.items()},
+        "rows": query.select(pl.len()).collect().item(),
+        "columns": {name: str(kind) for name, kind in query.collect_schema().items()},
         "checks": {"passed": len(report.results) - len(report.failed), **{str(k): v for k, v in failed.items()}},
     }
     if keys:
         description["keys"] = list(keys)
-    return (table if isinstance(table, Files) else frame), description
+    return (table if isinstance(table, Files) else query), description
+
+
+def _query(table: Any) -> pl.LazyFrame:
+    import polars as pl
+
+    return table if isinstance(table, pl.LazyFrame) else _polars(table).lazy()
+
+
+def _beside(tables: Mapping[str, Any] | None, now: str) -> Beside:
+    import datetime as dt
+
+    from filiera.data.checked_table import Beside
+
+    others = {name: _query(table) for name, table in (tables or {}).items()}
+    return Beside(tables=others, now=dt.datetime.fromisoformat(now) if now else None)
 
 
 def _polars(table: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import os
 import time
@@ -24,6 +25,7 @@ from filiera.errors import BlobCorrupted, BlobMissing, CodecError
 from filiera.ports import BlobStore, Clock, Executor, MetadataStore
 from filiera.project import executors, plugins
 from filiera.project.assemble import Assembled, Lookups, assemble
+from filiera.project.beside import BesideLookups
 from filiera.project.code import ProjectCode
 from filiera.project.config import ProjectConfig, find_root, load
 from filiera.project.fresh import require_step
@@ -128,7 +130,8 @@ class Project:
 
     def assemble(self, pipeline: Pipeline, values: Mapping[str, Any]) -> Assembled:
         """Return a pipeline's graph with its inputs looked up. Raises UsageError, GraphError, SourceError."""
-        lookups = Lookups(version=self._version, rival=self._rival, source=self._source)
+        beside = BesideLookups(version=self._dataset, newest=self._newest_dataset, now=self._now)
+        lookups = Lookups(version=self._version, rival=self._rival, source=self._source, beside=beside)
         if pipeline.publishes is not None:
             self.versions.require_free(pipeline.publishes.kind, pipeline.publishes.ref.name)
             if self.config.signing.sign == "always":
@@ -237,6 +240,16 @@ class Project:
                 do=f"filiera run {version.run_id.rpartition('-')[0]}",
             )
         return version
+
+    def _dataset(self, ref: ProductRef) -> Version:
+        return self._version("dataset", ref)
+
+    def _newest_dataset(self, name: str) -> Version | None:
+        found = self.versions.find(kind="dataset", name=name, limit=1)
+        return self._version("dataset", ProductRef(name, str(found[0].number))) if found else None
+
+    def _now(self) -> dt.datetime:
+        return dt.datetime.fromtimestamp(self.clock(), dt.UTC)
 
     def _rival(self, name: str, model: ArtifactRef, metrics: ArtifactRef) -> Known:
         """Return the metrics that a candidate is compared with: the champion's.

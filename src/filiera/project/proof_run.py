@@ -6,6 +6,7 @@ products by their numbers, and collected sources by the digests that they had, n
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import sys
@@ -26,6 +27,7 @@ from filiera.errors import FilieraError, ProjectError
 from filiera.ports import Row
 from filiera.project import launch, plugins
 from filiera.project.assemble import Assembled, Lookups, assemble
+from filiera.project.beside import BEFORE, CLOCK, BesideLookups
 from filiera.project.collecting import COLLECT
 from filiera.project.config import Profile, SigningRules, load
 from filiera.project.project import Project
@@ -62,6 +64,7 @@ class Repeated(Project):
         self._only = job.only
         rows = self._original.records.read("steps_of_run", {"run_id": job.run_id})
         self._recorded = {row["step"]: row["outputs"] for row in rows}
+        self._inputs: dict[str, str] = json.loads(self.recorded_run(job.run_id)["record"])["inputs"]
 
     def recorded_run(self, run_id: str) -> Row:
         """Return the record of the run."""
@@ -69,7 +72,8 @@ class Repeated(Project):
 
     def assemble(self, pipeline: Pipeline, values: Mapping[str, Any]) -> Assembled:
         """Return the graph with recorded inputs, without the steps that collect them."""
-        lookups = Lookups(version=self._then, rival=self._rival_then, source=lambda name: ({}, ""))
+        beside = BesideLookups(version=self._beside_then, newest=self._newest_then, now=self._now_then)
+        lookups = Lookups(version=self._then, rival=self._rival_then, source=lambda name: ({}, ""), beside=beside)
         assembled = assemble(pipeline, values, lookups)
         graph = self._without_collecting(assembled.graph)
         return replace(assembled, graph=up_to(graph, self._only) if self._only else graph)
@@ -80,6 +84,15 @@ class Repeated(Project):
         if "promised" in version.attachments:
             self._take(version.attachments["promised"])
         return version
+
+    def _beside_then(self, ref: ProductRef) -> Version:
+        return self._then("dataset", ProductRef.parse(self._inputs.get(str(ref), str(ref))))
+
+    def _newest_then(self, name: str) -> Version | None:
+        return self._then("dataset", ProductRef.parse(self._inputs[BEFORE])) if BEFORE in self._inputs else None
+
+    def _now_then(self) -> dt.datetime:
+        return dt.datetime.fromisoformat(self._inputs[CLOCK])
 
     def _rival_then(self, name: str, model: ArtifactRef, metrics: ArtifactRef) -> Known:
         return Known(self._output("gate", 1), "rival of then")
