@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats.contingency import association
 
 from filiera.core import plain
-from filiera.data.profile import Bar, Column, Profile, cramers_v
+from filiera.data.association import cramers_v
+from filiera.data.profile import Bar, Column, Profile
 
 
 def bergsma(table):
@@ -43,21 +44,22 @@ def test_findings_name_what_is_worth_a_look():
     """Each finding is one sentence with the columns it is about."""
     columns = (
         Column(name="y", type="string", kind="category", nulls=0, distinct=2),
-        Column(name="leak", type="string", kind="category", nulls=0, distinct=2, association=0.97),
+        Column(name="leak", type="string", kind="category", nulls=0, distinct=2, association=0.9, skill=0.97),
         Column(name="gaps", type="int64", kind="number", nulls=25, distinct=3),
         Column(name="same", type="int64", kind="number", nulls=0, distinct=1),
         Column(name="id", type="int64", kind="number", nulls=0, distinct=100),
-        Column(name="inf", type="float64", kind="number", nulls=0, not_finite=2, distinct=3),
+        Column(name="inf", type="float64", kind="number", nulls=0, infinite=2, distinct=3),
     )
     classes = (Bar(label="a", count=90), Bar(label="b", count=10))
     profile = Profile(title="t", rows=100, columns=columns, repeated_rows=3, target="y", classes=classes)
     assert profile.findings == (
-        "Says the answer? leak (0.97) goes with y almost completely. Would it be known at prediction?",
-        "NaN or infinite: inf (2 rows).",
-        "Missing values: gaps (25 %).",
-        "Only one value: same. Nothing can be learned from it.",
+        "Says the answer? Guessing y by one column alone avoids nearly all wrong guesses: leak (97 %). "
+        "Would it be known at prediction?",
         "Rare in y: b (10 rows).",
+        "Infinite: inf (2 rows).",
+        "Missing values: gaps (25 %).",
         "Repeated rows: 3 of 100 equal an earlier row.",
+        "Only one value: same. Nothing can be learned from it.",
         "Different in every row: id. An identifier says nothing by itself.",
     )
     assert plain.decode(plain.encode(profile)) == profile

@@ -1,18 +1,15 @@
-"""What a table looks like, as values: per column its numbers, its distribution, and what is worth a look."""
+"""What a table looks like, as values: per column its numbers and its distribution, and what goes with what."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from dataclasses import asdict
+from typing import Any, Literal
 
 from filiera.core.value import dataclass
 
 ColumnKind = Literal["number", "category", "time", "other"]
-
-_LEAK = 0.9
-_FEW_ROWS = 50
-_SHOWN = 6
+Measure = Literal["pearson", "spearman", "cramers_v", "correlation_ratio"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,25 +22,78 @@ class Bar:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Lengths:
+    """How long the values of a column are: texts in characters, binaries in bytes, lists in items."""
+
+    shortest: int
+    longest: int
+    mean: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gaps:
+    """How far apart the values of a column of times are once they are in order."""
+
+    typical_s: float | None  #: median distance of neighbours that differ, in seconds; None with fewer than two values
+    longest_s: float | None  #: the longest stretch without any value, in seconds
+    longest_from: str | None  #: the value before it
+    is_ascending: bool  #: no row of the table is before an earlier one
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """One column of a table."""
+    """One column of a table. All is exact but what *distinct_error* and *is_sampled* say."""
 
     name: str
     type: str  #: our name of the type
     kind: ColumnKind
     nulls: int  #: rows without a value
-    not_finite: int = 0  #: rows with NaN or an infinity
+    nan: int = 0  #: rows with NaN
+    infinite: int = 0  #: rows with an infinity
     zeros: int = 0  #: rows with the number 0
+    negative: int = 0  #: rows with a finite number below 0
+    empty: int = 0  #: rows with a text, binary or list of length 0
     distinct: int | None = None  #: different values, null not counted; None: not counted for this type
-    minimum: str | float | None = None  #: of the finite values; a text for times
-    maximum: str | float | None = None
+    distinct_error: float = (
+        0.0  #: standard error of *distinct* as a share of it; 0.0: exact, or each value sampled once
+    )
+    minimum: str | float | int | None = None  #: of the finite values; a text for times; durations in seconds
+    maximum: str | float | int | None = None
     mean: float | None = None
     deviation: float | None = None  #: standard deviation, of the sample
-    quantiles: tuple[float, ...] = ()  #: at 5, 25, 50, 75 and 95 %
+    quantiles: tuple[float, ...] = ()  #: at 5, 25, 50, 75 and 95 %; of numbers
+    lengths: Lengths | None = None
+    gaps: Gaps | None = None  #: of dates and timestamps; None also where they are too many and in no order
     bars: tuple[Bar, ...] = ()  #: ranges in order; values in order, or the most frequent first
     scale: Literal["linear", "log", "values"] = "values"  #: how ranges were cut; "values": bars are single values
     not_shown: int = 0  #: rows with a value that has no bar
-    association: float | None = None  #: with the target: 0 none to 1 complete (corrected Cramér's V)
+    is_sampled: bool = False  #: quantiles and bars come from the rows drawn at random, scaled to all
+    association: float | None = None  #: with the target: 0 none to 1 complete; see ``Profile.target_measure``
+    skill: float | None = None  #: share of wrong guesses of the target that guessing by this column alone avoids
+
+    @property
+    def not_finite(self) -> int:
+        """Return how many rows hold NaN or an infinity."""
+        return self.nan + self.infinite
+
+    def filled(self, rows: int) -> int:
+        """Return in how many of the table's *rows* there is a value, and a finite one."""
+        return rows - self.nulls - self.not_finite
+
+    def is_unique(self, rows: int) -> bool:
+        """Tell whether each of the table's *rows* has a value of its own, as far as was seen."""
+        return self.distinct == rows and self.distinct_error == 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Association:
+    """How strongly two columns go together."""
+
+    first: str
+    second: str
+    measure: Measure
+    value: float  #: -1 to 1 for the correlations, else 0 none to 1 complete
+    rows: int  #: with both values, of the rows drawn at random
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,9 +103,13 @@ class Profile:
     title: str
     rows: int
     columns: tuple[Column, ...]
+    sample_rows: int | None = None  #: rows drawn at random; None: nothing is estimated from a sample
     repeated_rows: int | None = None  #: rows equal to an earlier row; None: not counted
+    repeated_error: float = 0.0  #: standard error of *repeated_rows*, in rows; 0.0: exact
     target: str | None = None  #: the column that other columns are compared with
+    target_measure: Measure | None = None  #: of ``Column.association``; numbers with a numeric target: |Spearman|
     classes: tuple[Bar, ...] = ()  #: the target's values, most frequent first; rare ones together in the last
+    associations: tuple[Association, ...] = ()  #: of pairs of columns
 
     @property
     def missing_cells(self) -> int:
@@ -63,69 +117,42 @@ class Profile:
         return sum(column.nulls for column in self.columns)
 
     @property
+    def sampling_error(self) -> float:
+        """Return how far a share of rows that comes from the sample is off at most, in 99 of 100 tables: 0 to 1.
+
+        This holds for all quantiles and bars of a column at once. A median with an error of 0.004, say, lies between
+        the true quantiles at 49.6 and 50.4 %.
+
+        Source:
+            P. Massart, The tight constant in the Dvoretzky-Kiefer-Wolfowitz inequality, Ann. Probab. 18 (1990).
+
+        >>> round(Profile(title="", rows=10**8, columns=(), sample_rows=262144).sampling_error, 4)
+        0.0032
+        """
+        return math.sqrt(math.log(2 / 0.01) / (2 * self.sample_rows)) if self.sample_rows else 0.0
+
+    @property
     def findings(self) -> tuple[str, ...]:
         """Return what is worth a look, one sentence each, the gravest first."""
-        return tuple(_findings(self))
+        from filiera.data.findings import findings
+
+        return tuple(findings(self))
 
 
-def cramers_v(table: Sequence[Sequence[int]]) -> float | None:
-    """Return how strongly rows and columns of a table of counts go together: 0 not at all, 1 completely.
+FORMAT = "filiera-profile/1"
+"""Names the fields of ``profile_data``; another number when one is removed or means something else."""
 
-    Args:
-        table: Counts, all rows of one length; rows and columns without any count are left out.
 
-    Returns:
-        The bias-corrected Cramér's V; None when fewer than two rows or columns have counts.
+def profile_data(profile: Profile) -> dict[str, Any]:
+    """Return *profile* as JSON data: its fields by name, the format, the findings, and what is exact.
 
-    Source:
-        W. Bergsma, A bias-correction for Cramér's V and Tschuprow's T, J. Korean Stat. Soc. 42 (2013).
-
-    >>> cramers_v([[50, 0], [0, 50]]), cramers_v([[25, 25], [25, 25]]), cramers_v([[1, 2]])
-    (1.0, 0.0, None)
+    >>> profile_data(Profile(title="t", rows=0, columns=()))["format"]
+    'filiera-profile/1'
     """
-    rows = [row for row in table if sum(row)]
-    columns = [column for column in zip(*rows, strict=True) if sum(column)]
-    n = sum(map(sum, rows))
-    if len(rows) < 2 or len(columns) < 2 or n < 2:
-        return None
-    row_sums, column_sums = [sum(row) for row in zip(*columns, strict=True)], [sum(column) for column in columns]
-    phi2 = sum(
-        count * count / (row_sum * column_sum)
-        for column, column_sum in zip(columns, column_sums, strict=True)
-        for count, row_sum in zip(column, row_sums, strict=True)
-    ) - 1  # fmt: skip
-    r, k = len(rows), len(columns)
-    phi2 = max(0.0, phi2 - (r - 1) * (k - 1) / (n - 1))
-    least = min(r - (r - 1) ** 2 / (n - 1), k - (k - 1) ** 2 / (n - 1)) - 1
-    return min(1.0, math.sqrt(phi2 / least)) if least > 0 else None
-
-
-def _findings(profile: Profile) -> Iterator[str]:
-    others = [column for column in profile.columns if column.name != profile.target]
-    leaks = [column for column in others if (column.association or 0) >= _LEAK]
-    if leaks:
-        names = _names(f"{column.name} ({column.association:.2f})" for column in leaks)
-        yield f"Says the answer? {names} goes with {profile.target} almost completely. Would it be known at prediction?"
-    broken = [column for column in profile.columns if column.not_finite]
-    if broken:
-        yield f"NaN or infinite: {_names(f'{column.name} ({column.not_finite:,} rows)' for column in broken)}."
-    missing = sorted((c for c in profile.columns if c.nulls), key=lambda c: -c.nulls)
-    if missing:
-        yield f"Missing values: {_names(f'{c.name} ({100 * c.nulls / profile.rows:.2g} %)' for c in missing)}."
-    constant = [column for column in profile.columns if column.distinct == 1 and not column.nulls]
-    if constant:
-        yield f"Only one value: {_names(column.name for column in constant)}. Nothing can be learned from it."
-    rare = [bar for bar in profile.classes if bar.count < _FEW_ROWS]
-    if rare:
-        yield f"Rare in {profile.target}: {_names(f'{bar.label} ({bar.count:,} rows)' for bar in rare)}."
-    if profile.repeated_rows:
-        yield f"Repeated rows: {profile.repeated_rows:,} of {profile.rows:,} equal an earlier row."
-    keys = [c for c in others if c.distinct == profile.rows > _FEW_ROWS and c.type in ("string", "int64", "uint64")]
-    if keys:
-        yield f"Different in every row: {_names(column.name for column in keys)}. An identifier says nothing by itself."
-
-
-def _names(items: Iterable[str]) -> str:
-    found = list(items)
-    rest = len(found) - _SHOWN
-    return ", ".join(found[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+    return {
+        "format": FORMAT,
+        **asdict(profile),
+        "missing_cells": profile.missing_cells,
+        "sampling_error": profile.sampling_error,
+        "findings": list(profile.findings),
+    }
