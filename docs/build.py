@@ -114,12 +114,31 @@ def http_problems() -> str:
     return _table(("status", "type", "title"), rows)
 
 
+def profile_fields() -> str:
+    """Return every value of a profile with its fields, from the source of the module."""
+    source = (ROOT / "src" / "filiera" / "data" / "profile.py").read_text(encoding="utf-8")
+    lines, sections = source.splitlines(), []
+    for kind in (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)):
+        fields = [node for node in kind.body if isinstance(node, ast.AnnAssign)]
+        rows = [
+            _row(
+                f"`{ast.unparse(field.target)}`",
+                f"`{ast.unparse(field.annotation)}`",
+                lines[field.lineno - 1].partition("#: ")[2],
+            )
+            for field in fields
+        ]
+        sections.append(f"## {kind.name}\n\n{ast.get_docstring(kind)}\n\n{_table(('field', 'type', 'meaning'), rows)}")
+    return "\n\n".join(sections)
+
+
 GENERATED: dict[str, Callable[[], str]] = {
     "reference/commands.md": commands,
     "reference/exit-codes.md": exit_codes,
     "reference/errors.md": error_list,
     "reference/ports.md": port_list,
     "reference/http-api.md": http_problems,
+    "reference/profile.md": profile_fields,
 }
 
 

@@ -82,8 +82,9 @@ def test_rows_are_set_aside() -> None:
 def test_a_dataset_is_described() -> None:
     """A version says how many rows it has, their columns, and how its checks went; any table is taken."""
     report, _ = builtin.validate(TABLE, (Check.rows(at_least=1), Check.not_null("a", severity="warn")))
-    query, description = builtin.publish_dataset({"a": [1, 2]}, report)
+    query, description, profile = builtin.publish_dataset({"a": [1, 2]}, report)
     assert query.collect().rows() == [(1,), (2,)]
+    assert (profile.rows, profile.columns[0].maximum) == (2, 2)
     assert description["rows"] == 2
     assert description["columns"] == {"a": "Int64"}
     assert (description["checks"]["passed"], description["checks"]["warn"]) == (1, 1)
@@ -100,7 +101,7 @@ def test_files_are_checked_by_their_table(tmp_path: Path) -> None:
     report, _, kept, rejected = builtin.validate_with_quarantine(files, (small, Check.rows(at_least=1)))
     assert (report.blocks, len(kept)) == (False, 1)
     assert rejected["problem"].to_list() == ["is odd", small.name]
-    published, description = builtin.publish_dataset(kept, report)
+    published, description, _ = builtin.publish_dataset(kept, report)
     assert isinstance(published, Files)
     assert (description["rows"], set(description["columns"])) == (1, {"digest", "size_bytes"})
 

@@ -15,6 +15,11 @@ def add_data_verbs(verbs: Verbs) -> None:
     text = "columns that name a row, such as id or country,year (default: the keys of the dataset)"
     sub.add_argument("--key", metavar="COLUMNS", help=text)
     sub.add_argument("--html", metavar="FILE", help="write a report with plots")
+    sub = verbs.add_with_json("profile", "show what a table looks like, column by column")
+    sub.add_argument("table", help=TABLE)
+    sub.add_argument("--target", metavar="COLUMN", help="compare all columns with this one, and say which tell it")
+    sub.add_argument("--associate", metavar="COLUMNS", help="compare each pair of these, such as age,income; or all")
+    sub.add_argument("--html", metavar="FILE", help="write a report with plots")
     sub = verbs.add("export", "write a table to a file or folder that other programs read")
     sub.add_argument("table", help=TABLE)
     text = "FILE.parquet, .csv, .jsonl or .arrow; FOLDER/ of Parquet files; NAME.delta, a Delta Lake table"

@@ -58,6 +58,11 @@ def _finite(value: Any) -> Any:
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
     """Print aligned columns; those named in *right* are aligned to the right."""
+    print(table_text(header, rows, right=right))
+
+
+def table_text(header: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = ()) -> str:
+    """Return aligned columns as lines; those named in *right* are aligned to the right."""
     cells = [[_text(cell) for cell in row] for row in rows]
     widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(header)]
 
@@ -69,9 +74,8 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, right: 
         return "  ".join(parts).rstrip()
 
     title = line([name.upper() for name in header], paint=False)
-    print(f"\033[1m{title}\033[0m" if sys.stdout.isatty() else title)
-    for row in cells:
-        print(line(row, paint=True))
+    title = f"\033[1m{title}\033[0m" if sys.stdout.isatty() else title
+    return "\n".join([title, *(line(row, paint=True) for row in cells)])
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from filiera.cli.output import how_big
+from filiera.cli.profile_text import profile_text
 from filiera.core.artifact import ArtifactRef
 from filiera.core.check import CheckReport
 from filiera.core.gate import GateReport
 from filiera.core.metric import Metrics
 from filiera.core.parts import PARTS_CODEC, is_list
 from filiera.core.report import Html, Markdown, Svg
+from filiera.data.profile import Profile
 from filiera.errors import UsageError
 from filiera.project.project import Project
 
@@ -39,6 +41,8 @@ def preview_of(project: Project, ref: ArtifactRef) -> str:
 
 def preview(value: Any) -> str:
     """Return the beginning of *value* as text."""
+    if isinstance(value, Profile):  # its lines are as many as the columns
+        return profile_text(value)
     text = _text(value)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + f"\n… {len(text) - _LONGEST:,} characters more"
 
@@ -75,6 +79,10 @@ def write_file(project: Project, ref: ArtifactRef, file: Path) -> None:
         match value:
             case Html() | Markdown() | Svg():
                 file.write_text(value.text, encoding="utf-8")
+            case Profile() if file.suffix == ".html":
+                from filiera.data.report import profile_html
+
+                file.write_text(profile_html(value).text, encoding="utf-8")
             case str():
                 file.write_text(value, encoding="utf-8")
             case Path() if value.is_dir():

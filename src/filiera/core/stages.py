@@ -24,6 +24,7 @@ _BY_RETURNED: Mapping[str, Stage] = {
     "Metrics": "evaluate",
     "Html": "explore",
     "Markdown": "explore",
+    "Profile": "explore",
     "Figure": "explore",
 }
 _VERDICTS: Mapping[str, Stage] = {"CheckReport": "validate", "GateReport": "gate"}

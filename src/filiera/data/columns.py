@@ -65,7 +65,7 @@ class Seen:
         total = column.filled(tally.rows)
         quantiles = values.quantiles() if column.kind != "category" else ()
         shape = shape_of(values, quantiles, low=_float(tally, tally.minimum), high=_float(tally, tally.maximum))
-        counts = rows_by_group(values, shape)
+        counts = rows_by_group(values, shape, is_exact=is_exact)
         groups, rows = list(counts), list(counts.values())
         if not is_exact:
             rows = scaled([*rows, values.total - sum(rows)], total)[:-1]
@@ -76,7 +76,7 @@ class Seen:
             gaps=_gaps(tally, values, is_exact=is_exact),
             bars=bars,
             scale=shape.scale,
-            not_shown=total - sum(rows) if bars else 0,
+            not_shown=total - sum(rows) if shape.scale == "values" else 0,
             is_sampled=not is_exact,
         )
         return replace(self, column=described, shape=shape, groups=tuple(groups))

@@ -16,6 +16,7 @@ from filiera.data.tally import as_number
 BINS = 24
 TOP_VALUES = 10
 _MAX_VALUES = 12  # numbers with at most so many different values are shown value by value
+_LEAST_SAMPLED = 25
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 Group = float | str | None
 """A value, or the number of a range; None: in neither."""
@@ -106,18 +107,21 @@ def _ranges(number: pl.Expr, low: float, high: float) -> tuple[pl.Expr, tuple[fl
     return ((number - low) / width).floor().clip(0, BINS - 1), tuple(low + i * width for i in range(BINS + 1))
 
 
-def rows_by_group(values: Values, shape: Shape) -> dict[Group, int]:
+def rows_by_group(values: Values, shape: Shape, *, is_exact: bool) -> dict[Group, int]:
     """Return how many rows are in each group that gets a bar, empty ranges too, in the order of the bars.
 
-    All ranges and values of numbers get one, and the most frequent categories.
+    All ranges and values of numbers get one, and the most frequent categories; of a sample, only those in 25 of its
+    rows, since how many rows of the table hold the others would be off by a fifth and more.
     """
     if values.kind == "category":
-        counts = values.counts
+        counts = values.counts if is_exact else values.counts.filter(pl.col("rows") >= _LEAST_SAMPLED)
         if counts.height > TOP_VALUES:
             least = counts["rows"].top_k(TOP_VALUES).min()
             counts = counts.filter(pl.col("rows") >= least)
         found = counts.sort("rows", "value", descending=[True, False]).head(TOP_VALUES).rows()
         return {group: int(rows) for group, rows in found}
+    if not shape.edges and values.counts["value"].n_unique() > _MAX_VALUES:
+        return {}  # too far apart for ranges
     grouped = values.counts.select(shape.group.alias("group"), "rows").group_by("group").agg(pl.col("rows").sum())
     ranges = {float(i): 0 for i in range(len(shape.edges) - 1)}
     return ranges | {group: int(rows) for group, rows in grouped.sort("group").rows()}

@@ -134,7 +134,7 @@ def _with_dataset(graph: Graph, dataset: Dataset, lookups: Lookups) -> tuple[Gra
             "report": report,
             **({"keys": dataset.keys} if dataset.keys else {}),
         },
-        codecs=("" if has_files else builtin.PARQUET, ""),
+        codecs=("" if has_files else builtin.PARQUET, "", ""),
     )
     publication = Publication(
         kind="dataset",
@@ -144,6 +144,7 @@ def _with_dataset(graph: Graph, dataset: Dataset, lookups: Lookups) -> tuple[Gra
         attachments={
             "report": report,
             "promised": OutputRef("validate", 1),
+            "profile": OutputRef("publish", 2),
             **({"quarantine": OutputRef("validate", 3)} if sets_aside else {}),
         },
     )

@@ -76,20 +76,26 @@ def validate_with_quarantine(
 
 
 @step(stage="publish")
-def publish_dataset(table: pl.LazyFrame, report: CheckReport, keys: tuple[str, ...] = ()) -> tuple[Any, dict[str, Any]]:
-    """Return the table, to be stored as Parquet, and what is kept with the version; *keys* are what names a row."""
-    import polars as pl
+def publish_dataset(
+    table: pl.LazyFrame, report: CheckReport, keys: tuple[str, ...] = ()
+) -> tuple[Any, dict[str, Any], Any]:
+    """Return the table, to be stored as Parquet, and the description and profile that are kept with the version.
+
+    *keys* are what names a row.
+    """
+    from filiera.data.explore import explore
 
     query = _query(table)
+    profile = explore(query)
     failed = report.failed_by_severity
     description: dict[str, Any] = {
-        "rows": query.select(pl.len()).collect().item(),
+        "rows": profile.rows,
         "columns": {name: str(kind) for name, kind in query.collect_schema().items()},
         "checks": {"passed": len(report.results) - len(report.failed), **{str(k): v for k, v in failed.items()}},
     }
     if keys:
         description["keys"] = list(keys)
-    return (table if isinstance(table, Files) else query), description
+    return (table if isinstance(table, Files) else query), description, profile
 
 
 def _query(table: Any) -> pl.LazyFrame:

@@ -189,6 +189,7 @@ class Project:
     def value(self, ref: ArtifactRef) -> Any:
         """Return a stored value. Raises CodecError, BlobMissing, BlobCorrupted."""
         # What the built-in steps return is of classes of ours, which are decoded only when they are loaded.
+        from filiera.data import profile  # noqa: F401
         from filiera.project import builtin  # noqa: F401
 
         return self.artifacts.get(ref)
