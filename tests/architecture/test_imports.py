@@ -38,6 +38,8 @@ LIBRARIES = {
     "granian": {"serving"},
     "cryptography": {"adapters/ed25519_keys.py"},
     "msgspec": {"serving", "adapters/prediction_segments.py"},
+    "zstandard": {"adapters/sources/unpacking.py"},
+    "obstore": {"adapters/sources/remote_files.py"},
     "sqlite3": {"adapters/sqlite_records.py"},
     "lxml": {"adapters/sources"},
     "pytest": {"testing"},

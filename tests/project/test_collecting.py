@@ -116,7 +116,7 @@ def test_a_changed_source_is_seen(small: SmallProject) -> None:
         ("1\nx\n", lambda path, number: None, "invalid literal"),
         ("", lambda path, number: None, "has no rows"),
         ("1\n2\n", lambda path, number: path.write_text("1\n3\n"), "changed while it was read"),
-        ("1\n2\n", lambda path, number: path.unlink(missing_ok=True), "shop.csv"),
+        ("1\n2\n", lambda path, number: path.unlink(), "broke off after 1 rows"),
     ],
     ids=["broken", "empty", "changed", "gone"],
 )
@@ -158,3 +158,30 @@ def test_a_table_in_memory_is_counted_too(small: SmallProject) -> None:
     small.run("orders")
     collected = published(small)["shop"]
     assert (collected.rows, collected.files, collected.size_bytes) == (2, 1, 12)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "arrow"])
+def test_a_file_that_vanishes_or_shrinks_mid_read_is_no_version(
+    small: SmallProject, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """What happens to the file after it was found sound is the step's failure, in words."""
+    small.write({"filiera.toml": CATALOG.format(type=kind)})
+    frame, file = pl.DataFrame({"a": list(range(50_000))}), small.root / "shop.csv"
+    write = {"csv": frame.write_csv, "jsonl": frame.write_ndjson, "parquet": frame.write_parquet}.get(kind)
+    reader = plugins.source_reader(kind)
+    sound = type(reader).read
+
+    def spoilt(self: Any, entry: Any, root: Path, collected: Collected) -> Any:
+        query = sound(self, entry, root, collected)
+        spoil(file)
+        return query
+
+    monkeypatch.setattr(type(reader), "read", spoilt)
+    for spoil in (Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:1000])):  # noqa: B007  spoilt has it
+        (write or frame.write_ipc)(file)
+        run = small.run("orders")
+        failure = run.state.steps["collect-shop"].failure
+        assert failure is not None
+        assert failure.error == "SourceError", failure
+    with small.opened() as project:
+        assert project.versions.find() == []

@@ -44,7 +44,7 @@ def config():
 def raw(config):
     entry = config["catalog"]["raw_flows"]
     CsvSource().check(entry)
-    return CsvSource().read(entry, TEMPLATE, Collected(entry=entry))
+    return CsvSource().read(entry, TEMPLATE, Collected(entry=entry)).collect()
 
 
 def test_catalog_reads_the_data_that_is_shipped(raw):

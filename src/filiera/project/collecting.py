@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,14 +68,30 @@ def _counted(query: pl.LazyFrame, collected: Collected, verify: Callable[[], Non
         columns: list[str] | None, predicate: object, row_count: int | None, batch_rows: int | None
     ) -> Iterator[pl.DataFrame]:
         collected.rows = 0
-        for batch in query.collect_batches(maintain_order=True, engine="streaming"):
-            collected.rows += batch.height
-            yield batch
+        with _breaking_off(collected):
+            for batch in query.collect_batches(maintain_order=True, engine="streaming"):
+                collected.rows += batch.height
+                yield batch
         verify()
         if not collected.rows:
             raise no_rows(collected.place)
 
     return register_io_source(batches, schema=query.collect_schema())
+
+
+@contextmanager
+def _breaking_off(collected: Collected) -> Iterator[None]:
+    """Turn what Polars and the system say of a source that was sound when reading began into SourceError."""
+    from polars.exceptions import PanicException, PolarsError
+
+    try:
+        yield
+    except (PolarsError, PanicException, OSError) as error:
+        raise SourceError(
+            f"Reading {collected.place} broke off after {collected.rows:,} rows.",
+            why=str(error).strip().partition("\n")[0],
+            do="If somebody writes to it, run again later; else look whether it is whole.",
+        ) from error
 
 
 def collected_by_run(project: Project, run_id: str) -> dict[str, tuple[Collected, ArtifactRef]]:

@@ -48,7 +48,8 @@ _CODECS: Mapping[str, tuple[str, ...]] = {
 }
 _SOURCES: Mapping[str, str] = {
     "csv": "filiera.adapters.sources.csv_file:CsvSource",
-    "parquet": "filiera.adapters.sources.parquet_file:ParquetSource",
+    "parquet": "filiera.adapters.sources.columnar_file:ParquetSource",
+    "arrow": "filiera.adapters.sources.columnar_file:ArrowSource",
     "jsonl": "filiera.adapters.sources.jsonl_file:JsonLinesSource",
     "files": "filiera.adapters.sources.folder:FilesSource",
     "images": "filiera.adapters.sources.images:ImagesSource",

@@ -122,9 +122,9 @@ GZ = gzip.compress(b"a,b\n" + bytes(range(65, 91)) * 400 + b",2\n", mtime=0)
         ("é,b\n1,2\n".encode("latin-1"), "line 1 is not UTF-8"),
         ("a,b\n1,2\n".encode("utf-16"), "line 1 is not UTF-8"),
         (b"a,b\n" + b"1,x\n" * 20_000 + b"1,\xff\n", "line 20002 is not UTF-8"),
-        (GZ[: len(GZ) // 2], "not a whole gzip file"),
-        (GZ[:-4] + b"\0\0\0\0", "not a whole gzip file"),
-        (GZ[:20] + b"\xff\xff" + GZ[22:], "not a whole gzip file"),
+        (GZ[: len(GZ) // 2], "not a whole compressed file"),
+        (GZ[:-4] + b"\0\0\0\0", "not a whole compressed file"),
+        (GZ[:20] + b"\xff\xff" + GZ[22:], "not a whole compressed file"),
     ],
 )
 def test_broken_file_is_told_with_its_line(tmp_path, content, what):
@@ -140,7 +140,7 @@ def test_broken_file_is_told_with_its_line(tmp_path, content, what):
     [
         ("a,b\n1,2\n3,x\n", {"b": "int64"}, "line 3, column 'b': 'x' is not int64"),
         ("a,b\n1,300\n", {"b": "int8"}, "line 2, column 'b': '300' is not int8"),
-        ("a,b\n1,2\n", {"zz": "int64"}, "it has no column 'zz'"),
+        ("a,b\n1,2\n", {"zz": "int64"}, "has no column 'zz'"),
         ("a,b\n1,2\n", {"b": "duration"}, "unsupported data type|Polars refuses it"),
     ],
 )

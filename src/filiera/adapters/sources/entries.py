@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import os
 import stat
 import zlib
@@ -15,7 +16,6 @@ from blake3 import blake3
 
 from filiera.core import plain
 from filiera.core.check import TYPES
-from filiera.core.collected import Collected
 from filiera.core.credentials import filled_in
 from filiera.core.digest import digest
 from filiera.core.task import Entry
@@ -24,7 +24,6 @@ from filiera.errors import ProjectError, SourceError
 OptionProblem = Callable[[Any], str]
 """Returns what is wrong with an option's value, or ""."""
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _PIECE_BYTES = 1 << 20
 
 
@@ -81,29 +80,27 @@ def place_of(entry: Entry, root: Path) -> Path:
 
 
 def find_file(entry: Entry, root: Path) -> Path:
-    """Return the regular file the entry names; relative to *root*, and it may lie outside.
+    """Return the one file that the entry names; relative to *root*, and it may lie outside.
 
     Raises:
         SourceError: It is not there or is something else.
         ProjectError: ``path`` names an environment variable that is not set.
     """
-    path = place_of(entry, root)
+    return regular_file(place_of(entry, root), str(entry["type"]))
+
+
+def regular_file(path: Path, kind: str) -> Path:
+    """Return *path*, where a source of this *kind* is a regular file. Raises SourceError."""
     with reading(path):
         mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
         what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
         raise SourceError(
             f"Cannot read {path}: it is {what}.",
-            why=f"A {entry['type']} source is one file.",
-            do='Name the file in the catalog, or use type = "files" for a folder.',
+            why=f"A {kind} source is a file, or the files that match a pattern.",
+            do=f'Name the file in the catalog, or a pattern such as {path}/*; a folder has type = "files".',
         )
     return path
-
-
-def note_file(collected: Collected, path: Path) -> None:
-    """Record that one file was read. Raises SourceError."""
-    with reading(path):
-        collected.place, collected.files, collected.size_bytes = str(path), 1, path.stat().st_size
 
 
 def fingerprint(entry: Entry, *, reader: str, content: str) -> str:
@@ -127,31 +124,27 @@ def file_digest(path: Path) -> str:
     return hasher.hexdigest()
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return a file's bytes, decompressed when it is gzip (told by its content, not its name). Raises SourceError."""
-    with reading(path):
-        content = path.read_bytes()
-        return gzip.decompress(content) if content.startswith(_GZIP_MAGIC) else content
-
-
-def is_gzip(path: Path) -> bool:
-    """Tell whether a file begins like gzip. Raises SourceError."""
-    with reading(path), path.open("rb") as file:
-        return file.read(2) == _GZIP_MAGIC
-
-
-def no_rows(path: Path) -> SourceError:
+def no_rows(place: Path | str) -> SourceError:
     """Return the error of a source that is there but holds nothing."""
     return SourceError(
-        f"{path} has no rows.",
+        f"{place} has no rows.",
         why="An empty source is almost always a failed export, and nothing could be learned from it.",
         do="Check what writes the file.",
     )
 
 
+def not_whole(place: Path | str, error: Exception) -> SourceError:
+    """Return the error of a compressed file that is cut off or damaged."""
+    return SourceError(
+        f"{place} is not a whole compressed file.",
+        why=f"{error}.",
+        do="Copy or download it again; it was probably cut off.",
+    )
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what the operating system and gzip say about *path* into SourceError."""
+    """Turn what the system and decompression say about *path* into SourceError."""
     try:
         yield
     except FileNotFoundError as error:
@@ -161,12 +154,8 @@ def reading(path: Path) -> Iterator[None]:
             why=f"{parent} holds: {_listing(parent)}.",
             do="Put the file there, or correct path in the catalog of filiera.toml; it is relative to that file.",
         ) from error
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise SourceError(
-            f"{path} is not a whole gzip file.",
-            why=f"{error}.",
-            do="Copy or download it again; it was probably cut off.",
-        ) from error
+    except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
+        raise not_whole(path, error) from error
     except OSError as error:
         raise SourceError(
             f"Cannot read {path}.", why=f"The system says: {error.strerror or error}.", do="Check its permissions."

@@ -5,15 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filiera.adapters.sources.entries import (
-    check_options,
-    file_digest,
-    find_file,
-    fingerprint,
-    is_text,
-    is_types,
-    note_file,
-)
+from filiera.adapters.sources.entries import check_options, is_text, is_types
+from filiera.adapters.sources.found_files import Workspace, find_files, fingerprint_of_files, held, note_files
 from filiera.adapters.sources.xml_rules import is_fields, is_namespaces, rules_of
 from filiera.core.collected import Collected
 from filiera.core.task import Entry
@@ -39,12 +32,13 @@ class XmlSource:
 
     def fingerprint(self, entry: Entry, root: Path) -> str:
         """Return a digest of the files' bytes and how they are read. Raises SourceError."""
-        return fingerprint(entry, reader="xml/1", content=file_digest(find_file(entry, root)))
+        return fingerprint_of_files(entry, root, reader="xml/1")
 
     def read(self, entry: Entry, root: Path, collected: Collected) -> pl.LazyFrame:
-        """Return a query that reads the file when it is run; it raises SourceError saying what is wrong, and where."""
+        """Return a query that reads the files when it is run; it raises SourceError saying what is wrong, and where."""
         from filiera.adapters.sources.xml_table import query
 
-        file = find_file(entry, root)
-        note_file(collected, file)
-        return query(rules_of(entry), [file])
+        files = find_files(entry, root)
+        note_files(collected, entry, files, root)
+        workspace = Workspace()
+        return held(query(rules_of(entry), [file.local(workspace) for file in files]), workspace)

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from filiera.adapters.sources.parquet_file import ParquetSource
+from filiera.adapters.sources.columnar_file import ParquetSource
 from filiera.errors import SourceError
 from filiera.testing.source import SourceReaderContract, read
 
