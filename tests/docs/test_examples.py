@@ -28,6 +28,7 @@ ON_THEIR_OWN = (
     "return-many-tables",
     "run-a-command",
     "run-many-pipelines",
+    "set-rows-aside",
     "shape-a-graph",
     "sign-and-verify",
     "take-raw-rows",

@@ -25,3 +25,7 @@ def add_data_verbs(verbs: Verbs) -> None:
     text = "FILE.parquet, .csv, .jsonl or .arrow; FOLDER/ of Parquet files; NAME.delta, a Delta Lake table"
     sub.add_argument("--to", required=True, metavar="FILE", help=text)
     sub.add_argument("--by", default="", metavar="COLUMN", help="divide FOLDER/ by the values of a column")
+    sub = verbs.add_with_json("quarantined", "show the rows that a version's checks set aside, and why")
+    sub.add_argument("which", metavar="NAME@VERSION", help="the version; NAME alone: the newest")
+    sub.add_argument("--rule", metavar="RULE", default="", help="only rows that broke this rule")
+    sub.add_argument("--limit", type=int, default=10, help="show at most so many rows (default: 10)")

@@ -135,7 +135,9 @@ def _input(parameter: Parameter, text: str) -> Source | Dataset | Model:
     if isinstance(parameter.default, Source):
         return Source(check_name(text, "source"))
     ref = str(ProductRef.parse(text))
-    return Dataset(ref) if isinstance(parameter.default, Dataset) else Model(ref, task=parameter.default.task)
+    if isinstance(parameter.default, Dataset):
+        return Dataset(ref).quarantined if parameter.default.part else Dataset(ref)
+    return Model(ref, task=parameter.default.task)
 
 
 def value_fits(value: Any, hint: Any) -> bool:

@@ -88,9 +88,17 @@ class Dataset:
         self.ref = ProductRef.parse(reference)
         self.checks = tuple(checks)
         self.keys = (keys,) if isinstance(keys, str) else tuple(keys)
+        self.part = ""
+
+    @property
+    def quarantined(self) -> Dataset:
+        """Return, to be consumed: the rows that this version's checks set aside, with the rule they broke."""
+        aside = Dataset(str(self.ref))
+        aside.part = "quarantine"
+        return aside
 
     def __repr__(self) -> str:
-        return f"Dataset({str(self.ref)!r})"
+        return f"Dataset({str(self.ref)!r}){'.quarantined' if self.part else ''}"
 
 
 class Model:

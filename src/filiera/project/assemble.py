@@ -16,7 +16,7 @@ from filiera.core.pipeline import Pipeline
 from filiera.core.products import Dataset, Model, ProductKind, ProductRef, Source
 from filiera.core.types import fits, show
 from filiera.core.value import dataclass
-from filiera.errors import GraphError
+from filiera.errors import GraphError, UsageError
 from filiera.project.beside import BesideLookups, find_beside
 from filiera.project.versions import Version
 
@@ -66,7 +66,7 @@ def assemble(pipeline: Pipeline, values: Mapping[str, Any], lookups: Lookups) ->
         else:
             version = lookups.version(origin.kind, origin.ref)
             shown = version.ref
-            found[given.place] = Known(version.artifact, version.ref)
+            found[given.place] = _content(version, origin)
             if "promised" in version.attachments:
                 promised.append(Known(version.attachments["promised"], f"checks of {version.ref}"))
         before = origins.get(given.parameter)
@@ -82,6 +82,18 @@ def assemble(pipeline: Pipeline, values: Mapping[str, Any], lookups: Lookups) ->
     elif isinstance(pipeline.publishes, Model):
         graph = _with_model(graph, pipeline.publishes, promised, lookups)
     return Assembled(graph=_with_origins(graph, collected), inputs=origins)
+
+
+def _content(version: Version, origin: Dataset | Model) -> Known:
+    if not isinstance(origin, Dataset) or not origin.part:
+        return Known(version.artifact, version.ref)
+    if origin.part not in version.attachments:
+        raise UsageError(
+            f"No rows of {version.ref} were set aside.",
+            why="None of its checks has the severity quarantine.",
+            do=f"Take {version.ref} itself, or let its checks set rows aside.",
+        )
+    return Known(version.attachments[origin.part], f"{origin.part} of {version.ref}")
 
 
 def _collect(source: Source, lookups: Lookups) -> tuple[Node, str]:

@@ -57,6 +57,24 @@ def table_of(project: Project, version: Version) -> NamedTable:
     return NamedTable(name=version.ref, frame=_query(project, version.artifact, version.ref), version=version)
 
 
+def quarantine_of(project: Project, text: str) -> NamedTable:
+    """Return the rows that were set aside when a dataset's version was checked, to be looked at.
+
+    Raises:
+        UsageError: There is no such version, or its checks set no rows aside.
+        StoreError, CodecError: The rows cannot be read.
+    """
+    version = project.versions.get("dataset", ProductRef.parse(text))
+    ref = version.attachments.get("quarantine")
+    if ref is None:
+        raise UsageError(
+            f"No rows of {version.ref} were set aside.",
+            why="None of its checks has the severity quarantine.",
+            do='Check.in_range("age", 0, 120, severity="quarantine") sets rows aside instead of ending the run.',
+        )
+    return NamedTable(name=version.ref, frame=_query(project, ref, f"the quarantine of {version.ref}"), version=version)
+
+
 def file_type(name: str) -> str:
     """Return the type of catalog entry that reads a file of this name; '' when none does.
 
