@@ -140,7 +140,7 @@ def _service(command: str, folder: Path, variables: dict[str, str]) -> Iterator[
 def even(text: str) -> str:
     """Return a text without what differs from run to run.
 
-    >>> even("fit  train  succeeded  1.6 s   9715a1e3bde3")
+    >>> even("fit  train  succeeded  1.6 s   ab63100a7c2c")
     'fit train succeeded TIME DIGEST'
     """
     for pattern, word in (

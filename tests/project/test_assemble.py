@@ -10,6 +10,7 @@ import pytest
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.check import Check
+from filiera.core.chunks import TABLE_CODEC
 from filiera.core.gate import Gate
 from filiera.core.graph import Known, Late, Node, OutputRef
 from filiera.core.metric import Metrics
@@ -160,7 +161,7 @@ def test_a_dataset_is_checked_and_published() -> None:
     assert names(assembled) == ["collect-raw", "clean", "validate", "publish"]
     assert node(assembled, "validate").step is builtin.validate
     publish = node(assembled, "publish")
-    assert (publish.codecs, publish.upstream) == ((builtin.PARQUET, "", ""), ("clean", "validate"))
+    assert (publish.codecs, publish.upstream) == ((TABLE_CODEC, "", ""), ("clean", "validate"))
     publication = assembled.graph.publication
     assert publication is not None
     assert (publication.kind, publication.name) == ("dataset", "sales")

@@ -23,7 +23,7 @@ from filiera.errors import (
     StoreFull,
     UsageError,
 )
-from filiera.project import launch, runs
+from filiera.project import launch, plugins, runs
 from filiera.project.project import Project
 from tests.project.chains import CHAIN, SHOP, WIDE_SHOP, calls
 from tests.projects import Hears, SmallProject, digests, full_disk_after, statuses
@@ -275,7 +275,8 @@ def test_a_missing_version_is_said_before_the_run(tmp_path: Path) -> None:
     version = shop.run("sales", rows=90).version
     assert version is not None
     with shop.opened() as project:
-        project.blobs.delete(version.artifact.digest)
+        for digest in plugins.blobs_of(version.artifact, project.blobs.get):
+            project.blobs.delete(digest)
     with pytest.raises(BlobMissing, match=r"bytes of dataset sales@1 are not in(.|\n)*Do:  filiera run sales"):
         shop.run("train")
     assert shop.run("sales", rows=90).version == version

@@ -12,6 +12,7 @@ from filiera.cli.output import how_big
 from filiera.cli.profile_text import profile_text
 from filiera.core.artifact import ArtifactRef
 from filiera.core.check import CheckReport
+from filiera.core.chunks import TABLE_CODEC
 from filiera.core.gate import GateReport
 from filiera.core.metric import Metrics
 from filiera.core.parts import PARTS_CODEC, is_list
@@ -89,6 +90,8 @@ def write_file(project: Project, ref: ArtifactRef, file: Path) -> None:
                 shutil.copytree(value, file)
             case Path():
                 shutil.copyfile(value, file)
+            case _ if ref.codec == TABLE_CODEC:
+                value.write_parquet(file)
             case _:
                 file.write_bytes(ref.inline if ref.inline is not None else project.blobs.get(ref.digest))
     except OSError as error:

@@ -20,14 +20,16 @@ from filiera.cli.questions import print_question
 from filiera.cli.run_command import told
 from filiera.core import plain
 from filiera.core.artifact import ArtifactRef
+from filiera.core.check import CheckReport
 from filiera.core.runstate import DONE
 from filiera.engine.rows import read_refs
-from filiera.errors import FilieraError, UsageError
+from filiera.errors import FilieraError, StoreError, UsageError
 from filiera.ports import Row
 from filiera.project.approvals import questions
 from filiera.project.collecting import collected_by_run, collected_for
 from filiera.project.project import Project
 from filiera.project.runs import shown_state
+from filiera.project.sharing import storage_of
 from filiera.project.versions import Version
 
 _LISTED = 500
@@ -114,7 +116,7 @@ def _print_steps(project: Project, run_id: str, run_state: str) -> None:
             table.append([line.name, "", "", "", "", counted(line.counts)])
             continue
         step = project.records.read("get_step_run", {"run_id": run_id, "step": line.row["step"]})[0]
-        took, output = _took(step), how_big(sum(ref.size_bytes for ref in read_refs(step["outputs"])))
+        took, output = _took(step), how_big(sum(map(project.size_of, read_refs(step["outputs"]))))
         output = output if step["outputs"] else ""
         table.append([line.name, step["stage"], _state(step, run_state), took, output, shortened(step["reason"], 80)])
     print_table(["step", "stage", "state", "took", "output", "why"], table, right=("took", "output"))
@@ -183,7 +185,7 @@ def _show_step(project: Project, run: Row, step: Row, options: argparse.Namespac
         failure = json.loads(step["failure"])
         print(f"\n{told(failure['error'], failure['message'], failure['traceback'])}")
     for index, ref in enumerate(refs):
-        print(f"\noutput {index}  {ref.codec}  {how_big(ref.size_bytes)}  {ref.digest}")
+        print(f"\noutput {index}  {ref.codec}  {how_big(project.size_of(ref))}  {ref.digest}")
         print(preview_of(project, ref))
     for question in asked:
         print_question(project, question)
@@ -220,13 +222,16 @@ def _show_version(project: Project, version: Version, options: argparse.Namespac
         version.kind: version.ref,
         "aliases": ", ".join(version.aliases),
         "published": f"{when(version.created_at)} by {version.run_id}",
-        "content": f"{version.artifact.digest} ({version.artifact.codec}, {how_big(version.artifact.size_bytes)})",
+        "content": f"{version.artifact.digest} ({version.artifact.codec})",
+        "size": _stored(project, version),
         "made from": _pairs(version.inputs),
+        "commit": _commit_of_run(project, version.run_id),
         "collected": collected.told(project, version),
         "proven": _proven(project, version.run_id),
         **{name: _plainly(value) for name, value in description.items()},
     }
     print_facts({name: value for name, value in facts.items() if value})
+    _print_failed_checks(project, version)
     if metrics:
         rows = [[m, f"{v['value']:.4f}", f"{v['low']:.4f}", f"{v['high']:.4f}", v["n"]] for m, v in metrics.items()]
         print()
@@ -234,6 +239,33 @@ def _show_version(project: Project, version: Version, options: argparse.Namespac
     if columns:
         print()
         print_table(["column", "type"], list(columns.items()))
+
+
+def _stored(project: Project, version: Version) -> str:
+    found = None
+    with suppress(StoreError):  # what is lost cannot be counted; whoever needs it will say so
+        found = storage_of(project, version)
+    if found is None:
+        return how_big(project.size_of(version.artifact))
+    files = f"{how_big(found.size_bytes)} in {found.files:,} {'file' if found.files == 1 else 'files'}"
+    if not found.before:
+        return files
+    return f"{files}, {found.shared_bytes / found.size_bytes:.0%} of it stored already with {found.before}"
+
+
+def _commit_of_run(project: Project, run_id: str) -> str:
+    rows = project.records.read("get_run", {"run_id": run_id})
+    record = json.loads(rows[0]["record"]) if rows else {}
+    return _commit(record.get("commit", ""), record.get("is_dirty"))
+
+
+def _print_failed_checks(project: Project, version: Version) -> None:
+    """Print the checks that failed and did not stop the version."""
+    if sum(version.description.get("checks", {}).values()) == version.description.get("checks", {}).get("passed", 0):
+        return
+    report: CheckReport = project.value(version.attachments["report"])
+    for result in report.failed:
+        print(f"{result.severity}: {result.name}: {result.reason}")
 
 
 def _proven(project: Project, run_id: str) -> str:
@@ -271,7 +303,7 @@ def version_data(project: Project, version: Version) -> dict[str, Any]:
         "aliases": list(version.aliases),
         "digest": version.artifact.digest,
         "codec": version.artifact.codec,
-        "size_bytes": version.artifact.size_bytes,
+        "size_bytes": project.size_of(version.artifact),
         "run": version.run_id,
         "created_at": version.created_at,
         "inputs": dict(version.inputs),

@@ -39,7 +39,7 @@ def _row(project: Project, version: Version) -> list[str]:
         version.kind,
         ", ".join(version.aliases),
         version.artifact.short,
-        how_big(version.artifact.size_bytes),
+        how_big(project.size_of(version.artifact)),
         _what(version),
         sources_of(project, version),
         version.run_id,

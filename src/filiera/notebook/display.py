@@ -106,7 +106,7 @@ def version(one: Version) -> str:
         one.kind: one.ref,
         "aliases": ", ".join(one.aliases),
         "published": f"{when(one.created_at)} by {one.run_id}",
-        "content": f"{one.artifact.digest} ({one.artifact.codec}, {how_big(one.artifact.size_bytes)})",
+        "content": f"{one.artifact.digest} ({one.artifact.codec})",
         "made from": ", ".join(f"{name} = {value}" for name, value in one.inputs.items()),
         **{name: str(value) for name, value in description.items()},
     }

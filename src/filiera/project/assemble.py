@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from filiera.core.artifact import ArtifactRef
+from filiera.core.chunks import TABLE_CODEC
 from filiera.core.files import Files
 from filiera.core.graph import Choice, Future, Given, Graph, Known, Late, Node, OutputRef, Publication
 from filiera.core.pipeline import Pipeline
@@ -146,7 +147,7 @@ def _with_dataset(graph: Graph, dataset: Dataset, lookups: Lookups) -> tuple[Gra
             "report": report,
             **({"keys": dataset.keys} if dataset.keys else {}),
         },
-        codecs=("" if has_files else builtin.PARQUET, "", ""),
+        codecs=("" if has_files else TABLE_CODEC, "", ""),
     )
     publication = Publication(
         kind="dataset",

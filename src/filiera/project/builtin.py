@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from filiera.data.checked_table import Beside
 
-PARQUET = "parquet/1"
-
 
 @step(stage="collect")
 def collect(entry: dict[str, Any], fingerprint: str) -> tuple[Any, Collected]:
@@ -79,7 +77,7 @@ def validate_with_quarantine(
 def publish_dataset(
     table: pl.LazyFrame, report: CheckReport, keys: tuple[str, ...] = ()
 ) -> tuple[Any, dict[str, Any], Any]:
-    """Return the table, to be stored as Parquet, and the description and profile that are kept with the version.
+    """Return the table, to be stored in chunks, and the description and profile that are kept with the version.
 
     *keys* are what names a row.
     """

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from filiera.core.artifact import ArtifactRef
+from filiera.core.chunks import TABLE_CODEC, Chunk, read_chunks
 from filiera.core.parts import PARTS_CODEC, read_parts
 from filiera.errors import CodecError, ProjectError, did_you_mean
 from filiera.ports import BlobStore, Codec, CodeHistory, MetadataStore, PredictionLog, SourceReader
@@ -33,6 +34,7 @@ _CODECS: Mapping[str, tuple[str, ...]] = {
         "filiera.adapters.codecs.polars_frames:PolarsFrameCodec",
         "filiera.adapters.codecs.polars_frames:PolarsSeriesCodec",
         "filiera.adapters.codecs.polars_frames:ParquetCodec",
+        "filiera.adapters.codecs.table_chunks:ChunkedTableCodec",
     ),
     "pandas": ("filiera.adapters.codecs.pandas_frames:PandasCodec",),
     "pyarrow": ("filiera.adapters.codecs.arrow_tables:ArrowCodec",),
@@ -114,7 +116,7 @@ def _all_codecs() -> Iterator[str]:
 
 def has_parts(codec: str) -> bool:
     """Tell whether artifacts of a codec are manifests that name further blobs."""
-    return codec in ("file/1", "folder/1", "files/1", PARTS_CODEC)
+    return codec in ("file/1", "folder/1", "files/1", TABLE_CODEC, PARTS_CODEC)
 
 
 def blobs_of(ref: ArtifactRef, read: Callable[[str], bytes]) -> Iterator[str]:
@@ -133,6 +135,9 @@ def blobs_of(ref: ArtifactRef, read: Callable[[str], bytes]) -> Iterator[str]:
     if not has_parts(ref.codec):
         return
     manifest = ref.inline if ref.inline is not None else read(ref.digest)
+    if ref.codec == TABLE_CODEC:
+        yield from (chunk.digest for chunk in chunks_of(ref, manifest))
+        return
     if ref.codec == "files/1":
         from filiera.adapters.codecs import file_tables
 
@@ -149,6 +154,14 @@ def blobs_of(ref: ArtifactRef, read: Callable[[str], bytes]) -> Iterator[str]:
         raise CodecError(f"Artifact {ref.short} is not a list.", why=str(error), do="filiera doctor") from error
     for part in parts:
         yield from blobs_of(part, read)
+
+
+def chunks_of(ref: ArtifactRef, manifest: bytes) -> tuple[Chunk, ...]:
+    """Return the files that a published table is made of, from its bytes. Raises CodecError."""
+    try:
+        return read_chunks(manifest)
+    except ValueError as error:
+        raise CodecError(f"Artifact {ref.short} is not a table.", why=str(error), do="filiera doctor") from error
 
 
 def source_reader(type_name: str) -> SourceReader:

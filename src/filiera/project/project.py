@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from filiera.core.artifact import ArtifactRef
+from filiera.core.chunks import TABLE_CODEC
 from filiera.core.digest import blob_digest
 from filiera.core.events import Event
 from filiera.core.graph import Known
@@ -21,7 +22,7 @@ from filiera.core.products import CHAMPION, ProductKind, ProductRef
 from filiera.core.runstate import RunState
 from filiera.engine.artifacts import Artifacts
 from filiera.engine.planner import Planner
-from filiera.errors import BlobCorrupted, BlobMissing, CodecError
+from filiera.errors import BlobCorrupted, BlobMissing, CodecError, StoreError
 from filiera.ports import BlobStore, Clock, Executor, MetadataStore
 from filiera.project import executors, plugins
 from filiera.project.assemble import Assembled, Lookups, assemble
@@ -193,6 +194,16 @@ class Project:
         from filiera.project import builtin  # noqa: F401
 
         return self.artifacts.get(ref)
+
+    def size_of(self, ref: ArtifactRef) -> int:
+        """Return how many bytes a value takes, with the files that a table is made of; at least those of the value."""
+        if ref.codec != TABLE_CODEC:
+            return ref.size_bytes
+        try:
+            manifest = ref.inline or self.versions.inline(ref.digest, ref.codec) or self.blobs.get(ref.digest)
+            return sum(chunk.size_bytes for chunk in plugins.chunks_of(ref, manifest))
+        except (StoreError, CodecError):  # it is lost or damaged, which whoever needs it will say
+            return ref.size_bytes
 
     def holds(self, ref: ArtifactRef) -> bool:
         """Tell whether the store has an artifact's bytes: a folder's files are blobs of their own.

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filiera.adapters.codecs import mapping, polars_frames
+from filiera.adapters.codecs import canonical, mapping, polars_frames
 from filiera.adapters.codecs.polars_frames import ParquetCodec, PolarsFrameCodec, PolarsSeriesCodec
+from filiera.adapters.codecs.table_chunks import ChunkedTableCodec
 from filiera.core.digest import blob_digest
 from filiera.errors import CodecError
 from filiera.ports import Codec, TableCodec
@@ -114,7 +115,7 @@ class TestParquetCodec(FrameContract):
         """The bytes are those of the table that it gives, however Polars cuts its work into pieces."""
         for original in values():
             assert self.digest_of(original.lazy()) == self.digest_of(original)
-        rows = 3 * polars_frames.BATCH_ROWS + 7
+        rows = 3 * canonical.BATCH_ROWS + 7
         numbers = pl.DataFrame({"a": range(rows), "text": [str(n % 97) for n in range(rows)]})
         pieces = pl.concat([numbers[start : start + 50_001].lazy() for start in range(0, rows, 50_001)])
         assert self.digest_of(pieces) == self.digest_of(numbers)
@@ -153,7 +154,7 @@ class TestPolarsSeriesCodec(CodecContract):
             PolarsSeriesCodec().decode(artifact)
 
 
-CODECS = [PolarsFrameCodec(), ParquetCodec()]
+CODECS = [PolarsFrameCodec(), ParquetCodec(), ChunkedTableCodec()]
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +162,7 @@ def several_batches() -> Any:
     """Make small frames have several batches."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(polars_frames, "BATCH_ROWS", 4)
+        patch.setattr(canonical, "BATCH_ROWS", 4)
         yield
 
 
