@@ -166,6 +166,17 @@ class SourceReader(Protocol):
         """
 
 
+@runtime_checkable
+class GrowingReader(SourceReader, Protocol):
+    """Reads only what is new, of sources that grow."""
+
+    def grows(self, entry: Entry) -> bool:
+        """Tell whether an entry asks for that."""
+
+    def read_more(self, entry: Entry, root: Path, collected: Collected, before: tuple[Any, Collected]) -> Any:
+        """Return what ``read`` does: the value collected *before* with what is new. Raises SourceError."""
+
+
 class CodeHistory(Protocol):
     """What version control knows of the project's code. Asking writes nothing into the repository."""
 

@@ -59,6 +59,7 @@ LOOKUPS = Lookups(
         newest=lambda name: None if name == "new" else find_version("dataset", ProductRef(name)),
         now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
     ),
+    to_grow=lambda name, entry: {},
 )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from filiera.errors import SourceError
 from tests.postgres import PostgresServer
 from tests.projects import SmallProject, statuses
 
@@ -113,9 +114,8 @@ def test_a_server_that_dies_publishes_nothing(in_postgres: Any, monkeypatch: pyt
     from filiera.adapters.sql.postgresql import PostgreSql
 
     project, do = in_postgres
-    do(
-        "ALTER TABLE sold ADD what text; INSERT INTO sold SELECT i, 9, repeat('x', 500) FROM generate_series(4, 80000) i"
-    )
+    do("ALTER TABLE sold ADD what text")
+    do("INSERT INTO sold SELECT i, 9, repeat('x', 500) FROM generate_series(4, 80000) i")
     original = PostgreSql.read
 
     def read(self: PostgreSql, *arguments: Any) -> Any:
@@ -150,3 +150,92 @@ def test_a_password_is_not_in_the_store(
     stored = [path.read_bytes() for path in (project.root / ".filiera").rglob("*") if path.is_file()]
     assert any(b"SHOP_PASSWORD" in content for content in stored)
     assert not any(b"s3cret" in content for content in stored)
+
+
+def growing(project: SmallProject, **options: str) -> None:
+    """Let the entry read what is new only."""
+    text = (project.root / "filiera.toml").read_text()
+    lines = "".join(f"{name} = {value}\n" for name, value in {"watermark": '"id"', **options}.items())
+    project.write({"filiera.toml": text.replace('table = "sold"\n', f'table = "sold"\n{lines}')})
+
+
+def collected(project: SmallProject) -> tuple[list[int], int]:
+    """Run the pipeline; return the rows that were collected, sorted, and how many of them were read."""
+    run = project.run("sales")
+    assert run.state.status == "succeeded", run.state.steps["collect-sold"].failure
+    with project.opened() as opened:
+        table, told = map(opened.value, run.state.steps["collect-sold"].outputs)
+    assert told.rows == table.height
+    return sorted(table["id"]), told.more["rows_read"]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shop(request: pytest.FixtureRequest) -> Any:
+    if request.param == "postgresql":
+        return request.getfixturevalue("in_postgres")
+    project = request.getfixturevalue("in_sqlite")
+
+    def do(text: str) -> None:
+        with closing(sqlite3.connect(project.root / "shop.sqlite")) as connection:
+            connection.executescript(text)
+
+    return project, do
+
+
+def test_only_what_is_new_is_read(shop: Any) -> None:
+    """Rows at or beyond the greatest watermark are read, the others come from the collection before."""
+    project, do = shop
+    growing(project)
+    assert collected(project) == ([1, 2, 3], 3)
+    do("INSERT INTO sold VALUES (4, 4.5), (5, 5.5); UPDATE sold SET price = 9 WHERE id = 1")
+    assert collected(project) == ([1, 2, 3, 4, 5], 3)
+    assert published(project)[0]["price"].to_list() == [2.5, 3.5, 4.5, 5.5]
+    assert set(statuses(project.run("sales")).values()) == {"hit"}
+    run = project.run("sales", fresh=("collect-sold",))
+    with project.opened() as opened:
+        assert opened.value(run.state.steps["collect-sold"].outputs[1]).more["rows_read"] == 5
+    assert sorted(published(project)[0]["price"]) == [2.5, 3.5, 4.5, 5.5, 9]
+
+
+def test_equal_and_late_values(shop: Any) -> None:
+    """Rows with the greatest value are neither lost nor there twice; late ones are seen as far back as is said."""
+    project, do = shop
+    growing(project, watermark='"price"', late_by="1.0")
+    collected(project)
+    do("INSERT INTO sold VALUES (4, 3.5), (5, 2.5), (6, 2.4), (7, NULL)")
+    assert collected(project) == ([1, 2, 3, 4, 5, 7], 5)
+    do("INSERT INTO sold VALUES (8, NULL)")
+    assert collected(project)[0] == [1, 2, 3, 4, 5, 7, 8]
+
+
+def test_a_row_that_changes_replaces_the_former(shop: Any) -> None:
+    """With a key, a row whose watermark has grown is there once."""
+    project, do = shop
+    growing(project, watermark='"price"', key='["id"]')
+    collected(project)
+    do("UPDATE sold SET price = 8 WHERE id = 1")
+    assert collected(project) == ([1, 2, 3], 2)
+
+
+def test_another_database_is_read_anew(
+    tmp_path: Path, in_sqlite: SmallProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read of one database is never mixed with another, though the entry is the same."""
+    text = (in_sqlite.root / "filiera.toml").read_text()
+    in_sqlite.write({"filiera.toml": text.replace("sqlite:shop.sqlite", "sqlite:${SHOP}.sqlite")})
+    growing(in_sqlite)
+    monkeypatch.setenv("SHOP", "shop")
+    assert collected(in_sqlite) == ([1, 2, 3], 3)
+    with closing(sqlite3.connect(in_sqlite.root / "other.sqlite")) as connection:
+        connection.executescript("CREATE TABLE sold (id integer, price float); INSERT INTO sold VALUES (2, 8), (3, 9)")
+    monkeypatch.setenv("SHOP", "other")
+    assert collected(in_sqlite) == ([2, 3], 2)
+
+
+def test_a_watermark_needs_an_order(in_postgres: Any) -> None:
+    """Texts are sorted in as many ways as there are languages, so they are refused."""
+    project, do = in_postgres
+    do("ALTER TABLE sold ADD what text")
+    growing(project, watermark='"what"')
+    with pytest.raises(SourceError, match="cannot grow by its column 'what', which is String"):
+        project.run("sales")

@@ -35,6 +35,7 @@ class Lookups:
     rival: Callable[[str, ArtifactRef, ArtifactRef], Known]  #: name, model and metrics → metrics to compare with
     source: Callable[[str], tuple[dict[str, Any], str]]  #: name → checked catalog entry and fingerprint
     beside: BesideLookups  #: what checks look at
+    to_grow: Callable[[str, dict[str, Any]], Mapping[str, Known]]  #: name and entry → what to go on from, if anything
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +103,7 @@ def _collect(source: Source, lookups: Lookups) -> tuple[Node, str]:
     from filiera.project.collecting import STEP
 
     entry, fingerprint = lookups.source(source.name)
-    arguments = {"entry": entry, "fingerprint": fingerprint}
+    arguments = {"entry": entry, "fingerprint": fingerprint, **lookups.to_grow(source.name, entry)}
     node = Node(name=f"{STEP}{source.name}", step=builtin.collect, stage="collect", arguments=arguments)
     return node, f"{source.name} ({fingerprint[:12]})"
 

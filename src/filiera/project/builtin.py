@@ -10,6 +10,7 @@ from filiera.core.collected import Collected
 from filiera.core.files import Files
 from filiera.core.gate import Gate, GateReport, decide
 from filiera.core.metric import Metrics
+from filiera.core.options import Cache
 from filiera.core.reference import ReferenceProfile
 from filiera.core.signature import Signature
 from filiera.core.step import step
@@ -20,9 +21,17 @@ if TYPE_CHECKING:
     from filiera.data.checked_table import Beside
 
 
-@step(stage="collect")
-def collect(entry: dict[str, Any], fingerprint: str) -> tuple[Any, Collected]:
+# A collection to go on from does not count: with it or without it the source's content is the same.
+@step(stage="collect", cache=Cache(ignore=("before", "told")))
+def collect(
+    entry: dict[str, Any],
+    fingerprint: str,
+    before: pl.LazyFrame = None,  # type: ignore[assignment]  # an annotation that the engine gives queries for
+    told: Collected | None = None,
+) -> tuple[Any, Collected]:
     """Return the value of a catalog entry, and what is recorded of it; *fingerprint* is that of the source's content.
+
+    *before* and *told* are what an earlier collection of a source that grows returned.
 
     Raises:
         SourceError: The source is missing, unreadable, not what was declared, or changed since the run was planned.
@@ -31,7 +40,8 @@ def collect(entry: dict[str, Any], fingerprint: str) -> tuple[Any, Collected]:
     from filiera.project.plugins import source_reader
     from filiera.project.surroundings import project_root
 
-    return collected_value(source_reader(entry["type"]), entry, fingerprint, root=project_root())
+    earlier = None if told is None else (before, told)
+    return collected_value(source_reader(entry["type"]), entry, fingerprint, root=project_root(), before=earlier)
 
 
 Promised = dict[str, tuple[Any, Any, Any]]

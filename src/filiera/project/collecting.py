@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from filiera.core.artifact import ArtifactRef
 from filiera.core.collected import Collected
 from filiera.core.files import Files
+from filiera.core.graph import Known
 from filiera.engine.rows import read_refs
 from filiera.errors import SourceError
-from filiera.ports import Row, SourceReader
+from filiera.ports import GrowingReader, Row, SourceReader
+from filiera.project.plugins import source_reader
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,7 +33,12 @@ ATTACHED = "collected-"
 
 
 def collected_value(
-    reader: SourceReader, entry: Mapping[str, Any], fingerprint: str, *, root: Path
+    reader: SourceReader,
+    entry: Mapping[str, Any],
+    fingerprint: str,
+    *,
+    root: Path,
+    before: tuple[Any, Collected] | None = None,
 ) -> tuple[Any, Collected]:
     """Return the value of a catalog entry, and what is recorded of it, complete when the value is stored.
 
@@ -39,7 +46,10 @@ def collected_value(
         SourceError: The source is missing, unreadable, not what was declared, or changed since the run was planned.
     """
     collected = Collected(entry=dict(entry), fingerprint=fingerprint, at=time.time())
-    value = reader.read(entry, root, collected)
+    if before is not None and isinstance(reader, GrowingReader):
+        value = reader.read_more(entry, root, collected, before)
+    else:
+        value = reader.read(entry, root, collected)
     if isinstance(value, Files):
         print(value.summary)
 
@@ -112,6 +122,19 @@ def collected_before(project: Project, run: Row, source: str) -> tuple[str, Coll
     rows = project.records.read("step_run_before", {**where, "step": f"{STEP}{source}"})
     collected = _of_step(project, rows[0]) if rows else None
     return (rows[0]["run_id"], collected[0]) if collected else None
+
+
+def to_grow(project: Project, pipeline: str, source: str, entry: Mapping[str, Any]) -> dict[str, Known]:
+    """Return the newest collection of a source that grows, by parameter of the step that goes on from it."""
+    reader = source_reader(entry["type"])
+    if not (isinstance(reader, GrowingReader) and reader.grows(entry)):
+        return {}
+    for row in project.records.read("newest_outputs_of_step", {"pipeline": pipeline, "step": f"{STEP}{source}"}):
+        refs = read_refs(row["outputs"], project.versions.inline)
+        if len(refs) == 2 and all(map(project.holds, refs)) and project.value(refs[1]).entry == entry:
+            before, told = (Known(ref, f"{row['run_id']}/{STEP}{source}") for ref in refs)
+            return {"before": before, "told": told}
+    return {}
 
 
 def collected_for(project: Project, version: Version) -> dict[str, Collected]:

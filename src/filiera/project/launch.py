@@ -107,7 +107,7 @@ class _Planned:
 
 def _plan(project: Project, launch: Launch, *, is_alone: bool) -> _Planned:
     try:
-        assembled = project.assemble(launch.pipeline, launch.values)
+        assembled = project.assemble(launch.pipeline, launch.values, fresh=launch.fresh)
         planner = project.planner(assembled, fresh=launch.fresh)
         planner.read_code()
     except FilieraError as error:
@@ -196,7 +196,7 @@ def resume(project: Project, run_id: str, *, listener: Listener | None = None) -
     pipeline = project.pipeline(row["pipeline"])
     recorded = json.loads(row["record"])
     values = plain.decode(row["parameters"].encode()) | _versions_used(pipeline, recorded["inputs"])
-    assembled = project.assemble(pipeline, values)
+    assembled = project.assemble(pipeline, values, fresh=frozenset(recorded["fresh"]))
     graph = assembled.graph
     earlier = _earlier(project, run_id)
     names = {node.name for node in graph.nodes}

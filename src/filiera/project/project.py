@@ -129,10 +129,16 @@ class Project:
         """Return a pipeline by name. Raises UsageError, ProjectError."""
         return load_pipeline(self.config, name)
 
-    def assemble(self, pipeline: Pipeline, values: Mapping[str, Any]) -> Assembled:
-        """Return a pipeline's graph with its inputs looked up. Raises UsageError, GraphError, SourceError."""
+    def assemble(
+        self, pipeline: Pipeline, values: Mapping[str, Any], *, fresh: frozenset[str] = frozenset()
+    ) -> Assembled:
+        """Return a pipeline's graph with its inputs looked up. Raises UsageError, GraphError, SourceError.
+
+        A source that is collected afresh is read from its beginning, even if it grows.
+        """
+        to_grow = functools.partial(self._to_grow, pipeline.name, fresh)
         beside = BesideLookups(version=self._dataset, newest=self._newest_dataset, now=self._now)
-        lookups = Lookups(version=self._version, rival=self._rival, source=self._source, beside=beside)
+        lookups = Lookups(version=self._version, rival=self._rival, source=self._source, to_grow=to_grow, beside=beside)
         if pipeline.publishes is not None:
             self.versions.require_free(pipeline.publishes.kind, pipeline.publishes.ref.name)
             if self.config.signing.sign == "always":
@@ -157,7 +163,7 @@ class Project:
         """Return what a run would do with each step, and why. Raises as ``assemble`` does."""
         from filiera.project.foresight import foresee
 
-        planner = self.planner(self.assemble(self.pipeline(name), values), fresh=fresh)
+        planner = self.planner(self.assemble(self.pipeline(name), values, fresh=fresh), fresh=fresh)
         return list(foresee(planner, self.artifacts))
 
     def executor(self, log_dir: Path, holder: int, listener: Listener | None = None) -> Executor:
@@ -284,3 +290,10 @@ class Project:
 
         entry = checked_entry(self.config.entry(name))
         return entry, plugins.source_reader(entry["type"]).fingerprint(entry, self.config.root)
+
+    def _to_grow(
+        self, pipeline: str, fresh: frozenset[str], source: str, entry: Mapping[str, Any]
+    ) -> Mapping[str, Known]:
+        from filiera.project.collecting import STEP, to_grow
+
+        return {} if f"{STEP}{source}" in fresh else to_grow(self, pipeline, source, entry)

@@ -70,10 +70,18 @@ class Repeated(Project):
         """Return the record of the run."""
         return self._original.records.read("get_run", {"run_id": run_id})[0]
 
-    def assemble(self, pipeline: Pipeline, values: Mapping[str, Any]) -> Assembled:
+    def assemble(
+        self, pipeline: Pipeline, values: Mapping[str, Any], *, fresh: frozenset[str] = frozenset()
+    ) -> Assembled:
         """Return the graph with recorded inputs, without the steps that collect them."""
         beside = BesideLookups(version=self._beside_then, newest=self._newest_then, now=self._now_then)
-        lookups = Lookups(version=self._then, rival=self._rival_then, source=lambda name: ({}, ""), beside=beside)
+        lookups = Lookups(
+            version=self._then,
+            rival=self._rival_then,
+            source=lambda name: ({}, ""),
+            to_grow=lambda name, entry: {},
+            beside=beside,
+        )
         assembled = assemble(pipeline, values, lookups)
         graph = self._without_collecting(assembled.graph)
         return replace(assembled, graph=up_to(graph, self._only) if self._only else graph)

@@ -32,6 +32,7 @@ class PostgreSql:
     """PostgreSQL, by libpq: its variables (PGPASSWORD, PGSSLMODE, …) and its file of passwords count too."""
 
     is_snapshot = True
+    sorts_text = False  # by a language's rules, which are not those of Polars
 
     def target(self, address: Address, place: str, root: Path) -> Target:
         return Target(
@@ -56,11 +57,14 @@ class PostgreSql:
         which of those count. Vacuuming and reading have no number.
         """
         [found] = connection.rows(
-            "SELECT (SELECT system_identifier::text FROM pg_control_system()) || '/' ||"
-            " (SELECT timeline_id::text FROM pg_control_checkpoint()) || '/' || current_database() || '/' ||"
-            " pg_current_snapshot()::text"
+            "SELECT (SELECT timeline_id::text FROM pg_control_checkpoint()) || '/' || pg_current_snapshot()::text"
         )
-        return str(found[0])
+        return f"{self.identity(connection)}/{found[0]}"
+
+    def identity(self, connection: Connection) -> str:
+        """Return what tells this database from all others."""
+        [found] = connection.rows("SELECT system_identifier::text, current_database()::text FROM pg_control_system()")
+        return "/".join(found)
 
     def columns(self, connection: Connection, rows: str, table: str) -> tuple[Column, ...]:
         return tuple(_column(field.name, field.metadata or {}) for field in connection.schema(rows))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from filiera.adapters.sources.entries import fingerprint
 from filiera.adapters.sql.connection import Connection, Target
 from filiera.adapters.sql.entry import SQLITE, Address, SqlEntry, address, read_entry
+from filiera.adapters.sql.growth import Growth, refuse_unordered
 from filiera.adapters.sql.postgresql import PostgreSql
 from filiera.adapters.sql.sqlite import Sqlite
 from filiera.adapters.sql.statements import Column, column_name, earlier, literal, name, relation
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _READER = "sql/1"
+_DATABASE, _READ = "database", "rows_read"  # kept with what is recorded of a collection
 
 
 class Dialect(Protocol):
@@ -32,6 +35,11 @@ class Dialect(Protocol):
 
     def target(self, address: Address, place: str, root: Path) -> Target:
         """Return how to connect. Raises SourceError when it is clear already that it cannot be."""
+
+    sorts_text: bool  #: by its bytes, as Polars does
+
+    def identity(self, connection: Connection) -> str:
+        """Return what tells this database from all others."""
 
     def state(self, connection: Connection) -> str:
         """Return what names the content of the database."""
@@ -64,18 +72,42 @@ class SqlSource:
         """
         asked = read_entry(entry)
         with _connected(asked, root) as (connection, dialect):
-            return _fingerprint(connection, dialect, asked, entry)
+            return _fingerprint(connection, dialect, asked)
 
     def read(self, entry: Entry, root: Path, collected: Collected) -> pl.LazyFrame:
         """Return a query that reads the rows when it is run. Raises SourceError."""
+        return self._read(read_entry(entry), root, collected, None)
+
+    def grows(self, entry: Entry) -> bool:
+        """Tell whether an entry has a watermark."""
+        return bool(read_entry(entry).watermark)
+
+    def read_more(
+        self, entry: Entry, root: Path, collected: Collected, before: tuple[pl.LazyFrame, Collected]
+    ) -> pl.LazyFrame:
+        """Return a query that gives the rows that were read before, and reads those that may be new.
+
+        All is read anew when what was read before is of another database, or has other columns. Raises SourceError.
+        """
+        asked = read_entry(entry)
+        table, told = before
+        with _connected(asked, root) as (connection, dialect):
+            is_same = told.more.get(_DATABASE) == dialect.identity(connection)
+        return self._read(asked, root, collected, table if is_same else None)
+
+    def _read(self, asked: SqlEntry, root: Path, collected: Collected, before: pl.LazyFrame | None) -> pl.LazyFrame:
         from polars.io.plugins import register_io_source
 
-        asked = read_entry(entry)
         collected.place = asked.place
         with _connected(asked, root) as (connection, dialect):
             columns = _columns(connection, dialect, asked)
             nothing = f"SELECT * FROM ({relation(asked)}) AS wanted LIMIT 0"
-            schema = next(iter(dialect.read(connection, columns, nothing, ()))).schema
+            empty = next(iter(dialect.read(connection, columns, nothing, ())))
+            if asked.watermark:
+                collected.more[_DATABASE] = dialect.identity(connection)
+                refuse_unordered(empty.schema, asked, dialect.sorts_text)
+        growth = None if before is None else Growth.of(before, asked, empty)
+        schema = empty.schema if growth is None else growth.schema
 
         def batches(
             wanted: list[str] | None, predicate: object, row_count: int | None, batch_rows: int | None
@@ -84,12 +116,20 @@ class SqlSource:
             with _connected(asked, root) as (connection, dialect):
                 if dialect.is_snapshot:
                     collected.is_snapshot = True
-                    collected.fingerprint = _fingerprint(connection, dialect, asked, entry)
-                for batch in dialect.read(connection, columns, relation(asked), asked.order_by):
-                    collected.size_bytes += int(batch.estimated_size())
-                    yield batch
+                    collected.fingerprint = _fingerprint(connection, dialect, asked)
+                rows = relation(asked) if growth is None else growth.rows
+                came = _counted(dialect.read(connection, columns, rows, asked.order_by), collected)
+                yield from came if growth is None else growth.joined(came)
 
         return register_io_source(batches, schema=schema)
+
+
+def _counted(batches: Iterator[pl.DataFrame], collected: Collected) -> Iterator[pl.DataFrame]:
+    collected.more[_READ] = 0
+    for batch in batches:
+        collected.size_bytes += int(batch.estimated_size())
+        collected.more[_READ] += batch.height
+        yield batch
 
 
 @contextmanager
@@ -130,9 +170,9 @@ def _require(asked: SqlEntry, option: str, wanted: Sequence[str], names: Sequenc
             )
 
 
-def _fingerprint(connection: Connection, dialect: Dialect, asked: SqlEntry, entry: Entry) -> str:
+def _fingerprint(connection: Connection, dialect: Dialect, asked: SqlEntry) -> str:
     state = _watermark_state(connection, dialect, asked) if asked.watermark else dialect.state(connection)
-    options = {option: value for option, value in entry.items() if option != "uri"}
+    options = {item.name: getattr(asked, item.name) for item in fields(asked) if item.name not in ("uri", "database")}
     return fingerprint(options, reader=_READER, content=digest("sql/1", state.encode()))
 
 
@@ -144,11 +184,13 @@ def _watermark_state(connection: Connection, dialect: Dialect, asked: SqlEntry) 
         connection.rows(f"{new}{column_name(asked.watermark)} >= {literal(earlier(greatest, asked.late_by))}"),
         connection.rows(f"{new}{column_name(asked.watermark)} IS NULL"),
     ]
-    return f"{greatest!r} {counts!r}"
+    return f"{dialect.identity(connection)} {greatest!r} {counts!r}"
 
 
 def _greatest(connection: Connection, dialect: Dialect, asked: SqlEntry) -> Any:
     """Return the greatest value of the watermark; None when no row has one. Raises SourceError."""
     [column] = [each for each in _columns(connection, dialect, asked) if each.name == asked.watermark]
     rows = f"SELECT max({column_name(column.name)}) AS {name(column.name)} FROM ({relation(asked)}) AS wanted"
-    return next(iter(dialect.read(connection, [column], rows, ()))).item()
+    found = next(iter(dialect.read(connection, [column], rows, ())))
+    refuse_unordered(found.schema, asked, dialect.sorts_text)
+    return found.item()

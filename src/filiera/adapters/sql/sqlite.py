@@ -27,6 +27,7 @@ class Sqlite:
     """SQLite. A file is opened to be read only, so that it and its fingerprint stay as they are."""
 
     is_snapshot = False
+    sorts_text = True
 
     def target(self, address: Address, place: str, root: Path) -> Target:
         path = _path(address, root)
@@ -40,8 +41,12 @@ class Sqlite:
 
     def state(self, connection: Connection) -> str:
         """Return the digest of the file, and of what was written and is not in it yet."""
+        return file_state(Path(self.identity(connection)))
+
+    def identity(self, connection: Connection) -> str:
+        """Return the path of the database's file."""
         [found] = [row[2] for row in connection.rows("PRAGMA database_list") if row[1] == "main"]
-        return file_state(Path(found))
+        return str(found)
 
     def columns(self, connection: Connection, rows: str, table: str) -> tuple[Column, ...]:
         """Return the columns with types found from all values: SQLite's columns promise nothing."""

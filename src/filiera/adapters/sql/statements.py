@@ -85,7 +85,7 @@ def earlier(value: Any, late_by: float) -> Any:
     >>> earlier(datetime(2026, 1, 2), 3600), earlier(10, 3), earlier(date(2026, 1, 2), 3600)
     (datetime.datetime(2026, 1, 1, 23, 0), 7, datetime.date(2026, 1, 1))
     """
-    if not late_by:
+    if not late_by or value is None:
         return value
     if isinstance(value, datetime):
         return value - timedelta(seconds=late_by)
