@@ -101,69 +101,54 @@ def _walk(paths: Iterable[tuple[int, ValuePath]], namespaces: Mapping[str, str])
 
 
 def _walk_of(branch: _Branch) -> _Walk:
-    parts = [part for part in (_own_values(branch), _others(branch), _children(branch)) if part is not None]
-    if len(parts) == 1:
-        return parts[0]
-
-    def walk(element: Element, found: Row) -> None:
-        for part in parts:
-            part(element, found)
-
-    return walk
-
-
-def _own_values(branch: _Branch) -> _Walk | None:
-    attributes, texts = tuple(branch.attributes), tuple(branch.texts)
-    if not attributes and not texts:
-        return None
+    """Return what follows a branch: as few calls as can be, since it is done for every element of every record."""
+    attributes = tuple((name.encode(), slot) for name, slot in branch.attributes)
+    texts, others = tuple(branch.texts), tuple(branch.others)
+    find = _actions(branch).get
 
     def walk(element: Element, found: Row) -> None:
         for name, slot in attributes:
             value = element.get(name)
             if value is not None:
-                _put(found, slot, value)
+                if found[slot] is None:
+                    found[slot] = value
+                else:
+                    _add(found, slot, value)
         for slot in texts:
-            _put(found, slot, _text(element))
-
-    def walk_one_text(element: Element, found: Row) -> None:
-        _put(found, only, _text(element))
-
-    only = texts[0] if texts else 0
-    return walk_one_text if len(texts) == 1 and not attributes else walk
-
-
-def _others(branch: _Branch) -> _Walk | None:
-    others = tuple(branch.others)
-    if not others:
-        return None
-
-    def walk(element: Element, found: Row) -> None:
+            _add(found, slot, _text(element))
         for path, slot in others:
             for value in path(element):
-                _put(found, slot, value if isinstance(value, str) else _text(value))
+                _add(found, slot, value if isinstance(value, str) else _text(value))
+        if not goes_on:
+            return
+        for child in element[:]:
+            action = find(child.tag)
+            if action is None:
+                continue
+            if action.__class__ is not int:
+                action(child, found)
+            elif found[action] is None:
+                found[action] = _string(child) if len(child) else child.text or ""
+            else:
+                _add(found, action, _text(child))
 
+    goes_on = bool(branch.children or branch.keyed)
     return walk
 
 
-def _children(branch: _Branch) -> _Walk | None:
-    walks = {tag: _walk_of(child) for tag, child in branch.children.items()}
+def _actions(branch: _Branch) -> dict[str, Any]:
+    """Return by tag of a child the slot of its text, or how to go on at it."""
+    actions: dict[str, Any] = {}
+    for tag, child in branch.children.items():
+        only_text = len(child.texts) == 1 and not (child.attributes or child.others or child.children or child.keyed)
+        actions[tag] = child.texts[0] if only_text else _walk_of(child)
     for tag, keys in branch.keyed.items():
-        walk = _keyed({key: {value: _walk_of(b) for value, b in by.items()} for key, by in keys.items()})
-        walks[tag] = _both(walks[tag], walk) if tag in walks else walk
-    if not walks:
-        return None
-    find = walks.get
-
-    def walk_children(element: Element, found: Row) -> None:
-        for child in element:
-            walk = find(child.tag)
-            if walk is not None:
-                walk(child, found)
-
-    return walk_children
+        walk = _keyed({key.encode(): {v: _walk_of(b) for v, b in by.items()} for key, by in keys.items()})
+        actions[tag] = _both(_walk_of(branch.children[tag]), walk) if tag in actions else walk
+    return actions
 
 
-def _keyed(keys: Mapping[str, Mapping[str, _Walk]]) -> _Walk:
+def _keyed(keys: Mapping[bytes, Mapping[str, _Walk]]) -> _Walk:
     def walk(element: Element, found: Row) -> None:
         for key, walks in keys.items():
             on = walks.get(element.get(key))
@@ -181,7 +166,8 @@ def _both(one: _Walk, other: _Walk) -> _Walk:
     return walk
 
 
-def _put(found: Row, slot: int, value: str) -> None:
+def _add(found: Row, slot: int, value: str) -> None:
+    """Put a value where perhaps others are."""
     before = found[slot]
     if before is None:
         found[slot] = value
