@@ -4,7 +4,8 @@ What a code block means is said behind its language:
 
 - ``console``: lines that begin with ``$ `` are commands, the lines below each what it prints.
 - ``console service``: its command goes on while the page does, and its first line says at which address.
-- ``python FILE``, ``toml FILE``: the content of a file, written when it comes; ``toml + FILE`` goes to its end.
+- ``python FILE``, ``toml FILE``, ``xml FILE``: the content of a file, written when it comes; ``toml + FILE`` goes to
+  its end.
 - ``python``: a program, run in the folder that the commands have come to.
 
 Times, digests, dates and measured numbers differ from run to run, and are not compared. A line ``…`` stands for any
@@ -28,7 +29,7 @@ from pathlib import Path
 LIMIT_S = 300
 ANY = "…"
 _BLOCK = re.compile(
-    r"^```(?P<language>console|python|toml)(?P<target>[^\n]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
+    r"^```(?P<language>console|python|toml|xml)(?P<target>[^\n]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
 )
 _DOCUMENTED_ADDRESS = "http://127.0.0.1:8000"
 

@@ -24,6 +24,7 @@ ON_THEIR_OWN = (
     "move-runs",
     "notebooks",
     "prove-a-version",
+    "read-xml",
     "resume-after-a-crash",
     "return-many-tables",
     "run-a-command",

@@ -20,6 +20,8 @@ def add_data_verbs(verbs: Verbs) -> None:
     sub.add_argument("--target", metavar="COLUMN", help="compare all columns with this one, and say which tell it")
     sub.add_argument("--associate", metavar="COLUMNS", help="compare each pair of these, such as age,income; or all")
     sub.add_argument("--html", metavar="FILE", help="write a report with plots")
+    sub = verbs.add_with_json("look", "show what is in an XML file, and the catalog entry to begin with")
+    sub.add_argument("file", help="the file, plain or compressed")
     sub = verbs.add("export", "write a table to a file or folder that other programs read")
     sub.add_argument("table", help=TABLE)
     text = "FILE.parquet, .csv, .jsonl or .arrow; FOLDER/ of Parquet files; NAME.delta, a Delta Lake table"

@@ -13,6 +13,7 @@ from typing import Any
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.chunks import TABLE_CODEC, Chunk, read_chunks
+from filiera.core.markup import Markup
 from filiera.core.parts import PARTS_CODEC, read_parts
 from filiera.errors import CodecError, ProjectError, did_you_mean
 from filiera.ports import BlobStore, Codec, CodeHistory, MetadataStore, PredictionLog, SourceReader
@@ -176,6 +177,12 @@ def source_reader(type_name: str) -> SourceReader:
         )
     reader: SourceReader = _load(address)
     return reader
+
+
+def markup_of(file: Path) -> Markup:
+    """Return what is in an XML file. Raises SourceError when it is none."""
+    found: Markup = _load("filiera.adapters.sources.xml_outline:XmlOutline").look(file)
+    return found
 
 
 def metadata_store(store: Path) -> MetadataStore:

@@ -135,6 +135,14 @@ def test_paths(tmp_path, path, values):
     assert read(tmp_path, shop(order), fields=fields)["x"].to_list() == [values]
 
 
+def test_the_root_may_be_the_record(tmp_path, monkeypatch):
+    """One file, one row: all of the file is there when it is read."""
+    monkeypatch.setattr(xml_stream, "_PIECE_BYTES", 16)
+    fields = {"in": "@currency", "sku": {"path": "order/item/@sku", "many": "list"}}
+    assert read(tmp_path, records="/shop", fields=fields).rows() == [("EUR", ["a", "b"])]
+    assert read(tmp_path, records="/shop", rows="order", fields={"id": "@id"})["id"].to_list() == [1, 2]
+
+
 def test_namespaces_are_named_by_prefixes(tmp_path):
     """The prefixes of the catalog count, not those of the file; elements and attributes may have one."""
     content = '<f:feed xmlns:f="urn:a" xmlns:m="urn:m"><entry xmlns="urn:a" m:id="7"><title>T</title></entry></f:feed>'

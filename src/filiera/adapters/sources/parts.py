@@ -73,28 +73,37 @@ def _with_partitions(parts: Sequence[Part], declared: Mapping[str, str]) -> list
     """Return each part's query with the columns that its folders stand for; a column of the file itself stays."""
     import polars as pl
 
-    values = [partition_of(part.file.name) for part in parts]
-    keys = list(dict.fromkeys(key for each in values for key in each))
-    if not keys:
+    found = partition_columns([part.file for part in parts], declared)
+    if not found:
         return [part.query for part in parts]
-    columns = {key: _column(key, [each.get(key) for each in values], declared.get(key)) for key in keys}
     tables = []
-    for number, (part, each) in enumerate(zip(parts, values, strict=True)):
+    for number, part in enumerate(parts):
         schema = part.query.collect_schema()
-        lacking = [key for key in keys if key not in each and key not in schema]
-        if lacking:
-            raise SourceError(
-                f"{part.file.shown} lies in no folder {lacking[0]}=….",
-                why="Other files of the source do: their folders say which rows they hold.",
-                do="Move it, or correct path in the catalog.",
-            )
         literals = [
             pl.lit(column[number], dtype=column.dtype).alias(key)
-            for key, column in columns.items()
-            if key not in schema
+            for key, column in found.items()
+            if key not in schema and is_in_folder(part.file, key)
         ]
         tables.append(part.query.with_columns(literals))
     return tables
+
+
+def partition_columns(files: Sequence[SourceFile], declared: Mapping[str, str]) -> dict[str, pl.Series]:
+    """Return by column what the folders of each file say; null where they do not say it. Raises SourceError."""
+    values = [partition_of(file.name) for file in files]
+    keys = dict.fromkeys(key for each in values for key in each)
+    return {key: _column(key, [each.get(key) for each in values], declared.get(key)) for key in keys}
+
+
+def is_in_folder(file: SourceFile, key: str) -> bool:
+    """Return True: the file's folders say a value for the column *key*. Raises SourceError when they do not."""
+    if key not in partition_of(file.name):
+        raise SourceError(
+            f"{file.shown} lies in no folder {key}=….",
+            why="Other files of the source do: their folders say which rows they hold.",
+            do="Move it, or correct path in the catalog.",
+        )
+    return True
 
 
 def _column(name: str, values: Sequence[str | None], kind: str | None) -> pl.Series:

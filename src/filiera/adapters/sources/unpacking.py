@@ -44,7 +44,7 @@ def as_utf8(path: Path, workspace: Workspace, *, shown: str, encoding: str = "ut
     """
     with reading(Path(shown)), path.open("rb") as file:
         head = file.read(6)
-    compression = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), "")
+    compression = _compression(head)
     is_utf8 = codecs.lookup(encoding).name in _UTF8
     if not compression and is_utf8 and not head.startswith(codecs.BOM_UTF8):
         return path
@@ -54,6 +54,17 @@ def as_utf8(path: Path, workspace: Workspace, *, shown: str, encoding: str = "ut
         for number, piece in enumerate(pieces if is_utf8 else _decoded(pieces, encoding, shown)):
             target.write(piece if number else piece.removeprefix(codecs.BOM_UTF8))
     return plain
+
+
+def unpacked(path: Path, *, shown: str) -> Iterator[bytes]:
+    """Yield a file's bytes, decompressed when it is compressed. Raises SourceError when it is cut off or damaged."""
+    with reading(Path(shown)), path.open("rb") as file:
+        head = file.read(6)
+    yield from _pieces(path, _compression(head), shown)
+
+
+def _compression(head: bytes) -> str:
+    return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), "")
 
 
 def _pieces(path: Path, compression: str, shown: str) -> Iterator[bytes]:

@@ -41,4 +41,4 @@ class XmlSource:
         files = find_files(entry, root)
         note_files(collected, entry, files, root)
         workspace = Workspace()
-        return held(query(rules_of(entry), [file.local(workspace) for file in files]), workspace)
+        return held(query(rules_of(entry), files, workspace), workspace)

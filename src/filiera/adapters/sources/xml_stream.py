@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import codecs
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, BinaryIO, Final
+from functools import partial
+from typing import Any, Final
 
 from lxml import etree
 
-from filiera.adapters.sources.compressed import opened
-from filiera.adapters.sources.entries import reading
 from filiera.adapters.sources.xml_paths import ANY, Place
 from filiera.errors import SourceError
 
@@ -68,69 +66,134 @@ def below(parent: Element, names: Place, *, is_open: bool = False) -> Iterator[E
             yield child
 
 
-def outline(file: Path) -> list[str]:
+def outline(pieces: Iterable[bytes]) -> list[str]:
     """Return the paths of the first elements of a file, each once; what is not XML has none."""
     found: dict[str, None] = {}
-    with suppress(SourceError), opened(file) as stream:
-        parser = etree.XMLPullParser(events=("start",), resolve_entities=False, no_network=True, recover=True)
-        with suppress(etree.XMLSyntaxError):
-            parser.feed(stream.read(_PIECE_BYTES))
-        for _, element in parser.read_events():
-            found[_path(element)] = None
+    with suppress(SourceError):
+        for _, event, element in events(pieces, shown=""):
+            if event == "start":
+                above = (outer.tag for outer in reversed(list(element.iterancestors())))
+                found["/".join(("", *above, element.tag))] = None
             if len(found) == _OUTLINED:
                 break
     return list(found)
 
 
-def _path(element: Element) -> str:
-    return "/".join(("", *(above.tag for above in reversed(list(element.iterancestors()))), element.tag))
+def events(pieces: Iterable[bytes], *, shown: str) -> Iterator[tuple[int, str, Element]]:
+    """Yield "start" and "end" of each element of a file, with the bytes fed so far; an element is gone after its end.
+
+    Raises:
+        SourceError: It cannot be read, is not XML, or is built to do harm.
+    """
+    parse = _Parse(pieces, shown, ("start", "end"))
+    for size in parse.pieces():
+        for event, element in parse.parser.read_events():
+            parse.begin(element)
+            yield size, event, element
+            if event == "end":
+                parent = element.getparent()
+                element.clear(keep_tail=True)
+                if parent is not None:
+                    parent.remove(element)
 
 
 class RecordStream:
-    """Reads one file once, and counts the records that it has handed out."""
+    """Reads the bytes of one file, once, and counts the records that it has handed out. Errors call it *shown*."""
 
-    def __init__(self, file: Path, stream: BinaryIO, place: Place) -> None:
+    def __init__(self, pieces: Iterable[bytes], place: Place, *, shown: str) -> None:
         self.count = 0
-        self._file = file
-        self._stream = stream
+        self._parse = _Parse(pieces, shown, ("pi",), self._where)
         self._place = place
-        self._piece_bytes = _HEAD_BYTES
         self._mark: Element = None
 
     def __iter__(self) -> Iterator[Element]:
         """Yield each record when it is whole; it is good until the next one. Raises SourceError with its place."""
-        root: Element = None
-        pieces, encoding = self._as_known(self._read())
-        parser = _parser(encoding)
-        for piece in _marked(pieces):
-            self._feed(parser, piece)
-            if root is None and self._mark is not None:
-                root = self._mark.getroottree().getroot()
-                self._refuse_declarations(root)
+        for _ in self._parse.pieces(_MARK):
+            root = self._root()
             if root is not None:
-                self._piece_bytes = _PIECE_BYTES
+                self._parse.begin(root)
                 yield from self._records(root, is_open=True)
-                _forget(root, self._place[1:])
-        yield from self._records(self._end(parser), is_open=False)
+                if len(self._place) > 1:  # else the root itself is the record
+                    _forget(root, self._place[1:])
+        yield from self._records(self._root(), is_open=False)
+
+    def _root(self) -> Element:
+        for _, node in self._parse.parser.read_events():
+            self._mark = node if self._mark is None else self._mark
+        return None if self._mark is None else self._mark.getroottree().getroot()
 
     def _records(self, root: Element, *, is_open: bool) -> Iterator[Element]:
-        if not _fits(root, self._place[0]):
-            return
-        if len(self._place) > 1:
-            found = below(root, self._place[1:], is_open=is_open)
-        else:
-            found = iter(() if is_open else (root,))
-        for record in found:
+        for record in self._present(root, is_open=is_open):
             self.count += 1
             yield record
 
+    def _present(self, root: Element, *, is_open: bool) -> Iterator[Element]:
+        if root is None or not _fits(root, self._place[0]):
+            return iter(())
+        if len(self._place) > 1:
+            return below(root, self._place[1:], is_open=is_open)
+        return iter(() if is_open else (root,))
+
+    def _where(self) -> str:
+        path = "/" + "/".join(self._place)
+        begun = self.count + sum(1 for _ in self._present(self._root(), is_open=False))
+        return f"at or behind ({path})[{begun}]" if begun else f"before any {path}"
+
+
+class _Parse:
+    """Feeds one file to a parser, piece by piece, and refuses what is not sound."""
+
+    def __init__(
+        self, pieces: Iterable[bytes], shown: str, told: Sequence[str], where: Callable[[], str] = lambda: ""
+    ) -> None:
+        self._pieces = pieces
+        self._shown = shown
+        self._told = told
+        self._where = where
+        self._piece_bytes = _HEAD_BYTES
+        self.parser: Any = None
+
+    def pieces(self, mark: bytes = b"") -> Iterator[int]:
+        """Feed the file, with *mark* before its root, and yield after each piece how many bytes that were so far."""
+        pieces, encoding = self._as_known(self._read())
+        self.parser = etree.XMLPullParser(
+            events=self._told,
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            huge_tree=False,
+            remove_comments=True,
+            encoding=encoding,
+        )
+        size = 0
+        for piece in _marked(pieces, mark):
+            size += len(piece)
+            self._attempt(partial(self.parser.feed, piece))
+            yield size
+        self._attempt(self.parser.close, otherwise=_CUT_OFF)
+        yield size
+
+    def begin(self, root: Element) -> None:
+        """Look at what is declared before the root, once, and go on with larger pieces."""
+        if self._piece_bytes == _PIECE_BYTES:
+            return
+        self._piece_bytes = _PIECE_BYTES
+        dtd = root.getroottree().docinfo.internalDTD
+        names = [entity.name for entity in dtd.iterentities()] if dtd is not None else []
+        if names:
+            raise SourceError(
+                f"Cannot read {self._shown}: it declares the entity {names[0]!r}.",
+                why="With entities a file can read other files, or grow to any size when it is read; none is expanded.",
+                do="Write the text itself instead, and remove the declarations from <!DOCTYPE … [ … ]>.",
+            )
+
     def _read(self) -> Iterator[bytes]:
-        while True:
-            with reading(self._file):
-                piece = self._stream.read(self._piece_bytes)
-            if not piece:
-                return
-            yield piece
+        for piece in self._pieces:
+            start = 0
+            while start < len(piece):
+                end = start + self._piece_bytes
+                yield piece[start:end]
+                start = end
 
     def _as_known(self, pieces: Iterator[bytes]) -> tuple[Iterator[bytes], str | None]:
         """Return the bytes in an encoding into which a mark can be put, and its name if it is not the one declared."""
@@ -149,27 +212,14 @@ class RecordStream:
         except UnicodeError as error:
             raise self._trouble(_BAD_ENCODING, why=str(error)) from error
 
-    def _feed(self, parser: Any, piece: bytes) -> None:
+    def _attempt(self, action: Callable[[], Any], *, otherwise: int = 0) -> None:
+        """Let the parser do something; what it logs counts, which is more than it raises."""
         error = None
         try:
-            parser.feed(piece)
+            action()
         except etree.XMLSyntaxError as caught:
             error = caught
-        for _, node in parser.read_events():
-            self._mark = node if self._mark is None else self._mark
-        self._refuse_errors(parser, error)
-
-    def _end(self, parser: Any) -> Element:
-        root = error = None
-        try:
-            root = parser.close()
-        except etree.XMLSyntaxError as caught:
-            error = caught
-        self._refuse_errors(parser, error, otherwise=_CUT_OFF)
-        return root
-
-    def _refuse_errors(self, parser: Any, error: Exception | None, otherwise: int = 0) -> None:
-        log = parser.feed_error_log
+        log = self.parser.feed_error_log
         found = next((one for one in log if one.level >= _ERROR or one.type == _UNDEFINED_ENTITY), None)
         if found is not None:
             code = found.type if found.type in _TROUBLE else otherwise
@@ -178,51 +228,20 @@ class RecordStream:
         if error is not None:
             raise self._trouble(otherwise, why=str(error)) from error
 
-    def _refuse_declarations(self, root: Element) -> None:
-        dtd = root.getroottree().docinfo.internalDTD if root is not None else None
-        names = [entity.name for entity in dtd.iterentities()] if dtd is not None else []
-        if names:
-            raise SourceError(
-                f"Cannot read {self._file}: it declares the entity {names[0]!r}.",
-                why="With entities a file can read other files, or grow to any size when it is read; none is expanded.",
-                do="Write the text itself instead, and remove the declarations from <!DOCTYPE … [ … ]>.",
-            )
-
-    def _begun(self) -> Iterator[Element]:
-        """Yield the records that are in the tree, the last one perhaps in part."""
-        root = self._mark.getroottree().getroot() if self._mark is not None else None
-        if root is None or not _fits(root, self._place[0]):
-            return iter(())
-        return below(root, self._place[1:]) if len(self._place) > 1 else iter((root,))
-
     def _trouble(self, code: int, *, why: str, line: int = 0) -> SourceError:
         what, do = _TROUBLE.get(code, _NOT_WELL_FORMED)
-        place = f"line {line}, " if line else ""
-        path = "/" + "/".join(self._place)
-        begun = self.count + sum(1 for _ in self._begun())
-        where = f"at or behind ({path})[{begun}]" if begun else f"before any {path}"
-        return SourceError(f"Cannot read {self._file}: {place}{where}: {what}.", why=f"{why.rstrip('.')}.", do=do)
+        place = ", ".join(part for part in (f"line {line}" if line else "", self._where()) if part)
+        what = f"{place}: {what}" if place else what
+        return SourceError(f"Cannot read {self._shown}: {what}.", why=f"{why.rstrip('.')}.", do=do)
 
 
-def _parser(encoding: str | None) -> Any:
-    return etree.XMLPullParser(
-        events=("pi",),
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        remove_comments=True,
-        encoding=encoding,
-    )
-
-
-def _marked(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the pieces with the mark where the first markup may stand: behind byte order mark and declaration."""
+def _marked(pieces: Iterator[bytes], mark: bytes) -> Iterator[bytes]:
+    """Yield the pieces with a mark where the first markup may stand: behind byte order mark and declaration."""
     first = next(pieces, b"")
     start = len(codecs.BOM_UTF8) if first.startswith(codecs.BOM_UTF8) else 0
     if first.startswith(b"<?xml", start):
         start = first.find(b"?>") + 2
-    yield first[:start] + _MARK + first[start:]
+    yield first[:start] + mark + first[start:]
     yield from pieces
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from filiera.adapters.sources.compressed import opened
+from filiera.adapters.sources.found_files import SourceFile, Workspace
+from filiera.adapters.sources.parts import is_in_folder, partition_columns
+from filiera.adapters.sources.unpacking import unpacked
 from filiera.adapters.sources.xml_columns import TypeFinder, Unfit, dtype_of, texts, typed
 from filiera.adapters.sources.xml_rows import Row, RowReader
 from filiera.adapters.sources.xml_rules import Field, Rules
@@ -19,23 +21,22 @@ from filiera.core.value import dataclass
 from filiera.errors import SourceError
 
 BATCH_ROWS = 1 << 13
-_KEPT_BATCHES = 8
-"""A source of at most so many batches is parsed once: its texts are kept while their types are found."""
+_KEPT_ROWS = 1 << 16
+"""A source of at most so many rows is parsed once: its texts are kept while their types are found."""
 
 
-def query(rules: Rules, files: Sequence[Path]) -> pl.LazyFrame:
-    """Return a query over *files*, in order.
+def query(rules: Rules, files: Sequence[SourceFile], workspace: Workspace) -> pl.LazyFrame:
+    """Return a query over *files*, in order; what must be fetched of them goes to *workspace*.
 
     Types that are not declared are found first, in all records, which is a pass of its own when there are many.
 
     Raises:
         SourceError: A file cannot be read; also when the query is run.
     """
-    table = _Table(rules, files)
+    table = _Table(rules, _files(rules, files, workspace))
     types, kept = table.types()
-    schema = pl.Schema(
-        {field.name: dtype_of(types[field.name], is_list=field.many == "list") for field in rules.fields}
-    )
+    schema = {field.name: dtype_of(types[field.name], is_list=field.many == "list") for field in rules.fields}
+    schema |= table.folders
 
     def batches(
         columns: list[str] | None, predicate: pl.Expr | None, row_count: int | None, batch_rows: int | None
@@ -52,19 +53,49 @@ def query(rules: Rules, files: Sequence[Path]) -> pl.LazyFrame:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class _File:
+    """A file to read."""
+
+    path: Path
+    shown: str  #: where it lies, for people
+    folders: Mapping[str, pl.Series]  #: one value by column: what its folders are called
+
+    def pieces(self) -> Iterator[bytes]:
+        return unpacked(self.path, shown=self.shown)
+
+
+def _files(rules: Rules, files: Sequence[SourceFile], workspace: Workspace) -> list[_File]:
+    own = {field.name for field in rules.fields}
+    said = {key: column for key, column in partition_columns(files, {}).items() if key not in own}
+    return [
+        _File(
+            path=file.local(workspace),
+            shown=file.shown,
+            folders={key: column[number : number + 1] for key, column in said.items() if is_in_folder(file, key)},
+        )
+        for number, file in enumerate(files)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Batch:
     """Some rows of one file, one after the other."""
 
-    file: Path
+    file: _File
     first_row: int  #: number of the first one in the file, from 1
     size: int
     found: Mapping[str, pl.Series]  #: by column: texts, lists of texts, or counts
 
 
 class _Table:
-    def __init__(self, rules: Rules, files: Sequence[Path]) -> None:
+    def __init__(self, rules: Rules, files: Sequence[_File]) -> None:
         self._rules = rules
         self._files = files
+
+    @property
+    def folders(self) -> dict[str, pl.DataType]:
+        """Return the types of the columns that folders are called by."""
+        return {name: values.dtype for name, values in self._files[0].folders.items()}
 
     def types(self) -> tuple[dict[str, str], list[_Batch] | None]:
         """Return the type of each column, and all batches where there are few."""
@@ -74,9 +105,11 @@ class _Table:
         if not finders:
             return types, None
         kept: list[_Batch] | None = []
+        left = _KEPT_ROWS
         for batch in self.batches():
+            left -= batch.size
             if kept is not None:
-                kept = [*kept, batch] if len(kept) < _KEPT_BATCHES else None
+                kept = [*kept, batch] if left >= 0 else None
             for name, finder in finders.items():
                 finder.look(batch.found[name])
         return types | {name: finder.found for name, finder in finders.items()}, kept
@@ -108,32 +141,31 @@ class _Table:
             except Unfit as error:
                 where = self._where(batch.file, batch.first_row + error.row, field)
                 raise SourceError(
-                    f"Cannot read {batch.file}: {where}: {_cut(error.text)!r} is not {types[field.name]}.",
+                    f"Cannot read {batch.file.shown}: {where}: {_cut(error.text)!r} is not {types[field.name]}.",
                     why=f"The catalog gives column {field.name!r} that type.",
                     do="Correct the file, or declare another type in 'columns'.",
                 ) from None
-        return pl.DataFrame(columns)
+        return pl.DataFrame([*columns, *(v.new_from_index(0, batch.size) for v in batch.file.folders.values())])
 
-    def _batches_of(self, file: Path) -> Iterator[_Batch]:
+    def _batches_of(self, file: _File) -> Iterator[_Batch]:
         reader = RowReader(self._rules.fields, self._rules.rows, namespaces=self._rules.namespaces)
-        with opened(file) as stream:
-            records = RecordStream(file, stream, self._rules.records)
-            rows = (row for record in records for row in reader.read(record))
-            for start in itertools.count(1, BATCH_ROWS):
-                found = list(itertools.islice(rows, BATCH_ROWS))
-                if found:
-                    yield self._batch(file, start, found)
-                if len(found) < BATCH_ROWS:
-                    return
+        records = RecordStream(file.pieces(), self._rules.records, shown=file.shown)
+        rows = (row for record in records for row in reader.read(record))
+        for start in itertools.count(1, BATCH_ROWS):
+            found = list(itertools.islice(rows, BATCH_ROWS))
+            if found:
+                yield self._batch(file, start, found)
+            if len(found) < BATCH_ROWS:
+                return
 
-    def _batch(self, file: Path, first_row: int, rows: list[Row]) -> _Batch:
+    def _batch(self, file: _File, first_row: int, rows: list[Row]) -> _Batch:
         found = {
             field.name: self._column(file, first_row, field, values)
             for field, values in zip(self._rules.fields, zip(*rows, strict=True), strict=True)
         }
         return _Batch(file=file, first_row=first_row, size=len(rows), found=found)
 
-    def _column(self, file: Path, first_row: int, field: Field, values: tuple[Any, ...]) -> pl.Series:
+    def _column(self, file: _File, first_row: int, field: Field, values: tuple[Any, ...]) -> pl.Series:
         """Return what was found for a field, with several values of a row made into what the field says."""
         if field.many == "count":
             counts = [0 if value is None else len(value) if type(value) is list else 1 for value in values]
@@ -151,34 +183,33 @@ class _Table:
         row = next(i for i, value in enumerate(values) if type(value) is list)
         where = self._where(file, first_row + row, field)
         raise SourceError(
-            f"Cannot read {file}: {where}: there are {len(values[row])} values for column {field.name!r}.",
+            f"Cannot read {file.shown}: {where}: there are {len(values[row])} values for column {field.name!r}.",
             why=f"They are: {', '.join(_cut(value) for value in values[row][:3])}{' …' if values[row][3:] else ''}.",
             do=f'Say what becomes of them: {field.name} = {{path = "{field.path}", many = "list"}}; '
             "or first, join, count; or make each a row with 'rows'.",
         )
 
-    def _where(self, file: Path, row: int, field: Field) -> str:
+    def _where(self, file: _File, row: int, field: Field) -> str:
         """Return line and XPath of a row's field; the line by reading the file again up to there."""
         line = 0
         reader = RowReader((), self._rules.rows)
-        with opened(file) as stream:
-            records = RecordStream(file, stream, self._rules.records)
-            elements = (element for record in records for element in reader.elements(record))
-            for element in itertools.islice(elements, row - 1, row):
-                line = element.sourceline
+        records = RecordStream(file.pieces(), self._rules.records, shown=file.shown)
+        elements = (element for record in records for element in reader.elements(record))
+        for element in itertools.islice(elements, row - 1, row):
+            line = element.sourceline
         return f"line {line}, ({self._rules.row_path})[{row}]/{field.path}"
 
 
-def _no_rows(files: Sequence[Path], rules: Rules) -> SourceError:
-    there = outline(files[0])
+def _no_rows(files: Sequence[_File], rules: Rules) -> SourceError:
+    there = outline(files[0].pieces())
     return SourceError(
         f"{_named(files)} has no {rules.row_path}.",
-        why=f"{files[0]} begins with: {', '.join(there) or 'nothing'}.",
+        why=f"{files[0].shown} begins with: {', '.join(there) or 'nothing'}.",
         do="Correct 'records' or 'rows' in the catalog; an element of a namespace needs its prefix in 'namespaces'.",
     )
 
 
-def _nowhere(files: Sequence[Path], rules: Rules, field: Field) -> SourceError:
+def _nowhere(files: Sequence[_File], rules: Rules, field: Field) -> SourceError:
     return SourceError(
         f"No {rules.row_path} of {_named(files)} has {field.path!r}.",
         why=f"It is the path of column {field.name!r}, which would be empty.",
@@ -186,8 +217,8 @@ def _nowhere(files: Sequence[Path], rules: Rules, field: Field) -> SourceError:
     )
 
 
-def _named(files: Sequence[Path]) -> str:
-    return str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} further files"
+def _named(files: Sequence[_File]) -> str:
+    return files[0].shown if len(files) == 1 else f"{files[0].shown} and {len(files) - 1} further files"
 
 
 def _has_any(found: pl.Series) -> bool:
