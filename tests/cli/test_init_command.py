@@ -21,7 +21,8 @@ def test_a_stranger_follows_the_advice(tmp_path: Path) -> None:
 def test_templates_are_listed(ask: Ask, tmp_path: Path) -> None:
     """Each with what it is."""
     out = ask("init", "--list", cwd=tmp_path).out
-    assert [line.split()[0] for line in out.splitlines()] == ["TEMPLATE", "empty", "traffic-classification"]
+    names = [line.split()[0] for line in out.splitlines()]
+    assert names == ["TEMPLATE", "empty", "service-banners", "traffic-classification"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Makes ``flows`` and ``recognition`` importable for pytest, wherever it is started."""

@@ -1,0 +1,1 @@
+"""What we know about banners: plain Python, used by the steps."""
