@@ -27,7 +27,7 @@ LIBRARIES = {
         "cli/demo_command.py",
     },
     "PIL": {"data/pixels.py", "adapters/sources/images.py"},
-    "numpy": {"data/pixels.py", "model", "monitoring", "adapters/codecs"},
+    "numpy": {"data/pixels.py", "data/images.py", "data/near_images.py", "model", "monitoring", "adapters/codecs"},
     "scipy": {"model", "monitoring"},
     "sklearn": {"model"},
     "skops": {"adapters/codecs"},

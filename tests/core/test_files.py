@@ -72,3 +72,16 @@ def test_packs_name_the_files_that_are_used(files: Files) -> None:
     assert [digest for digest, _ in files.where(pl.col("path") == "b").packs()["pack"]] == sorted(
         map(blob_digest, CONTENTS[1:]), key=lambda digest: CONTENTS.index(files.read(digest))
     )
+
+
+def test_files_are_written_where_their_paths_say(files: Files, tmp_path: Path) -> None:
+    """For programs that read folders; nothing is written beside the folder."""
+    folder = files.write_to(tmp_path / "out")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"a": b"one", "b": b""}
+    for path in ("../a", "/a", "a/../../b", ""):
+        odd = files.with_table(files.table.head(1).with_columns(path=pl.lit(path)))
+        with pytest.raises(UsageError, match="leads out of the folder"):
+            odd.write_to(tmp_path / "odd")
+    with pytest.raises(UsageError, match="Two files have the path 'a'"):
+        files.with_table(files.table.with_columns(path=pl.lit("a"))).write_to(tmp_path / "twice")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "pack", "twice"]

@@ -98,12 +98,12 @@ def test_files_are_checked_by_their_table(tmp_path: Path) -> None:
     places = dict.fromkeys(digests, Place("p", 0, 1))
     files = Files(table.tail(2), rejected=odd, places=places, packs=lambda _: Stretch(tmp_path, 0, 1))
     small = Check.in_range("size_bytes", 0, 5, severity="quarantine")
-    report, _, kept, rejected = builtin.validate_with_quarantine(files, (small, Check.rows(at_least=1)))
+    report, _, kept, rejected = builtin.validate_files(files, (small, Check.rows(at_least=1)))
     assert (report.blocks, len(kept)) == (False, 1)
     assert rejected["problem"].to_list() == ["is odd", small.name]
-    published, description, _ = builtin.publish_dataset(kept, report)
-    assert isinstance(published, Files)
-    assert (description["rows"], set(description["columns"])) == (1, {"digest", "size_bytes"})
+    published, description, _ = builtin.publish_files(kept, report)
+    assert published is kept
+    assert (description["rows"], description["set aside"]) == (1, 2)
 
 
 @pytest.mark.parametrize(("value", "champion", "blocks"), [(0.9, None, False), (0.4, None, True), (0.6, 0.9, True)])

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filiera.cli.output import print_json
 from filiera.errors import UsageError
 from filiera.project.project import Project
-from filiera.project.tables import NamedTable, find_table
+from filiera.project.tables import NamedTable, files_in, find_table
 
 if TYPE_CHECKING:
+    from filiera.core.files import Files
     from filiera.data.profile import Profile
 
 
@@ -20,15 +21,35 @@ def run(options: argparse.Namespace) -> int:
     """Print what a table looks like."""
     from filiera.cli.profile_text import profile_text
     from filiera.data.profile import profile_data
+    from filiera.data.report import profile_html
 
     project = Project.open(profile=options.profile)
-    profile = _look(project, find_table(project, options.table), options)
+    table = find_table(project, options.table)
+    if not options.target and not options.associate:
+        files = files_in(project, table)
+        if files is not None and "perceptual_hash" in files.table.columns:
+            return _run_images(files, table.name, options)
+    profile = _look(project, table, options)
     if options.html:
-        _write(Path(options.html), profile)
+        _write(Path(options.html), profile_html(profile).text)
     if options.json:
         print_json(profile_data(profile))
     else:
         print(profile_text(profile))
+    return 0
+
+
+def _run_images(files: Files, title: str, options: argparse.Namespace) -> int:
+    from filiera.data.images import explore_images
+    from filiera.data.images_report import images_html, images_text
+
+    profile = explore_images(files, title=title)
+    if options.html:
+        _write(Path(options.html), images_html(profile).text)
+    if options.json:
+        print_json(asdict(replace(profile, sheet=())))
+    else:
+        print(images_text(profile))
     return 0
 
 
@@ -47,10 +68,8 @@ def _names(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def _write(file: Path, profile: Profile) -> None:
-    from filiera.data.report import profile_html
-
+def _write(file: Path, page: str) -> None:
     try:
-        file.write_text(profile_html(profile).text, encoding="utf-8")
+        file.write_text(page, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror}.") from error

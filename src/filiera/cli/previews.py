@@ -13,6 +13,7 @@ from filiera.cli.profile_text import profile_text
 from filiera.core.artifact import ArtifactRef
 from filiera.core.check import CheckReport
 from filiera.core.chunks import TABLE_CODEC
+from filiera.core.files import Files
 from filiera.core.gate import GateReport
 from filiera.core.metric import Metrics
 from filiera.core.parts import PARTS_CODEC, is_list
@@ -57,6 +58,8 @@ def _text(value: Any) -> str:
             return value.text
         case Path():
             return _listing(value)
+        case Files():
+            return f"{value.summary}; write them to a folder with --open FOLDER\n{value.table}"
         case Metrics():
             return "\n".join(str(metric) for metric in value)
         case GateReport():
@@ -86,6 +89,8 @@ def write_file(project: Project, ref: ArtifactRef, file: Path) -> None:
                 file.write_text(profile_html(value).text, encoding="utf-8")
             case str():
                 file.write_text(value, encoding="utf-8")
+            case Files():
+                value.write_to(file)
             case Path() if value.is_dir():
                 shutil.copytree(value, file)
             case Path():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from blake3 import blake3
@@ -20,10 +20,17 @@ PROBLEM = "problem"
 _SHOWN_REASONS = 10
 
 
+FILES_CODEC = "files/1"
+"""The name of the encoding of such values."""
+PACK_BYTES = 1 << 20
+"""A file of this size on is a pack of its own, and a pack that has reached it takes no more."""
+_ENDS_PACK = 32  # a pack holds so many small files in the mean
+
+
 class Stretch(NamedTuple):
     """Where the bytes of a pack lie."""
 
-    file: Path
+    file: Path | bytes  #: bytes, when they are in memory
     start: int  #: first byte
     size_bytes: int
 
@@ -34,6 +41,17 @@ class Place(NamedTuple):
     pack: str  #: digest of the pack's bytes
     start: int  #: first byte inside the pack
     size_bytes: int
+
+
+def ends_pack(digest: str, size_bytes: int) -> bool:
+    """Tell whether a pack ends with the file of this *digest*, with which it has so many bytes.
+
+    What is in a pack decides where it ends, so that a folder with more files has the packs that it had before.
+
+    >>> ends_pack("0020", 10), ends_pack("0021", 10), ends_pack("0021", PACK_BYTES)
+    (True, False, True)
+    """
+    return int(digest[:4], 16) % _ENDS_PACK == 0 or size_bytes >= PACK_BYTES
 
 
 class Files:
@@ -115,6 +133,25 @@ class Files:
             raise changed(pack.file)
         return content
 
+    def write_to(self, folder: Path) -> Path:
+        """Return *folder*, in which each file now is at its ``path``; for programs that read folders.
+
+        Raises:
+            UsageError: A path is not relative to the folder, or two rows with one path have different bytes.
+            SourceError, StoreError: As ``read``.
+        """
+        written: dict[str, str] = {}
+        for path, digest in zip(self.table["path"], self.table["digest"], strict=True):
+            parts = PurePosixPath(path).parts
+            if not parts or parts[0] == "/" or ".." in parts:
+                raise UsageError(f"The path {path!r} leads out of the folder.", do="Change the column 'path'.")
+            if written.setdefault(path, digest) != digest:
+                raise UsageError(f"Two files have the path {path!r}.", do="Change the column 'path'.")
+            target = folder.joinpath(*parts)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(self.read(digest))
+        return folder
+
     def packs(self) -> dict[str, list[tuple[str, Place]]]:
         """Return the packs in which the files of both tables lie, and which of these files are in each, in order."""
         found: dict[str, list[tuple[str, Place]]] = {}
@@ -133,16 +170,18 @@ def read_stretch(stretch: Stretch) -> bytes:
     return _cut(stretch, 0, stretch.size_bytes)
 
 
-def changed(file: Path) -> SourceError:
+def changed(file: Path | bytes) -> SourceError:
     """Return the error of a file that is not what it was when it was collected."""
     return SourceError(
-        f"{file} changed after it was read.",
+        f"{file if isinstance(file, Path) else 'What is in memory'} changed after it was read.",
         why="Its bytes do not have the digest they had then.",
         do="Run again when nobody writes to it.",
     )
 
 
 def _cut(stretch: Stretch, start: int, size_bytes: int) -> bytes:
+    if isinstance(stretch.file, bytes):
+        return stretch.file[stretch.start + start :][:size_bytes]
     try:
         with stretch.file.open("rb", buffering=0) as file:
             file.seek(stretch.start + start)

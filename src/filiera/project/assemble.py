@@ -132,16 +132,17 @@ def _with_dataset(graph: Graph, dataset: Dataset, lookups: Lookups) -> tuple[Gra
     has_files = result.type is Files
     sets_aside = has_files or any(check.severity == "quarantine" for check in checks)
     arguments, origins = find_beside(checks, dataset.ref.name, lookups.beside)
+    checking = builtin.validate_with_quarantine if sets_aside else builtin.validate
     validate = Node(
         name="validate",
-        step=builtin.validate_with_quarantine if sets_aside else builtin.validate,
+        step=builtin.validate_files if has_files else checking,
         stage="validate",
         arguments={"table": result, "checks": checks, **arguments},
     )
     report = OutputRef("validate", 0)
     publish = Node(
         name="publish",
-        step=builtin.publish_dataset,
+        step=builtin.publish_files if has_files else builtin.publish_dataset,
         stage="publish",
         arguments={
             "table": OutputRef("validate", 2) if sets_aside else result,

@@ -67,20 +67,24 @@ def validate(
 def validate_with_quarantine(
     table: pl.LazyFrame, checks: tuple[Check, ...], tables: dict[str, pl.LazyFrame] | None = None, now: str = ""
 ) -> tuple[CheckReport, Promised, Any, Any]:
-    """Return what ``validate`` does, the rows that are kept, and those set aside with the rule they broke.
+    """Return what ``validate`` does, the rows that are kept, and those set aside with the rule they broke."""
+    from filiera.data.quarantine import validate_lazily
 
-    Of files, what was set aside when they were collected is among the latter.
-    """
-    from filiera.data.quarantine import validate_files, validate_lazily
-
-    beside = _beside(tables, now)
-    if isinstance(table, Files):
-        files = validate_files(table, checks, beside=beside)
-        _tell(files.report)
-        return files.report, _promised(checks), files.kept, files.kept.rejected
-    validated = validate_lazily(_query(table), checks, beside=beside)
+    validated = validate_lazily(_query(table), checks, beside=_beside(tables, now))
     _tell(validated.report)
     return validated.report, _promised(checks), validated.kept, validated.rejected
+
+
+@step(stage="validate")
+def validate_files(
+    table: Files, checks: tuple[Check, ...], tables: dict[str, pl.LazyFrame] | None = None, now: str = ""
+) -> tuple[CheckReport, Promised, Files, Any]:
+    """Return what ``validate_with_quarantine`` does; what was set aside when files were collected is set aside, too."""
+    from filiera.data import quarantine
+
+    files = quarantine.validate_files(table, checks, beside=_beside(tables, now))
+    _tell(files.report)
+    return files.report, _promised(checks), files.kept, files.kept.rejected
 
 
 @step(stage="publish")
@@ -91,9 +95,20 @@ def publish_dataset(
 
     *keys* are what names a row.
     """
+    query = _query(table)
+    return query, *_described(query, report, keys)
+
+
+@step(stage="publish")
+def publish_files(table: Files, report: CheckReport, keys: tuple[str, ...] = ()) -> tuple[Files, dict[str, Any], Any]:
+    """Return the files, and what ``publish_dataset`` does of their table."""
+    description, profile = _described(table.table.lazy(), report, keys)
+    return table, {**description, "set aside": len(table.rejected)}, profile
+
+
+def _described(query: pl.LazyFrame, report: CheckReport, keys: tuple[str, ...]) -> tuple[dict[str, Any], Any]:
     from filiera.data.explore import explore
 
-    query = _query(table)
     profile = explore(query)
     failed = report.failed_by_severity
     description: dict[str, Any] = {
@@ -103,7 +118,7 @@ def publish_dataset(
     }
     if keys:
         description["keys"] = list(keys)
-    return (table if isinstance(table, Files) else query), description, profile
+    return description, profile
 
 
 def _query(table: Any) -> pl.LazyFrame:
@@ -124,8 +139,6 @@ def _beside(tables: Mapping[str, Any] | None, now: str) -> Beside:
 def _polars(table: Any) -> Any:
     import polars as pl
 
-    if isinstance(table, Files):
-        table = table.table
     return table if isinstance(table, pl.DataFrame) else pl.DataFrame(table)
 
 
@@ -182,7 +195,9 @@ LIBRARIES: Mapping[Any, tuple[str, ...]] = {
     collect.function: ("polars",),
     validate.function: ("polars",),
     validate_with_quarantine.function: ("polars",),
+    validate_files.function: ("polars",),
     publish_dataset.function: ("polars",),
+    publish_files.function: ("polars",),
     publish_model.function: ("polars", "numpy", "sklearn"),
 }
 """Libraries whose versions belong to the keys of these steps. They are named here, because following our own code would

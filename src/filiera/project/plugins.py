@@ -13,6 +13,7 @@ from typing import Any
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.chunks import TABLE_CODEC, Chunk, read_chunks
+from filiera.core.files import FILES_CODEC
 from filiera.core.markup import Markup
 from filiera.core.parts import PARTS_CODEC, read_parts
 from filiera.errors import CodecError, ProjectError, did_you_mean
@@ -117,7 +118,7 @@ def _all_codecs() -> Iterator[str]:
 
 def has_parts(codec: str) -> bool:
     """Tell whether artifacts of a codec are manifests that name further blobs."""
-    return codec in ("file/1", "folder/1", "files/1", TABLE_CODEC, PARTS_CODEC)
+    return codec in ("file/1", "folder/1", FILES_CODEC, TABLE_CODEC, PARTS_CODEC)
 
 
 def blobs_of(ref: ArtifactRef, read: Callable[[str], bytes]) -> Iterator[str]:
@@ -139,7 +140,7 @@ def blobs_of(ref: ArtifactRef, read: Callable[[str], bytes]) -> Iterator[str]:
     if ref.codec == TABLE_CODEC:
         yield from (chunk.digest for chunk in chunks_of(ref, manifest))
         return
-    if ref.codec == "files/1":
+    if ref.codec == FILES_CODEC:
         from filiera.adapters.codecs import file_tables
 
         yield from file_tables.children(manifest)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.collected import Collected
+from filiera.core.files import FILES_CODEC, Files
 from filiera.core.products import ProductRef
 from filiera.core.value import dataclass
 from filiera.engine.rows import read_refs
@@ -30,6 +31,7 @@ class NamedTable:
     name: str  #: such as "flows@3", "flows-7/clean" or "flows.csv"
     frame: pl.LazyFrame
     version: Version | None = None  #: of which it is the content
+    artifact: ArtifactRef | None = None  #: that it is stored in; None of a file
 
 
 def find_table(project: Project, text: str, *, to_use: bool = False) -> NamedTable:
@@ -52,9 +54,22 @@ def find_table(project: Project, text: str, *, to_use: bool = False) -> NamedTab
     return table_of(project, find("dataset", ProductRef.parse(text)))
 
 
+def files_in(project: Project, table: NamedTable) -> Files | None:
+    """Return the files whose table it is, None if it is not one of files. Raises StoreError, CodecError."""
+    if table.artifact is None or table.artifact.codec != FILES_CODEC:
+        return None
+    found: Files = project.value(table.artifact)
+    return found
+
+
 def table_of(project: Project, version: Version) -> NamedTable:
     """Return the table of a dataset's version. Raises StoreError, CodecError."""
-    return NamedTable(name=version.ref, frame=_query(project, version.artifact, version.ref), version=version)
+    return NamedTable(
+        name=version.ref,
+        frame=_query(project, version.artifact, version.ref),
+        version=version,
+        artifact=version.artifact,
+    )
 
 
 def quarantine_of(project: Project, text: str) -> NamedTable:
@@ -105,7 +120,7 @@ def _of_step(project: Project, text: str) -> NamedTable:
     if not refs:
         why = "The run has no record of that step." if not rows else "It returned nothing, or did not end."
         raise UsageError(f"Step {step!r} of {run_id} has no output.", why=why, do=f"filiera show {run_id}")
-    return NamedTable(name=f"{run_id}/{step}", frame=_query(project, refs[0], f"{run_id}/{step}"))
+    return NamedTable(name=f"{run_id}/{step}", frame=_query(project, refs[0], f"{run_id}/{step}"), artifact=refs[0])
 
 
 def _query(project: Project, ref: ArtifactRef, name: str) -> pl.LazyFrame:

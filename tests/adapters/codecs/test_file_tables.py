@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from filiera.adapters.codecs.file_tables import FilesCodec, children
-from filiera.adapters.sources.file_trees import OWN_PACK_BYTES, FileCollector
+from filiera.adapters.sources.file_trees import FileCollector
 from filiera.core.digest import blob_digest
-from filiera.core.files import Files
+from filiera.core.files import PACK_BYTES, Files
 from filiera.errors import CodecError, SourceError
 from filiera.testing.codec import CodecContract, MemoryArtifact
 
@@ -33,7 +33,7 @@ class TestFilesCodec(CodecContract):
 
     def make_values(self) -> Sequence[Any]:
         many = [b"%d" % i * 50 for i in range(300)]
-        large = bytes(OWN_PACK_BYTES)
+        large = bytes(PACK_BYTES)
         return [files_of([b""]), files_of([b"a", b"b", b"a"]), files_of([*many[:150], large, *many[150:]])]
 
     def assert_same(self, decoded: Any, original: Any) -> None:
@@ -63,7 +63,7 @@ class TestFilesCodec(CodecContract):
     def test_a_file_that_changed_is_not_stored(self, tmp_path: Path) -> None:
         """Between collecting and storing a large file may be written to."""
         file = tmp_path / "large"
-        content = bytes(OWN_PACK_BYTES)
+        content = bytes(PACK_BYTES)
         file.write_bytes(content)
         value = files_of([content], file)
         file.write_bytes(content[:-1] + b"x")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from filiera.adapters.codecs.polars_frames import ParquetCodec
 from filiera.adapters.codecs.refusal import reading, unstorable
 from filiera.core.digest import is_digest
-from filiera.core.files import Files, Place, Stretch, changed, read_stretch
+from filiera.core.files import FILES_CODEC, Files, Place, Stretch, changed, read_stretch
 from filiera.core.value import dataclass
 from filiera.ports import ArtifactReader, ArtifactWriter
 
@@ -28,7 +28,7 @@ _TABLES = ("table", "rejected", "places")
 class FilesCodec:
     """``filiera.Files``."""
 
-    name = "files/1"
+    name = FILES_CODEC
 
     def handles(self, value: object) -> bool:
         return isinstance(value, Files)
@@ -81,9 +81,10 @@ def _manifest(content: bytes) -> Mapping[str, Any]:
 
 def _put_pack(stretch: Stretch, digest: str, writer: ArtifactWriter) -> None:
     # A file that is a pack of its own may be large, and is copied piece by piece.
-    whole = stretch.start == 0 and stretch.file.stat().st_size == stretch.size_bytes
-    if writer.put_child(stretch.file if whole else read_stretch(stretch)) != digest:
-        raise changed(stretch.file)
+    file = stretch.file
+    is_whole = isinstance(file, Path) and stretch.start == 0 and file.stat().st_size == stretch.size_bytes
+    if writer.put_child(file if is_whole else read_stretch(stretch)) != digest:
+        raise changed(file)
 
 
 def _places(packs: Mapping[str, Any]) -> pl.DataFrame:

@@ -17,15 +17,11 @@ from filiera.adapters.sources.archives import Member, archive_members
 from filiera.adapters.sources.entries import file_digest, reading
 from filiera.adapters.sources.file_paths import FilePaths
 from filiera.core.digest import digest
-from filiera.core.files import PROBLEM, Files, Place, Stretch
+from filiera.core.files import PACK_BYTES, PROBLEM, Files, Place, Stretch, ends_pack
 from filiera.errors import SourceError
 
 if TYPE_CHECKING:
     import polars as pl
-
-OWN_PACK_BYTES = 1 << 20
-"""A file of this size on is a pack of its own."""
-_ENDS_PACK = 32  # a pack holds so many small files in the mean
 
 
 @contextmanager
@@ -109,7 +105,7 @@ class FileCollector:
         if found in self._places:
             return
         size_bytes = len(content)
-        if size_bytes >= OWN_PACK_BYTES:
+        if size_bytes >= PACK_BYTES:
             if file is None:
                 self._close_pack()
                 self._spool.write(content)
@@ -124,8 +120,7 @@ class FileCollector:
         self._waiting.append((found, self._end - self._start, size_bytes))
         self._places[found] = Place("", 0, 0)
         self._end += size_bytes
-        # Where a pack ends is decided by what is in it, so that a folder with more files has the packs it had before.
-        if int(found[:4], 16) % _ENDS_PACK == 0 or self._end - self._start >= OWN_PACK_BYTES:
+        if ends_pack(found, self._end - self._start):
             self._close_pack()
 
     def finish(self, table: pl.DataFrame, rejected: pl.DataFrame) -> Files:
