@@ -83,3 +83,17 @@ def test_what_cannot_be_written_is_told(opened: Project, tmp_path: Path) -> None
     """The message has the file and what the system says."""
     with pytest.raises(UsageError, match="cannot be written: Is a directory"):
         write_file(opened, opened.artifacts.put("text"), tmp_path)
+
+
+def test_profiles_are_tables_and_pages(opened: Project, tmp_path: Path) -> None:
+    """What a step explored is seen column by column, and written as a page where the file is one."""
+    pl = pytest.importorskip("polars")
+    from filiera.data.explore import explore
+
+    profile = explore(pl.DataFrame({f"c{i}": [1, 2] for i in range(80)}), title="t")
+    assert "c79" in preview(profile)
+    ref = opened.artifacts.put(profile)
+    write_file(opened, ref, tmp_path / "t.html")
+    assert (tmp_path / "t.html").read_text(encoding="utf-8").endswith("</html>\n")
+    write_file(opened, ref, tmp_path / "t.json")
+    assert opened.value(ref) == profile

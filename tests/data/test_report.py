@@ -51,17 +51,36 @@ def test_page_needs_nothing_from_elsewhere():
     assert "prefers-color-scheme: dark" in text
 
 
-def test_page_of_a_very_wide_table_stays_small():
-    """Columns without room for a plot are listed, those without room in the list are counted."""
+def test_page_of_a_very_wide_table_is_a_table_with_folded_cards():
+    """Every column has a line; cards are folded in groups; what the page has no room for is counted."""
     frame = pl.DataFrame(
-        {f"a_column_with_a_name_that_needs_much_room_on_the_page_{i}": range(i, i + 30) for i in range(800)}
+        {f"a_column_with_a_name_that_needs_much_room_on_the_page_{i}": range(i, i + 30) for i in range(1000)}
     )
     text = page_of(frame)
-    cards = text.count("<article>")
-    assert len(text.encode()) <= 500_000
-    listed, left = text.count("<tr><td>"), int(re.search(r"And ([\d,]+) further", text)[1].replace(",", ""))
-    assert cards > 50
-    assert cards + listed + left == 800
+    assert len(text.encode()) <= 5_000_000
+    assert Outline(text).open == []
+    cards, folds = text.count("<article>"), text.count("<details>")
+    left = re.search(r"([\d,]+) columns have no card", text)
+    assert cards + (int(left[1].replace(",", "")) if left else 0) == 1000
+    assert folds == -(-cards // 50)
+    listed, left = text.count("<tr><td>"), re.search(r"And ([\d,]+) further", text)
+    assert listed + (int(left[1].replace(",", "")) if left else 0) == 1000
+
+
+def test_pairs_are_drawn():
+    """What goes together is a list of the strongest and a map of all, with the columns' names as text."""
+    frame = pl.DataFrame({"a<": range(100), "b": [i * i for i in range(100)], "c": ["x", "y"] * 50})
+    text = page_of(frame, associate=frame.columns)
+    assert Outline(text).open == []
+    assert "a&lt; · b" in text
+    assert 'class="map"' in text
+
+
+def test_estimates_are_told():
+    """A page of a table that was not counted whole says so, and how far off its figures may be."""
+    text = page_of(pl.DataFrame({"a": range(150_000)}))
+    assert "131,072 rows drawn at" in text
+    assert "drawn at" not in page_of(pl.DataFrame({"a": range(1000)}))
 
 
 def test_same_table_same_page():

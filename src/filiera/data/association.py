@@ -14,7 +14,8 @@ from filiera.data.profile import Association, ColumnKind, Measure
 
 PAIR_ROWS = 20_000
 """So many rows of the sample are enough: a correlation of 0 is measured as at most ±0.02 in 99 of 100 tables."""
-_MAX_CATEGORIES = 200
+MAX_CATEGORIES = 200
+"""Pairs of categories with more values are not compared: their table would be mostly ones."""
 _BINS = 64
 _LEAST_ERRORS = 50
 _FOLD = "\x00fold"
@@ -29,6 +30,7 @@ class Comparable:
     name: str
     kind: ColumnKind
     values: pl.Series
+    different: int  #: values, missing ones as one
 
     @classmethod
     def of(cls, values: pl.Series, kind: ColumnKind) -> Comparable | None:
@@ -36,10 +38,11 @@ class Comparable:
         if kind == "other":
             return None
         found = values.to_frame("value").select(comparable(pl.col("value"), values.dtype, kind)).to_series()
-        different = found.drop_nulls().n_unique()
-        if different < 2 or (kind == "category" and different > _MAX_CATEGORIES):
+        different = found.n_unique()  # missing is a value: that it is may say something
+        if different < 2:
             return None
-        return cls(name=values.name, kind="category" if kind == "category" else "number", values=found)
+        kind = "category" if kind == "category" else "number"
+        return cls(name=values.name, kind=kind, values=found, different=different)
 
 
 def associations(columns: Sequence[Comparable]) -> Iterator[Association]:
@@ -161,7 +164,7 @@ def skill(column: Comparable, answers: pl.Series) -> float | None:
         L. Goodman and W. Kruskal, Measures of association for cross classifications (λ), JASA 49 (1954), out of sample.
     """
     group = pl.col(_GROUP)
-    if column.kind == "number" and column.values.drop_nulls().n_unique() > _BINS:
+    if column.kind == "number" and column.different > _BINS:
         group = (group.rank("min") * _BINS / pl.len()).floor()
     is_class = answers.dtype == pl.String
     answer = pl.col(_ANSWER) if is_class else pl.col(_ANSWER).rank() / pl.len()

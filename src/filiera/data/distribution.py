@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import polars as pl
@@ -14,8 +15,12 @@ from filiera.data.sketch import ones
 from filiera.data.tally import as_number
 
 BINS = 24
+LONGEST_TEXT = 256
+"""Of longer texts the beginning is looked at."""
 TOP_VALUES = 10
 _MAX_VALUES = 12  # numbers with at most so many different values are shown value by value
+_MAX_WHOLE_BINS = 64
+_LEAST_INEXACT = 2.0**52
 _LEAST_SAMPLED = 25
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 Group = float | str | None
@@ -36,8 +41,8 @@ class Values:
         dtype = counts.schema["value"]
         value = comparable(pl.col("value"), dtype, kind)
         found = counts.select(value, "rows").drop_nulls("value")
-        if dtype.is_float() or isinstance(dtype, pl.Decimal):  # two of these may be the same float
-            found = found.group_by("value").agg(pl.col("rows").sum())
+        # Different values may be the same float, or begin with the same text.
+        found = found.group_by("value").agg(pl.col("rows").sum())
         return cls(kind=kind, dtype=dtype, counts=found.sort("value"))
 
     @classmethod
@@ -69,9 +74,9 @@ class Values:
 
 
 def comparable(value: pl.Expr, dtype: pl.DataType, kind: ColumnKind) -> pl.Expr:
-    """Return values as texts or finite floats; all else is null."""
+    """Return values as the beginning of texts or finite floats; all else is null."""
     if kind == "category":
-        return value.cast(pl.String)
+        return value.cast(pl.String).str.slice(0, LONGEST_TEXT)
     number = as_number(value, dtype)
     return pl.when(number.is_finite()).then(number) if dtype.is_float() else number
 
@@ -83,6 +88,7 @@ class Shape:
     group: pl.Expr  #: the group of a row by its column ``value``, which is as in ``Values``
     scale: Literal["linear", "log", "values"] = "values"
     edges: tuple[float, ...] = ()  #: of ranges, one more than ranges
+    is_whole: bool = False  #: ranges of whole numbers, each from its edge to before the next
 
 
 def shape_of(values: Values, quantiles: Sequence[float], *, low: float, high: float) -> Shape:
@@ -94,6 +100,8 @@ def shape_of(values: Values, quantiles: Sequence[float], *, low: float, high: fl
     if values.kind == "number" and _is_skewed(low, high, quantiles[3]):
         group, edges = _ranges(value.log1p(), math.log1p(low), math.log1p(high))
         return Shape(group=group, scale="log", edges=tuple(math.expm1(edge) for edge in edges))
+    if values.dtype.is_integer() and high < _LEAST_INEXACT and low > -_LEAST_INEXACT:
+        return _whole_ranges(int(low), int(high))
     group, edges = _ranges(value, low, high)
     return Shape(group=group, scale="linear", edges=edges)
 
@@ -105,6 +113,16 @@ def _is_skewed(low: float, high: float, upper_quartile: float) -> bool:
 def _ranges(number: pl.Expr, low: float, high: float) -> tuple[pl.Expr, tuple[float, ...]]:
     width = (high - low) / BINS
     return ((number - low) / width).floor().clip(0, BINS - 1), tuple(low + i * width for i in range(BINS + 1))
+
+
+def _whole_ranges(low: int, high: int) -> Shape:
+    """Return ranges that hold equally many whole numbers, but for the last: else even ones would look uneven."""
+    numbers = high - low + 1
+    width = 1 if numbers <= _MAX_WHOLE_BINS else numbers // BINS
+    count = -(-numbers // width)
+    group = ((pl.col("value") - low) / width).floor()
+    edges = tuple(float(low + i * width) for i in range(count + 1))
+    return Shape(group=group, scale="linear", edges=edges, is_whole=True)
 
 
 def rows_by_group(values: Values, shape: Shape, *, is_exact: bool) -> dict[Group, int]:
@@ -152,11 +170,17 @@ def labels(groups: Sequence[Group], values: Values, shape: Shape) -> list[str]:
     if values.kind == "category":
         return [str(group) for group in groups]
     if shape.edges:
+        if shape.is_whole:
+            return [_whole_label(low, high - 1) for low, high in pairwise(shape.edges)]
         ends = _edge_labels(shape.edges, values)
         return [f"{ends[i]} to {ends[i + 1]}" for i in range(len(shape.edges) - 1)]
     if values.kind == "time":
         return _edge_labels([float(group or 0) for group in groups], values)
     return [f"{group:.15g}" for group in groups]
+
+
+def _whole_label(first: float, last: float) -> str:
+    return f"{first:.10g}" if first == last else f"{first:.10g} to {last:.10g}"
 
 
 def _edge_labels(edges: Sequence[float], values: Values) -> list[str]:

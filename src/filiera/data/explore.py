@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from filiera.data.association import PAIR_ROWS, Comparable, associations
+from filiera.data.association import MAX_CATEGORIES, PAIR_ROWS, Comparable, associations
 from filiera.data.column_types import type_name
 from filiera.data.columns import Seen
 from filiera.data.profile import Profile
@@ -75,5 +75,6 @@ def _comparables(seen: Sequence[Seen], sample: pl.DataFrame, names: Sequence[str
     rows = sample.sample(PAIR_ROWS, seed=0) if sample.height > PAIR_ROWS and names else sample
     kinds = {one.column.name: one.column.kind for one in seen}
     for name in dict.fromkeys(names):
-        if name in rows.columns and (found := Comparable.of(rows.get_column(name), kinds[name])):
+        found = Comparable.of(rows.get_column(name), kinds[name]) if name in rows.columns else None
+        if found is not None and (found.kind == "number" or found.different <= MAX_CATEGORIES):
             yield found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from filiera.data.profile import Bar, Column
+from filiera.data.profile import Association, Bar, Column
 
 _WIDTH = 300
 _HEIGHT = 84
@@ -13,6 +13,9 @@ _ROW = 18
 _LABEL_WIDTH = 104
 _COUNT_WIDTH = 50
 _LABEL_CHARS = 17
+_SMALL_WIDTH = 120
+_SMALL_HEIGHT = 18
+_MAP_COLUMNS = 40
 
 
 def histogram(column: Column, classes: Sequence[str]) -> str:
@@ -35,7 +38,7 @@ def histogram(column: Column, classes: Sequence[str]) -> str:
             )
     drawn = "".join(f'<path class="c{i}" d="{path}"/>' for i, path in enumerate(paths) if path)
     ends = (column.minimum, column.maximum)
-    left, right = (number(end) if isinstance(end, float) else str(end)[:16] for end in ends)
+    left, right = (str(end)[:16] if end is None or isinstance(end, str) else number(end) for end in ends)
     scale = '<text class="m" x="150" y="98" text-anchor="middle">log scale</text>' if column.scale == "log" else ""
     return (
         f'<svg viewBox="0 0 {_WIDTH} 102" role="img" aria-label="Distribution of {_text(column.name)}">{drawn}'
@@ -89,6 +92,48 @@ def meter(share: float, label: str) -> str:
     return (
         f'<svg class="meter" viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label="{_text(label)}">'
         f'<rect class="t" width="100" height="6"/><rect class="c0" width="{100 * share:.1f}" height="6"/></svg>'
+    )
+
+
+def small(column: Column) -> str:
+    """Return the distribution of *column* in the height of a line of text."""
+    most = max((bar.count for bar in column.bars), default=0)
+    if not most:
+        return ""
+    step = _SMALL_WIDTH / len(column.bars)
+    path = ""
+    for i, bar in enumerate(column.bars):
+        height, width = max(1.0, _SMALL_HEIGHT * bar.count / most), step * 0.9
+        if bar.count:
+            path += f"M{i * step:.1f},{_SMALL_HEIGHT}h{width:.1f}v-{height:.1f}h-{width:.1f}z"
+    size = f'viewBox="0 0 {_SMALL_WIDTH} {_SMALL_HEIGHT}" preserveAspectRatio="none"'
+    return f'<svg class="small" {size} role="img" aria-label="Distribution"><path class="c0" d="{path}"/></svg>'
+
+
+def heat_map(found: Sequence[Association]) -> str:
+    """Return how strongly each pair of columns goes together as squares, of the first 40 columns."""
+    names = list(dict.fromkeys(name for one in found for name in (one.first, one.second)))[:_MAP_COLUMNS]
+    places = {name: i for i, name in enumerate(names)}
+    side, left = 18, 130
+    drawn = []
+    for i, name in enumerate(names):
+        y = i * side
+        drawn.append(f'<text x="{left - 6}" y="{y + 13}" text-anchor="end">{_text(_cut(name))}</text>')
+        drawn.append(f'<text class="m" x="{left + y + 9}" y="{y + 12}" text-anchor="middle">{i + 1}</text>')
+    for one in found:
+        if one.first in places and one.second in places:
+            i, j = sorted((places[one.first], places[one.second]))
+            colour = "c1" if one.value < 0 else "c0"
+            hint = _text(f"{one.first} · {one.second}: {one.value:.2f} ({one.measure.replace('_', ' ')})")
+            drawn.append(
+                f'<rect class="{colour}" x="{left + i * side + 1}" y="{j * side + 1}" width="16" height="16" '
+                f'fill-opacity="{max(0.04, abs(one.value)):.2f}"><title>{hint}</title></rect>'
+            )
+    height = len(names) * side
+    width = left + height
+    return (
+        f'<svg class="map" style="max-width:{1.15 * width:.0f}px" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="What goes together">{"".join(drawn)}</svg>'
     )
 
 

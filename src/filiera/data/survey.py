@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from filiera.data.distribution import Values
+from filiera.data.distribution import LONGEST_TEXT, Values
 from filiera.data.sketch import SEED, Distinct, DistinctSketch, RowSample, ValueCounter
 from filiera.data.tally import Tally
 
@@ -18,8 +18,6 @@ COUNTED_VALUES = 1 << 12
 _SAMPLE_CELLS = 1 << 23
 _HASHES = 1 << 14
 _ROW_HASH = "\x00hash"
-_LONGEST_TEXT = 256
-"""Of longer texts the sample has the beginning."""
 
 
 class Survey:
@@ -71,9 +69,7 @@ class Survey:
 
     def _sampled(self, batch: pl.DataFrame, hashes: pl.Series | None) -> pl.DataFrame:
         kept = [
-            pl.col(column.tally.name).str.slice(0, _LONGEST_TEXT)
-            if column.has_long_texts
-            else pl.col(column.tally.name)
+            pl.col(column.tally.name).str.slice(0, LONGEST_TEXT) if column.has_long_texts else pl.col(column.tally.name)
             for column in self.columns
             if column.is_sampled
         ]
@@ -95,7 +91,7 @@ class ColumnSurvey:
     def has_long_texts(self) -> bool:
         """Tell whether the sample has the beginning only of some texts."""
         lengths = self.tally.lengths
-        return self.tally.kind == "category" and lengths is not None and lengths.longest > _LONGEST_TEXT
+        return self.tally.kind == "category" and lengths is not None and lengths.longest > LONGEST_TEXT
 
     @property
     def counts(self) -> pl.DataFrame | None:

@@ -10,8 +10,9 @@ import polars as pl
 from filiera.core.value import dataclass
 from filiera.data.association import PAIR_ROWS, Comparable, correlation, correlation_ratio, cramers_v, skill
 from filiera.data.columns import Seen
-from filiera.data.distribution import Group, comparable, scaled
+from filiera.data.distribution import LONGEST_TEXT, Group, comparable, scaled
 from filiera.data.profile import Bar, Column, Measure
+from filiera.data.tally import as_number
 
 _MAX_CLASSES = 6
 _MAX_NUMBERS_AS_CLASSES = 12
@@ -37,7 +38,7 @@ class Answers:
         if column.kind != "category" and (column.distinct or 0) > _MAX_NUMBERS_AS_CLASSES:
             value = comparable(pl.col(column.name), raw.dtype, column.kind)
             return cls(name=column.name, classes=(), measure="spearman", values=sample.select(value).to_series())
-        texts = raw.cast(pl.String).fill_null(_MISSING)
+        texts = _texts(raw).fill_null(_MISSING)
         classes = _classes(seen, texts, rows=rows)
         kept = [bar.label for bar in classes]
         label = pl.when(pl.col("value").is_in(kept)).then(pl.col("value")).otherwise(pl.lit(_OTHER))
@@ -90,13 +91,21 @@ def _limit(seen: Seen) -> float:
     return _MAX_COMPARED_VALUES if seen.column.kind == "category" else float("inf")
 
 
+def _texts(values: pl.Series) -> pl.Series:
+    if values.dtype == pl.Duration:  # which Polars does not write
+        values = values.to_frame().select(as_number(pl.col(values.name), values.dtype)).to_series()
+    return values.cast(pl.String).str.slice(0, LONGEST_TEXT)
+
+
 def _classes(seen: Seen, texts: pl.Series, *, rows: int) -> tuple[Bar, ...]:
     exact = seen.survey.counts
     if exact is None:
         counts = texts.alias("value").value_counts(name="rows")
         found = dict(zip(counts["value"], scaled(counts["rows"].to_list(), rows), strict=True))
     else:
-        found = dict(exact.select(pl.col("value").cast(pl.String), "rows").rows())
+        found = {}
+        for text, count in zip(_texts(exact["value"]), exact["rows"], strict=True):
+            found[text] = found.get(text, 0) + count
         if seen.column.nulls:
             found[_MISSING] = found.get(_MISSING, 0) + seen.column.nulls
     pairs = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
