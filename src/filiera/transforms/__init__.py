@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from filiera.transforms.categories import OneHot, Ordinal
     from filiera.transforms.dates import DateParts
+    from filiera.transforms.features import Feature, disagreements, feature, require_agreement
     from filiera.transforms.fitted import FittedTransforms, fit_transforms
     from filiera.transforms.missing import Impute
     from filiera.transforms.model import TransformedModel, with_transform
@@ -20,6 +21,7 @@ __all__ = [
     "Bins",
     "Clip",
     "DateParts",
+    "Feature",
     "FittedTransforms",
     "Impute",
     "OneHot",
@@ -27,7 +29,10 @@ __all__ = [
     "Scale",
     "Text",
     "TransformedModel",
+    "disagreements",
+    "feature",
     "fit_transforms",
+    "require_agreement",
     "with_transform",
 ]
 
@@ -35,6 +40,7 @@ _HOMES = {
     "Bins": "numbers",
     "Clip": "numbers",
     "DateParts": "dates",
+    "Feature": "features",
     "FittedTransforms": "fitted",
     "Impute": "missing",
     "OneHot": "categories",
@@ -42,7 +48,10 @@ _HOMES = {
     "Scale": "numbers",
     "Text": "texts",
     "TransformedModel": "model",
+    "disagreements": "features",
+    "feature": "features",
     "fit_transforms": "fitted",
+    "require_agreement": "features",
     "with_transform": "model",
 }
 
