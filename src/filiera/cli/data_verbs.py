@@ -22,6 +22,8 @@ def add_data_verbs(verbs: Verbs) -> None:
     sub.add_argument("--html", metavar="FILE", help="write a report with plots")
     sub = verbs.add_with_json("look", "show what is in an XML file, and the catalog entry to begin with")
     sub.add_argument("file", help="the file, plain or compressed")
+    sub = verbs.add("suggest-checks", "learn checks from a table, as Python to paste")
+    sub.add_argument("table", help=TABLE)
     sub = verbs.add("export", "write a table to a file or folder that other programs read")
     sub.add_argument("table", help=TABLE)
     text = "FILE.parquet, .csv, .jsonl or .arrow; FOLDER/ of Parquet files; NAME.delta, a Delta Lake table"

@@ -18,6 +18,7 @@ Severity = Literal["warn", "quarantine", "block"]
 Kind = Literal[
     "not_null", "in_range", "in_set", "matches", "unique", "types", "rows", "finite", "one_hot", "rule",
     "foreign_key", "rows_near", "sorted", "no_gaps", "fresh", "recomputed", "imputed", "no_leakage", "no_drift",
+    "no_look_ahead",
 ]  # fmt: skip
 Bound = int | float | dt.date | dt.datetime | dt.timedelta
 Value = str | int | float | bool | dt.date

@@ -13,7 +13,7 @@ import polars as pl
 from filiera.core.check import Check
 from filiera.core.check_terms import value_kind
 from filiera.core.value import dataclass
-from filiera.data import features, keys, leakage, order, sizes
+from filiera.data import drift, features, keys, leakage, order, sizes
 from filiera.data.checked_table import CannotBeChecked, CheckedTable
 from filiera.data.column_types import need, type_name
 
@@ -187,6 +187,7 @@ _OVER_TABLES: Mapping[str, Callable[[Check, CheckedTable], Broken]] = {
     "fresh": _verdict(order.staleness),
     "rows_near": _verdict(sizes.change),
     "no_leakage": _verdict(leakage.leaks),
+    "no_drift": _verdict(drift.drifted),
 }
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from filiera.monitoring.statistics import Evidence, checked_counts, chi_square, chi_square_tail
+from filiera.core.evidence import chi_square_tail
+from filiera.monitoring.statistics import Evidence, checked_counts, chi_square
 
 
 def population_stability_index(reference: ArrayLike, current: ArrayLike) -> Evidence:

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from filiera.core import evidence
+from filiera.core.evidence import chi_square_tail, kolmogorov_tail
 from filiera.core.value import dataclass
 
 Counts = NDArray[np.float64]
@@ -95,7 +97,7 @@ def ks_p_value(d: float, n: float, m: float) -> float:
     >>> round(ks_p_value(0.061, 1000, 1000), 3)
     0.048
     """
-    return float(special.kolmogorov(np.sqrt(n * m / (n + m)) * d))
+    return kolmogorov_tail(float(np.sqrt(n * m / (n + m)) * d))
 
 
 def chi_square(reference: ArrayLike, current: ArrayLike) -> Evidence:
@@ -125,15 +127,6 @@ def chi_square(reference: ArrayLike, current: ArrayLike) -> Evidence:
     statistic = float(((table - expected) ** 2 / expected).sum())
     freedom = table.shape[1] - 1
     return Evidence(statistic=statistic, p_value=chi_square_tail(statistic, freedom))
-
-
-def chi_square_tail(statistic: float, freedom: int) -> float:
-    """Return the chance that a χ² variable of *freedom* degrees exceeds *statistic*; 1 without any freedom.
-
-    >>> round(chi_square_tail(3.841458820694124, 1), 12)
-    0.05
-    """
-    return float(special.chdtrc(freedom, statistic)) if freedom > 0 else 1.0
 
 
 def pool(reference: ArrayLike, current: ArrayLike, minimum_expected: float = MINIMUM_EXPECTED) -> NDArray[np.intp]:
@@ -244,11 +237,7 @@ def benjamini_hochberg(p_values: ArrayLike) -> NDArray[np.float64]:
     p = np.asarray(p_values, dtype=np.float64)
     if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
         raise ValueError("p-values must be one row of numbers between 0 and 1")
-    order = np.argsort(p, kind="stable")
-    scaled = p[order] * p.size / np.arange(1, p.size + 1)
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum.accumulate(scaled[::-1])[::-1].clip(max=1.0)
-    return adjusted
+    return np.asarray(evidence.benjamini_hochberg(p.tolist()), dtype=np.float64)
 
 
 def wilson_interval(hits: int, rows: int, *, level: float = 0.95) -> tuple[float, float]:
