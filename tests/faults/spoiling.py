@@ -137,7 +137,9 @@ def _off_by_one(table: pl.DataFrame, dice: random.Random) -> pl.DataFrame:
 
 def _off_by_a_little(table: pl.DataFrame, dice: random.Random) -> pl.DataFrame:
     factor = 1 + dice.choice([-1, 1]) * 10.0 ** dice.randint(-8, -1)
-    return _at(pl.col("sent_share") > 0, dice, pl.col("sent_share") * factor, "sent_share", table)
+    return _at(
+        pl.col("sent_share").is_between(0, 1, closed="right"), dice, pl.col("sent_share") * factor, "sent_share", table
+    )
 
 
 def _misaligned(table: pl.DataFrame, dice: random.Random) -> pl.DataFrame:

@@ -73,7 +73,7 @@ def two_proportions(a: int, n: int, b: int, m: int) -> float:
         The normal approximation with the pooled variance, two-sided.
 
     >>> round(two_proportions(50, 100, 80, 200), 6)
-    0.099411
+    0.099413
     """
     share = (a + b) / (n + m)
     spread = math.sqrt(share * (1 - share) * (1 / n + 1 / m))
