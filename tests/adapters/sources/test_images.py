@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from filiera.adapters.sources.images import ImagesSource, image_facts
+from filiera.adapters.sources.images import ImagesSource, brighter_bits, image_facts
 from filiera.core.collected import Collected
 from filiera.core.digest import blob_digest
 from filiera.core.files import Files
@@ -164,6 +164,14 @@ def test_damage_is_a_reason_and_nothing_else(data: st.DataObject, kind: str) -> 
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     facts = image_facts(bytes(content[: data.draw(st.integers(0, len(content)))]), max_pixels=10**6)
     assert set(facts) == {"problem"} or facts["width"] > 0
+
+
+@given(places=st.binary(min_size=272, max_size=272))
+def test_bits_are_those_of_a_naive_comparison(places: bytes) -> None:
+    """All differences at once are what each is alone."""
+    rows = [places[start : start + 17] for start in range(0, 272, 17)]
+    bits = "".join(str(int(right > left + 2)) for row in rows for left, right in zip(row, row[1:], strict=False))
+    assert brighter_bits(places) == f"{int(bits, 2):064x}"
 
 
 def test_folder_and_archives_are_one(project: Path) -> None:

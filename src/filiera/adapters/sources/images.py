@@ -36,7 +36,9 @@ _COLUMNS = ("path", "digest", "width", "height", "channels", "mode", "format", "
 _TOGETHER_BYTES, _TOGETHER = 1 << 19, 64  # small images are looked at in lots: handing one over costs half its decoding
 _AHEAD = 4  # lots that wait for each thread
 _SIDE = 16
-_BRIGHTER = [255 * (difference > 2) for difference in range(256)]
+_ROWS = range(0, _SIDE * (_SIDE + 1), _SIDE + 1)
+_BIAS = int.from_bytes(b"\x7f\xfd" * (_SIDE * (_SIDE + 1)))  # with it a difference of 3 or more has the highest bit
+_AS_DIGITS = b"0" * 128 + b"1" * 128
 _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)
 
@@ -197,8 +199,6 @@ def perceptual_hash(image: Image.Image) -> str:
         The difference hash of N. Krawetz, "Kind of Like That" (2013), with 16 × 16 places instead of 8 × 8, each of
         which tells whether the place right of it is brighter, by more than what compression adds.
     """
-    from PIL import ImageChops
-
     size = (_SIDE + 1, _SIDE)
     if image.mode.startswith(("I", "F")):  # 16 bits and more: as grey they would be cut at 255
         deep = image.convert("F").resize(size)
@@ -206,9 +206,24 @@ def perceptual_hash(image: Image.Image) -> str:
         scale = 255 / (high - low) if high > low else 0.0  # type: ignore[operator]
         small = deep.point(lambda value: value * scale - low * scale).convert("L")  # type: ignore[operator]
     else:
-        small = image.convert("L").resize(size)
-    right, left = small.crop((1, 0, _SIDE + 1, _SIDE)), small.crop((0, 0, _SIDE, _SIDE))
-    return ImageChops.subtract(right, left).point(_BRIGHTER, "1").tobytes().hex()
+        small = (image if image.mode == "L" else image.convert("L")).resize(size)
+    return brighter_bits(small.tobytes())
+
+
+def brighter_bits(places: bytes) -> str:
+    """Return as 64 hex digits which of 16 × 16 places have a brighter one right of them; the 17th of a row has none.
+
+    >>> brighter_bits(bytes(range(0, 51, 3)) * 16) == "f" * 64, brighter_bits(bytes(272)) == "0" * 64
+    (True, True)
+    """
+    # All at once, as one long number with 16 bits for each place: 5 µs, where a loop takes 25, a third of decoding.
+    wide = bytearray(2 * len(places))
+    wide[1::2] = places
+    left = int.from_bytes(wide)
+    right = left << 16 & (1 << 16 * len(places)) - 1
+    differences = (right + _BIAS - left).to_bytes(2 * len(places))
+    signs = differences[::2].translate(_AS_DIGITS)
+    return f"{int(b''.join([signs[start : start + _SIDE] for start in _ROWS]), 2):064x}"
 
 
 def _reason(error: BaseException) -> str:
