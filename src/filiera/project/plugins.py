@@ -55,7 +55,7 @@ _SOURCES: Mapping[str, str] = {
     "parquet": "filiera.adapters.sources.columnar_file:ParquetSource",
     "arrow": "filiera.adapters.sources.columnar_file:ArrowSource",
     "jsonl": "filiera.adapters.sources.jsonl_file:JsonLinesSource",
-    "files": "filiera.adapters.sources.folder:FilesSource",
+    "files": "filiera.adapters.sources.files:FilesSource",
     "images": "filiera.adapters.sources.images:ImagesSource",
     "xml": "filiera.adapters.sources.xml_file:XmlSource",
     "sql": "filiera.adapters.sql.source:SqlSource",

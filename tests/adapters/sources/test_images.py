@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import random
 import struct
 import tarfile
@@ -170,7 +171,7 @@ def test_damage_is_a_reason_and_nothing_else(data: st.DataObject, kind: str) -> 
 def test_bits_are_those_of_a_naive_comparison(places: bytes) -> None:
     """All differences at once are what each is alone."""
     rows = [places[start : start + 17] for start in range(0, 272, 17)]
-    bits = "".join(str(int(right > left + 2)) for row in rows for left, right in zip(row, row[1:], strict=False))
+    bits = "".join(str(int(right > left + 2)) for row in rows for left, right in itertools.pairwise(row))
     assert brighter_bits(places) == f"{int(bits, 2):064x}"
 
 

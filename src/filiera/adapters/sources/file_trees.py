@@ -106,13 +106,13 @@ class FileCollector:
             return
         size_bytes = len(content)
         if size_bytes >= PACK_BYTES:
-            if file is None:
-                self._close_pack()
-                self._spool.write(content)
-                self._packs[found] = Stretch(self._file, self._end, size_bytes)
-                self._start = self._end = self._end + size_bytes
-            else:
-                self._packs[found] = Stretch(file, 0, size_bytes)
+            if file is not None:
+                self.add_file(found, file, size_bytes)
+                return
+            self._close_pack()
+            self._spool.write(content)
+            self._packs[found] = Stretch(self._file, self._end, size_bytes)
+            self._start = self._end = self._end + size_bytes
             self._places[found] = Place(found, 0, size_bytes)
             return
         self._spool.write(content)
@@ -122,6 +122,11 @@ class FileCollector:
         self._end += size_bytes
         if ends_pack(found, self._end - self._start):
             self._close_pack()
+
+    def add_file(self, found: str, file: Path, size_bytes: int) -> None:
+        """Take a large file where it lies, by its digest; it is copied when it is stored, if it is still the same."""
+        self._packs[found] = Stretch(file, 0, size_bytes)
+        self._places[found] = Place(found, 0, size_bytes)
 
     def finish(self, table: pl.DataFrame, rejected: pl.DataFrame) -> Files:
         """Return all that was added, with these tables."""
