@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from filiera.cli.output import print_json, print_table
-from filiera.cli.parameters import parse_values, print_pipeline_help
-from filiera.cli.run_command import no_pipeline
+from filiera.cli.parameters import print_pipeline_help
+from filiera.cli.run_command import no_pipeline, values_of
 from filiera.project.project import Project
 
 
@@ -19,7 +19,7 @@ def run(options: argparse.Namespace) -> int:
     if options.help:
         print_pipeline_help("plan", pipeline)
         return 0
-    values = parse_values(pipeline, options.rest)
+    values = values_of(project, pipeline, options)
     decisions = project.plan(options.pipeline, values, fresh=frozenset(options.fresh))
     if options.json:
         print_json([{"step": d.step, "stage": d.stage, "status": d.status, "reason": d.reason} for d in decisions])

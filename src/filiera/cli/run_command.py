@@ -11,9 +11,11 @@ from filiera import errors
 from filiera.cli.output import counted, how_long, print_json
 from filiera.cli.parameters import parse_values, print_pipeline_help
 from filiera.cli.progress import Progress
+from filiera.core.pipeline import Pipeline
 from filiera.core.runstate import StepStatus
 from filiera.errors import Cancelled, Rejected, SourceError, StepFailed, StoreError, UsageError, Waiting
 from filiera.project.launch import start_pipeline
+from filiera.project.partitioned import with_partitions
 from filiera.project.project import Project
 from filiera.project.runs import Run, get_run
 
@@ -35,6 +37,8 @@ def run(options: argparse.Namespace) -> int:
     project = Project.open(profile=options.profile)
     more = list(takewhile(lambda word: not word.startswith("-"), options.rest))
     if more or any(sign in options.pipeline for sign in "*?["):
+        if options.partition or options.backfill:
+            raise UsageError("Partitions are those of one pipeline.", do="Run each by itself.")
         from filiera.cli.several_runs import run_several
 
         return run_several(project, [options.pipeline, *more], options)
@@ -42,13 +46,20 @@ def run(options: argparse.Namespace) -> int:
     if options.help:
         print_pipeline_help("run", pipeline)
         return 0
-    values = parse_values(pipeline, options.rest)
+    values = values_of(project, pipeline, options)
     with Progress(project, quiet=options.json) as progress:
         done = start_pipeline(project, pipeline, values, fresh=frozenset(options.fresh), listener=progress)
     for name in options.fresh:
         if name not in done.state.steps:  # such as a call of a map, which has fewer
             print(f"--fresh {name}: the run had no such step", file=sys.stderr)
     return report(done, as_json=options.json)
+
+
+def values_of(project: Project, pipeline: Pipeline, options: argparse.Namespace) -> dict[str, Any]:
+    """Return the parameters that the command line gives, with the partitions to make. Raises UsageError."""
+    values = parse_values(pipeline, options.rest)
+    asked = {"asked": options.partition, "backfill": options.backfill}
+    return with_partitions(project.versions, pipeline, values, **asked)
 
 
 def exit_code(done: Run) -> int:

@@ -248,7 +248,7 @@ def _stored(project: Project, version: Version) -> str:
     if found is None:
         return how_big(project.size_of(version.artifact))
     files = f"{how_big(found.size_bytes)} in {found.files:,} {'file' if found.files == 1 else 'files'}"
-    if not found.before:
+    if not found.shared_bytes:
         return files
     return f"{files}, {found.shared_bytes / found.size_bytes:.0%} of it stored already with {found.before}"
 

@@ -137,6 +137,10 @@ def running_options() -> Parser:
     common.add_argument("-h", "--help", action="store_true", help="show this help; with a pipeline, its parameters")
     text = "run STEP though it is cached; also one call of a map, such as 'fit[3]'"
     common.add_argument("--fresh", action="append", default=[], metavar="STEP", help=text)
+    text = "make these partitions too, such as 2026-01-01 or 2026-01-01,2026-01-02"
+    common.add_argument("--partition", default="", metavar="VALUES", help=text)
+    text = "make the partitions from FIRST to LAST too, such as 2026-01-01..2026-01-31"
+    common.add_argument("--backfill", default="", metavar="FIRST..LAST", help=text)
     _add_profile(common)
     _add_json(common)
     return common

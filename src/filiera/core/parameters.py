@@ -18,7 +18,7 @@ from filiera.core.value import dataclass
 from filiera.errors import GraphError, UsageError
 
 _REQUIRED = inspect.Parameter.empty
-_TAKEN = frozenset({"fresh", "help", "json", "profile"})
+_TAKEN = frozenset({"backfill", "fresh", "help", "json", "partition", "profile"})
 """Options that every run has: a parameter of that name could not be given on the command line."""
 
 

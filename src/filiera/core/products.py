@@ -77,6 +77,8 @@ class Dataset:
         reference: ``"flows"`` when published; ``"flows@latest"``, ``"flows@3"`` or ``"flows@alias"`` when consumed.
         checks: What must hold before a version is published; a blocking check that fails ends the run as rejected.
         keys: Columns that name a row, so that two versions are compared row by row. It is checked that they do.
+        partitions: The pipeline's list over which it maps its steps: each value is a partition, and what the mapped
+            step returns for it. A run makes those that are asked for, beside those that the newest version has.
 
     >>> Dataset("flows@3").ref.number
     3
@@ -84,10 +86,11 @@ class Dataset:
 
     kind: ProductKind = "dataset"
 
-    def __init__(self, reference: str, *, checks: Any = (), keys: Iterable[str] = ()) -> None:
+    def __init__(self, reference: str, *, checks: Any = (), keys: Iterable[str] = (), partitions: str = "") -> None:
         self.ref = ProductRef.parse(reference)
         self.checks = tuple(checks)
         self.keys = (keys,) if isinstance(keys, str) else tuple(keys)
+        self.partitions = partitions
         self.part = ""
 
     @property

@@ -213,6 +213,11 @@ class StoredItems(Sequence[Any]):
             return StoredItems(self._artifacts, self._parts[index])
         return self._artifacts.get(self._parts[index])
 
+    def lazily(self) -> Iterator[Any]:
+        """Yield the items, of tables queries that read them when they are run. Raises CodecError, StoreError."""
+        for part in self._parts:
+            yield self._artifacts.get(part, lazily=True)
+
     def __repr__(self) -> str:
         return f"<{len(self)} stored items>"
 

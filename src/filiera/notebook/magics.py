@@ -53,8 +53,8 @@ class Magic:
         return None
 
     def _run(self, words: list[str]) -> Any:
-        from filiera.cli.parameters import parse_values
         from filiera.cli.progress import Progress
+        from filiera.cli.run_command import values_of
         from filiera.project.launch import start_pipeline
         from filiera.project.project import Project
 
@@ -66,7 +66,7 @@ class Magic:
             pipeline = project.pipeline(options.pipeline)
         else:  # no other process can find its steps
             project = Project(replace(project.config, profile=replace(project.config.profile, executor="inline")))
-        values = parse_values(pipeline, options.rest)
+        values = values_of(project, pipeline, options)
         with Progress(project, quiet=False) as progress:
             run = start_pipeline(project, pipeline, values, fresh=frozenset(options.fresh), listener=progress)
         if run.status != "succeeded":

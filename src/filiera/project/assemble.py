@@ -13,12 +13,14 @@ from filiera.core.artifact import ArtifactRef
 from filiera.core.chunks import TABLE_CODEC
 from filiera.core.files import Files
 from filiera.core.graph import Choice, Future, Given, Graph, Known, Late, Node, OutputRef, Publication
+from filiera.core.parameters import bind
 from filiera.core.pipeline import Pipeline
 from filiera.core.products import Dataset, Model, ProductKind, ProductRef, Source
 from filiera.core.types import fits, show
 from filiera.core.value import dataclass
 from filiera.errors import GraphError, UsageError
 from filiera.project.beside import BesideLookups, find_beside
+from filiera.project.partitioned import partition_parameter
 from filiera.project.versions import Version
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ def assemble(pipeline: Pipeline, values: Mapping[str, Any], lookups: Lookups) ->
 
     graph = traced.replace_futures(substitute, before=tuple({node.name: node for node in collected}.values()))
     if isinstance(pipeline.publishes, Dataset):
-        graph, beside = _with_dataset(graph, pipeline.publishes, lookups)
+        graph, beside = _with_dataset(graph, pipeline.publishes, lookups, _kept(pipeline, values))
         origins |= beside
     elif isinstance(pipeline.publishes, Model):
         graph = _with_model(graph, pipeline.publishes, promised, lookups)
@@ -119,7 +121,20 @@ def _with_origins(graph: Graph, collected: list[Node]) -> Graph:
     return replace(graph, publication=replace(graph.publication, attachments=attachments))
 
 
-def _with_dataset(graph: Graph, dataset: Dataset, lookups: Lookups) -> tuple[Graph, dict[str, str]]:
+def _kept(pipeline: Pipeline, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the publishing step is told to keep with a dataset's version: its keys and partitions."""
+    assert isinstance(pipeline.publishes, Dataset)
+    kept: dict[str, Any] = {"keys": pipeline.publishes.keys} if pipeline.publishes.keys else {}
+    parameter = partition_parameter(pipeline)
+    if parameter is not None:
+        partitions = bind(pipeline.parameters, values, pipeline.name)[parameter.name]
+        kept["partitions"] = tuple(str(value) for value in partitions)
+    return kept
+
+
+def _with_dataset(
+    graph: Graph, dataset: Dataset, lookups: Lookups, kept: Mapping[str, Any]
+) -> tuple[Graph, dict[str, str]]:
     from filiera.project import builtin
 
     result = graph.result
@@ -147,7 +162,7 @@ def _with_dataset(graph: Graph, dataset: Dataset, lookups: Lookups) -> tuple[Gra
         arguments={
             "table": OutputRef("validate", 2) if sets_aside else result,
             "report": report,
-            **({"keys": dataset.keys} if dataset.keys else {}),
+            **kept,
         },
         codecs=("" if has_files else TABLE_CODEC, "", ""),
     )

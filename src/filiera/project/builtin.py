@@ -14,6 +14,7 @@ from filiera.core.options import Cache
 from filiera.core.reference import ReferenceProfile
 from filiera.core.signature import Signature
 from filiera.core.step import step
+from filiera.engine.artifacts import StoredItems
 
 if TYPE_CHECKING:
     import polars as pl
@@ -89,14 +90,17 @@ def validate_files(
 
 @step(stage="publish")
 def publish_dataset(
-    table: pl.LazyFrame, report: CheckReport, keys: tuple[str, ...] = ()
+    table: pl.LazyFrame, report: CheckReport, keys: tuple[str, ...] = (), partitions: tuple[str, ...] = ()
 ) -> tuple[Any, dict[str, Any], Any]:
     """Return the table, to be stored in chunks, and the description and profile that are kept with the version.
 
-    *keys* are what names a row.
+    *keys* are what names a row, *partitions* the values of the list over which the table was made.
     """
     query = _query(table)
-    return query, *_described(query, report, keys)
+    description, profile = _described(query, report, keys)
+    if partitions:
+        description["partitions"] = list(partitions)
+    return query, description, profile
 
 
 @step(stage="publish")
@@ -124,6 +128,10 @@ def _described(query: pl.LazyFrame, report: CheckReport, keys: tuple[str, ...]) 
 def _query(table: Any) -> pl.LazyFrame:
     import polars as pl
 
+    if isinstance(table, StoredItems):
+        from filiera.data.as_table import as_one
+
+        return as_one(table.lazily())
     return table if isinstance(table, pl.LazyFrame) else _polars(table).lazy()
 
 
