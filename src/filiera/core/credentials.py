@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from urllib.parse import quote
 
 from filiera.errors import ProjectError, did_you_mean
 
@@ -29,6 +30,20 @@ def filled_in(text: str) -> str:
 def has_references(text: str) -> bool:
     """Tell whether *text* has a ``${NAME}``."""
     return bool(_REFERENCE.search(text))
+
+
+def hidden(message: str, text: str) -> str:
+    """Return *message* without what the variables hold that *text* refers to, as others repeat it in their messages.
+
+    >>> os.environ["KEY_OF_SHOP"] = "k1/2"
+    >>> hidden("no answer from https://shop/k1/2", "https://shop/${KEY_OF_SHOP}")
+    'no answer from https://shop/${KEY_OF_SHOP}'
+    """
+    for name in _REFERENCE.findall(text):
+        value = os.environ.get(name)
+        for form in (value, quote(value, safe=""), quote(value)) if value else ():
+            message = message.replace(form, "${" + name + "}")
+    return message
 
 
 def _variable(name: str, text: str) -> str:

@@ -105,6 +105,10 @@ def find_files(entry: Entry, root: Path) -> list[SourceFile]:
     """
     text = filled_in(str(entry["path"]))
     if _ADDRESS.match(text):
+        if text.startswith(("https://", "http://")):
+            from filiera.adapters.sources.web_files import find_web_file
+
+            return [find_web_file(text, shown=str(entry["path"]))]
         from filiera.adapters.sources.remote_files import find_remote_files
 
         return find_remote_files(text, shown=str(entry["path"]))

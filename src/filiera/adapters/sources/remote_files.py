@@ -1,4 +1,4 @@
-"""Files in object stores and on web servers: listed, and fetched when they are read.
+"""Files in object stores: listed, and fetched when they are read.
 
 What a file holds is known by the tag its store gives it, without fetching it: a run whose files are unchanged fetches
 nothing, because the step that collects is a hit. Credentials come from the environment, by the names that the makers of
@@ -11,11 +11,13 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from filiera.adapters.sources.found_files import SourceFile, Workspace, fixed_part, none_matches
+from filiera.core.credentials import hidden
 from filiera.core.digest import digest
 from filiera.core.value import dataclass
 from filiera.errors import SourceError
@@ -23,7 +25,7 @@ from filiera.errors import SourceError
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-SCHEMES = ("s3", "gs", "az", "https", "http")
+SCHEMES = ("s3", "gs", "az")
 _WILDCARD = re.compile(r"[*?\[]")
 
 
@@ -80,7 +82,7 @@ def find_remote_files(address: str, *, shown: str) -> list[SourceFile]:
     scheme, host, path = _split(address, shown)
     with _speaking(shown):
         store = _store(scheme, host, shown)
-        if scheme in ("https", "http") or not _WILDCARD.search(path):
+        if not _WILDCARD.search(path):
             return [_remote(store, _head(store, path), name="", shown=shown)]
         base = fixed_part(path)
         pattern = re.compile(_regular(path))
@@ -99,11 +101,9 @@ def _split(address: str, shown: str) -> tuple[str, str, str]:
     if parts.scheme not in SCHEMES:
         raise SourceError(
             f"{shown} cannot be read: nothing here speaks {parts.scheme}.",
-            why=f"Known are: {', '.join(SCHEMES)}, and paths of this machine.",
+            why=f"Known are: https, {', '.join(SCHEMES)}, and paths of this machine.",
             do="Correct path in the catalog of filiera.toml.",
         )
-    if parts.scheme in ("https", "http"):
-        return parts.scheme, parts.netloc, address.partition("://")[2].partition("/")[2]
     return parts.scheme, parts.netloc, unquote(parts.path.removeprefix("/"))
 
 
@@ -114,13 +114,11 @@ def _store(scheme: str, host: str, shown: str) -> ObjectStore:
         raise SourceError(
             f"{shown} is in a store, for which a library is missing.", do="pip install 'filiera[remote]'"
         ) from error
-    retries: Any = {"max_retries": 3}
-    if scheme in ("https", "http"):
-        return store.HTTPStore(
-            f"{scheme}://{host}", client_options={"allow_http": scheme == "http"}, retry_config=retries
-        )
-    options: Any = {"allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() == "true"}
-    return store.from_url(f"{scheme}://{host}", client_options=options, retry_config=retries)
+    return store.from_url(
+        f"{scheme}://{host}",
+        client_options={"allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() == "true"},
+        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=30)},
+    )
 
 
 def _head(store: ObjectStore, path: str) -> Any:
@@ -168,18 +166,17 @@ def _speaking(shown: str) -> Iterator[None]:
             do="Correct path in the catalog of filiera.toml.",
         ) from error
     except PermissionError as error:
-        raise SourceError(f"{shown} must not be read.", why=_first_line(error), do=_LET_IN) from error
+        raise SourceError(f"{shown} must not be read.", why=_first_line(error, shown), do=_LET_IN) from error
     except OSError as error:
         raise SourceError(f"Cannot read {shown}.", why=f"The system says: {error.strerror or error}.") from error
     except Exception as error:
         if type(error).__module__.partition(".")[0] != "obstore":
             raise
-        raise SourceError(f"Cannot read {shown}.", why=_first_line(error), do=_LET_IN) from error
+        raise SourceError(f"Cannot read {shown}.", why=_first_line(error, shown), do=_LET_IN) from error
 
 
 _LET_IN = "Check the address, the network, and the variables with credentials, such as AWS_ACCESS_KEY_ID."
 
 
-def _first_line(error: Exception) -> str:
-    line = str(error).strip().partition("\n")[0]
-    return re.sub(r"(https?://[^\s?]+)\?\S*", r"\1?…", line)[:300]
+def _first_line(error: Exception, shown: str) -> str:
+    return hidden(str(error).strip().partition("\n")[0], shown)[:300]
