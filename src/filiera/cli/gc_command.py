@@ -9,6 +9,7 @@ from filiera.cli.output import how_big, print_json, print_table
 from filiera.cli.ticker import Ticker
 from filiera.core.products import ProductRef
 from filiera.project.garbage import Removed, collect, drop_version
+from filiera.project.old_versions import old_versions
 from filiera.project.project import Project
 from filiera.project.retention import Retention
 
@@ -34,20 +35,25 @@ def run(options: argparse.Namespace) -> int:
         grace_s=options.grace_hours * 3600.0,
     )
     versions = [ProductRef.parse(text) for text in options.drop]
+    old = old_versions(project, options.keep_versions) if options.keep_versions is not None else []
+    versions += [ProductRef(version.name, str(version.number)) for version in old]
     if not options.dry_run:
         for version in versions:
             drop_version(project, version)
     removed = collect(project, retention, dry_run=options.dry_run, tell=Ticker())
     if options.json:
-        print_json(_data(removed, dry_run=options.dry_run))
+        print_json(_data(removed, versions, dry_run=options.dry_run))
     else:
+        if versions:
+            print(f"{'would forget' if options.dry_run else 'forgot'} {', '.join(map(str, versions))}")
         _print(removed, dry_run=options.dry_run)
     return 0
 
 
-def _data(removed: Removed, *, dry_run: bool) -> dict[str, object]:
+def _data(removed: Removed, versions: list[ProductRef], *, dry_run: bool) -> dict[str, object]:
     return {
         "dry_run": dry_run,
+        "versions": [str(version) for version in versions],
         "removed": {kind: asdict(amount) for kind, amount in removed.amounts.items()},
         "size_bytes": removed.size_bytes,
         "live": list(removed.live),

@@ -238,6 +238,8 @@ def _add_store_verbs(verbs: Verbs) -> None:
     sub.add_argument("--keep-runs", type=int, metavar="RUNS", help=text)
     text = "keep what was stored within so many hours in any case (default: 24, at least 2)"
     sub.add_argument("--grace-hours", type=float, default=24.0, metavar="HOURS", help=text)
+    text = "first forget the versions of datasets beyond so many of each, but those with an alias or in use"
+    sub.add_argument("--keep-versions", type=int, metavar="VERSIONS", help=text)
     text = "first forget this version; it must not be the newest, nor have an alias"
     sub.add_argument("--drop", action="append", default=[], metavar="NAME@VERSION", help=text)
     sub = verbs.add("export", "write runs with their values, logs and cached results to one file")
