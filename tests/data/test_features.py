@@ -81,6 +81,22 @@ def test_a_sample_does_not_change_what_looks_at_other_rows():
     assert one(frame, Check.recomputed("f", running, sample=5)).passed
 
 
+def less_mean(col):
+    return col.a - col.a.mean()
+
+
+def by_python(col):
+    return col.a.map_batches(lambda column: column * 2, return_dtype=pl.Float64)
+
+
+@pytest.mark.parametrize("again", [less_mean, by_python])
+def test_a_sample_is_judged_though_other_rows_count_deep_inside(again):
+    """Polars takes only the outermost part of an expression for what it is."""
+    frame = pl.DataFrame({"a": [float(number * number) for number in range(200)]})
+    frame = frame.with_columns(f=again(pl.col))
+    assert one(frame, Check.recomputed("f", again, sample=5)).passed
+
+
 TABLE = pl.DataFrame(
     {
         "raw": [1.0, None, 3.0, 8.0, None, 100.0],

@@ -60,8 +60,16 @@ def second_definition(check: Check, schema: Mapping[str, pl.DataType]) -> Second
     return SecondDefinition(
         differs=_differs(pl.col(column), schema[column], again, tolerance=check.tolerance, name=column),
         columns=tuple(dict.fromkeys((column, *read))),
-        is_rowwise=again[0].meta.is_row_separable(),
+        is_rowwise=_is_rowwise(again[0]),
     )
+
+
+def _is_rowwise(expression: pl.Expr) -> bool:
+    """Tell whether an expression looks at nothing but the row. Polars says so of the outermost part only (2.1)."""
+    try:
+        return expression.meta.is_row_separable() and all(map(_is_rowwise, expression.meta.pop()))
+    except pl.exceptions.PolarsError:  # of a Python function it does not know
+        return False
 
 
 def _differs(
