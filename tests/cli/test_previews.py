@@ -97,3 +97,12 @@ def test_profiles_are_tables_and_pages(opened: Project, tmp_path: Path) -> None:
     assert (tmp_path / "t.html").read_text(encoding="utf-8").endswith("</html>\n")
     write_file(opened, ref, tmp_path / "t.json")
     assert opened.value(ref) == profile
+
+
+def test_transforms_are_told_in_lines() -> None:
+    """What was learned, not how it is stored."""
+    pl = pytest.importorskip("polars")
+    from filiera.transforms import Impute, fit_transforms
+
+    fitted = fit_transforms([Impute("age")], pl.DataFrame({"age": [20, None, 40]}))
+    assert preview(fitted) == "learned from 3 rows\nImpute age: median 30.0; 33.3% was missing"

@@ -68,6 +68,9 @@ def _text(value: Any) -> str:
             return "\n".join([value.summary, *(f"{one.severity}: {one.name}: {one.reason}" for one in value.failed)])
         case dict() | list() | tuple() | set() | frozenset():
             return pprint.pformat(value, width=110, sort_dicts=False)
+    summary = getattr(value, "summary", None)
+    if isinstance(summary, str) and type(value).__module__.startswith("filiera.transforms."):
+        return summary
     return pprint.pformat(value, width=110) if dataclasses.is_dataclass(value) else str(value)
 
 

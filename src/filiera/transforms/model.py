@@ -40,6 +40,12 @@ class TransformedModel:
         """Return what the estimator answers to raw rows, one answer per row. Raises UsageError."""
         return self.estimator.predict(self.prepare(rows))
 
+    @property
+    def summary(self) -> str:
+        """Return the estimator, the raw columns and a line per transform, for people."""
+        raw = f"takes {', '.join(self.feature_names_in_)}"
+        return f"{self.estimator!r}\n{raw}\n{self.transforms.summary}"
+
     def takes_missing(self, name: str) -> bool:
         """Tell whether missing values of a raw column are made into something."""
         return self.transforms.takes_missing(name)
