@@ -61,6 +61,10 @@ def test_the_message_shows_the_stranger():
         (Check.foreign_key("a", "other@1", "b"), "other@1 has no column 'b'; it has: a, t"),
         (Check.foreign_key("a", "other@1", "t"), "a is int64, but t of other@1 is string"),
         (Check.foreign_key("a", "third@1"), "third@1 was not given: Beside(tables={'third@1': frame})"),
+        (
+            Check.foreign_key("a", "third@1", severity="warn"),
+            "third@1 was not given: Beside(tables={'third@1': frame})",
+        ),
         (Check.foreign_key("z", "other@1"), "no column 'z'; the table has: a"),
     ],
 )

@@ -16,6 +16,7 @@ ON_THEIR_OWN = (
     "add-a-source",
     "approve-a-step",
     "audit",
+    "check-data",
     "compare-tables",
     "debug-a-step",
     "find-runs",

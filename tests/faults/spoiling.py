@@ -49,7 +49,7 @@ def connections() -> pl.DataFrame:
         *((pl.col("protocol_type") == name[3:]).cast(pl.Int8).alias(name) for name in FLAGS),
         (pl.col("src_bytes") + pl.col("dst_bytes")).alias("total_bytes"),
         (pl.col("src_bytes") / (pl.col("src_bytes") + pl.col("dst_bytes"))).alias("sent_share"),
-        pl.when(~missing).then(pl.col("dst_host_count").cast(pl.Float64)).alias("hosts_raw"),
+        pl.when(~missing).then(pl.col("dst_host_srv_count").cast(pl.Float64)).alias("hosts_raw"),
         (pl.int_range(pl.len()) % 4 != 0).alias("is_training"),
     )  # fmt: skip
     middle = table.filter("is_training")["hosts_raw"].median()
@@ -241,7 +241,7 @@ def _reencoded(table: pl.DataFrame, dice: random.Random) -> pl.DataFrame:
     if dice.random() < 0.5:
         compression = dice.choice(["zstd", "lz4", "snappy", "uncompressed"])
         table.write_parquet(file, compression=compression, row_group_size=dice.randint(100, 9000))
-        return pl.read_parquet(file)
+        return pl.read_parquet(file.getvalue())
     table.write_csv(file)
     return pl.read_csv(file.getvalue(), schema=table.schema)
 

@@ -300,16 +300,19 @@ class CheckResult:
     rows_checked: int
     rows_failed: int = 0  #: offending rows; 0 when the table as a whole fails
     reason: str = ""  #: why it failed, for people
+    is_evaluated: bool = True  #: False: it does not fit the table, or its function raised
     examples: tuple[Example, ...] = ()  #: the first few offending rows
 
     @property
     def blocks(self) -> bool:
         """Tell whether what depends on the table must stop.
 
-        A quarantine check that fails without offending rows could not be evaluated: nothing was set aside, it blocks.
+        A check that could not be evaluated says nothing of the table, and blocks whatever its severity is.
         """
         return not self.passed and (
-            self.severity == "block" or (self.severity == "quarantine" and not self.rows_failed)
+            self.severity == "block"
+            or not self.is_evaluated
+            or (self.severity == "quarantine" and not self.rows_failed)
         )
 
 
@@ -322,7 +325,7 @@ class CheckReport:
 
     @property
     def blocks(self) -> bool:
-        """Tell whether a check with severity block failed, or one of severity quarantine could not be evaluated."""
+        """Tell whether a check with severity block failed, or one of any severity could not be evaluated."""
         return any(result.blocks for result in self.results)
 
     @property

@@ -71,9 +71,12 @@ def _measure(table: CheckedTable, items: Sequence[Item]) -> CheckReport:
     rows = counts["rows"]
     results: list[CheckResult] = []
     for number, (check, broken) in enumerate(items):
-        problem = broken.problem or problems.get(f"{number}", "") or _problem(check, counts, f"{number}")
+        misfit = broken.problem or problems.get(f"{number}", "") or _misfit(check, counts, f"{number}")
+        problem = misfit or _problem(check, counts, f"{number}")
         failed = 0 if problem else counts.get(f"{number}", 0)
-        results.append(_result(check, rows=rows, failed=failed, reason=problem))
+        result = _result(check, rows=rows, failed=failed, reason=problem)
+        # That a column is missing or of another type is what a check of types finds.
+        results.append(replace(result, is_evaluated=not misfit or check.kind == "types"))
     for number, item in enumerate(items):
         if not results[number].reason and (item.broken.numbers or item.broken.verdict):
             results[number] = _measured_alone(table, item, results[number])
@@ -126,12 +129,14 @@ def _problem(check: Check, counts: Counts, number: str) -> str:
         low, high = check.minimum, check.maximum
         inside = (low is None or rows >= int(low)) and (high is None or rows <= int(high))  # type: ignore[arg-type]
         return "" if inside else f"the table has {rows:,} rows"
-    if check.kind == "rule" and counts[f"{number}.length"] != rows:
-        length = counts[f"{number}.length"]
-        if length != 1:
-            return f"the rule gave {length:,} values for {rows:,} rows"
-        return "does not hold for the table as a whole" if counts[number] else ""
-    return ""
+    is_of_the_whole = check.kind == "rule" and counts[f"{number}.length"] != rows
+    return "does not hold for the table as a whole" if is_of_the_whole and counts[number] else ""
+
+
+def _misfit(check: Check, counts: Counts, number: str) -> str:
+    """Return why what a rule gave is nothing to count, or ""."""
+    length = counts[f"{number}.length"] if check.kind == "rule" else 1
+    return "" if length in (1, counts["rows"]) else f"the rule gave {length:,} values for {counts['rows']:,} rows"
 
 
 def _measured_alone(table: CheckedTable, item: Item, result: CheckResult) -> CheckResult:
@@ -149,9 +154,10 @@ def _measured_alone(table: CheckedTable, item: Item, result: CheckResult) -> Che
         shown = table.numbered.join(first.lazy(), on=table.index, how="semi")
         found = table.collect(shown.select(table.index, *item.broken.columns[:_SHOWN_COLUMNS])).sort(table.index)
     except CannotBeChecked as error:
-        return replace(result, passed=False, reason=str(error))
+        return replace(result, passed=False, is_evaluated=False, reason=str(error))
     except Exception as error:  # noqa: BLE001 a second definition of the user's may raise anything
-        return replace(result, passed=False, reason=f"cannot be evaluated: {first_line(error)}")
+        reason = f"cannot be evaluated: {first_line(error)}"
+        return replace(result, passed=False, is_evaluated=False, reason=reason)
     examples = tuple(_example(row, table) for row in found.iter_rows(named=True))
     return _with_examples(replace(result, rows_failed=failed), {}, examples)
 
