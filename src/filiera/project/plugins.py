@@ -182,7 +182,7 @@ def source_reader(type_name: str) -> SourceReader:
 
 def markup_of(file: Path) -> Markup:
     """Return what is in an XML file. Raises SourceError when it is none."""
-    found: Markup = _load("filiera.adapters.sources.xml_outline:XmlOutline").look(file)
+    found: Markup = _load(_SOURCES["xml"]).look(file)
     return found
 
 

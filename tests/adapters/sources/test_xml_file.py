@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import sys
 import xml.etree.ElementTree as ET
 from datetime import date, datetime, time
 from pathlib import Path
@@ -440,3 +441,47 @@ def test_a_truncated_file_is_never_a_table(tmp_path_factory, cut):
     """However far the file came, it is refused."""
     with pytest.raises(SourceError, match=r"t\.xml"):
         read(tmp_path_factory.mktemp("xml"), ORDERS[:cut], fields={"id": "@id"})
+
+
+def test_many_files_are_one_table(tmp_path):
+    """In the order of their names, with the columns that folders are called by; an error names its file."""
+    files = {"day=2026-01-02/b.xml": "<shop><order>2</order></shop>", "day=2026-01-01/a.xml.gz": shop("1", "3")}
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir()
+        packed = gzip.compress(content.encode()) if name.endswith("gz") else content.encode()
+        (tmp_path / name).write_bytes(packed)
+    entry = {**ENTRY, "path": "*/*.xml*", "fields": {"n": "."}}
+    rows = [(1, date(2026, 1, 1)), (3, date(2026, 1, 1)), (2, date(2026, 1, 2))]
+    assert read_by(XmlSource(), entry, tmp_path).rows() == rows
+    (tmp_path / "day=2026-01-02/b.xml").write_text("<shop><order>2</order>")
+    with pytest.raises(SourceError, match=r"day=2026-01-02/b\.xml: line 1, at or behind \(/shop/order\)\[1\]: it ends"):
+        read_by(XmlSource(), entry, tmp_path)
+
+
+def test_without_lxml_it_says_what_is_missing(tmp_path, monkeypatch):
+    """The extra to install, not a traceback."""
+    monkeypatch.setitem(sys.modules, "lxml", None)
+    for name in [name for name in sys.modules if name.startswith("filiera.adapters.sources.xml_")]:
+        monkeypatch.delitem(sys.modules, name)
+    for action in (lambda: read(tmp_path, fields={"id": "@id"}), lambda: XmlSource().look(tmp_path / "t.xml")):
+        with pytest.raises(SourceError, match="needs lxml") as caught:
+            action()
+        assert "filiera[xml]" in caught.value.do
+
+
+def test_zstd_files(tmp_path):
+    """As for other tables."""
+    zstandard = pytest.importorskip("zstandard")
+    assert read(tmp_path, zstandard.compress(ORDERS), fields={"id": "@id"})["id"].to_list() == [1, 2]
+
+
+def test_memory_does_not_grow_with_the_records(tmp_path):
+    """After each piece the tree holds what that piece left unfinished, and nothing of what was read before."""
+    records = b"".join(b"<junk><a/><b>t</b></junk><order id='%d'><c>x</c></order>\n" % n for n in range(20_000))
+    stream = xml_stream.RecordStream([b"<shop>" + records + b"</shop>"], ("shop", "order"), shown="t")
+    most = 0
+    for number, record in enumerate(stream):
+        assert record.get("id") == str(number)
+        if number % 500 == 0:
+            most = max(most, sum(1 for _ in record.getroottree().iter()))
+    assert (stream.count, most < 8000) == (20_000, True)

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 
 from filiera.adapters.sources.xml_file import XmlSource
-from filiera.adapters.sources.xml_outline import XmlOutline
 from filiera.core.markup import suggested_entry
 from filiera.errors import SourceError
 from filiera.testing.source import read
@@ -17,7 +16,7 @@ from tests.adapters.sources.test_xml_file import ELEMENTS, LAUGHS, element
 
 def look(folder, content):
     (folder / "t.xml").write_bytes(content if isinstance(content, bytes) else content.encode())
-    return XmlOutline().look(folder / "t.xml")
+    return XmlSource().look(folder / "t.xml")
 
 
 def test_paths_are_counted_in_their_order(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import polars as pl
 
@@ -11,6 +10,8 @@ from filiera.core.check import TYPES
 
 _WHOLE = r"^[+-]?(0|[1-9][0-9]{0,18})$"
 _FRACTION = r"^[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$|^[+-]?INF$|^NaN$"
+_BETWEEN = "\x1f"
+"""A character that XML cannot hold."""
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 _TIMESTAMPS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M")
 
@@ -34,9 +35,20 @@ def dtype_of(type_name: str, *, is_list: bool) -> pl.DataType:
     return pl.List(inner) if is_list else inner
 
 
-def texts(name: str, values: Sequence[Any], *, is_list: bool) -> pl.Series:
-    """Return texts, or lists of texts, as they were found."""
-    return pl.Series(name, values, dtype=pl.List(pl.String) if is_list else pl.String)
+def texts(name: str, values: Sequence[str | None]) -> pl.Series:
+    """Return texts as they were found."""
+    return pl.Series(name, values, dtype=pl.String)
+
+
+def lists_of_texts(name: str, values: Sequence[str | list[str] | None]) -> pl.Series:
+    """Return lists of texts: of none, of one, or of several.
+
+    >>> lists_of_texts("a", [None, "x", ["y", ""]]).to_list()
+    [[], ['x'], ['y', '']]
+    """
+    # Polars makes a series of each list, in Python; a text that is split takes a tenth of the time.
+    joined = [_BETWEEN.join(value) if type(value) is list else value for value in values]
+    return texts(name, joined).str.split(_BETWEEN).fill_null([])  # type: ignore[arg-type]
 
 
 def typed(found: pl.Series, type_name: str) -> pl.Series:

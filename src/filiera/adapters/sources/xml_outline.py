@@ -16,12 +16,9 @@ _MOST_PATHS = 10_000
 """A file that goes on making new paths is no table; counting goes on for those known."""
 
 
-class XmlOutline:
-    """Looks into XML files."""
-
-    def look(self, file: Path) -> Markup:
-        """Return the paths of a file, of its first 64 MiB if it is larger. Raises SourceError."""
-        return _Survey(file).result()
+def survey(file: Path) -> Markup:
+    """Return the paths of a file, of its first 64 MiB if it is larger. Raises SourceError."""
+    return _Survey(file).result()
 
 
 class _Node:

@@ -13,7 +13,7 @@ from polars.io.plugins import register_io_source
 from filiera.adapters.sources.found_files import SourceFile, Workspace
 from filiera.adapters.sources.parts import is_in_folder, partition_columns
 from filiera.adapters.sources.unpacking import unpacked
-from filiera.adapters.sources.xml_columns import TypeFinder, Unfit, dtype_of, texts, typed
+from filiera.adapters.sources.xml_columns import TypeFinder, Unfit, dtype_of, lists_of_texts, texts, typed
 from filiera.adapters.sources.xml_rows import Row, RowReader
 from filiera.adapters.sources.xml_rules import Field, Rules
 from filiera.adapters.sources.xml_stream import RecordStream, outline
@@ -171,15 +171,14 @@ class _Table:
             counts = [0 if value is None else len(value) if type(value) is list else 1 for value in values]
             return pl.Series(field.name, counts, dtype=pl.Int64)
         if field.many == "list":
-            lists = [value if type(value) is list else [] if value is None else [value] for value in values]
-            return texts(field.name, lists, is_list=True)
+            return lists_of_texts(field.name, values)
         if list not in set(map(type, values)):
-            return texts(field.name, values, is_list=False)
+            return texts(field.name, values)
         if field.many == "first":
-            return texts(field.name, [v[0] if type(v) is list else v for v in values], is_list=False)
+            return texts(field.name, [v[0] if type(v) is list else v for v in values])
         if field.many == "join":
             joined = [field.separator.join(v) if type(v) is list else v for v in values]
-            return texts(field.name, joined, is_list=False)
+            return texts(field.name, joined)
         row = next(i for i, value in enumerate(values) if type(value) is list)
         where = self._where(file, first_row + row, field)
         raise SourceError(
