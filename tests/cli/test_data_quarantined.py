@@ -106,3 +106,48 @@ def test_a_version_without_quarantine_gives_nothing_back(project: SmallProject) 
     done = project.command("run", "readmit_guests")
     assert done.returncode == 2
     assert "No rows of plain@1 were set aside" in done.stderr
+
+
+STEPS = """
+    import polars as pl
+
+    from filiera import Check, Dataset, Source, pipeline, step
+    from filiera.data.set_aside import set_aside
+
+    CHECKS = [Check.in_range("age", 0, 120, severity="quarantine")]
+
+
+    @step(stage="clean")
+    def split(raw: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        kept, aside = set_aside(raw, pl.col("land").is_not_null(), "has a land")
+        return kept, aside.drop("age") if ODD else aside
+
+
+    @step(stage="transform")
+    def add(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.with_columns(old=pl.col("age") > 60)
+
+
+    @pipeline(kind="data", publishes=Dataset("guests", checks=CHECKS))
+    def guests(raw: pl.DataFrame = Source("raw")):
+        kept, aside = split(raw)
+        return add(kept), aside
+"""
+
+
+def test_what_a_step_sets_aside_is_kept_with_the_version(project: SmallProject, ask: Ask) -> None:
+    """Beside what the checks set aside, whatever columns it has; both are counted."""
+    for odd in (False, True):
+        project.write({"flows/data.py": STEPS.replace("ODD", str(odd))})
+        project.run("guests").require_success()
+        found = json.loads(ask("data", "quarantined", "guests", "--json", cwd=project.root).out)
+        assert found["rows"] == 3
+        assert {one["rule"]: one["rows"] for one in found["rules"]} == {"has a land": 2, "age in 0..120": 1}
+
+
+def test_rows_set_aside_say_why(project: SmallProject) -> None:
+    """A second table without reasons is refused, and nothing is published."""
+    project.write({"flows/data.py": STEPS.replace('aside.drop("age") if ODD else aside', 'aside.drop("_rule")')})
+    run = project.run("guests")
+    assert run.state.status == "failed"
+    assert "say" in run.state.steps["validate"].failure.message

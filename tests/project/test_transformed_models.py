@@ -160,6 +160,22 @@ def test_test_rows_leak_nothing(project: SmallProject) -> None:
     assert learned[0] == learned[1]
 
 
+def test_a_model_is_trained_from_a_query(project: SmallProject) -> None:
+    """A step that takes its training rows as a query is no less described by them."""
+    raw_rows().write_parquet(project.root / "raw.parquet")
+    project.run("guests").require_success()
+    former = (project.root / "flows" / "all.py").read_text()
+    lazy = former.replace("def fit(rows: pl.DataFrame)", "def fit(rows: pl.LazyFrame)")
+    lazy = lazy.replace("transforms.apply(rows[:80])", "transforms.apply(rows[:80]).collect()")
+    project.write({"flows/all.py": lazy})
+    run = project.run("train")
+    run.require_success()
+    with project.opened() as opened:
+        learned = opened.value(run.state.steps["fit"].outputs[0]).transforms
+        assert plain.encode(learned) == plain.encode(served(opened)[0].transforms)
+    project.write({"flows/all.py": former})
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Echo:
     """Answers with what it was given, to the last bit."""

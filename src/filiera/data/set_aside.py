@@ -67,6 +67,20 @@ def readmit(rows: pl.DataFrame, aside: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([rows, back])
 
 
+def joined(before: pl.LazyFrame, rejected: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the rows that steps have set aside, and those that checks have after them, with the columns of both.
+
+    Raises:
+        UsageError: The former have no column ``_rule`` that says why.
+    """
+    if before.collect_schema().get(RULE_COLUMN) != pl.String:
+        raise UsageError(
+            f"The rows that were set aside have no column {RULE_COLUMN!r} that says why.",
+            do="Return what set_aside gives: kept, aside = set_aside(rows, rule, reason).",
+        )
+    return pl.concat([before, rejected], how="diagonal_relaxed")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Census:
     """How many rows were set aside, and why."""

@@ -26,7 +26,7 @@ from filiera.project.versions import Version
 if TYPE_CHECKING:
     from filiera.core.check import Check
 
-_TABLES = ("DataFrame", "Table")
+_TABLES = ("DataFrame", "LazyFrame", "Table")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,16 +137,13 @@ def _with_dataset(
 ) -> tuple[Graph, dict[str, str]]:
     from filiera.project import builtin
 
-    result = graph.result
-    if not isinstance(result, OutputRef):
-        raise GraphError(
-            f"Pipeline {graph.pipeline!r} publishes {dataset!r} but returns {_what(result)}.",
-            do="Return the table that the last step returned.",
-        )
+    result, aside = _table_and_aside(graph, dataset)
     checks = _checks_of(dataset)
     has_files = result.type is Files
-    sets_aside = has_files or any(check.severity == "quarantine" for check in checks)
+    sets_aside = has_files or aside is not None or any(check.severity == "quarantine" for check in checks)
     arguments, origins = find_beside(checks, dataset.ref.name, lookups.beside)
+    if aside is not None:
+        arguments = {**arguments, "aside": aside}
     checking = builtin.validate_with_quarantine if sets_aside else builtin.validate
     validate = Node(
         name="validate",
@@ -180,6 +177,19 @@ def _with_dataset(
     )
     nodes = (*_free(graph, "validate", "publish"), validate, publish)
     return replace(graph, nodes=nodes, publication=publication), origins
+
+
+def _table_and_aside(graph: Graph, dataset: Dataset) -> tuple[OutputRef, OutputRef | None]:
+    """Return what is to be published, and what the pipeline's steps have set aside, if it returns that too."""
+    match graph.result:
+        case OutputRef() as table:
+            return table, None
+        case (OutputRef() as table, OutputRef() as aside) if table.type is not Files and _is_table(aside.type):
+            return table, aside
+    raise GraphError(
+        f"Pipeline {graph.pipeline!r} publishes {dataset!r} but returns {_what(graph.result)}.",
+        do="Return the table that the last step returned, or with it the rows that a step has set aside.",
+    )
 
 
 def _checks_of(dataset: Dataset) -> tuple[Check, ...]:

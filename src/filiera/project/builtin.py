@@ -66,14 +66,24 @@ def validate(
 
 @step(stage="validate")
 def validate_with_quarantine(
-    table: pl.LazyFrame, checks: tuple[Check, ...], tables: dict[str, pl.LazyFrame] | None = None, now: str = ""
+    table: pl.LazyFrame,
+    checks: tuple[Check, ...],
+    tables: dict[str, pl.LazyFrame] | None = None,
+    now: str = "",
+    *,
+    aside: pl.LazyFrame | None = None,
 ) -> tuple[CheckReport, Promised, Any, Any]:
-    """Return what ``validate`` does, the rows that are kept, and those set aside with the rule they broke."""
+    """Return what ``validate`` does, the rows that are kept, and those set aside with the rule they broke.
+
+    The latter follow those that steps before have set *aside*.
+    """
     from filiera.data.quarantine import validate_lazily
+    from filiera.data.set_aside import joined
 
     validated = validate_lazily(_query(table), checks, beside=_beside(tables, now))
     _tell(validated.report)
-    return validated.report, _promised(checks), validated.kept, validated.rejected
+    rejected = validated.rejected if aside is None else joined(_query(aside), validated.rejected)
+    return validated.report, _promised(checks), validated.kept, rejected
 
 
 @step(stage="validate")
