@@ -1,6 +1,6 @@
 """Reads a table of PostgreSQL into a published version, beside a bare fetch through ADBC that writes Parquet.
 
-    python benchmarks/databases.py --rows 5000000 --rounds 3
+python benchmarks/databases.py --rows 5000000 --rounds 3
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from tests.postgres import PostgresServer
 
 TABLE = """
 CREATE TABLE sold AS SELECT i AS id, (i::bigint * 7919 % 100003)::int AS customer, (random() * 100)::float8 AS price,
-  (random() * 9)::int AS pieces, timestamp '2026-01-01' + i * interval '1 second' AS at, date '2026-01-01' + i % 365 AS day,
+  (random() * 9)::int AS pieces, timestamp '2026-01-01' + i * interval '1 second' AS at,
+  date '2026-01-01' + i % 365 AS day,
   i % 3 = 0 AS is_member, (ARRAY['de', 'fr', 'it', 'es', 'pl'])[1 + i % 5] AS country, md5(i::text) AS code,
   CASE WHEN i % 10 > 0 THEN 'note ' || i % 5000 END AS note
 FROM generate_series(1, {rows}) AS i
@@ -55,14 +56,17 @@ def bare_arrow(uri: str, folder: Path) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    with adbc.AdbcDatabase(driver=driver._driver_path(), uri=uri) as database:
-        with adbc.AdbcConnection(database) as connection, adbc.AdbcStatement(connection) as statement:
-            statement.set_sql_query("SELECT * FROM sold")
-            batches = pyarrow.RecordBatchReader.from_stream(statement.execute_query()[0])
-            target = folder / "bare.parquet"
-            with pyarrow.parquet.ParquetWriter(target, batches.schema, compression="zstd", compression_level=3) as file:
-                for batch in batches:
-                    file.write_batch(batch)
+    with (
+        adbc.AdbcDatabase(driver=driver._driver_path(), uri=uri) as database,
+        adbc.AdbcConnection(database) as connection,
+        adbc.AdbcStatement(connection) as statement,
+    ):
+        statement.set_sql_query("SELECT * FROM sold")
+        batches = pyarrow.RecordBatchReader.from_stream(statement.execute_query()[0])
+        target = folder / "bare.parquet"
+        with pyarrow.parquet.ParquetWriter(target, batches.schema, compression="zstd", compression_level=3) as file:
+            for batch in batches:
+                file.write_batch(batch)
 
 
 def bare_polars(uri: str, folder: Path) -> None:
@@ -71,10 +75,13 @@ def bare_polars(uri: str, folder: Path) -> None:
     import adbc_driver_postgresql as driver
     import polars as pl
 
-    with adbc.AdbcDatabase(driver=driver._driver_path(), uri=uri) as database:
-        with adbc.AdbcConnection(database) as connection, adbc.AdbcStatement(connection) as statement:
-            statement.set_sql_query("SELECT * FROM sold")
-            frame = pl.DataFrame(statement.execute_query()[0])
+    with (
+        adbc.AdbcDatabase(driver=driver._driver_path(), uri=uri) as database,
+        adbc.AdbcConnection(database) as connection,
+        adbc.AdbcStatement(connection) as statement,
+    ):
+        statement.set_sql_query("SELECT * FROM sold")
+        frame = pl.DataFrame(statement.execute_query()[0])
     frame.write_parquet(folder / "bare.parquet", compression="zstd", compression_level=3)
 
 

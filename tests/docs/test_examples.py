@@ -27,6 +27,7 @@ ON_THEIR_OWN = (
     "notebooks",
     "partitions",
     "prove-a-version",
+    "read-databases",
     "read-xml",
     "resume-after-a-crash",
     "return-many-tables",

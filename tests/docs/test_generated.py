@@ -70,7 +70,7 @@ def test_every_key_is_documented(heading: str, text: str, tmp_path: Path) -> Non
     assert documented_keys(heading) == known
 
 
-@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "files", "images"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "files", "images", "sql"])
 def test_every_option_of_a_source_is_documented(kind: str) -> None:
     """The options of a type of source are those of the reference."""
     with pytest.raises(ProjectError) as caught:

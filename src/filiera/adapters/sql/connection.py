@@ -146,8 +146,8 @@ class Connection:
             except (self._manager.Error, pyarrow.ArrowException, OSError) as error:
                 raise self._target.error(error, rows=rows) from error
 
-    def ingest(self, table: str, rows: Any, *, mode: str, schema: str = "") -> int:
-        """Write *rows*, anything with an Arrow stream, into a table and return how many.
+    def ingest(self, table: str, rows: pl.LazyFrame, *, mode: str, schema: str = "") -> int:
+        """Write *rows* into a table, batch by batch, and return how many.
 
         *mode* is "create", "append" or "replace".
         """
@@ -156,8 +156,10 @@ class Connection:
             prepared.set_options(
                 **{"adbc.ingest.target_table": table, "adbc.ingest.mode": f"adbc.ingest.mode.{mode}", **where}
             )
-            prepared.bind_stream(rows)
-            return int(prepared.execute_update())
+            counted = _Counted(rows)
+            prepared.bind_stream(counted.reader())
+            prepared.execute_update()
+            return counted.rows
 
     def commit(self) -> None:
         """Make what was written last. Raises SourceError."""
@@ -180,6 +182,29 @@ class Connection:
             yield statement
         finally:
             statement.close()
+
+
+class _Counted:
+    """A query as an Arrow stream that counts its rows: drivers do not always say how many they wrote."""
+
+    def __init__(self, query: pl.LazyFrame) -> None:
+        self._query = query
+        self.rows = 0
+
+    def reader(self) -> pyarrow.RecordBatchReader:
+        """Return the stream, which runs the query."""
+        import polars as pl
+        import pyarrow
+
+        schema = pl.DataFrame(schema=self._query.collect_schema()).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+        return pyarrow.RecordBatchReader.from_batches(schema, self._batches())
+
+    def _batches(self) -> Iterator[pyarrow.RecordBatch]:
+        import polars as pl
+
+        for frame in self._query.collect_batches(maintain_order=True, engine="streaming"):
+            self.rows += frame.height
+            yield from frame.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
 
 
 def _driver(name: str) -> tuple[Any, str]:

@@ -14,6 +14,7 @@ from filiera.errors import SourceError
 if TYPE_CHECKING:
     import polars as pl
 
+_DRIVER = "adbc_driver_postgresql"
 _SAME = {
     "bool", "int2", "int4", "int8", "float4", "float8", "text", "varchar", "name", "bytea", "date", "time", "timestamp",
     "timestamptz",
@@ -36,7 +37,7 @@ class PostgreSql:
 
     def target(self, address: Address, place: str, root: Path) -> Target:
         return Target(
-            driver="adbc_driver_postgresql",
+            driver=_DRIVER,
             options={"uri": address.uri},
             address=address,
             place=place,
@@ -49,6 +50,10 @@ class PostgreSql:
                 "SET standard_conforming_strings = on",
             ),
         )
+
+    def writing_target(self, address: Address, place: str, root: Path) -> Target:
+        """Return how to connect in order to write."""
+        return Target(driver=_DRIVER, options={"uri": address.uri}, address=address, place=place)
 
     def state(self, connection: Connection) -> str:
         """Return what names the state of all databases of the server, which never comes back.

@@ -18,6 +18,7 @@ from filiera.errors import SourceError
 if TYPE_CHECKING:
     import polars as pl
 
+_DRIVER = "adbc_driver_sqlite"
 _BUSY_MS = 10_000
 _MARK = "filiera: number of the part"
 _FIRST = {"INTEGER": "0", "REAL": "0.0", "TEXT": "''", "BLOB": "x''"}
@@ -32,11 +33,23 @@ class Sqlite:
     def target(self, address: Address, place: str, root: Path) -> Target:
         path = _path(address, root)
         return Target(
-            driver="adbc_driver_sqlite",
+            driver=_DRIVER,
             options={"uri": f"file:{quote(str(path))}?mode=ro"},
             address=address,
             place=place,
             statements=(f"PRAGMA busy_timeout = {_BUSY_MS}",),
+        )
+
+    def writing_target(self, address: Address, place: str, root: Path) -> Target:
+        """Return how to connect in order to write; the file may be new."""
+        path = root / address.uri.partition(":")[2]
+        busy = f"PRAGMA busy_timeout = {_BUSY_MS}"
+        return Target(
+            driver=_DRIVER,
+            options={"uri": f"file:{quote(str(path))}"},
+            address=address,
+            place=place,
+            statements=(busy,),
         )
 
     def state(self, connection: Connection) -> str:

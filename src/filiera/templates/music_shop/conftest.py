@@ -1,0 +1,1 @@
+"""Makes ``flows`` importable for pytest, wherever it is started."""
