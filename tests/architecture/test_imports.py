@@ -39,6 +39,8 @@ LIBRARIES = {
     "cryptography": {"adapters/ed25519_keys.py"},
     "msgspec": {"serving", "adapters/prediction_segments.py"},
     "zstandard": {"adapters/sources/unpacking.py"},
+    "kedro": {"adapters/sources/kedro_dataset.py"},
+    "duckdb": {"adapters/codecs/duckdb_relations.py"},
     "obstore": {"adapters/sources/remote_files.py"},
     "sqlite3": {"adapters/sqlite_records.py"},
     "lxml": {"adapters/sources"},

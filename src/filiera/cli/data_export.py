@@ -8,6 +8,7 @@ from pathlib import Path
 from filiera.cli.output import how_big
 from filiera.errors import UsageError
 from filiera.project.project import Project
+from filiera.project.sinks import sink
 from filiera.project.tables import find_table
 
 _KINDS = {
@@ -19,10 +20,9 @@ def run(options: argparse.Namespace) -> int:
     """Write a table to a file or folder."""
     from filiera.data.writing import write_table
 
-    kind = _kind(options.to)
     project = Project.open(profile=options.profile)
+    target, kind = sink(project, options.to) or (Path(options.to), _kind(options.to))
     table = find_table(project, options.table, to_use=True)
-    target = Path(options.to)
     write_table(table.frame, target, kind=kind, by=options.by)
     size_bytes = sum(file.stat().st_size for file in (target.rglob("*") if target.is_dir() else [target]))
     print(f"wrote {table.name} to {options.to}  {how_big(size_bytes)}")

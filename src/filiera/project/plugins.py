@@ -40,6 +40,8 @@ _CODECS: Mapping[str, tuple[str, ...]] = {
     ),
     "pandas": ("filiera.adapters.codecs.pandas_frames:PandasCodec",),
     "pyarrow": ("filiera.adapters.codecs.arrow_tables:ArrowCodec",),
+    "duckdb": ("filiera.adapters.codecs.duckdb_relations:DuckDbCodec",),
+    "_duckdb": ("filiera.adapters.codecs.duckdb_relations:DuckDbCodec",),
     "sklearn": ("filiera.adapters.codecs.sklearn_models:SkopsCodec",),
     "matplotlib": ("filiera.adapters.codecs.figures:SvgCodec",),
     "pathlib": ("filiera.adapters.codecs.files:FileCodec", "filiera.adapters.codecs.files:FolderCodec"),
@@ -59,6 +61,7 @@ _SOURCES: Mapping[str, str] = {
     "images": "filiera.adapters.sources.images:ImagesSource",
     "xml": "filiera.adapters.sources.xml_file:XmlSource",
     "sql": "filiera.adapters.sql.source:SqlSource",
+    "kedro": "filiera.adapters.sources.kedro_dataset:KedroSource",
 }
 
 
