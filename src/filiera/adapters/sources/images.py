@@ -36,6 +36,7 @@ _COLUMNS = ("path", "digest", "width", "height", "channels", "mode", "format", "
 _TOGETHER_BYTES, _TOGETHER = 1 << 19, 64  # small images are looked at in lots: handing one over costs half its decoding
 _AHEAD = 4  # lots that wait for each thread
 _SIDE = 16
+_ENOUGH = (128, 128)
 _ROWS = range(0, _SIDE * (_SIDE + 1), _SIDE + 1)
 _BIAS = int.from_bytes(b"\x7f\xfd" * (_SIDE * (_SIDE + 1)))  # with it a difference of 3 or more has the highest bit
 _AS_DIGITS = b"0" * 128 + b"1" * 128
@@ -176,6 +177,8 @@ def image_facts(content: bytes, *, max_pixels: int = MAX_PIXELS) -> dict[str, An
     try:
         channels = len(image.getbands())
         turned = image.getexif().get(_ORIENTATION) in _TURNED if kind in ("JPEG", "TIFF", "WEBP", "MPO") else False
+        if kind == "JPEG":
+            image.draft("L", _ENOUGH)  # of which all bytes are read, and only so many pixels made
         image.load()
         likeness = perceptual_hash(image)
     except Exception as error:  # noqa: BLE001 same
@@ -201,12 +204,12 @@ def perceptual_hash(image: Image.Image) -> str:
     """
     size = (_SIDE + 1, _SIDE)
     if image.mode.startswith(("I", "F")):  # 16 bits and more: as grey they would be cut at 255
-        deep = image.convert("F").resize(size)
+        deep = image.convert("F").resize(size, reducing_gap=2.0)
         low, high = deep.getextrema()
         scale = 255 / (high - low) if high > low else 0.0  # type: ignore[operator]
         small = deep.point(lambda value: value * scale - low * scale).convert("L")  # type: ignore[operator]
     else:
-        small = (image if image.mode == "L" else image.convert("L")).resize(size)
+        small = (image if image.mode == "L" else image.convert("L")).resize(size, reducing_gap=2.0)
     return brighter_bits(small.tobytes())
 
 
