@@ -11,9 +11,11 @@ import pytest
 from filiera.adapters.codecs import table_chunks
 from filiera.cli.main import main
 from filiera.core.products import ProductRef
+from filiera.data.diff import Table, diff_tables
 from filiera.project import exporting, garbage, importing, plugins
 from filiera.project.retention import Retention
 from filiera.project.sharing import storage_of
+from filiera.project.tables import find_table, rows_apart
 from tests.projects import SmallProject
 
 pl = pytest.importorskip("polars")
@@ -125,3 +127,21 @@ def test_a_lost_chunk_is_made_again(orders: SmallProject) -> None:
     again = orders.run("orders", changed=200).require_success()
     assert again.version == version
     assert table(orders).equals(expected)
+
+
+@pytest.mark.parametrize("keys", [[], ["id"]])
+def test_only_what_is_not_shared_is_compared(orders: SmallProject, keys: list[str]) -> None:
+    """The files of one version alone have all that differs: less is read, and the difference is the same."""
+    with orders.opened() as opened:
+        before, after = find_table(opened, "orders@1"), find_table(opened, "orders@2")
+        own = rows_apart(opened, before, after)
+        assert own is not None
+        assert 0 < own[0].collect().height < 120
+        short = diff_tables(
+            Table(name="1", frame=before.frame, own=own[0]), Table(name="2", frame=after.frame, own=own[1]), keys=keys
+        )
+        long = diff_tables(Table(name="1", frame=before.frame), Table(name="2", frame=after.frame), keys=keys)
+        assert short == long
+        same = rows_apart(opened, after, after)
+        assert same is not None
+        assert [rows.collect().height for rows in same] == [0, 0]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from filiera.cli.output import print_json, print_table, shortened
 from filiera.errors import UsageError
 from filiera.project.project import Project
-from filiera.project.tables import NamedTable, find_table
+from filiera.project.tables import NamedTable, find_table, rows_apart
 
 if TYPE_CHECKING:
     from filiera.data.difference import Difference, RowDifference, SchemaDifference, Shift
@@ -28,11 +28,13 @@ def run(options: argparse.Namespace) -> int:
 
     project = Project.open(profile=options.profile)
     before, after = (find_table(project, text) for text in (options.before, options.after))
-    found = diff_tables(
-        Table(name=before.name, frame=before.frame),
-        Table(name=after.name, frame=after.frame),
-        keys=_keys(options.key, before, after),
-    )
+    keys = _keys(options.key, before, after)
+    own = rows_apart(project, before, after) if _is_told_apart(keys, before, after) else None
+    tables = [
+        Table(name=table.name, frame=table.frame, own=own[side] if own else None)
+        for side, table in enumerate((before, after))
+    ]
+    found = diff_tables(*tables, keys=keys)
     if options.html:
         _write(Path(options.html), found)
     if options.json:
@@ -47,6 +49,11 @@ def _keys(told: str | None, before: NamedTable, after: NamedTable) -> list[str]:
         return [key.strip() for key in told.split(",") if key.strip()]
     declared = [list(table.version.description.get("keys", ())) for table in (after, before) if table.version]
     return declared[0] if declared else []
+
+
+def _is_told_apart(keys: list[str], *tables: NamedTable) -> bool:
+    """Tell whether keys name one row of each table for certain: those with which both versions were published."""
+    return not keys or all(table.version and table.version.description.get("keys") == keys for table in tables)
 
 
 def _print(found: Difference) -> None:

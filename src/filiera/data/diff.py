@@ -39,6 +39,7 @@ class Table:
 
     name: str
     frame: pl.LazyFrame
+    own: pl.LazyFrame | None = None  #: the rows without some that the other table has too; None: all rows
 
 
 def diff_tables(
@@ -65,7 +66,8 @@ def diff_tables(
     _require_keys(keys, (before, after), schemas, kinds)
     sides = _side(before, kinds), _side(after, kinds)
     parts = _parts(sides, kinds, memory_bytes)
-    rows = _by_keys(sides, keys, parts=parts) if keys else _as_multiset(sides, parts=parts)
+    own = _own(before, sides[0]), _own(after, sides[1])
+    rows = _by_keys(own, keys, parts=parts) if keys else _as_multiset(own, parts=parts)
     return Difference(
         before=before.name,
         after=after.name,
@@ -90,6 +92,14 @@ def _side(table: Table, kinds: dict[str, pl.DataType]) -> _Side:
     height = int(table.frame.select(pl.len()).collect(engine="streaming").item())
     columns = [pl.col(name).cast(kind) for name, kind in kinds.items()]
     return _Side(name=table.name, frame=table.frame.select(columns), height=height)
+
+
+def _own(table: Table, side: _Side) -> _Side:
+    """Return the rows that need be compared."""
+    if table.own is None:
+        return side
+    columns = [pl.col(name).cast(kind) for name, kind in side.frame.collect_schema().items()]
+    return _Side(name=side.name, frame=table.own.select(columns), height=side.height)
 
 
 def _compared_as(name: str, before: pl.Schema, after: pl.Schema) -> pl.DataType | None:

@@ -11,7 +11,7 @@ from filiera.core.report import Html
 from filiera.data.difference import Cell, Difference, RowDifference, SchemaDifference, Shift
 
 _MANY_CARDS = 60
-_WIDTH, _ROW, _LABEL_WIDTH, _SHARE_WIDTH = 300, 26, 110, 44
+_WIDTH, _ROW, _LABEL_WIDTH, _SHARE_WIDTH = 300, 26, 122, 44
 _STYLE = """
 .plus { color: var(--c2); } .minus { color: var(--c1); } td, th { vertical-align: top; }
 .wide { overflow-x: auto; } svg .before { fill: var(--c5); } svg .after { fill: var(--c0); }

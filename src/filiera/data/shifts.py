@@ -114,7 +114,7 @@ def _counts(i: int, cells: _Cells, found: dict[str, Any]) -> list[int]:
 def _labels(cells: _Cells) -> list[str]:
     if not cells.is_numeric:
         return [f"{one:g}" if isinstance(one, float) else str(one) for one in cells.values]
-    edges = [f"{edge:.4g}" for edge in cells.edges]
+    edges = [f"{edge:,.0f}" if 1e4 <= abs(edge) < 1e9 else f"{edge:.4g}" for edge in cells.edges]
     return [f"up to {edges[0]}", *_between(edges), f"above {edges[-1]}"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from filiera.core.artifact import ArtifactRef
 from filiera.core.chunks import TABLE_CODEC, Chunk
 from filiera.core.value import dataclass
 from filiera.project import plugins
@@ -26,11 +25,11 @@ def storage_of(project: Project, version: Version) -> Storage | None:
     Raises:
         StoreError: BlobMissing or BlobCorrupted, of the manifest.
     """
-    chunks = _chunks(project, version.artifact)
+    chunks = chunks_of_version(project, version)
     if not chunks:
         return None
     older = project.versions.find(kind=version.kind, name=version.name, before=version, limit=1)
-    known = {chunk.digest for one in older for chunk in _chunks(project, one.artifact)}
+    known = {chunk.digest for one in older for chunk in chunks_of_version(project, one)}
     return Storage(
         files=len(chunks),
         size_bytes=sum(chunk.size_bytes for chunk in chunks),
@@ -39,7 +38,9 @@ def storage_of(project: Project, version: Version) -> Storage | None:
     )
 
 
-def _chunks(project: Project, ref: ArtifactRef) -> tuple[Chunk, ...]:
+def chunks_of_version(project: Project, version: Version) -> tuple[Chunk, ...]:
+    """Return the files that a version's table is made of; () when it is stored otherwise. Raises as ``storage_of``."""
+    ref = version.artifact
     if ref.codec != TABLE_CODEC:
         return ()
     return plugins.chunks_of(ref, ref.inline if ref.inline is not None else project.blobs.get(ref.digest))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filiera.core.artifact import ArtifactRef
+from filiera.core.chunks import TABLE_CODEC, Chunk, write_chunks
 from filiera.core.collected import Collected
+from filiera.core.digest import blob_digest
 from filiera.core.files import FILES_CODEC, Files
 from filiera.core.products import ProductRef
 from filiera.core.value import dataclass
@@ -15,6 +18,7 @@ from filiera.errors import CodecError, SourceError, UsageError
 from filiera.project import plugins
 from filiera.project.project import Project
 from filiera.project.runs import get_run
+from filiera.project.sharing import chunks_of_version
 from filiera.project.versions import Version
 
 if TYPE_CHECKING:
@@ -88,6 +92,30 @@ def quarantine_of(project: Project, text: str) -> NamedTable:
             do='Check.in_range("age", 0, 120, severity="quarantine") sets rows aside instead of ending the run.',
         )
     return NamedTable(name=version.ref, frame=_query(project, ref, f"the quarantine of {version.ref}"), version=version)
+
+
+def rows_apart(project: Project, before: NamedTable, after: NamedTable) -> tuple[pl.LazyFrame, pl.LazyFrame] | None:
+    """Return the rows of two versions without the files that both have; None when they are not stored so.
+
+    A row in such a file is in both tables, so that what differs is among the others. Raises StoreError, CodecError.
+    """
+    chunks = [chunks_of_version(project, table.version) if table.version else () for table in (before, after)]
+    if not all(chunks):
+        return None
+    counts = [Counter(one) for one in chunks]
+    return (
+        _of_chunks(project, before.frame, counts[0] - counts[1]),
+        _of_chunks(project, after.frame, counts[1] - counts[0]),
+    )
+
+
+def _of_chunks(project: Project, table: pl.LazyFrame, chunks: Counter[Chunk]) -> pl.LazyFrame:
+    if not chunks:
+        return table.clear()
+    manifest = write_chunks(chunks.elements())
+    ref = ArtifactRef(digest=blob_digest(manifest), codec=TABLE_CODEC, size_bytes=len(manifest), inline=manifest)
+    found: pl.LazyFrame = project.artifacts.get(ref, lazily=True)
+    return found
 
 
 def file_type(name: str) -> str:
