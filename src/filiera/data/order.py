@@ -56,7 +56,7 @@ def gaps(check: Check, table: CheckedTable) -> str:
     """Return which gaps are longer than the check allows, or "".
 
     Values are gathered in boxes half as wide as the longest gap allowed: no two of one box are too far apart, so that
-    the least and the greatest of each box tell all gaps. What is kept in memory does not grow with the rows of a box.
+    the least and the greatest of each box tell all gaps. Memory grows with the boxes that are not empty, not with rows.
     """
     column = check.columns[0]
     dtype = table.schema[column]
