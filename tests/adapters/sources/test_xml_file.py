@@ -144,6 +144,13 @@ def test_the_root_may_be_the_record(tmp_path, monkeypatch):
     assert read(tmp_path, records="/shop", rows="order", fields={"id": "@id"})["id"].to_list() == [1, 2]
 
 
+def test_names_in_any_script(tmp_path):
+    """Elements and attributes may be called as XML lets them be."""
+    content = '<shop><order größe="3" n="x"><città-1 é="a">Roma</città-1></order></shop>'
+    fields = {"g": "@größe", "c": "città-1", "e": "città-1/@é", "k": "città-1[@é='a']", "x": "*[@é]/@é"}
+    assert read(tmp_path, content, fields=fields).rows() == [(3, "Roma", "a", "Roma", "a")]
+
+
 def test_namespaces_are_named_by_prefixes(tmp_path):
     """The prefixes of the catalog count, not those of the file; elements and attributes may have one."""
     content = '<f:feed xmlns:f="urn:a" xmlns:m="urn:m"><entry xmlns="urn:a" m:id="7"><title>T</title></entry></f:feed>'

@@ -102,7 +102,7 @@ def _walk(paths: Iterable[tuple[int, ValuePath]], namespaces: Mapping[str, str])
 
 def _walk_of(branch: _Branch) -> _Walk:
     """Return what follows a branch: as few calls as can be, since it is done for every element of every record."""
-    attributes = tuple((name.encode(), slot) for name, slot in branch.attributes)
+    attributes = tuple((_key(name), slot) for name, slot in branch.attributes)
     texts, others = tuple(branch.texts), tuple(branch.others)
     find = _actions(branch).get
 
@@ -136,6 +136,11 @@ def _walk_of(branch: _Branch) -> _Walk:
     return walk
 
 
+def _key(name: str) -> str | bytes:
+    """Return a name as lxml looks it up fastest; bytes that are not ASCII it refuses."""
+    return name.encode() if name.isascii() else name
+
+
 def _actions(branch: _Branch) -> dict[str, Any]:
     """Return by tag of a child the slot of its text, or how to go on at it."""
     actions: dict[str, Any] = {}
@@ -143,12 +148,12 @@ def _actions(branch: _Branch) -> dict[str, Any]:
         only_text = len(child.texts) == 1 and not (child.attributes or child.others or child.children or child.keyed)
         actions[tag] = child.texts[0] if only_text else _walk_of(child)
     for tag, keys in branch.keyed.items():
-        walk = _keyed({key.encode(): {v: _walk_of(b) for v, b in by.items()} for key, by in keys.items()})
+        walk = _keyed({_key(key): {v: _walk_of(b) for v, b in by.items()} for key, by in keys.items()})
         actions[tag] = _both(_walk_of(branch.children[tag]), walk) if tag in actions else walk
     return actions
 
 
-def _keyed(keys: Mapping[bytes, Mapping[str, _Walk]]) -> _Walk:
+def _keyed(keys: Mapping[str | bytes, Mapping[str, _Walk]]) -> _Walk:
     def walk(element: Element, found: Row) -> None:
         for key, walks in keys.items():
             on = walks.get(element.get(key))
