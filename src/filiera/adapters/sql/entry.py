@@ -126,12 +126,11 @@ def _has_password(uri: str) -> bool:
 
 
 def _passwords(uri: str) -> Iterator[str]:
-    _, has_authority, rest = uri.partition("://")
-    if has_authority:
-        authority = re.split(r"[/?#]", _REFERENCE.sub(lambda found: found[0].replace("/", "_"), rest))[0]
-        user, at, _ = authority.rpartition("@")
-        if at and ":" in user:
-            yield user.partition(":")[2]
+    """Yield what is, or by mistake could be, a password: with an unquoted "/" in it, the driver sees a path."""
+    _, _, rest = uri.partition("://")
+    user, at, _ = rest.rpartition("@")
+    if at and ":" in user:
+        yield user.partition(":")[2]
     for found in _PASSWORD.finditer(uri):
         yield found[1]
 
@@ -142,13 +141,11 @@ def without_credentials(uri: str) -> str:
     >>> without_credentials("postgresql://app:${SHOP_PASSWORD}@db.example.org:5433/shop?sslmode=require")
     'postgresql://app@db.example.org:5433/shop'
     """
-    if "://" not in uri:
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
         return uri
-    base = re.split(r"[?#]", uri)[0]
-    scheme, _, rest = base.partition("://")
-    authority, slash, path = rest.partition("/")
-    user, at, host = authority.rpartition("@")
-    return f"{scheme}://{user.partition(':')[0]}{at}{host}{slash}{path}"
+    user, at, place = rest.rpartition("@")
+    return f"{scheme}://{user.partition(':')[0]}{at}{re.split('[?#]', place)[0]}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
