@@ -41,6 +41,16 @@ SHOP = """
     def albums(rows: int = 4, greatest: int = 9):
         return album_rows(rows, greatest)
 
+    @step
+    def lazily(artists: pl.LazyFrame) -> pl.LazyFrame:
+        return artists
+
+    NEW = Check.not_null("id", severity="quarantine")
+
+    @pipeline(kind="data", publishes=Dataset("again", checks=[NEW]))
+    def again(rows: int = 10):
+        return lazily(artist_rows(rows))
+
     @pipeline(kind="data", publishes=Dataset("events", checks=[Check.fresh("at", timedelta(days=2))]))
     def events(day: str = "2000-01-01"):
         return times(day)
@@ -82,3 +92,9 @@ def test_freshness_is_judged_anew_each_time(project: SmallProject) -> None:
     for _ in range(2):
         run = project.run("events", day="2999-01-01")
         assert run.state.steps["validate"].status == "succeeded"
+
+
+def test_a_query_publishes_what_a_table_does(project: SmallProject) -> None:
+    """Rows have one digest, whether they were in memory or not, and whether rows could have been set aside."""
+    published = [project.run(name).state.steps["publish"].outputs[0] for name in ("artists", "again")]
+    assert published[0].digest == published[1].digest
