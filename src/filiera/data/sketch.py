@@ -54,7 +54,7 @@ class RowSample:
         kept = marked if self._limit == _HIGHEST else marked.filter(numbers < self._limit)
         self._parts.append(kept)
         self._held += kept.height
-        if self._held > 2 * self._rows:
+        if self._held > self._rows + self._rows // 4:
             self._shrink()
 
     def frame(self) -> pl.DataFrame:
