@@ -106,3 +106,14 @@ def test_few_values_are_counted_each(values: list[int], most: int) -> None:
     assert counts == {value: taken.count(value) for value in taken}
     assert len(counts) <= most
     assert math.isclose(sum(counts.values()), len(taken))
+
+
+def test_a_sample_holds_no_texts_of_rows_that_are_not_in_it() -> None:
+    """Rows that were picked from a batch do not keep the batch: memory does not grow with the table."""
+    pytest.importorskip("pyarrow")
+    sample = RowSample(rows=100, size_bytes=1 << 24)
+    for start in range(0, 50_000, 1000):
+        sample.add(pl.DataFrame({"a": [f"{row:050}" for row in range(start, start + 1000)]}))
+    chunks = [chunk.to_arrow(compat_level=pl.CompatLevel.newest()) for chunk in sample.frame()["a"].get_chunks()]
+    assert sum(map(len, chunks)) == 100
+    assert sum(buffer.size for chunk in chunks for buffer in chunk.buffers() if buffer is not None) < 100 * 1000

@@ -51,7 +51,7 @@ class RowSample:
         self._seen += batch.height
         numbers = places.hash(SEED)
         marked = batch.with_columns(numbers.alias(_KEY))
-        kept = marked if self._limit == _HIGHEST else marked.filter(numbers < self._limit)
+        kept = marked if self._limit == _HIGHEST else _by_itself(marked.filter(numbers < self._limit))
         self._parts.append(kept)
         self._held += kept.height
         if self._held > self._rows + self._rows // 4:
@@ -75,8 +75,17 @@ class RowSample:
         if keep < found.height:
             self._rows = keep
             self._limit = int(found[_KEY].sort()[keep])
-            found = found.filter(pl.col(_KEY) < self._limit)
+            found = _by_itself(found.filter(pl.col(_KEY) < self._limit))
         self._parts, self._held = [found], found.height
+
+
+def _by_itself(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return a copy whose texts are its own: rows that were filtered hold all texts of the batch they come from."""
+    return rows.with_columns(pl.concat_str(pl.col(name), pl.lit("")) for name in rows.columns if _is_text(rows, name))
+
+
+def _is_text(rows: pl.DataFrame, name: str) -> bool:
+    return rows.schema[name] == pl.String
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +200,7 @@ class ValueCounter:
             counts = pl.concat([self._counts, counts]).group_by("value").agg(pl.col("rows").sum())
         if counts.height > self._most:
             return False
-        self._counts = counts
+        self._counts = _by_itself(counts)
         return True
 
     @property
