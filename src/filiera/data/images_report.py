@@ -56,14 +56,14 @@ def _tiles(profile: ImageProfile) -> Iterator[tuple[str, str, str]]:
         note = (
             "all of one size"
             if len(profile.sizes) == 1
-            else f"in the middle; {width.minimum:,.0f} to {width.maximum:,.0f} wide, "
+            else f"most often; {width.minimum:,.0f} to {width.maximum:,.0f} wide, "
             f"{height.minimum:,.0f} to {height.maximum:,.0f} high"
         )
-        yield "Pixels", f"{width.median:,.0f} × {height.median:,.0f}", note
+        yield "Pixels", profile.sizes[0].label, note
     yield "Repeated", f"{profile.repeated:,}", f"equal to an earlier file; {profile.alike_pairs:,} pairs look alike"
     if profile.sampled:
-        means = ", ".join(f"{mean:.3f}" for mean in profile.channel_means)
-        deviations = ", ".join(f"{deviation:.3f}" for deviation in profile.channel_deviations)
+        means = " ".join(f"{mean:.2f}" for mean in profile.channel_means)
+        deviations = " ".join(f"{deviation:.2f}" for deviation in profile.channel_deviations)
         yield "Brightness", means, f"deviation {deviations}; 0 to 1, of {profile.sampled:,} images"
 
 
