@@ -118,7 +118,8 @@ def test_an_unknown_source_type() -> None:
     """With those there are, and the closest."""
     with pytest.raises(ProjectError, match="no source type 'cvs'") as error:
         plugins.source_reader("cvs")
-    assert error.value.why == "There are: arrow, csv, files, images, jsonl, kedro, parquet, sql, xml. Did you mean 'csv'?"
+    known = "There are: arrow, csv, files, images, jsonl, kedro, parquet, sql, xml."
+    assert error.value.why == f"{known} Did you mean 'csv'?"
 
 
 def test_adapters_are_loaded_when_they_are_used() -> None:
