@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from filiera.core.evidence import benjamini_hochberg, chi_square_tail, kolmogorov_tail, two_proportions
 
@@ -30,3 +32,13 @@ def test_shares_and_discoveries():
     assert two_proportions(0, 1000, 1000, 1000) < 1e-300
     assert benjamini_hochberg([]) == []
     assert benjamini_hochberg([0.9, 0.01, 0.95]) == pytest.approx([0.95, 0.03, 0.95])
+
+
+@given(st.lists(st.floats(0, 1), max_size=40))
+@example([1.5596488708189661e-09, 1e-20, 1e-20])
+def test_an_adjusted_p_value_is_no_smaller(p_values):
+    """Not even by rounding; and their order is kept."""
+    adjusted = benjamini_hochberg(p_values)
+    assert all(p <= found <= 1 for p, found in zip(p_values, adjusted, strict=True))
+    ranked = [found for _, found in sorted(zip(p_values, adjusted, strict=True))]
+    assert ranked == sorted(ranked)

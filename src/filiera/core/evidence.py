@@ -39,7 +39,7 @@ def chi_square_tail(statistic: float, freedom: int) -> float:
     """
     if freedom < 1 or statistic <= 0:
         return 1.0
-    a, x = freedom / 2, statistic / 2
+    a, x = freedom / 2, float(statistic) / 2  # of NumPy, it would be no plain value
     scale = math.exp(a * math.log(x) - x - math.lgamma(a))
     if x < a + 1:
         term = total = 1 / a
@@ -92,6 +92,6 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     adjusted, least = [1.0] * len(p_values), 1.0
     order = sorted(range(len(p_values)), key=lambda i: -p_values[i])
     for place, i in enumerate(order):
-        least = min(least, p_values[i] * len(order) / (len(order) - place))
+        least = min(least, p_values[i] * (len(order) / (len(order) - place)))  # this way not rounded below p
         adjusted[i] = least
     return adjusted
