@@ -19,6 +19,7 @@ ON_THEIR_OWN = (
     "check-data",
     "compare-tables",
     "debug-a-step",
+    "explore-a-table",
     "find-runs",
     "go-on-inside-a-step",
     "isolate-a-step",
@@ -37,6 +38,7 @@ ON_THEIR_OWN = (
     "shape-a-graph",
     "sign-and-verify",
     "take-raw-rows",
+    "use-images",
     "why-did-it-run-again",
     "write-a-plug-in-codec",
 )

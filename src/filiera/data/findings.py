@@ -54,7 +54,7 @@ def _about_values(profile: Profile) -> Iterator[str]:
             yield f"{what}: {_names(f'{column.name} ({count:,} rows)' for column, count in found)}."
     missing = sorted((c for c in columns if c.nulls), key=lambda c: -c.nulls)
     if missing:
-        yield f"Missing values: {_names(f'{c.name} ({100 * c.nulls / profile.rows:.2g} %)' for c in missing)}."
+        yield f"Missing values: {_names(f'{c.name} ({100 * c.nulls / profile.rows:.3g} %)' for c in missing)}."
     empty = [c for c in columns if c.empty and c.type == "string"]
     if empty:
         yield f"Empty texts: {_names(f'{c.name} ({c.empty:,} rows)' for c in empty)}. Are they missing values?"
