@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import subprocess
 from pathlib import Path
 
@@ -31,6 +32,11 @@ def test_help_mentions_every_option(verb: str, ask: Ask, tmp_path: Path) -> None
     answer = ask(verb, "--help", cwd=tmp_path)
     assert (answer.code, answer.err) == (0, "")
     for action in build_parser().verbs[verb]._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, sub in action.choices.items():
+                assert f"    {name}" in answer.out
+                assert all(option.help for option in sub._actions), name
+            continue
         assert action.help, action
         for option in action.option_strings:
             assert option in answer.out
@@ -55,7 +61,7 @@ def test_options_are_not_abbreviated(ask: Ask, project: Path) -> None:
 @pytest.mark.parametrize("verb", [v for v in VERBS if v not in ("init", "demo")])
 def test_outside_a_project_every_verb_says_so(verb: str, ask: Ask, tmp_path: Path) -> None:
     """Where there is no filiera.toml, the advice is to change the folder or make a project."""
-    words = {"predict": ["m", "f.csv"], "keys": ["show"], "export": ["x", "-o", "f"]}
+    words = {"predict": ["m", "f.csv"], "keys": ["show"], "export": ["x", "-o", "f"], "data": ["profile", "a"]}
     words |= {name: ["a@1"] for name in ("promote", "sign", "verify")}
     needs_one = ("run", "plan", "show", "log", "resume", "approve", "cancel", "serve", "monitor", "prove", "import")
     given = words.get(verb, ["x"] if verb in needs_one else [])

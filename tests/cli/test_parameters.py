@@ -84,5 +84,5 @@ def test_an_input_is_given_by_reference(capsys: pytest.CaptureFixture[str]) -> N
         """Learn."""
 
     print_pipeline_help("plan", learn)
-    assert "--rows NAME@VERSION  default: flows@3" in capsys.readouterr().out
+    assert "--rows NAME@VERSION default: flows@3" in " ".join(capsys.readouterr().out.split())
     assert parse_values(learn, ["--rows", "flows@2"]) == {"rows": "flows@2"}
