@@ -99,7 +99,7 @@ def write_file(project: Project, ref: ArtifactRef, file: Path) -> None:
             case Path():
                 shutil.copyfile(value, file)
             case _ if ref.codec == TABLE_CODEC:
-                value.write_parquet(file)
+                value.write_parquet(file.absolute())  # Polars may begin at a folder that was the current one before
             case _:
                 file.write_bytes(ref.inline if ref.inline is not None else project.blobs.get(ref.digest))
     except OSError as error:

@@ -32,6 +32,7 @@ def write_table(table: pl.LazyFrame, target: Path, *, kind: str, by: str = "") -
         UsageError: The target is there already or cannot be written, or a column has a type that *kind* has not.
         StoreFull: No space is left.
     """
+    target = target.absolute()  # Polars may begin at a folder that was the current one before
     schema = table.collect_schema()
     _require_types(schema, kind)
     if by and (kind != "folder" or by not in schema):
