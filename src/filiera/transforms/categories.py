@@ -15,7 +15,7 @@ from filiera.core.signature import FieldType
 from filiera.core.value import dataclass
 from filiera.errors import UsageError
 from filiera.transforms.columns import column_type, polars_type
-from filiera.transforms.step import RowStep, Types, chosen, column_names
+from filiera.transforms.step import ColumnRecipe, ColumnStep, RowStep, Types, chosen
 
 Category = str | int | bool
 Unknown = Literal["other", "error"]
@@ -25,7 +25,7 @@ OTHER_CODE = -1
 
 
 @open_dataclass(frozen=True, slots=True)
-class OneHot:
+class OneHot(ColumnRecipe):
     """Replaces a column by one of 0 and 1 per category of the training rows, named ``COLUMN_CATEGORY``.
 
     With ``unknown="other"`` there is one more, ``COLUMN_other``, for values that were not in the training rows and for
@@ -44,15 +44,6 @@ class OneHot:
     def __post_init__(self) -> None:
         chosen(self.unknown, ("other", "error"), "way to treat the unknown:")
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns it is for."""
-        return column_names(self.column, "OneHot")
-
-    def needs(self, column: str) -> tuple[str, ...]:
-        """Return the column."""
-        return (column,)
-
     def fit(self, column: str, rows: pl.DataFrame) -> FittedOneHot:
         """Return the categories, in order."""
         kind, found = _categories(rows[column], self.unknown)
@@ -66,18 +57,13 @@ class OneHot:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FittedOneHot:
+class FittedOneHot(ColumnStep):
     """The categories of one column."""
 
     column: str
     type: FieldType
     categories: tuple[Category, ...]
     other: str  #: name of the column for all else; "": all else is refused
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The column."""
-        return (self.column,)
 
     @property
     def drops(self) -> tuple[str, ...]:
@@ -134,7 +120,7 @@ class FittedOneHot:
 
 
 @open_dataclass(frozen=True, slots=True)
-class Ordinal:
+class Ordinal(ColumnRecipe):
     """Replaces the values of a column by numbers from 0, in the order given, or in their own.
 
     With ``unknown="other"`` missing values and those that were not in the training rows become -1, with ``"error"``
@@ -155,15 +141,6 @@ class Ordinal:
         if self.order is not None and len(set(self.order)) < len(self.order):
             raise UsageError(f"The order {list(self.order)!r} names a value twice.")
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns it is for."""
-        return column_names(self.column, "Ordinal")
-
-    def needs(self, column: str) -> tuple[str, ...]:
-        """Return the column."""
-        return (column,)
-
     def fit(self, column: str, rows: pl.DataFrame) -> FittedOrdinal:
         """Return the categories, in order."""
         kind, found = _categories(rows[column], self.unknown)
@@ -179,23 +156,13 @@ class Ordinal:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FittedOrdinal:
+class FittedOrdinal(ColumnStep):
     """The categories of one column, numbered from 0."""
 
     column: str
     type: FieldType
     categories: tuple[Category, ...]
     refuses: bool  #: all else is refused; otherwise it is -1
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The column."""
-        return (self.column,)
-
-    @property
-    def drops(self) -> tuple[str, ...]:
-        """No column."""
-        return ()
 
     def writes(self, types: Types) -> dict[str, FieldType]:
         """Return the column."""

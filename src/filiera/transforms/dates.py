@@ -14,7 +14,7 @@ from filiera.core.signature import FieldType
 from filiera.core.value import dataclass
 from filiera.errors import UsageError
 from filiera.transforms.columns import column_type
-from filiera.transforms.step import RowStep, Types, chosen, column_names
+from filiera.transforms.step import ColumnRecipe, ColumnStep, RowStep, Types, chosen
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +43,7 @@ PARTS: Mapping[str, _Part] = {
 
 
 @open_dataclass(frozen=True, slots=True)
-class DateParts:
+class DateParts(ColumnRecipe):
     """Replaces a column of dates or times by whole numbers, named ``COLUMN_PART``. A missing date has missing parts.
 
     Raises:
@@ -62,15 +62,6 @@ class DateParts:
         if not self.parts or len(set(self.parts)) < len(self.parts):
             raise UsageError(f"DateParts takes parts, each once; got {self.parts!r}.")
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns it is for."""
-        return column_names(self.column, "DateParts")
-
-    def needs(self, column: str) -> tuple[str, ...]:
-        """Return the column."""
-        return (column,)
-
     def fit(self, column: str, rows: pl.DataFrame) -> FittedDateParts:
         """Return the parts; there is nothing to learn."""
         kind = column_type(column, rows.schema[column])
@@ -85,16 +76,11 @@ class DateParts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FittedDateParts:
+class FittedDateParts(ColumnStep):
     """The parts of one column of dates."""
 
     column: str
     parts: tuple[str, ...]
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The column."""
-        return (self.column,)
 
     @property
     def drops(self) -> tuple[str, ...]:
@@ -121,13 +107,6 @@ class FittedDateParts:
                 row[name] = None if value is None else of_value(value)
 
         return step
-
-    def takes_missing(self, column: str) -> bool:
-        """Return False: what is missing stays so."""
-        return False
-
-    def known_values(self) -> None:
-        """Return None: all dates are taken."""
 
     def checks(self) -> list[Check]:
         """Return: each part is one that there is."""

@@ -11,13 +11,12 @@ from typing import Any
 
 import polars as pl
 
-from filiera.core.check import Check
 from filiera.core.signature import FieldType
 from filiera.core.value import dataclass
 from filiera.errors import Rejected, UsageError
 from filiera.transforms.columns import Column, column_type, polars_type
 from filiera.transforms.expressions import read_expression, write_expression
-from filiera.transforms.step import RowStep, Types
+from filiera.transforms.step import ColumnStep, RowStep, Types
 
 Definition = Callable[[], pl.Expr]
 Oracle = Callable[[Mapping[str, Any]], Any]
@@ -79,7 +78,7 @@ def feature(*, oracle: Oracle, tolerance: float = 1e-9) -> Callable[[Definition]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FittedFeature:
+class FittedFeature(ColumnStep):
     """A feature as plain data, which travels with a model."""
 
     column: str
@@ -91,11 +90,6 @@ class FittedFeature:
     def reads(self) -> tuple[str, ...]:
         """The columns that it is computed from."""
         return tuple(column.name for column in self.inputs)
-
-    @property
-    def drops(self) -> tuple[str, ...]:
-        """No column."""
-        return ()
 
     def writes(self, types: Types) -> dict[str, FieldType]:
         """Return the feature."""
@@ -115,17 +109,6 @@ class FittedFeature:
             row[column] = pl.DataFrame([{name: row[name] for name in schema}], schema=schema).select(expressions).item()
 
         return step
-
-    def takes_missing(self, column: str) -> bool:
-        """Return False: what a feature makes of nulls is not known."""
-        return False
-
-    def known_values(self) -> None:
-        """Return None: all values are taken."""
-
-    def checks(self) -> list[Check]:
-        """Return no check."""
-        return []
 
 
 def disagreements(

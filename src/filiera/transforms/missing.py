@@ -15,14 +15,14 @@ from filiera.core.value import dataclass
 from filiera.errors import UsageError
 from filiera.transforms import exact
 from filiera.transforms.columns import Column, Value, column_type, is_number, polars_type, reader
-from filiera.transforms.step import RowStep, Types, chosen, column_names
+from filiera.transforms.step import ColumnRecipe, ColumnStep, RowStep, Types, chosen
 
 Strategy = Literal["mean", "median", "most_frequent", "constant"]
 STRATEGIES: tuple[Strategy, ...] = ("mean", "median", "most_frequent", "constant")
 
 
 @open_dataclass(frozen=True, slots=True)
-class Impute:
+class Impute(ColumnRecipe):
     """Replaces missing values of columns, which are null or NaN.
 
     ``mean`` and ``median`` are of numbers, which become 64-bit floats; the other two keep the type. Of values that are
@@ -54,11 +54,6 @@ class Impute:
             raise UsageError(
                 f"Impute by {self.by!r} makes no sense here.", why="A group must be told by another column."
             )
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns it is for."""
-        return column_names(self.column, "Impute")
 
     def needs(self, column: str) -> tuple[str, ...]:
         """Return the columns that fitting looks at."""
@@ -120,7 +115,7 @@ class Impute:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FittedImpute:
+class FittedImpute(ColumnStep):
     """What stands for missing values of one column."""
 
     column: str
@@ -142,11 +137,6 @@ class FittedImpute:
     def reads(self) -> tuple[str, ...]:
         """The columns that it looks at."""
         return (self.column, self.by) if self.by else (self.column,)
-
-    @property
-    def drops(self) -> tuple[str, ...]:
-        """No column."""
-        return ()
 
     @property
     def mask_column(self) -> str:
@@ -188,9 +178,6 @@ class FittedImpute:
     def takes_missing(self, column: str) -> bool:
         """Tell whether nulls of a column become something: also those of the column that tells groups."""
         return column in self.reads
-
-    def known_values(self) -> None:
-        """Return None: all values are taken."""
 
     def checks(self) -> list[Check]:
         """Return: nothing is missing, and the mask is 0 or 1."""

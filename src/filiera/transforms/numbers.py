@@ -19,14 +19,14 @@ from filiera.errors import UsageError
 from filiera.transforms import exact
 from filiera.transforms.columns import column_type, is_number
 from filiera.transforms.missing import require_finite
-from filiera.transforms.step import RowStep, Types, chosen, column_names
+from filiera.transforms.step import ColumnRecipe, ColumnStep, RowStep, Types, chosen
 
 ScaleMethod = Literal["standard", "min_max", "robust"]
 SCALE_METHODS: tuple[ScaleMethod, ...] = ("standard", "min_max", "robust")
 
 
 @open_dataclass(frozen=True, slots=True)
-class Scale:
+class Scale(ColumnRecipe):
     """Scales numbers: ``(x - center) / spread``.
 
     ``standard`` has mean and population standard deviation, ``min_max`` the least value and the range, ``robust`` the
@@ -42,15 +42,6 @@ class Scale:
 
     def __post_init__(self) -> None:
         chosen(self.method, SCALE_METHODS, "method")
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns it is for."""
-        return column_names(self.column, "Scale")
-
-    def needs(self, column: str) -> tuple[str, ...]:
-        """Return the column."""
-        return (column,)
 
     def fit(self, column: str, rows: pl.DataFrame) -> FittedScale:
         """Return center and factor."""
@@ -71,23 +62,13 @@ class Scale:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FittedScale:
+class FittedScale(ColumnStep):
     """Center and factor of one column."""
 
     column: str
     method: ScaleMethod
     center: float
     factor: float  #: 1 / spread: Polars multiplies by it when it is told to divide by a number, which rounds otherwise
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The column."""
-        return (self.column,)
-
-    @property
-    def drops(self) -> tuple[str, ...]:
-        """No column."""
-        return ()
 
     def writes(self, types: Types) -> dict[str, FieldType]:
         """Return the column."""
@@ -108,20 +89,9 @@ class FittedScale:
 
         return step
 
-    def takes_missing(self, column: str) -> bool:
-        """Return False: what is missing stays so."""
-        return False
-
-    def known_values(self) -> None:
-        """Return None: all values are taken."""
-
-    def checks(self) -> list[Check]:
-        """Return no check: rows outside of what was seen in training may lie anywhere."""
-        return []
-
 
 @open_dataclass(frozen=True, slots=True)
-class Clip:
+class Clip(ColumnRecipe):
     """Keeps numbers within limits: those given, or quantiles of the training rows (winsorising).
 
     Infinite values are clipped like others, and count as greatest or least where quantiles are learned.
@@ -146,15 +116,6 @@ class Clip:
         if not low <= high or (self.quantiles and not (low >= 0 and high <= 1)):
             raise UsageError(f"Clip takes a lower and a higher limit; got {low} and {high}.")
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns it is for."""
-        return column_names(self.column, "Clip")
-
-    def needs(self, column: str) -> tuple[str, ...]:
-        """Return the column."""
-        return (column,)
-
     def fit(self, column: str, rows: pl.DataFrame) -> FittedClip:
         """Return the limits."""
         if self.quantiles is not None:
@@ -170,22 +131,12 @@ def _open(low: float | None, high: float | None) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FittedClip:
+class FittedClip(ColumnStep):
     """The limits of one column, themselves allowed."""
 
     column: str
     low: float
     high: float
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The column."""
-        return (self.column,)
-
-    @property
-    def drops(self) -> tuple[str, ...]:
-        """No column."""
-        return ()
 
     def writes(self, types: Types) -> dict[str, FieldType]:
         """Return the column."""
@@ -209,13 +160,6 @@ class FittedClip:
 
         return step
 
-    def takes_missing(self, column: str) -> bool:
-        """Return False: what is missing stays so."""
-        return False
-
-    def known_values(self) -> None:
-        """Return None: all values are taken."""
-
     def checks(self) -> list[Check]:
         """Return: the limits hold."""
         low, high = (limit if math.isfinite(limit) else None for limit in (self.low, self.high))
@@ -223,7 +167,7 @@ class FittedClip:
 
 
 @open_dataclass(frozen=True, slots=True)
-class Bins:
+class Bins(ColumnRecipe):
     """Puts numbers into bins of nearly equal counts of training rows, numbered from 0.
 
     A value that lies on an edge is in the upper bin. Where many values are equal, there are fewer bins.
@@ -239,15 +183,6 @@ class Bins:
         if not 2 <= self.bins <= 100:
             raise UsageError(f"Bins takes 2 to 100 bins, not {self.bins}.")
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns it is for."""
-        return column_names(self.column, "Bins")
-
-    def needs(self, column: str) -> tuple[str, ...]:
-        """Return the column."""
-        return (column,)
-
     def fit(self, column: str, rows: pl.DataFrame) -> FittedBins:
         """Return the edges."""
         values = learnable(rows[column])
@@ -258,21 +193,11 @@ class Bins:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FittedBins:
+class FittedBins(ColumnStep):
     """The inner edges of one column's bins, ascending."""
 
     column: str
     edges: tuple[float, ...]
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The column."""
-        return (self.column,)
-
-    @property
-    def drops(self) -> tuple[str, ...]:
-        """No column."""
-        return ()
 
     def writes(self, types: Types) -> dict[str, FieldType]:
         """Return the column."""
@@ -295,13 +220,6 @@ class FittedBins:
                 row[column] = bisect_right(edges, float(value))
 
         return step
-
-    def takes_missing(self, column: str) -> bool:
-        """Return False: what is missing stays so."""
-        return False
-
-    def known_values(self) -> None:
-        """Return None: all values are taken."""
 
     def checks(self) -> list[Check]:
         """Return: there is no other bin."""

@@ -61,6 +61,54 @@ class FittedStep(Protocol):
         """Return what must hold for what it writes."""
 
 
+class ColumnRecipe:
+    """What recipes have in common, where they do not say otherwise: each of their columns is learned by itself."""
+
+    __slots__ = ()
+    column: str | Sequence[str]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it is for."""
+        return column_names(self.column, type(self).__name__)
+
+    def needs(self, column: str) -> tuple[str, ...]:
+        """Return the columns that fitting it to one of them looks at."""
+        return (column,)
+
+
+class ColumnStep:
+    """What fitted steps have in common, where they do not say otherwise.
+
+    They look at their own column and keep it, take all values, leave what is missing, and promise nothing.
+    """
+
+    __slots__ = ()
+    column: str
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns that it looks at."""
+        return (self.column,)
+
+    @property
+    def drops(self) -> tuple[str, ...]:
+        """The columns that are gone after it."""
+        return ()
+
+    def takes_missing(self, column: str) -> bool:
+        """Tell whether nulls of a column it reads are made into something."""
+        return False
+
+    def known_values(self) -> tuple[str | int | bool, ...] | None:
+        """Return the values that are taken, if it refuses others."""
+        return None
+
+    def checks(self) -> Sequence[Check]:
+        """Return what must hold for what it writes."""
+        return ()
+
+
 def column_names(given: str | Sequence[str], kind: str) -> tuple[str, ...]:
     """Return the columns that a recipe is for. Raises UsageError when there are none, or one is named twice."""
     names = (given,) if isinstance(given, str) else tuple(given)

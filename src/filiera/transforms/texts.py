@@ -10,19 +10,18 @@ from typing import Any
 
 import polars as pl
 
-from filiera.core.check import Check
 from filiera.core.signature import FieldType
 from filiera.core.value import dataclass
 from filiera.errors import UsageError
 from filiera.transforms.columns import column_type
-from filiera.transforms.step import RowStep, Types, column_names
+from filiera.transforms.step import ColumnRecipe, ColumnStep, RowStep, Types
 
 _SPACES = " \t\n\x0b\x0c\r"
 _ASCII_SPACES = re.compile(f"[{_SPACES}]+")
 
 
 @open_dataclass(frozen=True, slots=True)
-class Text:
+class Text(ColumnRecipe):
     """Brings texts into one form: composed as Unicode's NFKC says, lower case, single blanks, none at the ends.
 
     Raises:
@@ -37,15 +36,6 @@ class Text:
     lower: bool = True  #: make letters small
     empty_is_missing: bool = True  #: a text of nothing, or of blanks only, becomes null
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns it is for."""
-        return column_names(self.column, "Text")
-
-    def needs(self, column: str) -> tuple[str, ...]:
-        """Return the column."""
-        return (column,)
-
     def fit(self, column: str, rows: pl.DataFrame) -> FittedText:
         """Return what is to be done; there is nothing to learn."""
         kind = column_type(column, rows.schema[column])
@@ -55,22 +45,12 @@ class Text:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FittedText:
+class FittedText(ColumnStep):
     """How texts of one column are brought into one form."""
 
     column: str
     lower: bool
     empty_is_missing: bool
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The column."""
-        return (self.column,)
-
-    @property
-    def drops(self) -> tuple[str, ...]:
-        """No column."""
-        return ()
 
     def writes(self, types: Types) -> dict[str, FieldType]:
         """Return the column."""
@@ -104,14 +84,3 @@ class FittedText:
                 row[column] = pl.DataFrame({column: [text]}).select(expressions).item()
 
         return step
-
-    def takes_missing(self, column: str) -> bool:
-        """Return False: what is missing stays so."""
-        return False
-
-    def known_values(self) -> None:
-        """Return None: all texts are taken."""
-
-    def checks(self) -> list[Check]:
-        """Return no check."""
-        return []
