@@ -13,6 +13,13 @@ FieldType = Literal[
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
     "float32", "float64", "string", "date", "timestamp",
 ]  # fmt: skip
+FIELD_TYPES: Mapping[str, FieldType] = {
+    "Boolean": "bool", "Int8": "int8", "Int16": "int16", "Int32": "int32", "Int64": "int64",
+    "UInt8": "uint8", "UInt16": "uint16", "UInt32": "uint32", "UInt64": "uint64",
+    "Float32": "float32", "Float64": "float64", "String": "string", "Categorical": "string", "Enum": "string",
+    "Date": "date", "Datetime": "timestamp",
+}  # fmt: skip
+"""The type of a field by the name of its column's Polars class; columns of other classes are no fields."""
 Semantics = Literal["label", "probability", "value", "cluster", "score"]
 Task = Literal["classification", "regression", "clustering"]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from filiera.core.reference import CategoricalReference, NumericReference, Reference, ReferenceProfile
-from filiera.core.signature import FieldType
+from filiera.core.signature import FIELD_TYPES, FieldType
 from filiera.errors import UsageError
 from filiera.model.answers import Floats
 
@@ -20,24 +20,7 @@ MAX_VALUES = 200
 MAX_DISTINCT_INTEGERS = 20
 _HUGE, _SCALE = 2.0**400, 2.0**600
 
-_TYPES: dict[type[pl.DataType], FieldType] = {
-    pl.Boolean: "bool",
-    pl.Int8: "int8",
-    pl.Int16: "int16",
-    pl.Int32: "int32",
-    pl.Int64: "int64",
-    pl.UInt8: "uint8",
-    pl.UInt16: "uint16",
-    pl.UInt32: "uint32",
-    pl.UInt64: "uint64",
-    pl.Float32: "float32",
-    pl.Float64: "float64",
-    pl.String: "string",
-    pl.Categorical: "string",
-    pl.Enum: "string",
-    pl.Date: "date",
-    pl.Datetime: "timestamp",
-}
+_TYPES: Mapping[type[pl.DataType], FieldType] = {getattr(pl, name): kind for name, kind in FIELD_TYPES.items()}
 
 
 def reference_profile(

@@ -12,31 +12,14 @@ from typing import Any
 
 import polars as pl
 
-from filiera.core.signature import FieldType
+from filiera.core.signature import FIELD_TYPES, FieldType
 from filiera.core.value import dataclass
 from filiera.errors import UsageError
 
 Value = str | int | float | bool | dt.date | dt.datetime
 """What a cell may hold besides null."""
 
-_TYPES: Mapping[type[pl.DataType], FieldType] = {
-    pl.Boolean: "bool",
-    pl.Int8: "int8",
-    pl.Int16: "int16",
-    pl.Int32: "int32",
-    pl.Int64: "int64",
-    pl.UInt8: "uint8",
-    pl.UInt16: "uint16",
-    pl.UInt32: "uint32",
-    pl.UInt64: "uint64",
-    pl.Float32: "float32",
-    pl.Float64: "float64",
-    pl.String: "string",
-    pl.Categorical: "string",
-    pl.Enum: "string",
-    pl.Date: "date",
-    pl.Datetime: "timestamp",
-}
+_TYPES: Mapping[type[pl.DataType], FieldType] = {getattr(pl, name): kind for name, kind in FIELD_TYPES.items()}
 _POLARS: Mapping[FieldType, pl.DataType] = {
     **{kind: found() for found, kind in _TYPES.items() if kind not in ("string", "timestamp")},
     "string": pl.String(),
