@@ -24,10 +24,13 @@ def add_data_verbs(verbs: Verbs) -> None:
     sub.add_argument("file", help="the file, plain or compressed")
     sub = verbs.add("suggest-checks", "learn checks from a table, as Python to paste")
     sub.add_argument("table", help=TABLE)
-    sub = verbs.add("export", "write a table to a file or folder that other programs read")
+    sub = verbs.add("export", "write a table to a file, folder or database that other programs read")
     sub.add_argument("table", help=TABLE)
-    text = "FILE.parquet, .csv, .jsonl or .arrow; FOLDER/ of Parquet files; NAME.delta, a Delta Lake table"
-    sub.add_argument("--to", required=True, metavar="FILE", help=text)
+    text = (
+        "FILE.parquet, .csv, .jsonl or .arrow; FOLDER/ of Parquet files; NAME.delta, a Delta Lake table; or an entry "
+    )
+    sub.add_argument("--to", required=True, metavar="PLACE", help=text + "of the catalog: a file, or a table by sql")
+    sub.add_argument("--replace", action="store_true", help="replace the file or the table that is there")
     sub.add_argument("--by", default="", metavar="COLUMN", help="divide FOLDER/ by the values of a column")
     sub = verbs.add_with_json("quarantined", "show the rows that a version's checks set aside, and why")
     sub.add_argument("which", metavar="NAME@VERSION", help="the version; NAME alone: the newest")

@@ -18,8 +18,8 @@ ROWS_PER_FILE = 1_000_000
 Writer = Callable[[pl.LazyFrame, Path], None]
 
 
-def write_table(table: pl.LazyFrame, target: Path, *, kind: str, by: str = "") -> None:
-    """Write a table to a new file or folder, which is there when all of it is, or not at all.
+def write_table(table: pl.LazyFrame, target: Path, *, kind: str, by: str = "", replace: bool = False) -> None:
+    """Write a table to a file or folder, which is there when all of it is, or not at all.
 
     Args:
         table: What to write.
@@ -27,9 +27,10 @@ def write_table(table: pl.LazyFrame, target: Path, *, kind: str, by: str = "") -
         kind: ``"csv"``, ``"jsonl"``, ``"parquet"`` or ``"arrow"``: one file; ``"folder"``: of Parquet files;
             ``"delta"``: a folder that is a Delta Lake table, which needs the package ``deltalake``.
         by: A column of a folder's table: each of its values gets a folder ``COLUMN=VALUE`` of its own.
+        replace: A file that is there is replaced in one step; whoever has it open keeps what it was.
 
     Raises:
-        UsageError: The target is there already or cannot be written, or a column has a type that *kind* has not.
+        UsageError: The target is there and not replaced, cannot be written, or a column has a type that *kind* has not.
         StoreFull: No space is left.
     """
     target = target.absolute()  # Polars may begin at a folder that was the current one before
@@ -38,6 +39,7 @@ def write_table(table: pl.LazyFrame, target: Path, *, kind: str, by: str = "") -
     if by and (kind != "folder" or by not in schema):
         why = f"The table has: {', '.join(schema)}." if kind == "folder" else "Only a folder is divided by a column."
         raise UsageError(f"{target} cannot be divided by {by!r}.", why=why)
+    _require_free(target, replace=replace)
     with _new(target) as part, _told(target):
         if kind == "folder":
             _write_folder(table, part, by)
@@ -77,23 +79,31 @@ def _require_types(schema: pl.Schema, kind: str) -> None:
             )
 
 
+def _require_free(target: Path, *, replace: bool) -> None:
+    if target.is_dir() or target.is_symlink():
+        what = "A folder or a link cannot be replaced in one step."
+        raise UsageError(
+            f"{target} is there already.", why=what if replace else "", do="Name another one, or remove it."
+        )
+    if target.exists() and not replace:
+        raise UsageError(f"{target} is there already.", do="Name another one, or say --replace.")
+
+
 @contextmanager
 def _new(target: Path) -> Iterator[Path]:
     """Yield a place beside *target* that becomes it when the block ends well, and goes when it does not."""
-    if target.exists() or target.is_symlink():
-        raise UsageError(f"{target} is there already.", do="Name another one, or remove it.")
     if not target.parent.is_dir():
         raise UsageError(f"There is no folder {target.parent}.", do="Make it first.")
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        yield part
-        part.replace(target)
+        # In a folder of its own: Polars may make a file after it has said that the query failed, and then finds none.
+        beside.mkdir()
+        yield beside / target.name
+        (beside / target.name).replace(target)
     except OSError as error:
         raise UsageError(f"{target} cannot be written: {error.strerror or error}.") from error
     finally:
-        if part.is_dir():
-            shutil.rmtree(part)
-        part.unlink(missing_ok=True)
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 @contextmanager

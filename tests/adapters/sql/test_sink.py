@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -74,6 +77,44 @@ def test_a_failure_leaves_the_table_as_it_was(entry: dict[str, Any], tmp_path: P
     with pytest.raises(SourceError):
         write_table(entry, tmp_path, pl.LazyFrame({"other": [1]}), mode="append")
     assert found(entry, tmp_path).height == 3
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+import polars as pl
+from filiera.adapters.sql.sink import write_table
+
+def last(frame):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+rows = pl.concat([pl.LazyFrame({"Id": range(200_000)}), pl.LazyFrame({"Id": [0]}).map_batches(last)])
+write_table({ENTRY!r}, Path({ROOT!r}), rows, mode="replace")
+"""
+
+
+def test_a_killed_export_leaves_the_table_as_it_was(entry: dict[str, Any], tmp_path: Path) -> None:
+    """Nobody has to repair anything: the database undoes what was never committed."""
+    write_table(entry, tmp_path, TABLE.lazy())
+    code = KILLED.replace("{ENTRY!r}", repr(entry)).replace("{ROOT!r}", repr(str(tmp_path)))
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert found(entry, tmp_path).select("Id", "what").equals(TABLE.select("Id", "what"))
+    assert write_table(entry, tmp_path, TABLE.lazy(), mode="replace") == 3
+
+
+def test_a_column_that_the_database_cannot_hold_is_told(tmp_path: Path) -> None:
+    """With what to do about it, and without the statement that failed."""
+    entry = {"type": "sql", "uri": "sqlite:shop.sqlite", "table": "Sold"}
+    with pytest.raises(SourceError) as caught:
+        write_table(entry, tmp_path, pl.LazyFrame({"a": [[1]]}))
+    assert "unsupported type" in str(caught.value)
+    assert "Convert that column" in caught.value.do
+    write_table(entry, tmp_path, TABLE.lazy())
+    with pytest.raises(SourceError) as caught:
+        write_table(entry, tmp_path, TABLE.lazy())
+    assert caught.value.why == 'table "Sold" already exists'
+    with pytest.raises(SourceError, match="There is no folder"):
+        write_table({**entry, "uri": "sqlite:no/shop.sqlite"}, tmp_path, TABLE.lazy())
 
 
 def test_what_cannot_be_written_to(entry: dict[str, Any], tmp_path: Path) -> None:

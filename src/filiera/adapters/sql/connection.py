@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow
 
-_PREFIX = re.compile(r"^([A-Z_]+: )?(\[\w+\] )?(Failed to [a-z ]+: |Execution error \[\w+\]: )*((ERROR|FATAL): +)?")
-_SUFFIX = re.compile(r"(\n\s*Query was:.*|\nquery: .*|\. SQLSTATE: \w+\s*)$", re.DOTALL)
+_PREFIX = re.compile(
+    r"^([A-Z_]+: )?(\[\w+\] )?(Failed to [a-z ]+: |failed to execute: |Execution error \[\w+\]: )*((ERROR|FATAL): +)?"
+)
+_SUFFIX = re.compile(r"(\n\s*[Qq]uery was:.*|\nquery: .*|\. SQLSTATE: \w+\s*)$", re.DOTALL)
 _SEVERAL_DIMENSIONS = 'malformed array literal: "[['  # provoked by the expression that reads arrays
 _PASSWORD_WORDS = ("password", "authentication", "no pg_hba.conf entry")
 
@@ -32,6 +34,7 @@ class Target:
     address: Address
     place: str  #: where it is and what is asked of it, for people
     statements: Sequence[str] = ()  #: done first, in every connection
+    is_written: bool = False  #: else read
 
     def __repr__(self) -> str:
         return f"Target({self.place})"
@@ -48,7 +51,7 @@ class Target:
         if rows:
             what = f"{self.place}: reading broke off after {rows:,} rows."
             return SourceError(what, why=text, do="Run again; nothing of it was kept.")
-        return SourceError(f"Cannot read {self.place}.", why=text, do=_advice(text))
+        return SourceError(f"Cannot {'write' if self.is_written else 'read'} {self.place}.", why=text, do=_advice(text))
 
 
 def said(error: BaseException | str) -> str:
@@ -66,6 +69,10 @@ def _advice(text: str) -> str:
         if any(word in lowered for word in _PASSWORD_WORDS):
             return "Check user and password: the uri in the catalog, and the environment variable it refers to."
         return "Check that the server runs, and uri in the catalog of filiera.toml."
+    if "already exists" in lowered:
+        return "Name another table, or replace this one: filiera data export … --replace."
+    if "unsupported type" in lowered or "out of range" in lowered:
+        return "Convert that column in a step (they are counted from 0), or write a file of Parquet."
     return "Correct the entry in the catalog of filiera.toml."
 
 

@@ -53,7 +53,7 @@ class PostgreSql:
 
     def writing_target(self, address: Address, place: str, root: Path) -> Target:
         """Return how to connect in order to write."""
-        return Target(driver=_DRIVER, options={"uri": address.uri}, address=address, place=place)
+        return Target(driver=_DRIVER, options={"uri": address.uri}, address=address, place=place, is_written=True)
 
     def state(self, connection: Connection) -> str:
         """Return what names the state of all databases of the server, which never comes back.

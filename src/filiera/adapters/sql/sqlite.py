@@ -43,6 +43,8 @@ class Sqlite:
     def writing_target(self, address: Address, place: str, root: Path) -> Target:
         """Return how to connect in order to write; the file may be new."""
         path = root / address.uri.partition(":")[2]
+        if not path.parent.is_dir():
+            raise SourceError(f"Cannot write {place}.", why=f"There is no folder {path.parent}.", do="Make it first.")
         busy = f"PRAGMA busy_timeout = {_BUSY_MS}"
         return Target(
             driver=_DRIVER,
@@ -50,6 +52,7 @@ class Sqlite:
             address=address,
             place=place,
             statements=(busy,),
+            is_written=True,
         )
 
     def state(self, connection: Connection) -> str:
