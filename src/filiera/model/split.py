@@ -11,11 +11,11 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
-import blake3
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from filiera.core.digest import digest
 from filiera.errors import UsageError
 
 
@@ -305,8 +305,7 @@ def _texts(column: pl.Series) -> list[str]:
 
 
 def _hash(row: tuple[str, ...], seed: int) -> int:
-    text = "".join(f"{len(part)}:{part}" for part in row)
-    return int.from_bytes(blake3.blake3(f"split/1 {seed} {text}".encode()).digest(length=8), "big")
+    return int(digest("split-key/1", str(seed).encode(), *(part.encode() for part in row))[:16], 16)
 
 
 def _check_key(column: pl.Series) -> None:
