@@ -44,6 +44,7 @@ LIBRARIES = {
     "obstore": {"adapters/sources/remote_files.py"},
     "sqlite3": {"adapters/sqlite_records.py"},
     "lxml": {"adapters/sources"},
+    "keyring": {"adapters/credentials.py"},
     "pytest": {"testing"},
 }
 """The outside libraries (and databases) and where each may be imported. A library in a new place is a decision."""

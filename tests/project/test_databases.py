@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import Any
 import pytest
 
 from filiera.errors import SourceError
+from tests.cli.command import filiera
+from tests.kept_passwords import BACKEND, FILE_VARIABLE
 from tests.postgres import PostgresServer
 from tests.projects import SmallProject, statuses
 
@@ -150,6 +154,48 @@ def test_a_password_is_not_in_the_store(
     stored = [path.read_bytes() for path in (project.root / ".filiera").rglob("*") if path.is_file()]
     assert any(b"SHOP_PASSWORD" in content for content in stored)
     assert not any(b"s3cret" in content for content in stored)
+
+
+def test_a_password_of_the_keyring_is_nowhere_else(in_postgres: Any, postgres: PostgresServer, tmp_path: Path) -> None:
+    """Not in the store, and in nothing that is printed, whether the run succeeds or fails."""
+    project, do = in_postgres
+    do("GRANT SELECT ON sold TO app")
+    text = (project.root / "filiera.toml").read_text()
+    project.write({"filiera.toml": text.replace("postgres@", "app:${keyring:shop/app}@")})
+    passwords = tmp_path / "passwords.json"
+    env = {
+        "PYTHON_KEYRING_BACKEND": BACKEND,
+        FILE_VARIABLE: str(passwords),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]),
+    }
+
+    def keep(password: str) -> None:
+        passwords.write_text(json.dumps({"shop\napp": password}))
+
+    def told(*words: str) -> str:
+        answer = filiera(*words, cwd=project.root, env=env)
+        return f"{answer.code} {answer.out} {answer.err}"
+
+    assert "The keyring has no password of app for shop" in told("run", "sales")
+    keep("wr0ng/@:word")
+    refused = told("run", "sales")
+    assert "password authentication failed" in refused
+    keep("s3cret/@:word")
+    done = told("run", "sales")
+    assert "succeeded" in done
+    words = [
+        ("show", "sales-1"),
+        ("show", "sales"),
+        ("explain", "sales-1/collect-sold"),
+        ("plan", "sales"),
+        ("log", "sales-1"),
+    ]
+    printed = [refused, done, *(told(*each) for each in words)]
+    stored = [path.read_bytes() for path in (project.root / ".filiera").rglob("*") if path.is_file()]
+    assert any(b"keyring:shop/app" in content for content in stored)
+    for secret in ("s3cret", "wr0ng"):
+        assert not any(secret.encode() in content for content in stored)
+        assert not any(secret in text for text in printed)
 
 
 def growing(project: SmallProject, **options: str) -> None:

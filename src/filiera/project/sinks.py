@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from filiera.core.credentials import filled_in
+from filiera.adapters.credentials import filled_in
 from filiera.core.task import Entry
 from filiera.core.value import dataclass
 from filiera.errors import UsageError

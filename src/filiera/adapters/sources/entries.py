@@ -14,9 +14,9 @@ from typing import Any
 
 from blake3 import blake3
 
+from filiera.adapters.credentials import filled_in
 from filiera.core import plain
 from filiera.core.check import TYPES
-from filiera.core.credentials import filled_in
 from filiera.core.digest import digest
 from filiera.core.task import Entry
 from filiera.errors import ProjectError, SourceError

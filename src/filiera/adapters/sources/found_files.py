@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from filiera.adapters.credentials import filled_in
 from filiera.adapters.sources.entries import file_digest, fingerprint, reading, regular_file
 from filiera.core.collected import Collected
-from filiera.core.credentials import filled_in
 from filiera.core.digest import digest
 from filiera.core.task import Entry
 from filiera.core.value import dataclass

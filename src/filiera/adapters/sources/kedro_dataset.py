@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from filiera.adapters.credentials import filled_in, has_references, hidden
 from filiera.adapters.sources.entries import file_digest, fingerprint, is_text, reading
 from filiera.core.collected import Collected
-from filiera.core.credentials import filled_in, has_references, hidden
 from filiera.core.digest import digest
 from filiera.core.task import Entry
 from filiera.errors import ProjectError, SourceError
@@ -21,7 +21,7 @@ class KedroSource:
     """Reads ``type = "kedro"``: what a dataset class of Kedro loads, such as a pandas table.
 
     Options: ``class``, such as ``pandas.ExcelDataset``; all others are that class's own. ``filepath`` is relative to
-    ``filiera.toml``. What ``credentials`` holds are references to environment variables.
+    ``filiera.toml``. What ``credentials`` holds are references.
     """
 
     def check(self, entry: Entry) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from filiera.adapters.credentials import hidden
 from filiera.adapters.sources.found_files import SourceFile, Workspace, fixed_part, none_matches
-from filiera.core.credentials import hidden
 from filiera.core.digest import digest
 from filiera.core.value import dataclass
 from filiera.errors import SourceError

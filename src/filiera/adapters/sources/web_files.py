@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 
 from blake3 import blake3
 
-from filiera.core.credentials import hidden
+from filiera.adapters.credentials import hidden
 from filiera.core.digest import digest
 from filiera.core.value import dataclass
 from filiera.errors import SourceError

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
+from filiera.adapters.credentials import filled_in
 from filiera.adapters.sources.entries import is_text, is_texts
-from filiera.core.credentials import filled_in
 from filiera.core.task import Entry
 from filiera.core.value import dataclass
 from filiera.errors import ProjectError, did_you_mean
