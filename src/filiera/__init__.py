@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from filiera.core.approval import approve
     from filiera.core.check import Check
     from filiera.core.commands import In, Out, command_step, shell_step
+    from filiera.core.evaluation import Evaluation
     from filiera.core.files import Files
     from filiera.core.gate import Gate
     from filiera.core.metric import Metric, Metrics
@@ -33,6 +34,7 @@ __all__ = [
     "Cache",
     "Check",
     "Dataset",
+    "Evaluation",
     "Files",
     "Gate",
     "Html",
@@ -59,6 +61,7 @@ _HOMES = {
     "Cache": "options",
     "Check": "check",
     "Dataset": "products",
+    "Evaluation": "evaluation",
     "Files": "files",
     "Gate": "gate",
     "Html": "report",

@@ -43,7 +43,7 @@ import polars as pl
 from sklearn.tree import DecisionTreeClassifier
 
 from filiera import Dataset, Gate, Metrics, Model, pipeline, step
-from filiera.model.evaluate import classification_metrics
+from filiera.model.metrics.classification import classification_metrics
 
 
 @step(stage="train")

@@ -208,19 +208,19 @@ def test_a_model_is_gated_and_published() -> None:
     assembled = put_together(trained, kind="model", publishes=model)
     assert names(assembled) == ["clean", "fit", "clean-2", "evaluate", "gate", "publish"]
     gate, publish = node(assembled, "gate"), node(assembled, "publish")
-    assert gate.arguments == {"gates": model.gates, "metrics": OutputRef("evaluate", 0), "champion": None}
+    assert gate.arguments == {"gates": model.gates, "evaluation": OutputRef("evaluate", 0), "champion": None}
     assert publish.arguments == {
         "model": OutputRef("fit", 0),
         "training": OutputRef("clean", 0),
         "evaluated": OutputRef("clean-2", 0),
-        "metrics": OutputRef("evaluate", 0),
+        "evaluation": OutputRef("evaluate", 0),
         "verdict": OutputRef("gate", 0),
         "promised": [Known(PROMISED, "checks of flows@7")],
     }
     publication = assembled.graph.publication
     assert publication is not None
     assert (publication.kind, publication.artifact) == ("model", OutputRef("fit", 0))
-    assert set(publication.attachments) == {"signature", "reference", "metrics", "gates", "rival"}
+    assert set(publication.attachments) == {"signature", "reference", "evaluation", "gates", "rival"}
 
 
 def test_the_champion_is_looked_up_when_the_candidate_is_known() -> None:

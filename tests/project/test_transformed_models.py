@@ -31,7 +31,7 @@ import polars as pl
 from sklearn.linear_model import LogisticRegression
 
 from filiera import Dataset, Metrics, Model, Source, pipeline, step
-from filiera.model.evaluate import classification_metrics
+from filiera.model.metrics.classification import classification_metrics
 from filiera.transforms import Impute, OneHot, Scale, TransformedModel, fit_transforms, with_transform
 
 

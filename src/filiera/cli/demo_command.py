@@ -85,7 +85,7 @@ def _summary(flows: Run, train: Run) -> dict[str, Any]:
     dataset, model = flows.version, train.version
     assert dataset is not None and model is not None
     report: CheckReport = flows.value("validate")
-    metrics = train.value("evaluate")
+    metrics = train.value("evaluate").metrics
     facts: dict[str, Any] = {
         "dataset": f"{dataset.ref}, {dataset.description['rows']:,} rows, {dataset.artifact.short}",
         "checks": report.summary,

@@ -13,6 +13,7 @@ from filiera.cli.profile_text import profile_text
 from filiera.core.artifact import ArtifactRef
 from filiera.core.check import CheckReport
 from filiera.core.chunks import TABLE_CODEC
+from filiera.core.evaluation import Evaluation, metrics_of
 from filiera.core.files import Files
 from filiera.core.gate import GateReport
 from filiera.core.metric import Metrics
@@ -60,8 +61,8 @@ def _text(value: Any) -> str:
             return _listing(value)
         case Files():
             return f"{value.summary}; write them to a folder with --open FOLDER\n{value.table}"
-        case Metrics():
-            return "\n".join(str(metric) for metric in value)
+        case Metrics() | Evaluation():
+            return "\n".join(str(metric) for metric in metrics_of(value))
         case GateReport():
             return "\n".join(f"{'passed' if one.passed else 'FAILED'}: {one.reason}" for one in value.results)
         case CheckReport():

@@ -22,6 +22,7 @@ STAGES: Mapping[Kind, tuple[Stage, ...]] = {
 _TABLES = ("DataFrame", "LazyFrame", "Table", "Series", "ndarray")
 _BY_RETURNED: Mapping[str, Stage] = {
     "Metrics": "evaluate",
+    "Evaluation": "evaluate",
     "Html": "explore",
     "Markdown": "explore",
     "Profile": "explore",

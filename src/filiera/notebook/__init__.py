@@ -15,6 +15,7 @@ _SHOWN = {
     ("filiera.core.graph", "Graph"): "graph",
     ("filiera.core.pipeline", "Pipeline"): "pipeline",
     ("filiera.core.metric", "Metrics"): "metrics",
+    ("filiera.core.evaluation", "Evaluation"): "metrics",
     ("filiera.core.gate", "GateReport"): "gates",
     ("filiera.core.check", "CheckReport"): "checks",
     ("filiera.core.report", "Html"): "page",

@@ -15,6 +15,7 @@ from filiera.cli.output import how_big, how_long, when
 from filiera.cli.previews import preview
 from filiera.cli.run_command import told
 from filiera.core.check import CheckReport
+from filiera.core.evaluation import Evaluation, metrics_of
 from filiera.core.gate import GateReport
 from filiera.core.graph import Graph
 from filiera.core.metric import Metrics
@@ -120,9 +121,11 @@ def version(one: Version) -> str:
     return f"<div>{''.join(parts)}</div>"
 
 
-def metrics(all_: Metrics) -> str:
+def metrics(all_: Evaluation | Metrics) -> str:
     """Return metrics as a table, each with its interval."""
-    rows = [[escape(one.name), *_numbers(one.value, one.low, one.high, one.n, one.baseline)] for one in all_]
+    rows = [
+        [escape(one.name), *_numbers(one.value, one.low, one.high, one.n, one.baseline)] for one in metrics_of(all_)
+    ]
     return _table(("metric", "value", "low", "high", "rows", "dummy"), rows)
 
 
@@ -174,7 +177,8 @@ def shown(value: Any) -> str:
 
 
 _OURS: dict[type, Any] = {
-    Html: page, Svg: picture, Markdown: text, Metrics: metrics, GateReport: gates, CheckReport: checks,
+    Html: page, Svg: picture, Markdown: text, Metrics: metrics, Evaluation: metrics, GateReport: gates,
+    CheckReport: checks,
 }  # fmt: skip
 
 

@@ -203,13 +203,13 @@ def _checks_of(dataset: Dataset) -> tuple[Check, ...]:
 def _with_model(graph: Graph, model: Model, promised: list[Known], lookups: Lookups) -> Graph:
     from filiera.project import builtin
 
-    fitted, metrics = _model_and_metrics(graph, model)
-    rival = Late((fitted, metrics), lambda made: lookups.rival(model.ref.name, made[0], made[1]))
+    fitted, evaluation = _model_and_evaluation(graph, model)
+    rival = Late((fitted, evaluation), lambda made: lookups.rival(model.ref.name, made[0], made[1]))
     gate = Node(
         name="gate",
         step=builtin.gate,
         stage="gate",
-        arguments={"gates": model.gates, "metrics": metrics, "champion": rival if _compares(model) else None},
+        arguments={"gates": model.gates, "evaluation": evaluation, "champion": rival if _compares(model) else None},
     )
     publish = Node(
         name="publish",
@@ -218,8 +218,8 @@ def _with_model(graph: Graph, model: Model, promised: list[Known], lookups: Look
         arguments={
             "model": fitted,
             "training": _training_table(graph, fitted),
-            "evaluated": _table_into(graph, metrics),
-            "metrics": metrics,
+            "evaluated": _table_into(graph, evaluation),
+            "evaluation": evaluation,
             "verdict": OutputRef("gate", 0),
             "promised": promised,
         },
@@ -232,7 +232,7 @@ def _with_model(graph: Graph, model: Model, promised: list[Known], lookups: Look
         attachments={
             "signature": OutputRef("publish", 0),
             "reference": OutputRef("publish", 1),
-            "metrics": metrics,
+            "evaluation": evaluation,
             "gates": OutputRef("gate", 0),
             "rival": OutputRef("gate", 1),
         },
@@ -244,17 +244,18 @@ def _compares(model: Model) -> bool:
     return any(gate.not_worse_than for gate in model.gates)
 
 
-def _model_and_metrics(graph: Graph, model: Model) -> tuple[OutputRef, OutputRef]:
+def _model_and_evaluation(graph: Graph, model: Model) -> tuple[OutputRef, OutputRef]:
+    from filiera.core.evaluation import Evaluation
     from filiera.core.metric import Metrics
 
     result = graph.result
     match result:
-        case (OutputRef() as fitted, OutputRef() as metrics) if fits(metrics.type, Metrics):
-            return fitted, metrics
+        case (OutputRef() as fitted, OutputRef() as found) if fits(found.type, Evaluation | Metrics):
+            return fitted, found
     raise GraphError(
         f"Pipeline {graph.pipeline!r} publishes {model!r} but returns {_what(result)}.",
         why="A model is published with the metrics that its gates decide on.",
-        do="Return the fitted model and its Metrics: return model, evaluate(model, test_rows)",
+        do="Return the fitted model and its Evaluation, or bare Metrics: return model, evaluate(model, test_rows)",
     )
 
 

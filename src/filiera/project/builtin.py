@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from filiera.core.check import Check, CheckReport, domains
 from filiera.core.collected import Collected
+from filiera.core.evaluation import Evaluation, metrics_of
 from filiera.core.files import Files
 from filiera.core.gate import Gate, GateReport, decide
 from filiera.core.metric import Metrics
@@ -171,9 +172,11 @@ def _promised(checks: tuple[Check, ...]) -> Promised:
 
 
 @step(stage="gate")
-def gate(gates: tuple[Gate, ...], metrics: Metrics, champion: Metrics | None) -> tuple[GateReport, Metrics | None]:
+def gate(
+    gates: tuple[Gate, ...], evaluation: Evaluation | Metrics, champion: Evaluation | Metrics | None
+) -> tuple[GateReport, Evaluation | Metrics | None]:
     """Return whether the candidate's metrics pass, and what it was compared with; a gate that fails stops the run."""
-    report = decide(gates, metrics, champion)
+    report = decide(gates, metrics_of(evaluation), None if champion is None else metrics_of(champion))
     for result in report.results:
         print(f"{'passed' if result.passed else 'FAILED'}: {result.reason}")
     return report, champion
@@ -181,11 +184,18 @@ def gate(gates: tuple[Gate, ...], metrics: Metrics, champion: Metrics | None) ->
 
 @step(stage="publish")
 def publish_model(
-    model: Any, training: Any, evaluated: Any, *, metrics: Metrics, verdict: GateReport, promised: list[Promised]
+    model: Any,
+    training: Any,
+    evaluated: Any,
+    *,
+    evaluation: Evaluation | Metrics,
+    verdict: GateReport,
+    promised: list[Promised],
 ) -> tuple[Signature, ReferenceProfile, dict[str, Any]]:
     """Return the model's signature, what its training data looked like, and what is kept with the version."""
     from filiera.model.package import describe_model
 
+    metrics = metrics_of(evaluation)
     limits = {name: domain for each in promised for name, domain in each.items()}
     card = describe_model(
         model,

@@ -50,6 +50,7 @@ _CODECS: Mapping[str, tuple[str, ...]] = {
         "filiera.adapters.codecs.reports:MarkdownCodec",
         "filiera.adapters.codecs.figures:SvgCodec",
         "filiera.adapters.codecs.file_tables:FilesCodec",
+        "filiera.adapters.codecs.evaluations:EvaluationCodec",
     ),
 }
 _SOURCES: Mapping[str, str] = {

@@ -269,8 +269,8 @@ class Project:
     def _now(self) -> dt.datetime:
         return dt.datetime.fromtimestamp(self.clock(), dt.UTC)
 
-    def _rival(self, name: str, model: ArtifactRef, metrics: ArtifactRef) -> Known:
-        """Return the metrics that a candidate is compared with: the champion's.
+    def _rival(self, name: str, model: ArtifactRef, evaluation: ArtifactRef) -> Known:
+        """Return the evaluation that a candidate is compared with: the champion's.
 
         The champion itself and the newest version keep the rival they had when they were published; else they would
         be compared with another one than then, and running an unchanged pipeline again would not be a hit. Any older
@@ -281,9 +281,9 @@ class Project:
             return Known(self.artifacts.put(None), "no champion yet")
         champion = self.versions.resolve("model", ProductRef(name, CHAMPION))
         for version in (champion, *newest):
-            if version.artifact == model and version.attachments["metrics"] == metrics:
+            if version.artifact == model and version.attachments["evaluation"] == evaluation:
                 return Known(version.attachments["rival"], f"rival of {version.ref}")
-        return Known(champion.attachments["metrics"], f"champion {champion.ref}")
+        return Known(champion.attachments["evaluation"], f"champion {champion.ref}")
 
     def _source(self, name: str) -> tuple[dict[str, Any], str]:
         from filiera.project.builtin import checked_entry

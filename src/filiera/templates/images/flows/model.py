@@ -6,7 +6,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from filiera import Dataset, Files, Gate, Metrics, Model, pipeline, step
 from filiera.data.pixels import pixels
-from filiera.model.evaluate import classification_metrics
+from filiera.model.metrics.classification import classification_metrics
 
 SIDE = 14
 INPUTS = [f"row_{row}_column_{column}" for row in range(SIDE) for column in range(SIDE)]

@@ -7,8 +7,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 from traffic.columns import FEATURES, TARGET, TEXTS
 
-from filiera import Dataset, Gate, Metrics, Model, pipeline, step
-from filiera.model.evaluate import classification_metrics
+from filiera import Dataset, Evaluation, Gate, Model, pipeline, step
+from filiera.model import evaluation
 from filiera.model.split import split
 
 GATES = [
@@ -37,15 +37,9 @@ def fit(train_rows: pl.DataFrame, trees: int, max_depth: int, seed: int) -> Pipe
 
 
 @step(stage="evaluate")
-def evaluate(model: Pipeline, test_rows: pl.DataFrame) -> Metrics:
+def evaluate(model: Pipeline, test_rows: pl.DataFrame) -> Evaluation:
     """Return how good the model is on rows it has not seen."""
-    rows = test_rows.select(FEATURES)
-    return classification_metrics(
-        test_rows[TARGET],
-        model.predict(rows),
-        probabilities=model.predict_proba(rows),
-        labels=model.classes_.tolist(),
-    )
+    return evaluation.evaluate(model, test_rows, target=TARGET)
 
 
 @pipeline(kind="model", publishes=Model("flow-classifier", task="classification", gates=GATES))

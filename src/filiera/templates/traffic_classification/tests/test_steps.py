@@ -47,5 +47,5 @@ def test_model_learns_an_obvious_rule() -> None:
     train_rows, test_rows = split_flows(rows, seed=0)
     model = fit(train_rows, trees=5, max_depth=4, seed=0)
     assert (train_rows.height, test_rows.height) == (160, 40)
-    assert evaluate(model, test_rows)["accuracy"].value == 1.0
+    assert evaluate(model, test_rows).metrics["accuracy"].value == 1.0
     assert len(model.predict(test_rows.with_columns(service=pl.lit("new")))) == 40

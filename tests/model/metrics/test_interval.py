@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from filiera.model import interval
+from filiera.model.metrics import interval
 
 
 def rng(seed: int = 0) -> np.random.Generator:

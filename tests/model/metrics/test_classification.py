@@ -12,8 +12,8 @@ from sklearn import metrics as sk
 
 from filiera.core import plain
 from filiera.errors import UsageError
-from filiera.model import interval
-from filiera.model.evaluate import classification_metrics, clustering_metrics, regression_metrics
+from filiera.model.metrics import interval
+from filiera.model.metrics.classification import classification_metrics
 
 CLASSES = ("dos", "normal", "probe", "r2l")
 NOISE = np.array([[0.85, 0.1, 0.05, 0.0], [0.05, 0.9, 0.05, 0.0], [0.1, 0.1, 0.8, 0.0], [0.0, 0.4, 0.0, 0.6]])
@@ -72,7 +72,7 @@ def test_class_scores_add_up() -> None:
 
 def test_bootstrap_of_counts_equals_bootstrap_of_rows() -> None:
     """Drawing the counts of the confusion matrix gives the interval that drawing rows gives."""
-    from filiera.model.evaluate import _macro_values
+    from filiera.model.metrics.classification import _macro_values
 
     truth, predicted = traffic(3, 250)
     source = np.random.default_rng(5)
@@ -228,96 +228,3 @@ def test_bad_classification_input_is_explained(truth: Any, predicted: Any, optio
     with pytest.raises(UsageError) as caught:
         classification_metrics(truth, predicted, **options)
     assert words in str(caught.value)
-
-
-def regression_rows(seed: int, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    source = np.random.default_rng(seed)
-    truth = source.normal(size=n)
-    return truth, truth + 0.5 * source.normal(size=n)
-
-
-def test_regression_values_are_those_of_scikit_learn() -> None:
-    """MAE, RMSE and R² equal scikit-learn's, for the model and for the dummy that answers the mean."""
-    truth, predicted = regression_rows(0, 150)
-    metrics = regression_metrics(truth, pl.Series(predicted))
-    mean = np.full(150, truth.mean())
-    expected = (sk.mean_absolute_error, sk.root_mean_squared_error, sk.r2_score)
-    for metric, function in zip(metrics, expected, strict=True):
-        assert metric.value == pytest.approx(function(truth, predicted), abs=1e-9)
-        assert metric.baseline == pytest.approx(function(truth, mean), abs=1e-9)
-        assert metric.low < metric.value < metric.high
-    assert [metric.greater_is_better for metric in metrics] == [False, False, True]
-    assert plain.decode(plain.encode(metrics)) == metrics
-
-
-def test_regression_intervals_cover() -> None:
-    """At least 90 of 100 bootstrap intervals hold the true value, on 80 rows."""
-    truth = {"mae": 0.5 * math.sqrt(2 / math.pi), "rmse": 0.5, "r2": 0.75}
-    hits = dict.fromkeys(truth, 0)
-    for seed in range(100):
-        metrics = regression_metrics(*regression_rows(seed, 80), seed=seed)
-        for name, value in truth.items():
-            hits[name] += metrics[name].low <= value <= metrics[name].high
-    assert min(hits.values()) >= 90, hits
-
-
-def test_r2_of_a_constant_is_left_out_and_noted() -> None:
-    """With nothing to explain there is no R²."""
-    metrics = regression_metrics([0.1] * 3, [0.1, 0.2, 0.3])
-    assert metrics.names == ("mae", "rmse")
-    assert "R²" in metrics.notes[0]
-
-
-@pytest.mark.parametrize(
-    ("truth", "predicted", "words"),
-    [
-        ([1.0], [1.0], "One row"),
-        ([], [], "no rows"),
-        ([1.0, 2.0], [1.0], "numbers of rows differ"),
-        ([1.0, math.nan], [1.0, 2.0], "truth has 1"),
-        ([1.0, None], [1.0, 2.0], "truth has 1"),
-        ([1.0, 2.0], [1.0, math.inf], "predicted has 1"),
-        (["a", "b"], [1.0, 2.0], "not numbers"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_bad_regression_input_is_explained(truth: Any, predicted: Any, words: str) -> None:
-    """Each impossible input has one clear message."""
-    with pytest.raises(UsageError) as caught:
-        regression_metrics(truth, predicted)
-    assert words in str(caught.value)
-
-
-def blobs(n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    source = np.random.default_rng(0)
-    clusters = source.integers(0, 3, size=n)
-    return source.normal(size=(n, 2)) + 4 * np.array([[0, 0], [1, 0], [0, 1]])[clusters], clusters
-
-
-def test_clustering_values_are_those_of_scikit_learn() -> None:
-    """Silhouette and Davies-Bouldin equal scikit-learn's and beat clusters dealt out at random."""
-    points, clusters = blobs(120)
-    metrics = clustering_metrics(pl.DataFrame(points), clusters)
-    silhouette, davies_bouldin = metrics
-    assert silhouette.value == pytest.approx(sk.silhouette_score(points, clusters), abs=1e-9)
-    assert davies_bouldin.value == pytest.approx(sk.davies_bouldin_score(points, clusters), abs=1e-9)
-    assert silhouette.baseline is not None and silhouette.baseline < silhouette.low
-    assert davies_bouldin.baseline is not None and davies_bouldin.baseline > davies_bouldin.high
-    assert plain.decode(plain.encode(metrics)) == metrics
-
-
-def test_large_clusterings_are_sampled_and_say_so() -> None:
-    """The cost is bounded by a seeded sample, and the metric tells on how many rows it was taken."""
-    points, clusters = blobs(400)
-    metrics = clustering_metrics(points, clusters, sample_rows=100)
-    assert metrics["silhouette"].n == 100
-    assert "100 of 400 rows" in metrics.notes[0]
-    assert metrics == clustering_metrics(points, clusters, sample_rows=100)
-
-
-@pytest.mark.parametrize("clusters", [[0, 0, 0], [0, 1, 2]], ids=["one", "as many as rows"])
-def test_trivial_clusterings_have_no_metrics(clusters: list[int]) -> None:
-    """What is undefined is left out, with a note."""
-    metrics = clustering_metrics([[0.0], [1.0], [2.0]], clusters)
-    assert metrics.names == ()
-    assert "undefined" in metrics.notes[0]

@@ -14,7 +14,6 @@ from filiera.core.digest import digest
 from filiera.core.metric import ClassScore, Metric, Metrics
 from filiera.core.plain import encode
 from filiera.errors import UsageError
-from filiera.model import interval
 from filiera.model.answers import (
     ClassAnswers,
     Codes,
@@ -22,12 +21,11 @@ from filiera.model.answers import (
     check_lengths,
     class_answers,
     matrix,
-    number_array,
 )
+from filiera.model.metrics import interval
 
 _EITHER = "bootstrap or wilson, the wider"
 _PROBABILITY_TOLERANCE = 1e-6
-_CLUSTER_RESAMPLES = 200
 
 
 def classification_metrics(
@@ -75,88 +73,6 @@ def classification_metrics(
         notes=tuple(notes),
         evaluation=digest("evaluation/1", *parts),
     )
-
-
-def regression_metrics(truth: Any, predicted: Any, *, seed: int = 0) -> Metrics:
-    """Return the mean absolute error, root mean squared error and R², with bootstrap intervals.
-
-    The dummy always answers the mean of the true values of these rows. R² is left out, with a note, when all true
-    values are equal. A bootstrap of few rows is too narrow: below about 50 rows take its ends as rough.
-
-    Args:
-        truth: True values, shape ``(n,)``, n at least 2, finite.
-        predicted: Values the model gave, same length and order, finite.
-        seed: Of the bootstrap.
-
-    Raises:
-        UsageError: Fewer than 2 rows, lengths that differ, or values that are not finite numbers.
-
-    >>> metrics = regression_metrics([1.0, 2.0, 3.0], [1.0, 2.0, 4.5])
-    >>> metrics["mae"].value, round(metrics["r2"].value, 3)
-    (0.5, -0.125)
-    """
-    y, answer = number_array(truth, "truth"), number_array(predicted, "predicted")
-    check_lengths({"truth": len(y), "predicted": len(answer)})
-    n = len(y)
-    if n < 2:
-        raise UsageError("One row is not enough to evaluate a regression.", why="It has no interval.")
-    error, centred = y - answer, y - y.mean()
-    spread = float(np.square(centred).mean()) if y.min() < y.max() else 0.0
-    sums = np.column_stack((np.abs(error), error**2, centred, centred**2))
-    resampled = interval.resampled_means(sums, np.random.Generator(np.random.PCG64(seed)))
-    values = _regression_values(sums.mean(axis=0), spread)
-    ends = [interval.percentile(column) for column in _regression_values(resampled, spread)]
-    dummy = (float(np.abs(centred).mean()), spread**0.5, 0.0)
-    found = [
-        Metric(
-            name=name,
-            value=float(values[i]),
-            low=ends[i][0],
-            high=ends[i][1],
-            n=n,
-            method="bootstrap",
-            greater_is_better=name == "r2",
-            baseline=dummy[i],
-        )
-        for i, name in enumerate(("mae", "rmse", "r2"))
-        if not np.isnan(values[i])
-    ]
-    notes = () if len(found) == 3 else ("R² is left out: all true values are equal.",)
-    parts = (y.astype("<f8").tobytes(), answer.astype("<f8").tobytes())
-    return Metrics(tuple(found), task="regression", notes=notes, evaluation=digest("evaluation/1", *parts))
-
-
-def clustering_metrics(features: Any, clusters: Any, *, seed: int = 0, sample_rows: int = 2000) -> Metrics:
-    """Return the silhouette and the Davies-Bouldin index, on a sample of at most *sample_rows* rows.
-
-    The dummy deals the same clusters out to the same rows at random. The intervals resample rows with the clusters as
-    given; that of the silhouette takes each row's own value as fixed. With one cluster, or as many as rows, nothing is
-    defined: there are no metrics then, and a note says why.
-
-    Args:
-        features: What the clusters were made of, shape ``(n, columns)``, finite, scaled as the model saw it.
-        clusters: Cluster of each row, shape ``(n,)``. Noise, such as DBSCAN's -1, is taken as one more cluster.
-        seed: Of the sample, the bootstrap and the dummy.
-        sample_rows: The cost grows with its square.
-
-    Raises:
-        UsageError: No rows, lengths that differ, or features that are not finite numbers.
-    """
-    points, answers = matrix(features, "features"), class_answers(clusters, clusters, None)
-    check_lengths({"features": len(points), "clusters": len(answers.truth)})
-    rng = np.random.Generator(np.random.PCG64(seed))
-    chosen = np.sort(rng.permutation(len(points))[:sample_rows])
-    sample, members = points[chosen], np.unique(answers.truth[chosen], return_inverse=True)[1]
-    n, k = len(sample), int(members.max()) + 1
-    parts = (encode(answers.labels), points.astype("<f8").tobytes(), answers.truth.astype("<i8").tobytes())
-    evaluation = digest("evaluation/1", *parts)
-    if not 2 <= k < n:
-        note = f"Silhouette and Davies-Bouldin are undefined with {k} clusters among {n} rows."
-        return Metrics((), task="clustering", notes=(note,), evaluation=evaluation)
-    dummy = rng.permutation(members)
-    found = (_silhouette(sample, members, dummy, rng), _davies_bouldin(sample, members, dummy, rng))
-    notes = () if n == len(points) else (f"Measured on {n:,} of {len(points):,} rows, drawn with seed {seed}.",)
-    return Metrics(found, task="clustering", notes=notes, evaluation=evaluation)
 
 
 def _accuracy(counts: Codes) -> Metric:
@@ -311,51 +227,4 @@ def _add_auc(table: Floats, answers: ClassAnswers, found: list[Metric], notes: l
             method="delong or newcombe, the wider",
             baseline=0.5,
         )
-    )
-
-
-def _regression_values(means: Floats, spread: float) -> tuple[Floats, Floats, Floats]:
-    """Return MAE, RMSE and R² from the means of |e|, e², y and y² (y centred); R² is NaN where y has no spread."""
-    absolute, squared, y, y_squared = np.moveaxis(means, -1, 0)
-    variance = y_squared - y**2
-    usable = variance > 1e-12 * spread
-    r2 = 1 - np.divide(squared, variance, out=np.full(np.shape(variance), np.nan), where=usable)
-    return absolute, np.sqrt(squared), r2
-
-
-def _silhouette(sample: Floats, members: Codes, dummy: Codes, rng: np.random.Generator) -> Metric:
-    from sklearn.metrics import silhouette_samples, silhouette_score
-
-    rows = np.asarray(silhouette_samples(sample, members), dtype=np.float64)
-    low, high = interval.percentile(interval.resampled_means(rows[:, None], rng)[:, 0])
-    return Metric(
-        name="silhouette",
-        value=rows.mean(),
-        low=low,
-        high=high,
-        n=len(rows),
-        method="bootstrap",
-        baseline=silhouette_score(sample, dummy),
-    )
-
-
-def _davies_bouldin(sample: Floats, members: Codes, dummy: Codes, rng: np.random.Generator) -> Metric:
-    from sklearn.metrics import davies_bouldin_score
-
-    n = len(sample)
-    resampled = []
-    for _ in range(_CLUSTER_RESAMPLES):
-        rows = rng.integers(0, n, size=n)
-        is_defined = len(np.unique(members[rows])) > 1
-        resampled.append(davies_bouldin_score(sample[rows], members[rows]) if is_defined else np.nan)
-    low, high = interval.percentile(np.array(resampled, dtype=np.float64))
-    return Metric(
-        name="davies_bouldin",
-        value=davies_bouldin_score(sample, members),
-        low=low,
-        high=high,
-        n=n,
-        method="bootstrap",
-        greater_is_better=False,
-        baseline=davies_bouldin_score(sample, dummy),
     )

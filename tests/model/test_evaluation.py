@@ -1,0 +1,121 @@
+"""A model, rows and a target make an evaluation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.linear_model import LinearRegression, LogisticRegression
+
+from filiera.errors import UsageError
+from filiera.model.evaluation import Design, evaluate
+from filiera.model.metrics.classification import classification_metrics
+from filiera.model.metrics.regression import regression_metrics
+
+INPUTS = ["packets", "rate"]
+
+
+def flows(n: int = 200, seed: int = 0) -> pl.DataFrame:
+    source = np.random.default_rng(seed)
+    packets, rate = source.integers(1, 500, size=n), source.random(n)
+    is_attack = packets + 200 * source.normal(size=n) > 300
+    return pl.DataFrame(
+        {
+            "flow": [f"f{seed}-{i}" for i in range(n)],
+            "packets": packets,
+            "rate": rate,
+            "label": np.where(is_attack, "dos", "normal"),
+            "bytes": 3.0 * packets + source.normal(size=n),
+        }
+    )
+
+
+def classifier() -> Any:
+    train = flows(seed=1)
+    return LogisticRegression(max_iter=1000).fit(train.select(INPUTS), train["label"])
+
+
+def test_a_classification_is_measured_and_kept_row_by_row() -> None:
+    """The metrics are those of the answers; the rows hold truth, answer and the probability of each class."""
+    rows, model = flows(), classifier()
+    found = evaluate(model, rows, target="label")
+    table = model.predict_proba(rows.select(INPUTS))
+    expected = classification_metrics(
+        rows["label"], model.predict(rows.select(INPUTS)), probabilities=table, labels=["dos", "normal"]
+    )
+    assert found.metrics == expected
+    assert found.rows.columns == ["row", "truth", "predicted", "p:dos", "p:normal"]
+    assert found.rows["truth"].equals(rows["label"].alias("truth"))
+    assert found.rows["p:normal"].to_list() == table[:, 1].tolist()
+    assert found.rows["row"].n_unique() == rows.height
+
+
+def test_a_regression_is_measured_and_kept_row_by_row() -> None:
+    """A model without classes is asked for numbers."""
+    rows = flows()
+    model = LinearRegression().fit(rows.select(INPUTS), rows["bytes"])
+    found = evaluate(model, rows, target="bytes", design=Design(seed=3))
+    assert found.metrics == regression_metrics(rows["bytes"], model.predict(rows.select(INPUTS)), seed=3)
+    assert found.rows.columns == ["row", "truth", "predicted"]
+
+
+def test_two_evaluations_know_their_common_rows() -> None:
+    """Rows are joined by their content, whatever else was evaluated, or by the columns that name them."""
+    rows, model = flows(), classifier()
+    whole, part = evaluate(model, rows, target="label"), evaluate(model, rows[50:].reverse(), target="label")
+    joined = whole.rows.join(part.rows, on="row")
+    assert joined.height == 150
+    assert joined["predicted"].equals(joined["predicted_right"].alias("predicted"))
+    key = Design(key=("flow",))
+    wider = evaluate(model, rows.with_columns(more=pl.lit(1)), target="label", design=key)
+    assert set(wider.rows["row"]) == set(evaluate(model, rows, target="label", design=key).rows["row"])
+    assert set(wider.rows["row"]).isdisjoint(whole.rows["row"])
+
+
+def test_a_class_that_was_not_learnt_is_always_wrong() -> None:
+    """Its rows count, with probability 0, and a note says so."""
+    rows = flows().with_columns(label=pl.when(pl.col("packets") > 480).then(pl.lit("worm")).otherwise("label"))
+    found = evaluate(classifier(), rows, target="label")
+    worm = next(score for score in found.metrics.classes if score.label == "worm")
+    assert (worm.rows, worm.correct) == ((rows["label"] == "worm").sum(), 0)
+    assert "'worm'" in found.metrics.notes[-1]
+    assert found.rows.columns == ["row", "truth", "predicted", "p:dos", "p:normal"]
+
+
+class Answers:
+    """A model without names of inputs or classes."""
+
+    def predict(self, rows: pl.DataFrame) -> list[str]:
+        assert rows.columns == ["x"]
+        return ["a"] * rows.height
+
+
+def test_a_model_may_say_nothing_of_itself() -> None:
+    """It is asked with all columns but the target, and has no probabilities."""
+    found = evaluate(Answers(), pl.DataFrame({"x": [1, 2], "y": ["a", "b"]}), target="y", task="classification")
+    assert found.metrics["accuracy"].value == 0.5
+    assert found.rows.columns == ["row", "truth", "predicted"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"target": "labels"}, "no column 'labels' to take as the target"),
+        ({"design": Design(key=("id",))}, "no column 'id' to name rows by"),
+        ({"rows": flows().drop("rate")}, "no column 'rate' to take as an input"),
+        ({"rows": flows().to_pandas()}, "takes a polars DataFrame, not DataFrame"),
+        ({"rows": flows().clear()}, "no rows to evaluate"),
+        ({"rows": flows().with_columns(label=None)}, "missing values"),
+        ({"model": object()}, "no predict"),
+        ({"task": "alchemy"}, "'alchemy'"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_bad_input_is_explained(change: dict[str, Any], words: str) -> None:
+    """Each impossible input has one clear message."""
+    given = {"model": classifier(), "rows": flows(), "target": "label", **change}
+    with pytest.raises(UsageError) as caught:
+        evaluate(given.pop("model"), given.pop("rows"), **given)
+    assert words in str(caught.value)
