@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from filiera.core.evaluation import Evaluation
     from filiera.core.files import Files
     from filiera.core.gate import Gate
+    from filiera.core.logged import log_metric
     from filiera.core.metric import Metric, Metrics
     from filiera.core.options import Cache
     from filiera.core.pipeline import pipeline
@@ -49,6 +50,7 @@ __all__ = [
     "approve",
     "checkpoint",
     "command_step",
+    "log_metric",
     "loop",
     "pipeline",
     "pipeline_of",
@@ -76,6 +78,7 @@ _HOMES = {
     "approve": "approval",
     "checkpoint": "checkpoint",
     "command_step": "commands",
+    "log_metric": "logged",
     "loop": "shapes",
     "pipeline": "pipeline",
     "pipeline_of": "wiring",

@@ -42,6 +42,7 @@ def test_front_door_is_small() -> None:
         "approve",
         "checkpoint",
         "command_step",
+        "log_metric",
         "loop",
         "pipeline",
         "pipeline_of",

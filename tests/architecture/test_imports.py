@@ -24,6 +24,7 @@ LIBRARIES = {
         "project/builtin.py",
         "project/tables.py",
         "project/collecting.py",
+        "project/metrics.py",
         "cli/demo_command.py",
     },
     "PIL": {"data/pixels.py", "adapters/sources/images.py"},

@@ -39,6 +39,7 @@ ON_THEIR_OWN = (
     "sign-and-verify",
     "take-raw-rows",
     "use-images",
+    "watch-metrics",
     "why-did-it-run-again",
     "write-a-plug-in-codec",
 )

@@ -20,6 +20,7 @@ _MEANING = {
     "values": "small values in the records",
     "code": "descriptions of code that no kept run had",
     "checkpoints": "what steps had kept that will not go on",
+    "metrics": "what steps had logged that were killed",
     "blobs": "larger values, as files",
     "scratch": "unfinished files of killed processes",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 
+from filiera.cli.compared import Compared
 from filiera.cli.output import how_long, print_json, print_table, shortened, when
 from filiera.cli.show_command import run_data
 from filiera.errors import UsageError, did_you_mean
@@ -24,11 +25,14 @@ def run(options: argparse.Namespace) -> int:
     wanted = Wanted(pipeline=options.pipeline, state=options.state, search=options.search)
     before = place_of(get_run(project, options.before)) if options.before else NEWEST
     page = find_runs(project, wanted, before=before, limit=options.limit)
+    compared = Compared(project, page.rows, options.columns, options.sort)
     if options.json:
-        print_json([run_data(project, row) for row in page.rows])
+        data = [run_data(project, row) for row in compared.rows]
+        print_json([{**one, **compared.data(one["run"])} for one in data])
     elif page.rows:
-        header = ["run", "state", "done", "hits", "started", "took", "message"]
-        print_table(header, [_line(project, row) for row in page.rows], right=("done", "hits", "took"))
+        header = ["run", "state", "done", "hits", "started", "took", *compared.names, "message"]
+        lines = [_line(project, row, compared.cells(row["run_id"])) for row in compared.rows]
+        print_table(header, lines, right=("done", "hits", "took", *compared.names))
     elif options.search or options.before:
         print("There are no such runs.")
     else:
@@ -62,14 +66,14 @@ def check_limit(limit: int) -> None:
 def _same_before(options: argparse.Namespace, run_id: str) -> str:
     """Return the command that lists the next page."""
     words = ["filiera", "runs", *([options.pipeline] if options.pipeline else [])]
-    for name in ("state", "search", "profile"):
+    for name in ("state", "search", "columns", "profile"):
         if value := getattr(options, name):
             words += [f"--{name}", value]
     words += ["--limit", str(options.limit)] if options.limit != DEFAULT_LIMIT else []
     return shlex.join([*words, "--before", run_id])
 
 
-def _line(project: Project, row: Row) -> list[str]:
+def _line(project: Project, row: Row, compared: list[str]) -> list[str]:
     return [
         row["run_id"],
         shown_state(project, row),
@@ -77,5 +81,6 @@ def _line(project: Project, row: Row) -> list[str]:
         row["steps_hit"],
         when(row["started_at"]),
         how_long(row["finished_at"] - row["started_at"]) if row["finished_at"] else "",
+        *compared,
         shortened(row["failure"], 80),
     ]

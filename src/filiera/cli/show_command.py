@@ -149,7 +149,7 @@ def run_data(project: Project, row: Row) -> dict[str, Any]:
         "steps_total": row["steps_total"],
         "steps_done": row["steps_done"],
         "steps_hit": row["steps_hit"],
-        "parameters": _parameters(row["parameters"]),
+        "parameters": parameters_of(row),
         "inputs": record["inputs"],
         "commit": record["commit"],
         "is_dirty": record["is_dirty"],
@@ -157,7 +157,9 @@ def run_data(project: Project, row: Row) -> dict[str, Any]:
     }
 
 
-def _parameters(text: str) -> Any:
+def parameters_of(row: Row) -> Any:
+    """Return the parameters of a recorded run by name; a value of a class that is not loaded as its JSON."""
+    text = row["parameters"]
     try:
         return plain.decode(text.encode())
     except ValueError:  # a value of the project's own class, whose code is not loaded: its JSON says enough

@@ -168,6 +168,10 @@ def _add_run_verbs(verbs: Verbs) -> None:
     text = "of pipelines whose name has TEXT in it; or whose id ends with TEXT, such as train-7"
     sub.add_argument("--search", metavar="TEXT", default="", help=text)
     sub.add_argument("--before", metavar="RUN", default="", help="older than RUN only: the next page")
+    text = "show these metrics (their last values) and parameters, such as 'loss,depth'; 'all' shows all there are"
+    sub.add_argument("--columns", metavar="NAMES", default="", help=text)
+    text = "sort the runs listed by this metric or parameter, the least first; '-NAME': the greatest first"
+    sub.add_argument("--sort", metavar="NAME", default="", help=text)
     sub.add_argument("--limit", type=int, default=20, help="at most so many (default: 20)")
     sub = verbs.add_with_json("show", "show a run, a step's output, or a version of a dataset or model")
     sub.add_argument("what", help=f"{_RUN}, perhaps with /STEP; or NAME@VERSION")
@@ -175,6 +179,13 @@ def _add_run_verbs(verbs: Verbs) -> None:
     sub = verbs.add("log", "print what the steps of a run printed")
     sub.add_argument("what", help=f"{_RUN}, perhaps with /STEP")
     sub.add_argument("--follow", action="store_true", help="go on until the run ends")
+    sub = verbs.add_with_json("metrics", "show the metrics that steps of runs have logged, also while they run")
+    sub.add_argument("what", nargs="+", help=f"{_RUN}, perhaps with /STEP; several are compared")
+    text = "only this metric, with a plot; may be given several times"
+    sub.add_argument("--name", action="append", default=[], metavar="METRIC", help=text)
+    sub.add_argument("--follow", action="store_true", help="go on until the run ends")
+    text = "write the curves to FILE: .html with charts, .csv, .parquet or .jsonl"
+    sub.add_argument("--open", default="", metavar="FILE", help=text)
     sub = verbs.add_with_json("explain", "say why each step ran or not")
     sub.add_argument("what", nargs="?", default="latest", help=f"{_RUN} (the default), perhaps with /STEP")
     sub = verbs.add_with_json("resume", "go on with a run that was interrupted, failed, was cancelled, or waits")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, TypedDict
 
 from filiera.core.artifact import ArtifactRef
+from filiera.core.logged import Logged
 from filiera.core.stages import Kind, Stage
-from filiera.core.task import Failure, LogSpan
+from filiera.core.task import Failure, Finished, LogSpan
 from filiera.core.value import dataclass
 
 RunOutcome = Literal["succeeded", "failed", "rejected", "cancelled", "waiting"]
@@ -55,6 +56,7 @@ class StepHit:
     outputs: tuple[ArtifactRef, ...]
     reason: str
     blocked: str = ""  #: the cached verdict blocks: its summary
+    metrics: Logged | None = None  #: what was logged when they were made
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +78,7 @@ class StepSucceeded:
     duration_s: float
     log: LogSpan | None = None
     blocked: str = ""  #: an output is a verdict that blocks: its summary
+    metrics: Logged | None = None  #: what it has logged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +91,7 @@ class StepFailed:
     duration_s: float
     retry_in_s: float | None = None  #: None: this was the last attempt
     log: LogSpan | None = None
+    metrics: Logged | None = None  #: what it has logged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +104,7 @@ class StepCaught:
     outputs: tuple[ArtifactRef, ...]
     duration_s: float
     log: LogSpan | None = None
+    metrics: Logged | None = None  #: what it has logged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,3 +178,16 @@ StepEvent = (
     | StepCancelled
 )
 Event = RunEvent | StepEvent
+
+
+class Ending(TypedDict):
+    """What the events of all ends of attempts say."""
+
+    duration_s: float
+    log: LogSpan | None
+    metrics: Logged | None
+
+
+def ending(finished: Finished) -> Ending:
+    """Return what the event of an attempt's end says of it, however it went."""
+    return {"duration_s": finished.duration_s, "log": finished.log, "metrics": finished.metrics}

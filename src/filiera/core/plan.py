@@ -6,6 +6,7 @@ from typing import Literal
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.key import KeyParts
+from filiera.core.logged import Logged
 from filiera.core.stages import Stage
 from filiera.core.value import dataclass
 
@@ -28,3 +29,4 @@ class Decision:
     parts: KeyParts | None = None  #: of its key; None when an input is not known yet
     outputs: tuple[ArtifactRef, ...] = ()  #: of a hit
     blocked: str = ""  #: a hit whose verdict blocks: the verdict's summary
+    metrics: Logged | None = None  #: of a hit: what was logged when its outputs were made

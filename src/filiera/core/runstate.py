@@ -28,6 +28,7 @@ from filiera.core.events import (
     StepSucceeded,
     StepWaiting,
 )
+from filiera.core.logged import Logged
 from filiera.core.stages import Stage
 from filiera.core.task import Failure, LogSpan
 from filiera.core.value import dataclass
@@ -105,6 +106,7 @@ class StepState:
     duration_s: float = 0.0
     log: LogSpan | None = None
     parent: str = ""  #: the step that has become this one and others
+    metrics: Logged | None = None  #: what it has logged
 
 
 @dataclass(kw_only=True, slots=True)
@@ -197,6 +199,8 @@ class RunState:
         self._counts[step.status] -= 1
         self._counts[status] += 1
         step.status = status
+        if isinstance(event, StepHit | StepSucceeded | StepFailed | StepCaught):
+            step.metrics = event.metrics
         match event:
             case StepHit():
                 step.outputs, step.detail = event.outputs, event.blocked or event.reason

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.key import KeyParts
+from filiera.core.logged import Logged
 from filiera.core.types import Lazy
 from filiera.core.value import dataclass
 
@@ -112,6 +113,7 @@ class Finished:
     started_at: float = 0.0  #: seconds since the epoch, UTC
     duration_s: float = 0.0
     log: LogSpan | None = None
+    metrics: Logged | None = None  #: what it has logged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,6 +19,7 @@ from typing import Any
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.key import KeyParts
+from filiera.core.logged import Logged, Summary
 from filiera.core.task import Dropped, Failure, Finished, Following, LogSpan, Resources, SourceStamp, Task
 from filiera.core.value import dataclass
 
@@ -176,6 +177,7 @@ def pack_finished(finished: Finished, *, log_end: int, is_spent: bool) -> bytes:
             finished.blocked,
             finished.started_at,
             finished.duration_s,
+            finished.metrics and _pack_logged(finished.metrics),
             log_end,
             is_spent,
         )
@@ -207,7 +209,7 @@ def unpack_report(content: bytes, *, log_file: str, log_start: int) -> Ended | B
         task_id, *rest = marshal.loads(content)  # noqa: S302
         if len(rest) == 1:
             return Begun(task_id) if rest[0] else Dropped(task_id=task_id)
-        outputs, failure, blocked, started_at, duration_s, log_end, is_spent = rest
+        outputs, failure, blocked, started_at, duration_s, metrics, log_end, is_spent = rest
         finished = Finished(
             task_id=task_id,
             outputs=tuple([_ref(*ref) for ref in outputs]),
@@ -216,6 +218,7 @@ def unpack_report(content: bytes, *, log_file: str, log_start: int) -> Ended | B
             started_at=started_at,
             duration_s=duration_s,
             log=LogSpan(file=log_file, start=log_start, end=log_end),
+            metrics=metrics and _unpack_logged(*metrics),
         )
     except (EOFError, TypeError, ValueError) as error:
         raise ValueError(f"not a message of a worker: {error}") from error
@@ -269,6 +272,16 @@ def _pack_following(following: Following) -> tuple[Any, ...]:
 def _unpack_following(message: tuple[Any, ...]) -> Following:
     task_id, inputs, parts = message
     return Following(task_id=task_id, inputs=inputs, parts=KeyParts(**dict(zip(_PARTS, parts, strict=True))))
+
+
+def _pack_logged(logged: Logged) -> tuple[Any, ...]:
+    ref = logged.curves
+    summaries = tuple([(s.name, s.points, s.last, s.least, s.greatest) for s in logged.summaries])
+    return (ref.digest, ref.codec, ref.size_bytes, ref.inline), summaries
+
+
+def _unpack_logged(ref: _Ref, summaries: tuple[Any, ...]) -> Logged:
+    return Logged(_ref(*ref), tuple([Summary(*summary) for summary in summaries]))
 
 
 def _ref(digest: str, codec: str, size_bytes: int, inline: bytes | None) -> ArtifactRef:

@@ -18,11 +18,12 @@ from filiera.core.events import (
     StepSkipped,
     StepSucceeded,
     StepWaiting,
+    ending,
 )
 from filiera.core.graph import Graph, Node
 from filiera.core.plan import Decision
 from filiera.core.runstate import ENDED, RunState, StepState
-from filiera.core.task import Failure, Finished, LogSpan
+from filiera.core.task import Failure, Finished
 from filiera.core.value import dataclass
 from filiera.engine.artifacts import Artifacts
 from filiera.engine.failures import failure_from
@@ -134,10 +135,7 @@ class Course:
                 self.recorder.keep(key, name, finished.outputs, "")
             self._extend_dynamic(node, finished.outputs[0])
             return
-        log = self._log(finished.log)
-        self.recorder.record(
-            StepSucceeded(step=name, outputs=finished.outputs, duration_s=finished.duration_s, log=log, blocked=blocked)
-        )
+        self.recorder.record(StepSucceeded(step=name, outputs=finished.outputs, blocked=blocked, **ending(finished)))
         if node.step.options.is_cached:
             self.recorder.keep(key, name, finished.outputs, blocked)
         self._ended(name, finished.outputs, blocked)
@@ -147,7 +145,7 @@ class Course:
         failure = finished.failure
         assert failure is not None
         if retry_in_s is None and self.nodes[name].step.options.catches and failure.kind != "cancelled":
-            self._catch(name, attempt, failure, finished.duration_s, self._log(finished.log))
+            self._catch(name, attempt, failure, finished)
             return
         self._record_failure(name, attempt, failure, finished, retry_in_s)
         if retry_in_s is None:
@@ -161,9 +159,8 @@ class Course:
                 step=name,
                 attempt=attempt,
                 failure=failure,
-                duration_s=finished.duration_s,
                 retry_in_s=retry_in_s,
-                log=self._log(finished.log),
+                **ending(finished),
             )
         )
 
@@ -238,6 +235,7 @@ class Course:
                 outputs=decision.outputs,
                 reason=decision.reason,
                 blocked=decision.blocked,
+                metrics=decision.metrics,
             )
         )
         self._ended(name, decision.outputs, decision.blocked)
@@ -251,9 +249,8 @@ class Course:
         if node.step.options.dynamic or not all(map(self.planner.holds, earlier.outputs)):
             return None
         reason = "finished before the run was resumed"
-        return Decision(
-            step=node.name, stage=node.stage, status="hit", reason=reason, parts=call.parts, outputs=earlier.outputs
-        )
+        found = Decision(step=node.name, stage=node.stage, status="hit", reason=reason, parts=call.parts)
+        return replace(found, outputs=earlier.outputs, metrics=earlier.metrics)
 
     def _decided(self, call: Call, reason: str) -> None:
         self.recorder.decided(call.node.name, StepRecord(call.parts, call.parts.key, call.written, reason))
@@ -358,13 +355,13 @@ class Course:
         failure = Failure(kind="raised", error="StepFailed", message=message)
         self.failed(name, 1, Finished(task_id="", failure=failure), None)
 
-    def _catch(self, name: str, attempt: int, failure: Failure, duration_s: float, log: LogSpan | None) -> None:
+    def _catch(self, name: str, attempt: int, failure: Failure, finished: Finished) -> None:
         step = self.nodes[name].step
         value, count = step.options.catch, len(step.outputs)
         values = (value,) if count == 1 else tuple(value) if count else ()
         outputs = tuple(self.artifacts.put(item) for item in values)
         self.recorder.record(
-            StepCaught(step=name, attempt=attempt, failure=failure, outputs=outputs, duration_s=duration_s, log=log)
+            StepCaught(step=name, attempt=attempt, failure=failure, outputs=outputs, **ending(finished))
         )
         self._ended(name, outputs, "")
 
@@ -394,6 +391,3 @@ class Course:
             self.recorder.record(StepBlocked(step=name, by=by))
         for name in names:
             self._leave(name)
-
-    def _log(self, log: LogSpan | None) -> LogSpan | None:
-        return replace(log, file=self.log_prefix + log.file) if log is not None and self.log_prefix else log

@@ -17,7 +17,7 @@ from time import monotonic
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.events import StepStarted
-from filiera.core.task import Dropped, ExecutorEvent, Failure, Finished, Started, Task
+from filiera.core.task import Dropped, ExecutorEvent, Failure, Finished, LogSpan, Started, Task
 from filiera.core.value import dataclass
 from filiera.engine.admission import Admission, Flights, Limits, Waiting
 from filiera.engine.course import Course
@@ -223,10 +223,8 @@ class Driver:
         if not running.is_begun:
             running.is_begun = True
             self._admission.begun(running.course, running.call)
-        course, log = running.course, event.log
-        if course.log_prefix:
-            log = replace(log, file=course.log_prefix + log.file)
-        course.recorder.record(
+        log = _log_of(running.course, event.log)
+        running.course.recorder.record(
             StepStarted(step=running.call.node.name, attempt=running.attempt, pid=event.pid, log=log)
         )
 
@@ -237,6 +235,8 @@ class Driver:
             return
         course, call, name = running.course, running.call, running.call.node.name
         failure = event.failure
+        if event.log is not None and course.log_prefix:
+            event = replace(event, log=_log_of(course, event.log))
         if failure is None:
             course.succeeded(name, event, call.parts.key)
             self._ended(running, is_kept=True)
@@ -379,3 +379,8 @@ class Driver:
             for course in self._load:
                 course.recorder.beat()
             self.journal.flush()
+
+
+def _log_of(course: Course, log: LogSpan) -> LogSpan:
+    """Return where an attempt's output lies, as seen from the log folder of its own run."""
+    return replace(log, file=course.log_prefix + log.file) if course.log_prefix else log

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FunctionType, GeneratorType
 from typing import Any, Protocol
 
-from filiera.core import checkpoint, plain
+from filiera.core import checkpoint, logged, plain
 from filiera.core.artifact import ArtifactRef
 from filiera.core.task import Failure, FailureKind, Finished, SourceStamp, Task
 from filiera.engine.checkpoints import Checkpoint, Checkpoints
+from filiera.engine.curves import CurveFiles
 from filiera.engine.failures import failure_from
 from filiera.engine.logs import show_logging
 from filiera.errors import CodecError, SourceError, StepFailed
@@ -39,6 +40,7 @@ def execute(
     *,
     artifacts: Artifacts,
     checkpoints: Checkpoints | None = None,
+    curves: CurveFiles | None = None,
     following: tuple[tuple[ArtifactRef, ...], str] | None = None,
 ) -> Finished:
     """Return how *task* ended; whatever its function raises is a failure.
@@ -47,6 +49,7 @@ def execute(
         task: What to do.
         artifacts: Where inputs and outputs are.
         checkpoints: Where checkpoints are kept.
+        curves: Where metrics go that the step logs.
         following: Inputs and key of a task that follows another, now that they are known.
 
     Raises:
@@ -58,6 +61,8 @@ def execute(
     failure: Failure | None = None
     inputs, key = following or (task.inputs, task.key)
     kept = checkpoints.of(key) if checkpoints is not None and key else None
+    log = curves.log_of(key) if curves is not None and key else None
+    token = logged.begin(log) if log is not None else None
     try:
         outputs, blocked = _run(task, inputs, artifacts, kept)
     except KeyboardInterrupt:
@@ -66,6 +71,10 @@ def execute(
         failure = failure_from(error.cause, error.kind)
     except BaseException as error:  # noqa: BLE001  the function is the user's: all that it raises is told, not handled
         failure = failure_from(error, "raised")
+    finally:
+        if token is not None:
+            logged.end(token)
+    may_go_on = failure is not None and kept is not None and kept.is_used
     return Finished(
         task_id=task.task_id,
         outputs=outputs,
@@ -73,6 +82,7 @@ def execute(
         blocked=blocked,
         started_at=started_at,
         duration_s=time.perf_counter() - start,
+        metrics=log.finish(artifacts, keep=may_go_on) if log is not None else None,
     )
 
 
@@ -113,11 +123,24 @@ def _call(task: Task, function: Callable[..., Any], arguments: dict[str, Any], a
     if task.is_dynamic:
         return (_traced(function, arguments, artifacts),), ""
     values = _split(function(**arguments), task.outputs)
+    for value in values:
+        _log_metrics(value)
     if task.codecs:
         refs = [_put(value, codec or None, artifacts) for value, codec in zip(values, task.codecs, strict=True)]
     else:
         refs = [_put(value, None, artifacts) for value in values]
     return tuple(refs), _blocked(values)
+
+
+def _log_metrics(value: Any) -> None:
+    """Log the metrics that a step returns, bare or inside an evaluation, so that lists of runs can show them too."""
+    module = sys.modules.get("filiera.core.metric")
+    if module is None:
+        return  # there cannot be any
+    found: Any = value if type(value) is module.Metrics else getattr(value, "metrics", None)
+    if type(found) is module.Metrics:
+        for metric in found:
+            logged.log_metric(metric.name, metric.value)
 
 
 def _traced(function: Callable[..., Any], arguments: dict[str, Any], artifacts: Artifacts) -> ArtifactRef:
@@ -142,11 +165,17 @@ def _put(value: Any, codec: str | None, artifacts: Artifacts) -> ArtifactRef:
         raise _Failed("codec", error) from error
 
 
-def execute_here(task: Task, *, artifacts: Artifacts, checkpoints: Checkpoints | None = None) -> Finished:
+def execute_here(
+    task: Task,
+    *,
+    artifacts: Artifacts,
+    checkpoints: Checkpoints | None = None,
+    curves: CurveFiles | None = None,
+) -> Finished:
     """Do what ``execute`` does, in a process that has other things to do: put its folder and environment back after."""
     surroundings = Surroundings()
     try:
-        return execute(task, artifacts=artifacts, checkpoints=checkpoints)
+        return execute(task, artifacts=artifacts, checkpoints=checkpoints, curves=curves)
     finally:
         surroundings.restore()
 

@@ -10,9 +10,10 @@ from dataclasses import field
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.key import KeyParts, differences
+from filiera.core.logged import Logged
 from filiera.core.value import dataclass
 from filiera.engine.journal import Result
-from filiera.engine.rows import read_arguments, read_inputs, read_key_parts, read_refs
+from filiera.engine.rows import read_arguments, read_inputs, read_key_parts, read_metrics, read_refs
 from filiera.ports import MetadataStore, Row
 
 PAGE = 1000
@@ -28,6 +29,7 @@ class EarlierResult:
 
     key: str
     outputs: tuple[ArtifactRef, ...]
+    metrics: Logged | None = None  #: what it has logged
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,12 @@ class Asked:
     parts: KeyParts
     written: tuple[str, str]  #: its arguments and inputs as text
     code: bytes  #: parts of its closure
+
+
+def read_result(row: Row) -> Result:
+    """Return the result that a row of the cache holds, with what its step logged as far as that is recorded."""
+    refs, metrics = read_refs(row["outputs"]), read_metrics(row["metrics"])
+    return Result(refs, row["blocked"], row["made_in"], row["stored_at"], metrics)
 
 
 @dataclass
@@ -94,7 +102,7 @@ class History:
         row = self._row(step)
         if row is None or row["key"] != key or row["outputs"] is None:
             return None
-        return Result(read_refs(row["outputs"]), row["blocked"], row["made_in"], row["stored_at"])
+        return read_result(row if row["state"] in _ENDED_WELL else {**row, "metrics": ""})
 
     def why(self, call: Asked) -> str:
         """Return what differs from the step's last run, in words."""

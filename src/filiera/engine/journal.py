@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from filiera.core.artifact import ArtifactRef
+from filiera.core.logged import Logged
 from filiera.core.value import dataclass
 from filiera.ports import MetadataStore, Statement
 
@@ -33,6 +34,7 @@ class Result:
     blocked: str  #: the verdict's summary, when it blocks
     run_id: str  #: the run that made it
     stored_at: float  #: seconds since the epoch, UTC
+    metrics: Logged | None = None  #: what the step logged that made it
 
 
 @dataclass(kw_only=True)

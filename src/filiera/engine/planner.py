@@ -15,9 +15,9 @@ from filiera.core.options import Cache
 from filiera.core.plan import Decision
 from filiera.core.task import SourceStamp
 from filiera.core.value import dataclass
-from filiera.engine.history import Asked, History
+from filiera.engine.history import Asked, History, read_result
 from filiera.engine.journal import Result
-from filiera.engine.rows import read_refs, write_arguments, write_inputs
+from filiera.engine.rows import write_arguments, write_inputs
 from filiera.errors import GraphError, StoreError
 from filiera.ports import Clock, MetadataStore
 
@@ -228,6 +228,7 @@ class Planner:
             parts=parts,
             outputs=found.outputs,
             blocked=found.blocked,
+            metrics=found.metrics,
         )
 
     def _objection(self, node: Node, found: Result) -> str:
@@ -264,8 +265,7 @@ class Planner:
         rows = self.records.read("try_cache_entry", {"key": key})
         if not rows:
             return None
-        row = rows[0]
-        return Result(read_refs(row["outputs"]), row["blocked"], row["run_id"], row["stored_at"])
+        return read_result(rows[0])
 
 
 def is_fresh(name: str, fresh: frozenset[str]) -> bool:

@@ -19,6 +19,7 @@ from filiera.engine.rows import (
     write_failure,
     write_json,
     write_log,
+    write_logged,
     write_refs,
     write_whole_refs,
 )
@@ -74,6 +75,8 @@ class Recorder:
         elif not isinstance(event, StepHit):  # the outputs of a hit are in the records
             for ref in getattr(event, "outputs", ()):
                 self.journal.made(ref)
+            if (logged := getattr(event, "metrics", None)) is not None:
+                self.journal.made(logged.curves)
 
     def decided(self, step: str, record: StepRecord) -> None:
         """Note the key of a step and why it runs or not, for its next write."""
@@ -82,7 +85,7 @@ class Recorder:
     def keep(self, key: str, step: str, outputs: tuple[ArtifactRef, ...], blocked: str) -> None:
         """Put a result into the cache, in the same transaction as its event."""
         stored_at = self.clock()
-        self.journal.results[key] = Result(outputs, blocked, self.run_id, stored_at)
+        self.journal.results[key] = Result(outputs, blocked, self.run_id, stored_at, self.state.steps[step].metrics)
         row = {"key": key, "outputs": write_whole_refs(outputs), "blocked": blocked, "run_id": self.run_id}
         self.journal.add("put_cache_entry", {**row, "step": step, "stored_at": stored_at})
 
@@ -149,4 +152,5 @@ class Recorder:
             "failure": to_json(write_failure(failure)) if failure and status in _SHOWN_FAILURE else "",
             "reason": step.detail or record.reason,
             "log": write_json(write_log(step.log)) if step.log else "",
+            "metrics": write_json(write_logged(step.metrics)) if step.metrics else "",
         }

@@ -7,12 +7,14 @@ import re
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
+from math import isfinite
 from typing import Any, get_args
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.compact import compact_writer
 from filiera.core.events import Event
 from filiera.core.key import KeyParts
+from filiera.core.logged import Logged, Summary
 from filiera.core.task import Failure, LogSpan
 from filiera.ports import Row
 
@@ -134,6 +136,26 @@ def write_failure(failure: Failure) -> dict[str, Any]:
     return {item.name: getattr(failure, item.name) for item in fields(Failure)}
 
 
+def write_logged(logged: Logged) -> list[Any]:
+    """Return what a step has logged as a list, in which NaN and infinities, which JSON does not have, are texts."""
+    summaries = [[s.name, s.points, *map(_number, (s.last, s.least, s.greatest))] for s in logged.summaries]
+    return [write_refs((logged.curves,)), summaries]
+
+
+def read_metrics(text: str | None) -> Logged | None:
+    """Return what a step has logged from the column of the records; None when that is nothing."""
+    return _read_logged(json.loads(text)) if text else None
+
+
+def _read_logged(written: list[Any]) -> Logged:
+    summaries = [Summary(name, points, *map(float, numbers)) for name, points, *numbers in written[1]]
+    return Logged(read_refs(written[0])[0], tuple(summaries))
+
+
+def _number(value: float) -> float | str:
+    return value if isfinite(value) else repr(value)
+
+
 def _read_log(written: list[Any]) -> LogSpan:
     return LogSpan(file=written[0], start=written[1], end=written[2])
 
@@ -152,6 +174,7 @@ _CONVERTED: Mapping[str, tuple[_Convert | None, _Convert]] = {
     "log": (write_log, _read_log),
     "failure": (write_failure, _read_failure),
     "steps": (None, _read_steps),
+    "metrics": (write_logged, _read_logged),
     "parameters": (dict, dict),
 }
 """How fields that JSON does not know are written and read."""

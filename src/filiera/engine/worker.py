@@ -37,6 +37,7 @@ from filiera.core.wire import (
     pack_finished,
 )
 from filiera.engine.checkpoints import Checkpoints
+from filiera.engine.curves import CurveFiles
 from filiera.engine.execute import Artifacts, Surroundings, execute
 from filiera.engine.failures import failure_from
 from filiera.engine.logs import ProcessOutput, forget_logging
@@ -57,24 +58,26 @@ class Keys(Protocol):
         """Take keys from now on for the executor that said this of itself when it took the worker over."""
 
 
-def work(artifacts: Artifacts, *, keys: Keys | None = None, checkpoints: Checkpoints | None = None) -> None:
+def work(
+    artifacts: Artifacts,
+    *,
+    keys: Keys | None = None,
+    checkpoints: Checkpoints | None = None,
+    curves: CurveFiles | None = None,
+) -> None:
     """Execute the driver's tasks with *artifacts* until the driver closes the link; then the process has no use.
 
     Args:
         artifacts: Where inputs and outputs are.
         keys: Takes the keys of tasks that follow others; without it, none of these is begun.
         checkpoints: Where checkpoints are kept.
+        curves: Where metrics go that steps log.
     """
-    die_with_driver()
-    for fd in (TASKS_FD, RESULTS_FD, LIFELINE_FD):
-        os.set_inheritable(fd, False)
-    os.register_at_fork(after_in_child=_leave_link)
-    _reset_signals()
-    forget_logging()
-    output = ProcessOutput()
-    _show_crashes(output)
+    output = _settled_in()
     surroundings, threads = Surroundings(), _count_threads()
     followers = Followers(keys.is_free if keys is not None else None)
+
+    run = functools.partial(execute, artifacts=artifacts, checkpoints=checkpoints, curves=curves)
 
     def move(to: Move) -> None:
         output.move(to.log)
@@ -91,8 +94,7 @@ def work(artifacts: Artifacts, *, keys: Keys | None = None, checkpoints: Checkpo
                 _send(pack_dropped(task.task_id))
                 continue
             _send(pack_begun(task.task_id))
-        run = functools.partial(execute, artifacts=artifacts, checkpoints=checkpoints, following=following)
-        finished = _execute(task, run)
+        finished = _execute(task, functools.partial(run, following=following))
         signal.setitimer(signal.ITIMER_REAL, 0)  # an alarm that this step forgot would end a later one
         is_spent = _has_children() or _count_threads() > threads
         try:
@@ -106,6 +108,19 @@ def work(artifacts: Artifacts, *, keys: Keys | None = None, checkpoints: Checkpo
         output.restore()
         surroundings.restore()
         _reset_signals()
+
+
+def _settled_in() -> ProcessOutput:
+    """Make this process a worker: it ends with its driver, and keeps link, signals and output from its steps."""
+    die_with_driver()
+    for fd in (TASKS_FD, RESULTS_FD, LIFELINE_FD):
+        os.set_inheritable(fd, False)
+    os.register_at_fork(after_in_child=_leave_link)
+    _reset_signals()
+    forget_logging()
+    output = ProcessOutput()
+    _show_crashes(output)
+    return output
 
 
 class Followers:

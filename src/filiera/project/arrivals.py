@@ -17,7 +17,7 @@ from filiera.core.products import ProductKind, check_name
 from filiera.core.runstate import RunState, RunStatus, StepStatus
 from filiera.core.stages import Kind
 from filiera.core.value import dataclass
-from filiera.engine.rows import read_event, read_refs
+from filiera.engine.rows import read_event, read_metrics, read_refs, write_refs
 from filiera.errors import FilieraError, SchemaTooNew
 from filiera.project import plugins
 from filiera.project.exporting import FORMAT, FORMAT_VERSION, TABLES
@@ -37,7 +37,7 @@ COLUMNS: Mapping[str, Mapping[str, Any]] = {
     "step_run": {
         "run_id": str, "step": str, "position": int, "stage": str, "state": str, "attempt": int, "key": str,
         "closure_digest": str, "arguments": _JSON, "inputs": _JSON, "outputs": str, "started_at": float | None,
-        "duration_s": float | None, "failure": str, "reason": str, "log": str,
+        "duration_s": float | None, "failure": str, "reason": str, "log": str, "metrics": str,
     },
     "event": {"run_id": str, "seq": int, "at": float, "kind": str, "body": _JSON},
     "artifact": {"digest": str, "codec": str, "size_bytes": int, "inline": str | None},
@@ -175,6 +175,8 @@ class _Reading:
         for column in ("failure", "log"):
             _require(not row[column] or json.loads(row[column]) is not None, f"step {row['step']} has no {column}")
         self._named(row["outputs"])
+        if (logged := read_metrics(row["metrics"])) is not None:
+            self._named(write_refs([logged.curves]))
         self._found.steps.append(row)
 
     def _event(self, row: Line) -> None:

@@ -10,19 +10,21 @@ from pathlib import Path
 
 from filiera.engine.artifacts import Artifacts
 from filiera.ports import Executor
-from filiera.project.worker import PATH_VARIABLE, WorkerPlace, checkpoints, run_worker
+from filiera.project.worker import PATH_VARIABLE, WorkerPlace, checkpoints, curve_files, run_worker
 
 _ALLOCATOR = {"_RJEM_MALLOC_CONF": "narenas:1,dirty_decay_ms:100"}
 """Has the allocator inside Polars give freed memory back soon: measured on tables of 320 MB, a quarter less is held."""
 
 
 def inline_executor(artifacts: Artifacts, log_dir: Path, *, store: Path | None = None) -> Executor:
-    """Return the executor that runs steps in this process; their checkpoints are in *store*, nowhere without it."""
+    """Return the executor that runs steps in this process; what they save and log is in *store*, nowhere without it."""
     from filiera.adapters.inline import InlineExecutor
     from filiera.engine.execute import execute_here
 
     kept = None if store is None else checkpoints(store, artifacts)
-    return InlineExecutor(functools.partial(execute_here, artifacts=artifacts, checkpoints=kept), log_dir=log_dir)
+    curves = None if store is None else curve_files(store)
+    execute = functools.partial(execute_here, artifacts=artifacts, checkpoints=kept, curves=curves)
+    return InlineExecutor(execute, log_dir=log_dir)
 
 
 def process_executor(

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, cast
 from filiera.adapters.local_disk import disk_error
 from filiera.adapters.run_archive import ArchiveWriter
 from filiera.core.artifact import ArtifactRef
-from filiera.engine.rows import read_refs
+from filiera.engine.rows import read_metrics, read_refs
 from filiera.errors import StoreError, UsageError
 from filiera.ports import Row
 from filiera.project import plugins
@@ -104,6 +104,8 @@ class _Export:
         for step in self._rows("steps_of_run_after", {"run_id": run_id, "step": ""}, "step"):
             self._add("step_run", step)
             self._name(step["outputs"])
+            if (logged := read_metrics(step["metrics"])) is not None:
+                self._artifacts.add(logged.curves)
             if step["key"]:
                 self._keys.setdefault(step["key"], (run_id, step["step"]))
             if step["closure_digest"]:

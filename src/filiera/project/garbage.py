@@ -56,7 +56,7 @@ from filiera.project.retention import Kept, Retention
 from filiera.project.runs import log_folder
 from filiera.project.shelf import CLOSURES, RESULTS, VALUES, Shelf
 
-KINDS = ("runs", "logs", "results", "values", "code", "checkpoints", "blobs", "scratch")
+KINDS = ("runs", "logs", "results", "values", "code", "checkpoints", "metrics", "blobs", "scratch")
 _SHELVES = {"results": RESULTS, "values": VALUES, "code": CLOSURES}
 _AT_ONCE = 1000
 _STEPS_AT_ONCE = 2000
@@ -264,6 +264,7 @@ class _Collection:
 
     def _files(self, needed: Needed) -> None:
         self._checkpoints(needed)
+        self._curves(needed)
         self._blobs(needed)
         self._scratch()
 
@@ -278,6 +279,16 @@ class _Collection:
                 self._amounts["checkpoints"].add(found.st_size)
                 if not self._dry_run:
                     file.unlink()
+
+    def _curves(self, needed: Needed) -> None:
+        """Remove what steps have logged that were killed and are forgotten; of those that ended it is a value."""
+        for file in sorted(_entries(self._project.store / "metrics")):
+            with suppress(FileNotFoundError):
+                found = file.stat()
+                if found.st_mtime < self._cutoff and is_digest(file.name) and file.name not in needed.keys:
+                    self._amounts["metrics"].add(found.st_size)
+                    if not self._dry_run:
+                        file.unlink()
 
     def _blobs(self, needed: Needed) -> None:
         sweep = FolderSweep(self._project.store / "blobs")

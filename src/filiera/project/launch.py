@@ -23,7 +23,7 @@ from filiera.engine.history import EarlierResult
 from filiera.engine.journal import Journal
 from filiera.engine.planner import Planner, is_fresh
 from filiera.engine.recorder import Recorder
-from filiera.engine.rows import read_refs, to_json, to_text, write_event
+from filiera.engine.rows import read_metrics, read_refs, to_json, to_text, write_event
 from filiera.errors import FilieraError, UsageError
 from filiera.ports import Row, Statement
 from filiera.project import audit, identity, record
@@ -307,5 +307,7 @@ def _earlier(project: Project, run_id: str) -> dict[str, EarlierResult]:
     found = {}
     for row in project.records.read("steps_of_run", {"run_id": run_id}):
         if row["state"] in ("succeeded", "hit") and row["key"]:
-            found[row["step"]] = EarlierResult(row["key"], read_refs(row["outputs"], project.versions.inline))
+            found[row["step"]] = EarlierResult(
+                row["key"], read_refs(row["outputs"], project.versions.inline), read_metrics(row["metrics"])
+            )
     return found

@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.parts import PARTS_CODEC, read_parts
-from filiera.engine.rows import read_refs
+from filiera.engine.rows import read_metrics, read_refs
 from filiera.errors import BlobCorrupted, BlobMissing, CodecError
 from filiera.ports import Row
 from filiera.project import plugins
@@ -159,6 +159,8 @@ class Needed:
                 if not known[row["run_id"]]:
                     continue
                 self.mark(row["outputs"])
+                if (logged := read_metrics(row["metrics"])) is not None:
+                    self._mark(logged.curves)
                 if row["key"]:
                     self.keys.add(row["key"])
                 if row["closure_digest"]:

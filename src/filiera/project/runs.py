@@ -46,6 +46,15 @@ class Run:
             )
         return self.project.value(found.outputs[index])
 
+    def metrics(self, step: str = "") -> Any:
+        """Return what its steps have logged, or one of them: a Polars table with a row per point.
+
+        The columns are ``run``, ``pipeline_step``, ``metric``, ``step``, ``value`` and ``at``, a time in UTC.
+        """
+        from filiera.project.metrics import curves_of_run, curves_table
+
+        return curves_table(list(curves_of_run(self.project, self.run_id, step=step)))
+
     def require_success(self) -> Run:
         """Return the run itself if it succeeded. Raises StepFailed, Rejected, Waiting or Cancelled else."""
         kinds: dict[str, type[FilieraError]] = {"failed": StepFailed, "rejected": Rejected, "cancelled": Cancelled}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from filiera.core.value import dataclass
 from filiera.engine.artifacts import Artifacts
 from filiera.engine.checkpoints import Checkpoints
+from filiera.engine.curves import CurveFiles
 from filiera.engine.worker import work
 from filiera.errors import StoreError
 from filiera.project import plugins
@@ -49,12 +50,17 @@ def run_worker(place: WorkerPlace) -> None:
     os.chdir(place.root)
     artifacts = Artifacts(plugins.blob_store(place.store), plugins.find_codec, plugins.codec_named)
     keys = Keys(place.store, place.holder) if place.holder else None
-    work(artifacts, keys=keys, checkpoints=checkpoints(place.store, artifacts))
+    work(artifacts, keys=keys, checkpoints=checkpoints(place.store, artifacts), curves=curve_files(place.store))
 
 
 def checkpoints(store: Path, artifacts: Artifacts) -> Checkpoints:
     """Return the checkpoints of a store."""
     return Checkpoints(store / "checkpoints", artifacts)
+
+
+def curve_files(store: Path) -> CurveFiles:
+    """Return the metrics that steps of a store log."""
+    return CurveFiles(store / "metrics")
 
 
 class Keys:

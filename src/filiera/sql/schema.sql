@@ -60,6 +60,7 @@ CREATE TABLE step_run (
     failure TEXT NOT NULL DEFAULT '',        -- JSON, or ''
     reason TEXT NOT NULL DEFAULT '',         -- why it ran, was a hit or was blocked
     log TEXT NOT NULL DEFAULT '',            -- JSON: where its output lies, or ''
+    metrics TEXT NOT NULL DEFAULT '',        -- JSON: what it has logged, or ''
     PRIMARY KEY (run_id, step)
 );
 
@@ -67,6 +68,7 @@ CREATE TABLE step_run (
 -- were not in memory, and the cache has its own table.
 CREATE INDEX step_run_by_position ON step_run (run_id, position);
 CREATE INDEX step_run_failed ON step_run (run_id, position) WHERE failure <> '';
+CREATE INDEX step_run_logged ON step_run (run_id, position) WHERE metrics <> '';
 
 -- What happened in a run, in order. Everything else about a run follows from these.
 CREATE TABLE event (

@@ -53,11 +53,13 @@ CREATE TABLE step_run (
     failure TEXT NOT NULL DEFAULT '',        -- JSON, or ''
     reason TEXT NOT NULL DEFAULT '',         -- why it ran, was a hit or was blocked
     log TEXT NOT NULL DEFAULT '',            -- JSON: where its output lies, or ''
+    metrics TEXT NOT NULL DEFAULT '',        -- JSON: what it has logged, or ''
     PRIMARY KEY (run_id, step)
 );
 
 CREATE INDEX step_run_by_position ON step_run (run_id, position);
 CREATE INDEX step_run_failed ON step_run (run_id, position) WHERE failure <> '';
+CREATE INDEX step_run_logged ON step_run (run_id, position) WHERE metrics <> '';
 
 -- What happened in a run, in order. Everything else about a run follows from these.
 CREATE TABLE event (

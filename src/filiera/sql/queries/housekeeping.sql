@@ -65,7 +65,7 @@ DELETE FROM proof WHERE run_id = :run_id AND NOT EXISTS (SELECT 1 FROM run WHERE
 
 -- recorded_steps --
 -- What steps used and made, with what decides whether their run stays, in the order of the table.
-SELECT step_run.run_id, step, key, closure_digest, outputs, pipeline, number, run.state, driver, run.started_at,
+SELECT step_run.run_id, step, key, closure_digest, outputs, metrics, pipeline, number, run.state, driver, run.started_at,
        heartbeat_at
   FROM step_run JOIN run ON run.run_id = step_run.run_id
  WHERE (step_run.run_id, step) > (:run_id, :step) ORDER BY step_run.run_id, step LIMIT :limit;
@@ -233,9 +233,9 @@ VALUES (:run_id, :pipeline, :number, :kind, :state, :parameters, :started_at, :f
 -- import_step_run --
 -- A step of a run of another store.
 INSERT INTO step_run (run_id, step, position, stage, state, attempt, key, closure_digest, arguments, inputs, outputs,
-                      started_at, duration_s, failure, reason, log)
+                      started_at, duration_s, failure, reason, log, metrics)
 VALUES (:run_id, :step, :position, :stage, :state, :attempt, :key, :closure_digest, :arguments, :inputs, :outputs,
-        :started_at, :duration_s, :failure, :reason, :log);
+        :started_at, :duration_s, :failure, :reason, :log, :metrics);
 
 -- same_version --
 -- The number of a version that was published at that time with the same content, or no row.

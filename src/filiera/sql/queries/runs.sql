@@ -33,14 +33,15 @@ RETURNING run_id;
 -- put_step_run --
 -- A step of a run as the fold of its events shows it now.
 INSERT INTO step_run (run_id, step, position, stage, state, attempt, key, closure_digest, arguments, inputs, outputs,
-                      started_at, duration_s, failure, reason, log)
+                      started_at, duration_s, failure, reason, log, metrics)
 VALUES (:run_id, :step, :position, :stage, :state, :attempt, :key, :closure_digest, :arguments, :inputs, :outputs,
-        :started_at, :duration_s, :failure, :reason, :log)
+        :started_at, :duration_s, :failure, :reason, :log, :metrics)
 ON CONFLICT (run_id, step) DO UPDATE SET
        position = excluded.position, stage = excluded.stage, state = excluded.state, attempt = excluded.attempt,
        key = excluded.key, closure_digest = excluded.closure_digest, arguments = excluded.arguments,
        inputs = excluded.inputs, outputs = excluded.outputs, started_at = excluded.started_at,
-       duration_s = excluded.duration_s, failure = excluded.failure, reason = excluded.reason, log = excluded.log;
+       duration_s = excluded.duration_s, failure = excluded.failure, reason = excluded.reason, log = excluded.log,
+       metrics = excluded.metrics;
 
 -- drop_step_run --
 -- Forget a step that a resumed run no longer has.

@@ -20,3 +20,13 @@ SELECT step_run.*
   JOIN step_run ON step_run.run_id = recent.run_id
  WHERE step_run.step = :step AND step_run.key <> ''
  ORDER BY recent.started_at DESC, recent.run_id DESC LIMIT 1;
+
+-- steps_with_metrics --
+-- The steps of a run that have logged something, or may have: those that run, and those that ended without saying so.
+SELECT step, position, state, key, metrics FROM step_run
+ WHERE run_id = :run_id AND (metrics <> '' OR state IN ('running', 'retrying', 'failed', 'cancelled', 'pending'))
+ ORDER BY position;
+
+-- metrics_of_run --
+-- What the steps of a run have logged, in order.
+SELECT metrics FROM step_run WHERE run_id = :run_id AND metrics <> '' ORDER BY position;
