@@ -35,7 +35,6 @@ _CODECS: Mapping[str, tuple[str, ...]] = {
     "polars": (
         "filiera.adapters.codecs.polars_frames:PolarsFrameCodec",
         "filiera.adapters.codecs.polars_frames:PolarsSeriesCodec",
-        "filiera.adapters.codecs.polars_frames:ParquetCodec",
         "filiera.adapters.codecs.table_chunks:ChunkedTableCodec",
     ),
     "pandas": ("filiera.adapters.codecs.pandas_frames:PandasCodec",),

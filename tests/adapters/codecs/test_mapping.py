@@ -15,7 +15,7 @@ from filiera.adapters.codecs.arrow_tables import ArrowCodec
 from filiera.adapters.codecs.mapping import MAPPED_FROM_BYTES, content
 from filiera.adapters.codecs.numpy_arrays import NumpyArrayCodec
 from filiera.adapters.codecs.pandas_frames import PandasCodec
-from filiera.adapters.codecs.polars_frames import ParquetCodec, PolarsFrameCodec, PolarsSeriesCodec
+from filiera.adapters.codecs.polars_frames import PolarsFrameCodec, PolarsSeriesCodec
 from filiera.ports import Codec
 from filiera.testing.codec import MemoryArtifact
 
@@ -46,7 +46,6 @@ def _frame(rows: int) -> pl.DataFrame:
         (NumpyArrayCodec(), lambda rows: np.arange(rows)),
         (PolarsFrameCodec(), _frame),
         (PolarsSeriesCodec(), lambda rows: _frame(rows)["x"]),
-        (ParquetCodec(), _frame),
         (PandasCodec(), lambda rows: pd.DataFrame({"x": np.arange(rows)})),
         (ArrowCodec(), lambda rows: pa.table({"x": np.arange(rows)})),
     ],

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filiera.adapters.codecs import canonical, mapping, polars_frames
-from filiera.adapters.codecs.polars_frames import ParquetCodec, PolarsFrameCodec, PolarsSeriesCodec
+from filiera.adapters.codecs.polars_frames import PolarsFrameCodec, PolarsSeriesCodec
 from filiera.adapters.codecs.table_chunks import ChunkedTableCodec
 from filiera.core.digest import blob_digest
 from filiera.errors import CodecError
@@ -102,40 +102,6 @@ class TestPolarsFrameCodec(FrameContract):
         assert not PolarsFrameCodec().handles(pl.Series())
 
 
-class TestParquetCodec(FrameContract):
-    def make_codec(self) -> Codec:
-        return ParquetCodec()
-
-    def test_it_is_chosen_by_name_or_for_queries(self) -> None:
-        """Tables in memory are Arrow between steps; Parquet is for published datasets, and for what a query gives."""
-        assert not ParquetCodec().handles(pl.DataFrame())
-        assert ParquetCodec().handles(pl.LazyFrame())
-
-    def test_a_query_is_run_when_it_is_stored(self) -> None:
-        """The bytes are those of the table that it gives, however Polars cuts its work into pieces."""
-        for original in values():
-            assert self.digest_of(original.lazy()) == self.digest_of(original)
-        rows = 3 * canonical.BATCH_ROWS + 7
-        numbers = pl.DataFrame({"a": range(rows), "text": [str(n % 97) for n in range(rows)]})
-        pieces = pl.concat([numbers[start : start + 50_001].lazy() for start in range(0, rows, 50_001)])
-        assert self.digest_of(pieces) == self.digest_of(numbers)
-        assert self.digest_of(pieces.filter(pl.col("a") % 3 > 0)) == self.digest_of(numbers.filter(pl.col("a") % 3 > 0))
-
-    def test_a_query_that_fails_says_so(self) -> None:
-        """What Polars says, without its plan, and where to look."""
-        with pytest.raises(CodecError, match="The query that the step returned failed") as caught:
-            self.digest_of(pl.LazyFrame({"a": [1]}).select("b"))
-        assert "'b'" in caught.value.why or '"b"' in caught.value.why
-        assert "query.collect()" in caught.value.do
-        with pytest.raises(CodecError, match="'things'"):
-            self.digest_of(pl.LazyFrame({"things": pl.Series([object()], dtype=pl.Object)}))
-
-    def test_only_frames_are_published(self) -> None:
-        """Anything else is refused with what to return."""
-        with pytest.raises(CodecError, match=r"polars\.DataFrame"):
-            ParquetCodec().encode([1, 2], MemoryArtifact(Path()))
-
-
 class TestPolarsSeriesCodec(CodecContract):
     def make_codec(self) -> Codec:
         return PolarsSeriesCodec()
@@ -154,7 +120,7 @@ class TestPolarsSeriesCodec(CodecContract):
             PolarsSeriesCodec().decode(artifact)
 
 
-CODECS = [PolarsFrameCodec(), ParquetCodec(), ChunkedTableCodec()]
+CODECS = [PolarsFrameCodec(), ChunkedTableCodec()]
 
 
 @pytest.fixture(scope="module")

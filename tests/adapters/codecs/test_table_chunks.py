@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from filiera.adapters.codecs import canonical, table_chunks
 from filiera.adapters.codecs.table_chunks import ChunkedTableCodec
 from filiera.core.chunks import Chunk, read_chunks, write_chunks
-from filiera.errors import CodecError
+from filiera.errors import CodecError, StoreFull
 from filiera.ports import Codec
 from filiera.testing.codec import MemoryArtifact
 from tests.adapters.codecs.test_polars_frames import FrameContract
@@ -27,20 +28,49 @@ class TestChunkedTableCodec(FrameContract):
     def make_codec(self) -> Codec:
         return ChunkedTableCodec()
 
-    def test_it_is_chosen_by_name(self) -> None:
-        """It is for what is published."""
+    def test_it_is_for_queries(self) -> None:
+        """Tables in memory are Arrow between steps; for what is published it is chosen by name."""
         assert not ChunkedTableCodec().handles(pl.DataFrame())
-        assert not ChunkedTableCodec().handles(pl.LazyFrame())
+        assert ChunkedTableCodec().handles(pl.LazyFrame())
 
     def test_only_frames_are_published(self) -> None:
         """Anything else is refused with what to return."""
         with pytest.raises(CodecError, match=r"polars\.DataFrame"):
             ChunkedTableCodec().encode([1, 2], MemoryArtifact(Path()))
 
+    def test_a_query_is_run_when_it_is_stored(self) -> None:
+        """The bytes are those of the table that it gives, however Polars cuts its work into pieces."""
+        for original in self.make_values():
+            assert self.digest_of(original.lazy()) == self.digest_of(original)
+        rows = 3 * canonical.BATCH_ROWS + 7
+        numbers = pl.DataFrame({"a": range(rows), "text": [str(n % 97) for n in range(rows)]})
+        pieces = pl.concat([numbers[start : start + 50_001].lazy() for start in range(0, rows, 50_001)])
+        assert self.digest_of(pieces) == self.digest_of(numbers)
+        assert self.digest_of(pieces.filter(pl.col("a") % 3 > 0)) == self.digest_of(numbers.filter(pl.col("a") % 3 > 0))
+
     def test_a_query_that_fails_says_so(self) -> None:
-        """What Polars says, also when it says it late."""
+        """What Polars says, also when it says it late; without its plan, and where to look."""
+        with pytest.raises(CodecError, match="The query that the step returned failed") as caught:
+            self.digest_of(pl.LazyFrame({"a": [1]}).select("b"))
+        assert "'b'" in caught.value.why or '"b"' in caught.value.why
+        assert "query.collect()" in caught.value.do
         with pytest.raises(CodecError, match="The query that the step returned failed"):
             self.digest_of(pl.LazyFrame({"a": ["x"]}).select(pl.col("a").cast(pl.Int64)))
+        with pytest.raises(CodecError, match="'things'"):
+            self.digest_of(pl.LazyFrame({"things": pl.Series([object()], dtype=pl.Object)}))
+
+    def test_a_refused_chunk_ends_it(self) -> None:
+        """Others are being encoded meanwhile: the error comes once they are done, and nothing is written after."""
+
+        class Full(MemoryArtifact):
+            def put_child(self, content: bytes | Path) -> str:
+                raise StoreFull("No space is left.")
+
+        artifact = Full(Path())
+        with pytest.raises(StoreFull):
+            ChunkedTableCodec().encode(many_rows(60_000), artifact)
+        assert artifact.bytes() == b""
+        assert not [thread for thread in threading.enumerate() if "ThreadPoolExecutor" in thread.name]
 
 
 def stored(table: Any) -> tuple[Chunk, ...]:

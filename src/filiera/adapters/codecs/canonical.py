@@ -26,12 +26,13 @@ def canonical(frame: pl.DataFrame) -> pl.LazyFrame:
         columns: list[str] | None, predicate: object, row_count: int | None, batch_rows: int | None
     ) -> Iterator[pl.DataFrame]:
         for start in range(0, max(frame.height, 1), BATCH_ROWS):
-            yield _rebuilt(frame.slice(start, BATCH_ROWS))
+            yield rebuilt(frame.slice(start, BATCH_ROWS))
 
     return register_io_source(batches, schema=frame.schema)
 
 
-def _rebuilt(batch: pl.DataFrame) -> pl.DataFrame:
+def rebuilt(batch: pl.DataFrame) -> pl.DataFrame:
+    """Return an equal frame whose buffers depend on the values alone: a copy of the columns where it must be one."""
     import polars as pl
 
     if not batch.width:
@@ -67,7 +68,7 @@ def _rebuilt_fields(series: pl.Series) -> pl.Series:
         fields = pl.DataFrame(
             [pl.select(pl.when(present).then(field)).to_series().alias(field.name) for field in fields]
         )
-    return _rebuilt(fields).to_struct(series.name)
+    return rebuilt(fields).to_struct(series.name)
 
 
 def _rebuilt_arrays(series: pl.Series, dtype: pl.Array) -> pl.Series:

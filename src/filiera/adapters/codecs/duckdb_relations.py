@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from filiera.adapters.codecs.polars_frames import ParquetCodec
+from filiera.adapters.codecs.polars_frames import scan_parquet, write_parquet
 from filiera.adapters.codecs.refusal import is_loaded, reading
 from filiera.core.artifact import INLINE_LIMIT_BYTES
 from filiera.ports import ArtifactReader, ArtifactWriter
@@ -23,15 +23,15 @@ class DuckDbCodec:
         return is_loaded(value, "duckdb", "DuckDBPyRelation")
 
     def encode(self, value: Any, writer: ArtifactWriter) -> None:
-        ParquetCodec().encode(value.pl(lazy=True), writer)
+        write_parquet(value.pl(lazy=True), writer)
 
     def decode(self, reader: ArtifactReader) -> duckdb.DuckDBPyRelation:
         import duckdb
 
         if reader.size_bytes <= INLINE_LIMIT_BYTES:  # its file is gone when the value is used
-            return duckdb.from_arrow(ParquetCodec().decode(reader))
+            return duckdb.from_arrow(self.scan(reader).collect())
         with reading(self.name):
             return duckdb.read_parquet(str(reader.path()))
 
     def scan(self, reader: ArtifactReader) -> pl.LazyFrame:
-        return ParquetCodec().scan(reader)
+        return scan_parquet(reader, self.name)

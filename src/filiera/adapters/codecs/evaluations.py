@@ -8,8 +8,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from filiera.adapters.codecs.canonical import canonical
-from filiera.adapters.codecs.polars_frames import checked, polars_errors, write_parquet
+from filiera.adapters.codecs.polars_frames import parquet_of
 from filiera.adapters.codecs.refusal import reading
 from filiera.core import plain
 from filiera.core.evaluation import EVALUATION_CODEC, Evaluation
@@ -27,12 +26,10 @@ class EvaluationCodec:
         return type(value) is Evaluation
 
     def encode(self, value: Any, writer: ArtifactWriter) -> None:
-        head, rows = plain.encode(value.head), io.BytesIO()
-        with polars_errors(value):
-            write_parquet(canonical(checked(value.rows)), rows)
+        head, rows = plain.encode(value.head), parquet_of(value.rows)
         writer.stream.write(len(head).to_bytes(_LENGTH_BYTES, "little"))
         writer.stream.write(head)
-        writer.stream.write(rows.getvalue())
+        writer.stream.write(rows)
 
     def decode(self, reader: ArtifactReader) -> Evaluation:
         import polars as pl

@@ -6,17 +6,15 @@ the packs. A step that hands files on writes the tables only.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-from filiera.adapters.codecs.polars_frames import ParquetCodec
+from filiera.adapters.codecs.polars_frames import parquet_of
 from filiera.adapters.codecs.refusal import reading, unstorable
 from filiera.core.digest import is_digest
 from filiera.core.files import FILES_CODEC, Files, Place, Stretch, changed, read_stretch
-from filiera.core.value import dataclass
 from filiera.ports import ArtifactReader, ArtifactWriter
 
 if TYPE_CHECKING:
@@ -39,7 +37,7 @@ class FilesCodec:
             if not writer.has_child(digest):
                 _put_pack(value.pack(digest), digest, writer)
         tables = {"table": value.table, "rejected": value.rejected, "places": _places(packs)}
-        manifest = {name: writer.put_child(_parquet(table, writer)) for name, table in tables.items()}
+        manifest = {name: writer.put_child(_parquet(table)) for name, table in tables.items()}
         writer.stream.write(json.dumps({**manifest, "packs": list(packs)}, separators=(",", ":")).encode())
 
     def decode(self, reader: ArtifactReader) -> Files:
@@ -95,25 +93,9 @@ def _places(packs: Mapping[str, Any]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-@dataclass(frozen=True, slots=True)
-class _InMemory:
-    """An ArtifactWriter of a table inside the artifact."""
-
-    stream: BinaryIO
-    outer: ArtifactWriter
-
-    def put_child(self, content: bytes | Path) -> str:
-        return self.outer.put_child(content)
-
-    def has_child(self, digest: str) -> bool:
-        return self.outer.has_child(digest)
-
-
-def _parquet(table: Any, writer: ArtifactWriter) -> bytes:
+def _parquet(table: Any) -> bytes:
     import polars as pl
 
     if not isinstance(table, pl.DataFrame):
         raise unstorable(table, why="The table of files is a polars.DataFrame.", do="Collect it: query.collect().")
-    stream = io.BytesIO()
-    ParquetCodec().encode(table, _InMemory(stream, writer))
-    return stream.getvalue()
+    return parquet_of(table)

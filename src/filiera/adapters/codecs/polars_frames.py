@@ -1,16 +1,14 @@
-"""Polars frames and series: Arrow IPC between steps, Parquet for published datasets and for queries.
-
-A query (``LazyFrame``) is run when it is stored, in batches, so that its result need not fit into memory.
-"""
+"""Polars frames and series as Arrow IPC, and what the codecs of tables share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-from filiera.adapters.codecs.canonical import BATCH_ROWS, canonical
+from filiera.adapters.codecs.canonical import BATCH_ROWS, canonical, rebuilt
 from filiera.adapters.codecs.mapping import content
 from filiera.adapters.codecs.refusal import is_loaded, reading, unreadable, unstorable, watched
 from filiera.errors import CodecError
@@ -22,7 +20,10 @@ if TYPE_CHECKING:
 ZERO_COPY_FROM_BYTES = 64 * 1024 * 1024
 """From here on reading without a copy saves more than importing pyarrow costs, which is 0.1 s and 12 MB, once."""
 
-_PARQUET_LEVEL = 3
+_PARQUET: Mapping[str, Any] = {
+    "compression": "zstd", "compression_level": 3, "statistics": True, "row_group_size": BATCH_ROWS,
+}  # fmt: skip
+"""How Parquet files are written: part of the format, because it decides the bytes."""
 
 
 class PolarsFrameCodec:
@@ -66,51 +67,29 @@ class PolarsSeriesCodec:
         return frame.to_series()
 
 
-class ParquetCodec:
-    """Frames as a Parquet file (zstd, with statistics): chosen by name for published datasets, by type for queries."""
-
-    name = "parquet/1"
-
-    def handles(self, value: object) -> bool:
-        return is_loaded(value, "polars", "LazyFrame")
-
-    def encode(self, value: Any, writer: ArtifactWriter) -> None:
-        if not is_loaded(value, "polars", "DataFrame", "LazyFrame"):
-            raise unstorable(
-                value,
-                why="A published dataset is a polars.DataFrame or a LazyFrame.",
-                do="Return a polars.DataFrame.",
-            )
-        query = checked_query(value) if is_loaded(value, "polars", "LazyFrame") else canonical(checked(value))
-        with polars_errors(value), watched(writer.stream) as stream:
-            write_parquet(query, stream)
-
-    def decode(self, reader: ArtifactReader) -> pl.DataFrame:
-        import polars as pl
-
-        found = content(reader)
-        with malformed(self.name):
-            return pl.scan_parquet(found, glob=False).collect()
-
-    def scan(self, reader: ArtifactReader) -> pl.LazyFrame:
-        import polars as pl
-
-        with malformed(self.name):
-            found = pl.scan_parquet(content(reader), glob=False)
-            found.collect_schema()
-            return found
+def parquet_of(frame: pl.DataFrame) -> bytes:
+    """Return a frame as a Parquet file: equal frames give equal bytes. Raises CodecError."""
+    stream = io.BytesIO()
+    with polars_errors(frame):
+        rebuilt(checked(frame)).write_parquet(stream, **_PARQUET)
+    return stream.getvalue()
 
 
-def write_parquet(query: pl.LazyFrame, stream: BinaryIO) -> None:
-    """Write what a query gives as our Parquet."""
-    query.sink_parquet(
-        stream,
-        compression="zstd",
-        compression_level=_PARQUET_LEVEL,
-        statistics=True,
-        row_group_size=BATCH_ROWS,
-        engine="streaming",
-    )
+def write_parquet(query: pl.LazyFrame, writer: ArtifactWriter) -> None:
+    """Write what a query gives as one Parquet file, in batches. Raises CodecError, OSError."""
+    query = checked_query(query)
+    with polars_errors(query), watched(writer.stream) as stream:
+        query.sink_parquet(stream, **_PARQUET, engine="streaming")
+
+
+def scan_parquet(reader: ArtifactReader, codec: str) -> pl.LazyFrame:
+    """Return a query that reads such a file when it is run. Raises CodecError."""
+    import polars as pl
+
+    with malformed(codec):
+        found = pl.scan_parquet(content(reader), glob=False)
+        found.collect_schema()
+        return found
 
 
 def checked_query(query: pl.LazyFrame) -> pl.LazyFrame:

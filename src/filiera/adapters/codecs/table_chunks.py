@@ -1,4 +1,8 @@
-"""Published tables: Parquet files of consecutive rows, cut where the content says, so that versions share them.
+"""Tables in chunks: Parquet files of consecutive rows, cut where the content says, so that versions share them.
+
+A query (``LazyFrame``) is stored so by whatever step returned it, and every published table. A query is run when it is
+stored, in batches, so that its result need not fit into memory. Files are encoded by several threads, while the query
+is at work on the rows behind them.
 
 A chunk ends behind a row whose hash has zeros in certain places, within bounds. So where two tables have the same rows
 in a row, the cuts between them are the same, wherever these rows stand, and so are the files. A table becomes one
@@ -7,12 +11,14 @@ manifest that names its files; reading it is one scan over them.
 
 from __future__ import annotations
 
-import io
+import os
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from filiera.adapters.codecs.canonical import BATCH_ROWS, canonical
-from filiera.adapters.codecs.polars_frames import checked, checked_query, malformed, polars_errors, write_parquet
+from filiera.adapters.codecs.canonical import BATCH_ROWS
+from filiera.adapters.codecs.polars_frames import checked, checked_query, malformed, parquet_of, polars_errors
 from filiera.adapters.codecs.refusal import is_loaded, reading, unstorable
 from filiera.core.chunks import TABLE_CODEC, Chunk, read_chunks, write_chunks
 from filiera.ports import ArtifactReader, ArtifactWriter
@@ -26,24 +32,24 @@ MOST_ROWS = 32_768
 CUT_MASK = 8192 - 1
 _SEED = 1
 
+_THREADS = min(8, (os.cpu_count() or 1) + 1)
+"""One more than processors, since Polars, at work in a thread, waits for its own threads now and then."""
+
 
 class ChunkedTableCodec:
-    """Frames and queries as Parquet files of about 10,000 rows: chosen by name for published datasets."""
+    """Frames and queries as Parquet files of about 10,000 rows: for queries, and by name for published datasets."""
 
     name = TABLE_CODEC
 
     def handles(self, value: object) -> bool:
-        return False
+        return is_loaded(value, "polars", "LazyFrame")
 
     def encode(self, value: Any, writer: ArtifactWriter) -> None:
-        chunks = []
         with polars_errors(value):
-            for rows in _cut(_batches(value)):
-                stream = io.BytesIO()
-                write_parquet(canonical(rows), stream)
-                content = stream.getvalue()
-                digest = writer.put_child(content)
-                chunks.append(Chunk(digest=digest, rows=rows.height, size_bytes=len(content)))
+            chunks = [
+                Chunk(digest=writer.put_child(content), rows=rows, size_bytes=len(content))
+                for rows, content in _encoded(_cut(_batches(value)))
+            ]
         writer.stream.write(write_chunks(chunks))
 
     def decode(self, reader: ArtifactReader) -> pl.DataFrame:
@@ -60,6 +66,19 @@ class ChunkedTableCodec:
             found = pl.scan_parquet(files, glob=False)
             found.collect_schema()
             return found
+
+
+def _encoded(chunks: Iterable[pl.DataFrame]) -> Iterator[tuple[int, bytes]]:
+    """Yield the rows and the file of each chunk, in order; a few more are encoded meanwhile."""
+    waiting: deque[tuple[int, Future[bytes]]] = deque()
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for frame in chunks:
+            waiting.append((frame.height, threads.submit(parquet_of, frame)))
+            if len(waiting) > 2 * _THREADS:
+                rows, file = waiting.popleft()
+                yield rows, file.result()
+        for rows, file in waiting:
+            yield rows, file.result()
 
 
 def _batches(value: Any) -> Iterator[pl.DataFrame]:
