@@ -14,7 +14,7 @@ pytest.importorskip("polars")
 FLOWS = """
     import polars as pl
 
-    from filiera import pipeline, step
+    from filiera import Dataset, pipeline, step
 
 
     @step
@@ -25,6 +25,10 @@ FLOWS = """
     def thirds(table: pl.LazyFrame) -> pl.LazyFrame:
         assert isinstance(table, pl.LazyFrame), type(table)
         return table.filter(pl.col("third") == 1)
+
+    @step
+    def as_it_is(table: pl.LazyFrame, wide: bool) -> pl.LazyFrame:
+        return table.with_columns(fourth=pl.lit(4)) if wide else table
 
     @step
     def count(table: pl.DataFrame) -> int:
@@ -51,6 +55,14 @@ FLOWS = """
     def small(rows: int = 4):
         return count(thirds(in_memory(rows)))
 
+    @pipeline(kind="data", publishes=Dataset("thirds"))
+    def handed_on(rows: int = 300_000, wide: bool = False):
+        return as_it_is(thirds(numbers(rows)), wide)
+
+    @pipeline(kind="data", publishes=Dataset("small"))
+    def from_memory(rows: int = 4):
+        return as_it_is(in_memory(rows), False)
+
     @pipeline(kind="data")
     def broken(rows: int = 4):
         return bad(in_memory(rows))
@@ -71,9 +83,28 @@ def test_queries_are_stored_as_tables(project: SmallProject) -> None:
     large, small = project.run("large"), project.run("small")
     assert (large.value("count"), small.value("count")) == (100_000, 4)
     codecs = {name: large.state.steps[name].outputs[0].codec for name in ("numbers", "thirds")}
-    assert codecs == {"numbers": "parquet/1", "thirds": "parquet/1"}
+    assert codecs == {"numbers": "table/1", "thirds": "table/1"}
     assert small.state.steps["in_memory"].outputs[0].codec == "arrow-ipc/1"
     assert [step.status for step in project.run("large").state.steps.values()] == ["hit"] * 3
+
+
+def test_a_query_that_is_handed_on_is_not_stored_again(project: SmallProject) -> None:
+    """The step that returns its input, and the one that publishes it, name what is there: nothing is encoded twice."""
+    run = project.run("handed_on")
+    refs = [run.state.steps[name].outputs[0] for name in ("thirds", "as_it_is", "publish")]
+    assert refs == refs[:1] * 3
+    assert run.version is not None
+    assert run.version.description["rows"] == 100_000
+    changed = project.run("handed_on", wide=True).state.steps
+    assert changed["as_it_is"].outputs[0] != refs[0]
+    assert changed["publish"].outputs[0] == changed["as_it_is"].outputs[0]
+
+
+def test_a_table_of_another_codec_is_stored_as_queries_are(project: SmallProject) -> None:
+    """A step takes what another had in memory, and returns it: what it returns is a query all the same."""
+    run = project.run("from_memory")
+    codecs = [run.state.steps[name].outputs[0].codec for name in ("in_memory", "as_it_is", "publish")]
+    assert codecs == ["arrow-ipc/1", "table/1", "table/1"]
 
 
 def test_a_query_that_fails_is_the_steps_failure(project: SmallProject) -> None:

@@ -7,6 +7,7 @@ field by the codec of its type, and a manifest that names them.
 from __future__ import annotations
 
 import dataclasses
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, overload
 
@@ -32,6 +33,7 @@ class Artifacts:
         self._blobs = blobs
         self._find_codec = find_codec
         self._codec_named = codec_named
+        self._queries = _Queries()
 
     def put(self, value: object, codec: str | None = None) -> ArtifactRef:
         """Return the reference of the stored *value*; up to 4096 bytes are inside it and no file is written.
@@ -105,7 +107,9 @@ class Artifacts:
         chosen = self._codec_named(ref.codec)
         reader = Reader(ref, self._blobs)
         try:
-            return chosen.scan(reader) if lazily and isinstance(chosen, TableCodec) else chosen.decode(reader)
+            if lazily and isinstance(chosen, TableCodec):
+                return self._queries.note(chosen.scan(reader), ref)
+            return chosen.decode(reader)
         except (FilieraError, MemoryError):
             raise
         except Exception as error:
@@ -172,6 +176,9 @@ class Artifacts:
             raise _unreadable(ref, error) from error
 
     def _encode(self, value: object, chosen: Codec) -> ArtifactRef:
+        stored = self._queries.find(value)
+        if stored is not None and stored.codec == chosen.name:
+            return stored
         sink = Sink(self._blobs)
         try:
             chosen.encode(value, sink)
@@ -190,6 +197,27 @@ class Artifacts:
         if len(content) > INLINE_LIMIT_BYTES:
             return ArtifactRef(digest=self._blobs.put(content), codec=codec, size_bytes=len(content))
         return ArtifactRef(digest=blob_digest(content), codec=codec, size_bytes=len(content), inline=content)
+
+
+class _Queries:
+    """The queries over stored tables that somebody still has. A query never changes: what it gives is stored already.
+
+    So a step that hands on the table it was given, as the one that publishes does, writes nothing.
+    """
+
+    def __init__(self) -> None:
+        self._refs: dict[int, tuple[weakref.ref[Any], ArtifactRef]] = {}
+
+    def note(self, query: Any, ref: ArtifactRef) -> Any:
+        """Remember that *query* gives what *ref* names, and return it."""
+        place = id(query)
+        self._refs[place] = weakref.ref(query, lambda _: self._refs.pop(place, None)), ref
+        return query
+
+    def find(self, value: object) -> ArtifactRef | None:
+        """Return the artifact that *value* is a query over, if it is one of these."""
+        query, ref = self._refs.get(id(value), (None, None))
+        return ref if query is not None and query() is value else None
 
 
 class StoredItems(Sequence[Any]):
