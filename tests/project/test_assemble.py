@@ -162,14 +162,13 @@ def test_a_dataset_is_checked_and_published() -> None:
     assert names(assembled) == ["collect-raw", "clean", "validate", "publish"]
     assert node(assembled, "validate").step is builtin.validate
     publish = node(assembled, "publish")
-    assert (publish.codecs, publish.upstream) == ((TABLE_CODEC, "", ""), ("clean", "validate"))
+    assert (publish.codecs, publish.upstream) == ((TABLE_CODEC, ""), ("clean", "validate"))
     publication = assembled.graph.publication
     assert publication is not None
     assert (publication.kind, publication.name) == ("dataset", "sales")
     assert dict(publication.attachments) == {
         "report": OutputRef("validate", 0),
         "promised": OutputRef("validate", 1),
-        "profile": OutputRef("publish", 2),
         "collected-raw": OutputRef("collect-raw", 1),
     }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from filiera.cli.output import print_json
 from filiera.errors import UsageError
+from filiera.project.profiles import profile_of
 from filiera.project.project import Project
 from filiera.project.tables import NamedTable, files_in, find_table
 
@@ -54,10 +55,8 @@ def _run_images(files: Files, title: str, options: argparse.Namespace) -> int:
 
 
 def _look(project: Project, table: NamedTable, options: argparse.Namespace) -> Profile:
-    kept = table.version.attachments.get("profile") if table.version else None
-    if kept is not None and not options.target and not options.associate:
-        found: Profile = project.value(kept)
-        return replace(found, title=table.name)
+    if not options.target and not options.associate:
+        return profile_of(project, table)
     from filiera.data.explore import explore
 
     names = table.frame.collect_schema().names() if options.associate == "all" else _names(options.associate)

@@ -161,7 +161,7 @@ def _with_dataset(
             "report": report,
             **kept,
         },
-        codecs=("" if has_files else TABLE_CODEC, "", ""),
+        codecs=("" if has_files else TABLE_CODEC, ""),
     )
     publication = Publication(
         kind="dataset",
@@ -171,7 +171,6 @@ def _with_dataset(
         attachments={
             "report": report,
             "promised": OutputRef("validate", 1),
-            "profile": OutputRef("publish", 2),
             **({"quarantine": OutputRef("validate", 3)} if sets_aside else {}),
         },
     )

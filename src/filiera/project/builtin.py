@@ -102,38 +102,34 @@ def validate_files(
 @step(stage="publish")
 def publish_dataset(
     table: pl.LazyFrame, report: CheckReport, keys: tuple[str, ...] = (), partitions: tuple[str, ...] = ()
-) -> tuple[Any, dict[str, Any], Any]:
-    """Return the table, to be stored in chunks, and the description and profile that are kept with the version.
+) -> tuple[Any, dict[str, Any]]:
+    """Return the table, to be stored in chunks if it is not yet, and the description that is kept with the version.
 
     *keys* are what names a row, *partitions* the values of the list over which the table was made.
     """
     query = _query(table)
-    description, profile = _described(query, report, keys)
+    description = _described(query, report, keys)
     if partitions:
         description["partitions"] = list(partitions)
-    return query, description, profile
+    return query, description
 
 
 @step(stage="publish")
-def publish_files(table: Files, report: CheckReport, keys: tuple[str, ...] = ()) -> tuple[Files, dict[str, Any], Any]:
+def publish_files(table: Files, report: CheckReport, keys: tuple[str, ...] = ()) -> tuple[Files, dict[str, Any]]:
     """Return the files, and what ``publish_dataset`` does of their table."""
-    description, profile = _described(table.table.lazy(), report, keys)
-    return table, {**description, "set aside": len(table.rejected)}, profile
+    return table, {**_described(table.table.lazy(), report, keys), "set aside": len(table.rejected)}
 
 
-def _described(query: pl.LazyFrame, report: CheckReport, keys: tuple[str, ...]) -> tuple[dict[str, Any], Any]:
-    from filiera.data.explore import explore
-
-    profile = explore(query)
+def _described(query: pl.LazyFrame, report: CheckReport, keys: tuple[str, ...]) -> dict[str, Any]:
     failed = report.failed_by_severity
     description: dict[str, Any] = {
-        "rows": profile.rows,
+        "rows": report.rows,
         "columns": {name: str(kind) for name, kind in query.collect_schema().items()},
         "checks": {"passed": len(report.results) - len(report.failed), **{str(k): v for k, v in failed.items()}},
     }
     if keys:
         description["keys"] = list(keys)
-    return description, profile
+    return description
 
 
 def _query(table: Any) -> pl.LazyFrame:

@@ -19,6 +19,7 @@ from filiera.engine.rows import read_metrics, read_refs
 from filiera.errors import BlobCorrupted, BlobMissing, CodecError
 from filiera.ports import Row
 from filiera.project import plugins
+from filiera.project.profiles import profile_key
 from filiera.project.project import Project
 from filiera.project.record import blobs_named
 
@@ -175,6 +176,8 @@ class Needed:
             for row in rows:
                 for text in (row["artifact"], *json.loads(row["body"])["attachments"].values()):
                     self.mark(text)
+                for ref in read_refs(row["artifact"], _no_bytes):
+                    self.keys.add(profile_key(ref))
             place = {name: rows[-1][name] for name in place}
 
     def _mark(self, ref: ArtifactRef) -> None:

@@ -1,0 +1,68 @@
+"""Profiles of stored tables: made when somebody asks for one, and remembered as the results of steps are.
+
+A profile follows from the table alone, so that its place in the cache is named by the table's artifact. Clean-up keeps
+it as long as a version of a dataset has that artifact.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from filiera.core.artifact import ArtifactRef
+from filiera.core.digest import digest
+from filiera.data.profile import FORMAT
+from filiera.engine.rows import read_refs, write_whole_refs
+from filiera.errors import CodecError, StoreError
+
+if TYPE_CHECKING:
+    from filiera.data.profile import Profile
+    from filiera.project.project import Project
+    from filiera.project.tables import NamedTable
+
+
+def profile_key(table: ArtifactRef) -> str:
+    """Return the key under which the cache has a table's profile.
+
+    >>> len(profile_key(ArtifactRef(digest="0" * 64, codec="table/1", size_bytes=5)))
+    64
+    """
+    return digest("profile/1", FORMAT.encode(), table.codec.encode(), table.digest.encode())
+
+
+def profile_of(project: Project, table: NamedTable) -> Profile:
+    """Return what *table* looks like; of a stored one it is made only once.
+
+    Raises:
+        StoreError: The table's bytes are missing or damaged.
+    """
+    from filiera.data.explore import explore
+
+    if table.artifact is None:
+        return explore(table.frame, title=table.name)
+    key = profile_key(table.artifact)
+    found = _remembered(project, key)
+    if found is None:
+        found = explore(table.frame)
+        with suppress(StoreError):  # somebody else's store, say, which may be read only: then it is made again
+            _remember(project, key, found)
+    return replace(found, title=table.name)
+
+
+def _remembered(project: Project, key: str) -> Profile | None:
+    for row in project.records.read("try_cache_entry", {"key": key}):
+        with suppress(StoreError, CodecError):  # lost, damaged, or of another version of Filiera
+            found: Profile = project.value(*read_refs(row["outputs"], project.versions.inline))
+            return found
+    return None
+
+
+def _remember(project: Project, key: str, profile: Profile) -> None:
+    ref = project.artifacts.put(profile)
+    project.settle([ref])
+    value = {"digest": ref.digest, "codec": ref.codec, "size_bytes": ref.size_bytes, "inline": ref.inline}
+    result = {"key": key, "outputs": write_whole_refs([ref]), "blocked": "", "run_id": "", "step": "profile"}
+    project.records.write(
+        [("put_artifact", value), ("put_cache_entry", {**result, "stored_at": project.clock()})], durable=True
+    )
