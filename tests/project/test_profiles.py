@@ -108,10 +108,12 @@ def test_a_lost_profile_is_made_again(project: Project, made: list[object]) -> N
     """It follows from the table, which is what counts."""
     look(project, "squares@1")
     artifact = project.versions.get("dataset", ProductRef("squares", "1")).artifact
-    [row] = project.records.read("try_cache_entry", {"key": profile_key(artifact)})
+    key = profile_key(artifact)
+    [row] = project.records.read("try_cache_entry", {"key": key})
     [ref] = read_refs(row["outputs"])
-    project.records.write([("put_cache_entry", {**row, "key": profile_key(artifact), "step": "profile",
-                                                "outputs": f"{'0' * 64} {ref.codec} 999999"})])  # fmt: skip
+    lost = f"{'0' * 64} {ref.codec} 999999"
+    made_by = {"run_id": "", "step": "profile", "blocked": "", "stored_at": project.clock()}
+    project.records.write([("put_cache_entry", {**made_by, "key": key, "outputs": lost})])
     assert look(project, "squares@1") == ("squares@1", 9)
     assert look(project, "squares@1") == ("squares@1", 9)
     assert len(made) == 2
