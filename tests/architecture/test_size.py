@@ -12,6 +12,7 @@ from tests.architecture.tree import MODULES, SRC, Function, functions, parameter
 
 MANY_PARAMETERS = {
     "project/builtin.py:publish_model": "a step: the graph calls it, with every argument by name",
+    "project/builtin.py:validate_with_quarantine": "as publish_model",
 }
 OPEN_KEYWORDS = {
     "core/step.py:step": "a decorator: the fields of StepOptions, explained there",

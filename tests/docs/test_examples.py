@@ -22,6 +22,7 @@ ON_THEIR_OWN = (
     "explore-a-table",
     "find-runs",
     "go-on-inside-a-step",
+    "hide-sensitive-columns",
     "isolate-a-step",
     "keep-house",
     "move-runs",

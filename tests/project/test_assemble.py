@@ -215,6 +215,7 @@ def test_a_model_is_gated_and_published() -> None:
         "evaluation": OutputRef("evaluate", 0),
         "verdict": OutputRef("gate", 0),
         "promised": [Known(PROMISED, "checks of flows@7")],
+        "sensitive": (),
     }
     publication = assembled.graph.publication
     assert publication is not None

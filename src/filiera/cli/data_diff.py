@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     keys = _keys(options.key, before, after)
     own = rows_apart(project, before, after) if _is_told_apart(keys, before, after) else None
     tables = [
-        Table(name=table.name, frame=table.frame, own=own[side] if own else None)
+        Table(name=table.name, frame=table.frame, own=own[side] if own else None, sensitive=table.sensitive)
         for side, table in enumerate((before, after))
     ]
     found = diff_tables(*tables, keys=keys)

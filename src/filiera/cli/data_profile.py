@@ -60,7 +60,8 @@ def _look(project: Project, table: NamedTable, options: argparse.Namespace) -> P
     from filiera.data.explore import explore
 
     names = table.frame.collect_schema().names() if options.associate == "all" else _names(options.associate)
-    return explore(table.frame, title=table.name, target=options.target, associate=names)
+    asked = {"target": options.target, "associate": names, "sensitive": table.sensitive}
+    return explore(table.frame, title=table.name, **asked)
 
 
 def _names(text: str | None) -> list[str]:

@@ -14,7 +14,7 @@ _LONGEST_CELL = 40
 
 def run(options: argparse.Namespace) -> int:
     """Print how many rows were set aside by which rule, and the first of them."""
-    from filiera.data.set_aside import broken_by, census
+    from filiera.data.set_aside import broken_by, census, without_values_of
 
     project = Project.open(profile=options.profile)
     table = quarantine_of(project, options.which)
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
                 why=f"Rules that were broken: {', '.join(known) or 'none'}.{did_you_mean(options.rule, known)}",
             )
         aside = broken_by(aside, options.rule)
-    first = aside.head(options.limit).collect()
+    first = without_values_of(table.sensitive, aside.head(options.limit)).collect()
     if options.json:
         rules = [{"rule": rule, "rows": rows} for rule, rows in found.by_rule]
         print_json({"version": table.name, "rows": found.rows, "rules": rules, "first": first.to_dicts()})

@@ -15,5 +15,5 @@ def run(options: argparse.Namespace) -> int:
     table = find_table(Project.open(profile=options.profile), options.table)
     print(f"# Learned from {table.name}: all of them hold there. Read them, correct them, add what you know.")
     print("from filiera import Check\n")
-    print(as_python(suggest_checks(table.frame)))
+    print(as_python(suggest_checks(table.frame, sensitive=table.sensitive)))
     return 0

@@ -87,7 +87,9 @@ def _end(value: str | float | int | None) -> str:
 
 def _values(column: Column, rows: int) -> Iterator[str]:
     """Yield the most frequent values, or what else is to be said in some words."""
-    if column.scale == "values":
+    if column.is_sensitive:
+        yield "(hidden)"
+    elif column.scale == "values":
         most = sorted(column.bars, key=lambda bar: -bar.count)[:_SHOWN_VALUES]
         about = "~" if column.is_sampled else ""
         yield from (f"{shortened(bar.label, _VALUE_CHARS)}: {about}{share(bar.count / rows)}" for bar in most)

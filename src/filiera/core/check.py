@@ -280,12 +280,16 @@ def _is_finite_number(bound: Bound | None) -> TypeGuard[float]:
     return isinstance(bound, int | float) and math.isfinite(bound)
 
 
+HIDDEN = "(hidden)"
+"""Stands for a value of a sensitive column."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
     """One offending row: where it is and what stood in the checked columns."""
 
     row: int  #: position in the table, from 0
-    values: tuple[tuple[str, Any], ...]  #: column and value, plain and short; "(hidden)" in sensitive columns
+    values: tuple[tuple[str, Any], ...]  #: column and value, plain and short; ``HIDDEN`` in sensitive columns
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -79,6 +79,8 @@ class Dataset:
         keys: Columns that name a row, so that two versions are compared row by row. It is checked that they do.
         partitions: The pipeline's list over which it maps its steps: each value is a partition, and what the mapped
             step returns for it. A run makes those that are asked for, beside those that the newest version has.
+        sensitive: Columns whose values are shown nowhere: in no report, profile, difference or message, and which
+            services do not log. It holds for columns of the same names in all that is made of the dataset, too.
 
     >>> Dataset("flows@3").ref.number
     3
@@ -86,11 +88,20 @@ class Dataset:
 
     kind: ProductKind = "dataset"
 
-    def __init__(self, reference: str, *, checks: Any = (), keys: Iterable[str] = (), partitions: str = "") -> None:
+    def __init__(
+        self,
+        reference: str,
+        *,
+        checks: Any = (),
+        keys: Iterable[str] = (),
+        partitions: str = "",
+        sensitive: Iterable[str] = (),
+    ) -> None:
         self.ref = ProductRef.parse(reference)
         self.checks = tuple(checks)
         self.keys = (keys,) if isinstance(keys, str) else tuple(keys)
         self.partitions = partitions
+        self.sensitive = (sensitive,) if isinstance(sensitive, str) else tuple(sensitive)
         self.part = ""
 
     @property

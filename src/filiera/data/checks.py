@@ -14,14 +14,13 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from filiera.core.check import Check, CheckReport, CheckResult, Example
+from filiera.core.check import HIDDEN, Check, CheckReport, CheckResult, Example
 from filiera.data.broken_rows import Broken, broken_rows, first_line
 from filiera.data.checked_table import Beside, CannotBeChecked, CheckedTable
 
 _EXAMPLES = 5
 _SHOWN_COLUMNS = 6
 _SHOWN_CHARS = 80
-_HIDDEN = "(hidden)"
 
 
 def run_checks(
@@ -97,7 +96,7 @@ def _count(table: CheckedTable, counted: Sequence[tuple[str, Item]]) -> tuple[di
         try:
             counts |= _collect(table, _aggregates(number, item))
         except Exception as error:  # noqa: BLE001 same
-            problems[number] = f"cannot be evaluated: {first_line(error)}"
+            problems[number] = f"cannot be evaluated: {_said(error, table)}"
     return counts, problems
 
 
@@ -156,7 +155,7 @@ def _measured_alone(table: CheckedTable, item: Item, result: CheckResult) -> Che
     except CannotBeChecked as error:
         return replace(result, passed=False, is_evaluated=False, reason=str(error))
     except Exception as error:  # noqa: BLE001 a second definition of the user's may raise anything
-        reason = f"cannot be evaluated: {first_line(error)}"
+        reason = f"cannot be evaluated: {_said(error, table)}"
         return replace(result, passed=False, is_evaluated=False, reason=reason)
     examples = tuple(_example(row, table) for row in found.iter_rows(named=True))
     return _with_examples(replace(result, rows_failed=failed), {}, examples)
@@ -196,8 +195,12 @@ def _shown_columns(item: Item, counts: Counts, number: int) -> list[str]:
 
 
 def _example(row: Mapping[str, Any], table: CheckedTable) -> Example:
-    shown = {name: _HIDDEN if name in table.sensitive else _short(value) for name, value in row.items()}
+    shown = {name: HIDDEN if name in table.sensitive else _short(value) for name, value in row.items()}
     return Example(row=row[table.index], values=tuple((n, value) for n, value in shown.items() if n != table.index))
+
+
+def _said(error: Exception, table: CheckedTable) -> str:
+    return type(error).__name__ if table.sensitive else first_line(error)  # its text may quote a value
 
 
 def _short(value: Any) -> Any:
@@ -213,6 +216,6 @@ def _with_examples(result: CheckResult, parts: Counts, examples: tuple[Example, 
     if len(parts) > 1:
         reason += f" ({', '.join(f'{name} {count:,}' for count, name in worst[:_SHOWN_COLUMNS])})"
     if examples:
-        shown = ", ".join(f"{name} = {value!r}" for name, value in examples[0].values)
+        shown = ", ".join(f"{name} = {value if value == HIDDEN else repr(value)}" for name, value in examples[0].values)
         reason += f", first row {examples[0].row}: {shown}"
     return replace(result, passed=False, reason=reason, examples=examples)

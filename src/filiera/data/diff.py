@@ -5,11 +5,12 @@ Values are equal as Polars joins see them: null equals null, NaN equals NaN, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import polars as pl
 
+from filiera.core.check import HIDDEN
 from filiera.core.value import dataclass
 from filiera.data.column_types import type_name
 from filiera.data.difference import (
@@ -40,6 +41,7 @@ class Table:
     name: str
     frame: pl.LazyFrame
     own: pl.LazyFrame | None = None  #: the rows without some that the other table has too; None: all rows
+    sensitive: tuple[str, ...] = ()  #: columns whose values are hidden, of both tables
 
 
 def diff_tables(
@@ -67,8 +69,9 @@ def diff_tables(
     sides = _side(before, kinds), _side(after, kinds)
     parts = _parts(sides, kinds, memory_bytes)
     own = _own(before, sides[0]), _own(after, sides[1])
-    rows = _by_keys(own, keys, parts=parts) if keys else _as_multiset(own, parts=parts)
-    return Difference(
+    sensitive = {*before.sensitive, *after.sensitive}
+    rows = _by_keys(own, keys, sensitive, parts=parts) if keys else _as_multiset(own, parts=parts)
+    found = Difference(
         before=before.name,
         after=after.name,
         rows_before=sides[0].height,
@@ -77,6 +80,7 @@ def diff_tables(
         rows=rows,
         shifts=shifts_between(sides[0].frame, sides[1].frame, heights=(sides[0].height, sides[1].height)),
     )
+    return found.without_values_of(sensitive)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,13 +173,15 @@ def _some(frame: pl.LazyFrame, columns: Sequence[str], part: int, parts: int) ->
     return frame.filter(one.hash(_SEED) % parts == part)
 
 
-def _by_keys(sides: tuple[_Side, _Side], keys: Sequence[str], *, parts: int) -> RowDifference:
+def _by_keys(
+    sides: tuple[_Side, _Side], keys: Sequence[str], sensitive: Collection[str], *, parts: int
+) -> RowDifference:
     others = [name for name in sides[0].frame.collect_schema() if name not in keys]
     found = _Found()
     for part in range(parts):
         before, after = (_some(side.frame, keys, part, parts) for side in sides)
         for side, frame in zip(sides, (before, after), strict=True):
-            _require_unique(side.name, frame, keys)
+            _require_unique(side.name, frame, keys, sensitive)
         joined = _joined(before, after, keys, others)
         counts = joined.select(_counts(len(others))).collect(engine="streaming").row(0, named=True)
         found.add(counts, _examples(joined, len(keys), len(others), counts))
@@ -220,13 +226,13 @@ def _first(frame: pl.LazyFrame) -> pl.LazyFrame:
     return (frame.sort(flat) if flat else frame).head(_EXAMPLES)
 
 
-def _require_unique(name: str, frame: pl.LazyFrame, keys: Sequence[str]) -> None:
+def _require_unique(name: str, frame: pl.LazyFrame, keys: Sequence[str], sensitive: Collection[str]) -> None:
     repeated = frame.group_by(keys).len("filiera rows").filter(pl.col("filiera rows") > 1)
     found = _first(repeated).collect(engine="streaming")
     if not found.height:
         return
     row = found.row(0, named=True)
-    said = ", ".join(f"{key} = {shown(row[key])}" for key in keys)
+    said = ", ".join(f"{key} = {HIDDEN if key in sensitive else shown(row[key])}" for key in keys)
     raise UsageError(
         f"{', '.join(keys)} does not name one row of {name}: {row['filiera rows']:,} rows have {said}.",
         why="Which of them became which cannot be told.",

@@ -118,6 +118,8 @@ def _card(shift: Shift) -> str:
 
 
 def _bars(cells: Sequence[Cell]) -> str:
+    if not cells:
+        return '<p class="none">Its values are not shown.</p>'
     totals = [sum(cell.before for cell in cells) or 1, sum(cell.after for cell in cells) or 1]
     shares = [(cell.label, cell.before / totals[0], cell.after / totals[1]) for cell in cells]
     most = max((max(before, after) for _, before, after in shares), default=1) or 1

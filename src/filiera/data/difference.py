@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from filiera.core.check import HIDDEN
 from filiera.core.value import dataclass
 
 _LONGEST_TEXT = 80
@@ -89,10 +91,33 @@ class Difference:
     rows: RowDifference
     shifts: tuple[Shift, ...]  #: of the columns that can be compared, in their order
 
+    def without_values_of(self, sensitive: Collection[str]) -> Difference:
+        """Return the same difference, in which values of the columns in *sensitive* are hidden."""
+        rows = replace(
+            self.rows,
+            columns=tuple(_change_without(change, sensitive) for change in self.rows.columns),
+            added_examples=tuple(_without(example, sensitive) for example in self.rows.added_examples),
+            removed_examples=tuple(_without(example, sensitive) for example in self.rows.removed_examples),
+        )
+        shifts = (
+            replace(shift, mean=(None, None), cells=()) if shift.name in sensitive else shift for shift in self.shifts
+        )
+        return replace(self, rows=rows, shifts=tuple(shifts))
+
     @property
     def is_equal(self) -> bool:
         """Tell whether both have the same columns and, as far as they can be compared, the same rows."""
         return self.schema.is_equal and not (self.rows.added or self.rows.removed or self.rows.changed)
+
+
+def _change_without(change: ColumnChange, sensitive: Collection[str]) -> ColumnChange:
+    values = {"before": HIDDEN, "after": HIDDEN} if change.name in sensitive else {}
+    examples = (replace(one, key=_without(one.key, sensitive), **values) for one in change.examples)
+    return replace(change, examples=tuple(examples))
+
+
+def _without(values: Mapping[str, Any], sensitive: Collection[str]) -> Mapping[str, Any]:
+    return {name: HIDDEN if name in sensitive else value for name, value in values.items()}
 
 
 def total_variation(before: Sequence[int], after: Sequence[int]) -> float | None:

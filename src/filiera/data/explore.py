@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import polars as pl
 
@@ -17,7 +17,12 @@ from filiera.errors import UsageError, did_you_mean
 
 
 def explore(
-    frame: pl.DataFrame | pl.LazyFrame, *, title: str = "", target: str | None = None, associate: Sequence[str] = ()
+    frame: pl.DataFrame | pl.LazyFrame,
+    *,
+    title: str = "",
+    target: str | None = None,
+    associate: Sequence[str] = (),
+    sensitive: Collection[str] = (),
 ) -> Profile:
     """Return what *frame* looks like.
 
@@ -32,21 +37,21 @@ def explore(
         target: A column that the others are compared with; classes (the rarest are taken together beyond six), or
             numbers.
         associate: Columns of which each pair is compared; the pairs grow with the square of their number.
+        sensitive: Columns of whose values nothing is told but counts and lengths.
 
     Raises:
-        UsageError: There is no such column, or the target's type has neither classes nor order.
+        UsageError: There is no such column, the target is sensitive, or its type has neither classes nor order.
 
     >>> explore(pl.DataFrame({"a": [1, 1, 2]})).columns[0].distinct
     2
     """
     schema = frame.collect_schema()
-    _check(schema, target, associate)
+    _check(schema, target, associate, sensitive)
     found = survey(frame)
     sample, is_whole = found.sample()
     seen = [Seen.of(column, sample, is_whole=is_whole) for column in found.columns]
-    answers = None
-    if target is not None:
-        answers = Answers.of(next(one for one in seen if one.column.name == target), sample, rows=found.rows)
+    asked = [one for one in seen if one.column.name == target]
+    answers = Answers.of(asked[0], sample, rows=found.rows) if asked else None
     repeated, error = found.repeated_rows()
     return Profile(
         title=title,
@@ -59,14 +64,18 @@ def explore(
         target_measure=None if answers is None else answers.measure,
         classes=() if answers is None else answers.classes,
         associations=tuple(associations(list(_comparables(seen, sample, associate)))),
-    )
+    ).without_values_of(sensitive)
 
 
-def _check(schema: pl.Schema, target: str | None, associate: Sequence[str]) -> None:
+def _check(schema: pl.Schema, target: str | None, associate: Sequence[str], sensitive: Collection[str]) -> None:
     for name in ([] if target is None else [target]) + list(associate):
         if name not in schema:
             known = f"The table has: {', '.join(schema)}.{did_you_mean(name, list(schema))}"
             raise UsageError(f"There is no column {name!r} to compare with.", why=known)
+    if target is not None and target in sensitive:
+        raise UsageError(
+            f"Column {target!r} is sensitive: its values would name the classes.", do="Choose another one."
+        )
     if target is not None and kind_of(schema[target]) == "other":
         raise UsageError(f"Column {target!r} is {type_name(schema[target])} and has no classes to compare with.")
 

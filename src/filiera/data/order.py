@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
-from filiera.core.check import Check
+from filiera.core.check import HIDDEN, Check
 from filiera.data.checked_table import CannotBeChecked, CheckedTable
 from filiera.data.column_types import need, type_name
 
@@ -78,7 +78,7 @@ def gaps(check: Check, table: CheckedTable) -> str:
     found = table.collect(boxes).sort(*names, "from", nulls_last=True)
     found = found.with_columns(before[0].alias("ended"), before[1].alias("end"))
     found = found.filter(pl.col("from") - pl.col("ended") > width)
-    return _told(found, check, names) if found.height else ""
+    return _told(found, check, names, table.sensitive) if found.height else ""
 
 
 def _width(check: Check, dtype: pl.DataType) -> float:
@@ -94,10 +94,13 @@ def _width(check: Check, dtype: pl.DataType) -> float:
     return float(longest)  # type: ignore[arg-type]
 
 
-def _told(found: pl.DataFrame, check: Check, names: Sequence[str]) -> str:
+def _told(found: pl.DataFrame, check: Check, names: Sequence[str], sensitive: Collection[str]) -> str:
     first = found.row(0, named=True)
-    group = ", ".join(f"{by} = {first[name]!r}" for by, name in list(zip(check.by, names, strict=True))[:_SHOWN_GROUP])
+    pairs = list(zip(check.by, names, strict=True))[:_SHOWN_GROUP]
+    group = ", ".join(f"{by} = {HIDDEN if by in sensitive else repr(first[name])}" for by, name in pairs)
     many = f"{found.height:,} gap{'' if found.height == 1 else 's'} longer than {check.maximum}"
+    if check.columns[0] in sensitive:
+        return many
     wide = first["first"] - first["end"]
     return f"{many}, first {wide} from {first['end']} to {first['first']}" + (f" where {group}" if group else "")
 
@@ -120,5 +123,7 @@ def staleness(check: Check, table: CheckedTable) -> str:
     assert isinstance(check.maximum, dt.timedelta)
     if now - at <= check.maximum:
         return ""
+    if column in table.sensitive:
+        return f"the newest {column} is older than {check.maximum}"
     age = dt.timedelta(seconds=round((now - at).total_seconds()))
     return f"the newest {column} is {newest}, {age} before {now:%Y-%m-%d %H:%M:%S %Z}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from collections.abc import Collection
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from filiera.core.value import dataclass
@@ -69,12 +70,20 @@ class Column:
     not_shown: int = 0  #: rows with a value that has no bar
     is_sampled: bool = False  #: quantiles and bars come from the rows drawn at random, scaled to all
     association: float | None = None  #: with the target: 0 none to 1 complete; see ``Profile.target_measure``
+    is_sensitive: bool = False  #: nothing of its values is told: no extremes, mean, quantiles, bars or times
     skill: float | None = None  #: share of wrong guesses of the target that guessing by this column alone avoids
 
     @property
     def not_finite(self) -> int:
         """Return how many rows hold NaN or an infinity."""
         return self.nan + self.infinite
+
+    def without_values(self) -> Column:
+        """Return what may be told of a column whose values may not: its counts and lengths."""
+        return replace(
+            self, minimum=None, maximum=None, mean=None, deviation=None, quantiles=(), gaps=None, bars=(), not_shown=0,
+            scale="values", is_sampled=False, is_sensitive=True,
+        )  # fmt: skip
 
     def filled(self, rows: int) -> int:
         """Return in how many of the table's *rows* there is a value, and a finite one."""
@@ -110,6 +119,11 @@ class Profile:
     target_measure: Measure | None = None  #: of ``Column.association``; numbers with a numeric target: |Spearman|
     classes: tuple[Bar, ...] = ()  #: the target's values, most frequent first; rare ones together in the last
     associations: tuple[Association, ...] = ()  #: of pairs of columns
+
+    def without_values_of(self, sensitive: Collection[str]) -> Profile:
+        """Return the same profile, in which nothing of the values of the columns in *sensitive* is told."""
+        columns = (column.without_values() if column.name in sensitive else column for column in self.columns)
+        return replace(self, columns=tuple(columns))
 
     @property
     def missing_cells(self) -> int:

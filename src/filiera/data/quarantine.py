@@ -74,9 +74,11 @@ class ValidatedFiles(NamedTuple):
     report: CheckReport  #: as that of ``Validated``
 
 
-def validate_files(files: Files, checks: Iterable[Check], *, beside: Beside | None = None) -> ValidatedFiles:
+def validate_files(
+    files: Files, checks: Iterable[Check], *, beside: Beside | None = None, sensitive: Collection[str] = ()
+) -> ValidatedFiles:
     """Return *files* without those that break a quarantine check, and the report of all checks on what is kept."""
-    found = validate(files.table, checks, beside=beside)
+    found = validate(files.table, checks, beside=beside, sensitive=sensitive)
     broke = found.rejected.rename({RULE_COLUMN: PROBLEM})
     kept = files.with_table(found.kept, rejected=pl.concat([files.rejected, broke], how="diagonal_relaxed"))
     return ValidatedFiles(kept, found.report)

@@ -163,7 +163,9 @@ def _rest(columns: Sequence[Column]) -> str:
 
 
 def _card(column: Column, classes: Sequence[str], rows: int) -> str:
-    if not column.bars:
+    if column.is_sensitive:
+        drawing = '<p class="none">Sensitive: its values are hidden.</p>'
+    elif not column.bars:
         drawing = f'<p class="none">{"No value is frequent." if column.is_sampled else "No distribution to draw."}</p>'
     elif column.scale == "values":
         drawing = plots.value_bars(column, classes)
@@ -233,6 +235,7 @@ def _table(profile: Profile) -> str:
         ends = "" if column.minimum is None else f"{_end(column.minimum)} to {_end(column.maximum)}"
         most = column.bars[0] if column.bars and column.scale == "values" else None
         values = f"{most.label}: {plots.share(most.count / (profile.rows or 1))}" if most else ends
+        values = "(hidden)" if column.is_sensitive else values
         cells = (
             _text(column.name),
             _text(column.type),

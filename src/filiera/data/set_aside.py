@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import polars as pl
 
+from filiera.core.check import HIDDEN
 from filiera.core.value import dataclass
 from filiera.data.quarantine import RULE_COLUMN
 from filiera.errors import UsageError
@@ -110,3 +112,8 @@ def census(aside: pl.LazyFrame) -> Census:
 def broken_by(aside: pl.LazyFrame, rule: str) -> pl.LazyFrame:
     """Return the rows that broke one rule, perhaps among others."""
     return aside.filter(pl.col(RULE_COLUMN).str.split("; ").list.contains(rule))
+
+
+def without_values_of(sensitive: Collection[str], rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Return *rows* with ``HIDDEN`` in place of the values of the columns in *sensitive*."""
+    return rows.with_columns(pl.lit(HIDDEN).alias(name) for name in rows.collect_schema() if name in sensitive)

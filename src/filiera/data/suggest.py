@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -31,17 +31,18 @@ _PATTERNS: Mapping[str, str] = {
 """Tried from the narrowest to the widest."""
 
 
-def suggest_checks(frame: pl.DataFrame | pl.LazyFrame) -> list[Check]:
+def suggest_checks(frame: pl.DataFrame | pl.LazyFrame, *, sensitive: Collection[str] = ()) -> list[Check]:
     """Return checks that the table passes, and that another table of the same kind is likely to pass.
 
     Types, nulls, finite numbers, signs and shares, closed sets, patterns, keys, order in time, one-hot groups; that the
     number of rows and the distributions stay near those of the version before, as warnings. Ranges are not learned
-    beyond sign and share: the greatest value so far is seldom the greatest possible one.
+    beyond sign and share: the greatest value so far is seldom the greatest possible one. No value of the columns in
+    *sensitive* gets into a check.
 
     >>> [check.name for check in suggest_checks(pl.DataFrame({"rate": [0.5, 0.25]}))][:3]
     ['rate is float64', 'rate not null', 'rate finite']
     """
-    table = CheckedTable(frame)
+    table = CheckedTable(frame, sensitive=sensitive)
     facts = _facts(table)
     checks = [
         *_for_all_columns(table, facts),
@@ -110,7 +111,7 @@ def _for_column(name: str, table: CheckedTable, facts: Facts) -> Iterator[Check]
 
 
 def _is_closed(name: str, table: CheckedTable, facts: Facts) -> bool:
-    distinct = facts.get(f"{name}.distinct") or 0
+    distinct = 0 if name in table.sensitive else facts.get(f"{name}.distinct") or 0
     rows = facts["rows"] - facts[f"{name}.nulls"]
     dtype = table.schema[name]
     is_countable = dtype in (pl.String, pl.Categorical, pl.Enum) or dtype.is_integer()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from filiera.model.reference import categorical_reference, field_type, numeric_r
 Domain = tuple[float | None, float | None, tuple[Label, ...] | None]
 """Least value, greatest value and closed set of values that a dataset's checks promise for a column; None: no limit."""
 
+_NO_LIMITS: Domain = (None, None, None)
 _EDGE_ROWS = 5
 _ORDINARY_ROWS = 3
 
@@ -59,7 +61,7 @@ def describe_model(
     for frame, name in ((training, "training"), (rows, "evaluated")):
         _check_columns(frame, inputs, name)
     limits = dict(domains or {})
-    fields = tuple(_field(training[name], limits.get(name, (None, None, None)), model) for name in inputs)
+    fields = tuple(_field(training[name], limits.get(name, _NO_LIMITS), model) for name in inputs)
     features = rows.select(inputs)
     outputs, answers = _outputs(model, metrics.task, features)
     note = "The profile of the answers is on training rows, of which a model is surer than of others."
@@ -71,6 +73,25 @@ def describe_model(
         metrics=metrics,
         reference=reference_profile(training, inputs=inputs, outputs=answers),
         notes=(note,) if evaluated is None else (),
+    )
+
+
+def without_values_of(sensitive: Collection[str], card: ModelCard, *, domains: Mapping[str, Domain]) -> ModelCard:
+    """Return *card* with the inputs named in *sensitive* marked so: what was seen of their values is not in it.
+
+    Limits that *domains* promise stay, since people wrote them down; services neither log nor echo such inputs.
+    """
+    fields = tuple(
+        replace(field, sensitive=True, values=field.values if domains.get(field.name, _NO_LIMITS)[2] else None)
+        if field.name in sensitive
+        else field
+        for field in card.signature.inputs
+    )
+    columns = tuple(column for column in card.reference.columns if column.name not in sensitive)
+    return replace(
+        card,
+        signature=replace(card.signature, inputs=fields),
+        reference=replace(card.reference, columns=columns),
     )
 
 

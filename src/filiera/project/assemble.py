@@ -61,6 +61,7 @@ def assemble(pipeline: Pipeline, values: Mapping[str, Any], lookups: Lookups) ->
     collected: list[Node] = []
     origins: dict[str, str] = {}
     promised: list[Known] = []
+    sensitive: dict[str, bool] = {}
     for given in traced.givens():
         origin = given.origin
         if isinstance(origin, Source):
@@ -73,6 +74,7 @@ def assemble(pipeline: Pipeline, values: Mapping[str, Any], lookups: Lookups) ->
             found[given.place] = _content(version, origin)
             if "promised" in version.attachments:
                 promised.append(Known(version.attachments["promised"], f"checks of {version.ref}"))
+            sensitive |= dict.fromkeys(version.description.get("sensitive", ()), False)
         before = origins.get(given.parameter)
         origins[given.parameter] = f"{before}, {shown}" if before else shown
 
@@ -81,10 +83,11 @@ def assemble(pipeline: Pipeline, values: Mapping[str, Any], lookups: Lookups) ->
 
     graph = traced.replace_futures(substitute, before=tuple({node.name: node for node in collected}.values()))
     if isinstance(pipeline.publishes, Dataset):
-        graph, beside = _with_dataset(graph, pipeline.publishes, lookups, _kept(pipeline, values))
+        kept = _kept(pipeline, values, sensitive)
+        graph, beside = _with_dataset(graph, pipeline.publishes, lookups, kept)
         origins |= beside
     elif isinstance(pipeline.publishes, Model):
-        graph = _with_model(graph, pipeline.publishes, promised, lookups)
+        graph = _with_model(graph, pipeline.publishes, lookups, {"promised": promised, "sensitive": tuple(sensitive)})
     return Assembled(graph=_with_origins(graph, collected), inputs=origins)
 
 
@@ -121,14 +124,16 @@ def _with_origins(graph: Graph, collected: list[Node]) -> Graph:
     return replace(graph, publication=replace(graph.publication, attachments=attachments))
 
 
-def _kept(pipeline: Pipeline, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the publishing step is told to keep with a dataset's version: its keys and partitions."""
+def _kept(pipeline: Pipeline, values: Mapping[str, Any], sensitive: Mapping[str, bool]) -> dict[str, Any]:
+    """Return what the publishing step is told to keep with a dataset's version: its keys, partitions, shy columns."""
     assert isinstance(pipeline.publishes, Dataset)
     kept: dict[str, Any] = {"keys": pipeline.publishes.keys} if pipeline.publishes.keys else {}
     parameter = partition_parameter(pipeline)
     if parameter is not None:
         partitions = bind(pipeline.parameters, values, pipeline.name)[parameter.name]
         kept["partitions"] = tuple(str(value) for value in partitions)
+    if sensitive or pipeline.publishes.sensitive:
+        kept["sensitive"] = {**sensitive, **dict.fromkeys(pipeline.publishes.sensitive, True)}
     return kept
 
 
@@ -144,6 +149,8 @@ def _with_dataset(
     arguments, origins = find_beside(checks, dataset.ref.name, lookups.beside)
     if aside is not None:
         arguments = {**arguments, "aside": aside}
+    if "sensitive" in kept:
+        arguments = {**arguments, "sensitive": kept["sensitive"]}
     checking = builtin.validate_with_quarantine if sets_aside else builtin.validate
     validate = Node(
         name="validate",
@@ -199,7 +206,7 @@ def _checks_of(dataset: Dataset) -> tuple[Check, ...]:
     return (*dataset.checks, Check.not_null(*dataset.keys), Check.unique(*dataset.keys))
 
 
-def _with_model(graph: Graph, model: Model, promised: list[Known], lookups: Lookups) -> Graph:
+def _with_model(graph: Graph, model: Model, lookups: Lookups, of_columns: Mapping[str, Any]) -> Graph:
     from filiera.project import builtin
 
     fitted, evaluation = _model_and_evaluation(graph, model)
@@ -220,7 +227,7 @@ def _with_model(graph: Graph, model: Model, promised: list[Known], lookups: Look
             "evaluated": _table_into(graph, evaluation),
             "evaluation": evaluation,
             "verdict": OutputRef("gate", 0),
-            "promised": promised,
+            **of_columns,
         },
     )
     publication = Publication(

@@ -16,6 +16,7 @@ from filiera.core.reference import ReferenceProfile
 from filiera.core.signature import Signature
 from filiera.core.step import step
 from filiera.engine.artifacts import StoredItems
+from filiera.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,9 +51,17 @@ Promised = dict[str, tuple[Any, Any, Any]]
 """Per column: the least and the greatest value and the closed set of values that blocking checks promise, or None."""
 
 
+Sensitive = dict[str, bool]
+"""Columns whose values are shown nowhere, and whether they must be there: those that the dataset itself names."""
+
+
 @step(stage="validate")
 def validate(
-    table: pl.LazyFrame, checks: tuple[Check, ...], tables: dict[str, pl.LazyFrame] | None = None, now: str = ""
+    table: pl.LazyFrame,
+    checks: tuple[Check, ...],
+    tables: dict[str, pl.LazyFrame] | None = None,
+    now: str = "",
+    sensitive: Sensitive | None = None,
 ) -> tuple[CheckReport, Promised]:
     """Return what the checks of the dataset found, and what they promise; a blocking one that failed stops the run.
 
@@ -60,7 +69,9 @@ def validate(
     """
     from filiera.data.checks import run_checks
 
-    report = run_checks(_query(table), checks, beside=_beside(tables, now))
+    query = _query(table)
+    shy = _shy(query.collect_schema(), sensitive)
+    report = run_checks(query, checks, beside=_beside(tables, now), sensitive=shy)
     _tell(report)
     return report, _promised(checks)
 
@@ -71,6 +82,7 @@ def validate_with_quarantine(
     checks: tuple[Check, ...],
     tables: dict[str, pl.LazyFrame] | None = None,
     now: str = "",
+    sensitive: Sensitive | None = None,
     *,
     aside: pl.LazyFrame | None = None,
 ) -> tuple[CheckReport, Promised, Any, Any]:
@@ -81,7 +93,9 @@ def validate_with_quarantine(
     from filiera.data.quarantine import validate_lazily
     from filiera.data.set_aside import joined
 
-    validated = validate_lazily(_query(table), checks, beside=_beside(tables, now))
+    query = _query(table)
+    shy = _shy(query.collect_schema(), sensitive)
+    validated = validate_lazily(query, checks, beside=_beside(tables, now), sensitive=shy)
     _tell(validated.report)
     rejected = validated.rejected if aside is None else joined(_query(aside), validated.rejected)
     return validated.report, _promised(checks), validated.kept, rejected
@@ -89,47 +103,75 @@ def validate_with_quarantine(
 
 @step(stage="validate")
 def validate_files(
-    table: Files, checks: tuple[Check, ...], tables: dict[str, pl.LazyFrame] | None = None, now: str = ""
+    table: Files,
+    checks: tuple[Check, ...],
+    tables: dict[str, pl.LazyFrame] | None = None,
+    now: str = "",
+    sensitive: Sensitive | None = None,
 ) -> tuple[CheckReport, Promised, Files, Any]:
     """Return what ``validate_with_quarantine`` does; what was set aside when files were collected is set aside, too."""
     from filiera.data import quarantine
 
-    files = quarantine.validate_files(table, checks, beside=_beside(tables, now))
+    shy = _shy(table.table.schema, sensitive)
+    files = quarantine.validate_files(table, checks, beside=_beside(tables, now), sensitive=shy)
     _tell(files.report)
     return files.report, _promised(checks), files.kept, files.kept.rejected
 
 
 @step(stage="publish")
 def publish_dataset(
-    table: pl.LazyFrame, report: CheckReport, keys: tuple[str, ...] = (), partitions: tuple[str, ...] = ()
+    table: pl.LazyFrame,
+    report: CheckReport,
+    keys: tuple[str, ...] = (),
+    partitions: tuple[str, ...] = (),
+    sensitive: Sensitive | None = None,
 ) -> tuple[Any, dict[str, Any]]:
     """Return the table, to be stored in chunks if it is not yet, and the description that is kept with the version.
 
     *keys* are what names a row, *partitions* the values of the list over which the table was made.
     """
     query = _query(table)
-    description = _described(query, report, keys)
+    description = _described(query, report, keys, sensitive)
     if partitions:
         description["partitions"] = list(partitions)
     return query, description
 
 
 @step(stage="publish")
-def publish_files(table: Files, report: CheckReport, keys: tuple[str, ...] = ()) -> tuple[Files, dict[str, Any]]:
+def publish_files(
+    table: Files, report: CheckReport, keys: tuple[str, ...] = (), sensitive: Sensitive | None = None
+) -> tuple[Files, dict[str, Any]]:
     """Return the files, and what ``publish_dataset`` does of their table."""
-    return table, {**_described(table.table.lazy(), report, keys), "set aside": len(table.rejected)}
+    return table, {**_described(table.table.lazy(), report, keys, sensitive), "set aside": len(table.rejected)}
 
 
-def _described(query: pl.LazyFrame, report: CheckReport, keys: tuple[str, ...]) -> dict[str, Any]:
+def _described(
+    query: pl.LazyFrame, report: CheckReport, keys: tuple[str, ...], sensitive: Sensitive | None
+) -> dict[str, Any]:
+    schema = query.collect_schema()
     failed = report.failed_by_severity
     description: dict[str, Any] = {
         "rows": report.rows,
-        "columns": {name: str(kind) for name, kind in query.collect_schema().items()},
+        "columns": {name: str(kind) for name, kind in schema.items()},
         "checks": {"passed": len(report.results) - len(report.failed), **{str(k): v for k, v in failed.items()}},
     }
     if keys:
         description["keys"] = list(keys)
+    if shy := _shy(schema, sensitive):
+        description["sensitive"] = shy
     return description
+
+
+def _shy(columns: Mapping[str, Any], sensitive: Sensitive | None) -> list[str]:
+    """Return the sensitive ones among *columns*. Raises UsageError when one that must be there is not."""
+    for name, is_needed in (sensitive or {}).items():
+        if is_needed and name not in columns:
+            raise UsageError(
+                f"The dataset calls a column {name!r} sensitive that the table has not.",
+                why=f"It has: {', '.join(columns)}.{did_you_mean(name, list(columns))}",
+                do="Correct sensitive=… of the Dataset: a wrong name would hide nothing.",
+            )
+    return [name for name in sensitive or {} if name in columns]
 
 
 def _query(table: Any) -> pl.LazyFrame:
@@ -187,9 +229,10 @@ def publish_model(
     evaluation: Evaluation | Metrics,
     verdict: GateReport,
     promised: list[Promised],
+    sensitive: tuple[str, ...] = (),
 ) -> tuple[Signature, ReferenceProfile, dict[str, Any]]:
     """Return the model's signature, what its training data looked like, and what is kept with the version."""
-    from filiera.model.package import describe_model
+    from filiera.model.package import describe_model, without_values_of
 
     metrics = metrics_of(evaluation)
     limits = {name: domain for each in promised for name, domain in each.items()}
@@ -200,6 +243,7 @@ def publish_model(
         evaluated=None if evaluated is None else _polars(evaluated),
         domains=limits,
     )
+    card = without_values_of(sensitive, card, domains=limits)
     description = {
         "task": card.task,
         "estimator": card.model,

@@ -1,11 +1,12 @@
 """Profiles of stored tables: made when somebody asks for one, and remembered as the results of steps are.
 
-A profile follows from the table alone, so that its place in the cache is named by the table's artifact. Clean-up keeps
-it as long as a version of a dataset has that artifact.
+A profile follows from the table and what is hidden in it, so that its place in the cache is named by these. Clean-up
+keeps one in which nothing is hidden as long as a version of a dataset has that table.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
     from filiera.project.tables import NamedTable
 
 
-def profile_key(table: ArtifactRef) -> str:
-    """Return the key under which the cache has a table's profile.
+def profile_key(table: ArtifactRef, sensitive: Sequence[str] = ()) -> str:
+    """Return the key under which the cache has a table's profile, without the values of the columns in *sensitive*.
 
     >>> len(profile_key(ArtifactRef(digest="0" * 64, codec="table/1", size_bytes=5)))
     64
     """
-    return digest("profile/1", FORMAT.encode(), table.codec.encode(), table.digest.encode())
+    hidden = (name.encode() for name in sorted(sensitive))
+    return digest("profile/1", FORMAT.encode(), table.codec.encode(), table.digest.encode(), *hidden)
 
 
 def profile_of(project: Project, table: NamedTable) -> Profile:
@@ -40,11 +42,11 @@ def profile_of(project: Project, table: NamedTable) -> Profile:
     from filiera.data.explore import explore
 
     if table.artifact is None:
-        return explore(table.frame, title=table.name)
-    key = profile_key(table.artifact)
+        return explore(table.frame, title=table.name, sensitive=table.sensitive)
+    key = profile_key(table.artifact, table.sensitive)
     found = _remembered(project, key)
     if found is None:
-        found = explore(table.frame)
+        found = explore(table.frame, sensitive=table.sensitive)
         with suppress(StoreError):  # somebody else's store, say, which may be read only: then it is made again
             _remember(project, key, found)
     return replace(found, title=table.name)

@@ -36,6 +36,7 @@ class NamedTable:
     frame: pl.LazyFrame
     version: Version | None = None  #: of which it is the content
     artifact: ArtifactRef | None = None  #: that it is stored in; None of a file
+    sensitive: tuple[str, ...] = ()  #: columns whose values are not to be shown
 
 
 def find_table(project: Project, text: str, *, to_use: bool = False) -> NamedTable:
@@ -51,7 +52,7 @@ def find_table(project: Project, text: str, *, to_use: bool = False) -> NamedTab
         Untrusted: It is to be used, and the project asks for a signature that it does not have.
     """
     if kind := file_type(text):
-        return NamedTable(name=text, frame=read_file(Path(text), kind))
+        return NamedTable(name=text, frame=read_file(Path(text), kind), sensitive=_sensitive(project))
     if "/" in text:
         return _of_step(project, text)
     find = project.versions.resolve if to_use else project.versions.get
@@ -73,7 +74,19 @@ def table_of(project: Project, version: Version) -> NamedTable:
         frame=_query(project, version.artifact, version.ref),
         version=version,
         artifact=version.artifact,
+        sensitive=_sensitive(project, version),
     )
+
+
+def _sensitive(project: Project, version: Version | None = None) -> tuple[str, ...]:
+    """Return what the newest version of any dataset calls sensitive, and *version* did: names mean alike everywhere.
+
+    So a column is hidden in what was published before it was called so, and in outputs of steps and files.
+    """
+    rows = project.records.read("product_names")
+    newest = [project.versions.get("dataset", ProductRef(row["name"])) for row in rows if row["kind"] == "dataset"]
+    asked = [version, *newest] if version else newest
+    return tuple(dict.fromkeys(name for one in asked for name in one.description.get("sensitive", ())))
 
 
 def quarantine_of(project: Project, text: str) -> NamedTable:
@@ -91,7 +104,12 @@ def quarantine_of(project: Project, text: str) -> NamedTable:
             why="None of its checks has the severity quarantine.",
             do='Check.in_range("age", 0, 120, severity="quarantine") sets rows aside instead of ending the run.',
         )
-    return NamedTable(name=version.ref, frame=_query(project, ref, f"the quarantine of {version.ref}"), version=version)
+    return NamedTable(
+        name=version.ref,
+        frame=_query(project, ref, f"the quarantine of {version.ref}"),
+        version=version,
+        sensitive=_sensitive(project, version),
+    )
 
 
 def rows_apart(project: Project, before: NamedTable, after: NamedTable) -> tuple[pl.LazyFrame, pl.LazyFrame] | None:
@@ -148,7 +166,12 @@ def _of_step(project: Project, text: str) -> NamedTable:
     if not refs:
         why = "The run has no record of that step." if not rows else "It returned nothing, or did not end."
         raise UsageError(f"Step {step!r} of {run_id} has no output.", why=why, do=f"filiera show {run_id}")
-    return NamedTable(name=f"{run_id}/{step}", frame=_query(project, refs[0], f"{run_id}/{step}"), artifact=refs[0])
+    return NamedTable(
+        name=f"{run_id}/{step}",
+        frame=_query(project, refs[0], f"{run_id}/{step}"),
+        artifact=refs[0],
+        sensitive=_sensitive(project),
+    )
 
 
 def _query(project: Project, ref: ArtifactRef, name: str) -> pl.LazyFrame:
