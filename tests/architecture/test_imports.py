@@ -32,6 +32,8 @@ LIBRARIES = {
     "scipy": {"model", "monitoring"},
     "sklearn": {"model"},
     "skops": {"adapters/codecs"},
+    "xgboost": {"adapters/codecs"},
+    "lightgbm": {"adapters/codecs"},
     "pandas": {"adapters/codecs"},
     "pyarrow": {"adapters/codecs", "adapters/sql"},
     "adbc_driver_manager": {"adapters/sql"},

@@ -42,6 +42,8 @@ _CODECS: Mapping[str, tuple[str, ...]] = {
     "duckdb": ("filiera.adapters.codecs.duckdb_relations:DuckDbCodec",),
     "_duckdb": ("filiera.adapters.codecs.duckdb_relations:DuckDbCodec",),
     "sklearn": ("filiera.adapters.codecs.sklearn_models:SkopsCodec",),
+    "xgboost": ("filiera.adapters.codecs.boosters:XGBoostCodec",),
+    "lightgbm": ("filiera.adapters.codecs.boosters:LightGBMCodec",),
     "matplotlib": ("filiera.adapters.codecs.figures:SvgCodec",),
     "pathlib": ("filiera.adapters.codecs.files:FileCodec", "filiera.adapters.codecs.files:FolderCodec"),
     "filiera": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import sys
 from collections.abc import Iterator
@@ -42,6 +43,23 @@ def unreadable(codec: str, error: BaseException | str) -> CodecError:
         f"These bytes are not what codec {codec!r} writes.",
         why=reason.splitlines()[0] if reason else "",
         do="Run the step that made them again, with the same versions of the libraries if they changed.",
+    )
+
+
+def needs(library: str) -> Any:
+    """Return the module *library*, which a value was made by. Raises CodecError with the extra to install."""
+    try:
+        return importlib.import_module(library)
+    except ImportError as error:
+        raise not_installed(library) from error
+
+
+def not_installed(library: str) -> CodecError:
+    """Return the error for a value that needs a *library* which is not installed."""
+    return CodecError(
+        f"This model needs {library}, which is not installed.",
+        why=f"It was made with {library}, and is stored in its format.",
+        do=f"pip install 'filiera[{library}]'",
     )
 
 

@@ -1,5 +1,9 @@
 """Scikit-learn estimators by skops: no pickle, deterministic bytes, and only types we know to be harmless.
 
+Estimators of XGBoost and LightGBM are such estimators, alone or as parts of others. The boosters in them are stored in
+their own formats, and checked: what skops would store is what these libraries pickle, which another version of theirs
+need not read.
+
 skops writes a zip archive of arrays and a ``schema.json`` that names them. Its bytes differ from run to run: files and
 nodes are numbered by memory address, sets are in hash order, the archive holds the time. So it is written again: files
 are named by their content, objects held in several places are numbered in order of appearance, the clock says 1980.
@@ -18,8 +22,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from filiera.adapters.codecs import boosters, lightgbm_text
 from filiera.adapters.codecs.numpy_arrays import without_gaps
-from filiera.adapters.codecs.refusal import is_loaded, reading, unreadable, unstorable
+from filiera.adapters.codecs.refusal import is_loaded, needs, reading, unreadable, unstorable
 from filiera.core.digest import blob_digest
 from filiera.errors import CodecError
 from filiera.ports import ArtifactReader, ArtifactWriter
@@ -30,7 +35,10 @@ _OWNER_ONLY = 0o600 << 16
 _IMMUTABLE_NODES = frozenset(
     {"JsonNode", "TupleNode", "TypeNode", "FunctionNode", "DTypeNode", "BytesNode", "SliceNode", "OperatorFuncNode"}
 )
-_CLASS_PACKAGES = ("sklearn", "scipy.sparse", "scipy.interpolate")
+_CLASS_PACKAGES = ("sklearn", "scipy.sparse", "scipy.interpolate", "xgboost.sklearn", "lightgbm.sklearn")
+_XGBOOST, _LIGHTGBM = "xgboost.core.Booster", "lightgbm.basic.Booster"
+_HARMLESS = frozenset({_XGBOOST, _LIGHTGBM, "collections.OrderedDict", "collections.defaultdict"})
+_OTHER_LIBRARIES = ("xgboost", "lightgbm")
 _FUNCTION_PACKAGES = ("sklearn.metrics", "sklearn.feature_selection", "sklearn.preprocessing")
 # These read files, download, or start processes.
 _NEVER_PACKAGES = ("sklearn.datasets", "sklearn.externals", "sklearn.utils._testing", "sklearn.conftest")
@@ -39,7 +47,7 @@ _Node = dict[str, Any]
 
 
 class SkopsCodec:
-    """Estimators made of classes of scikit-learn, SciPy and NumPy, fitted or not."""
+    """Estimators made of classes of scikit-learn, SciPy, NumPy, XGBoost and LightGBM, fitted or not."""
 
     name = "skops/1"
 
@@ -59,9 +67,9 @@ class SkopsCodec:
         if refused:
             raise unstorable(
                 value,
-                why=f"It holds {', '.join(refused)}, which is not a class of scikit-learn, SciPy or NumPy known to be "
-                "harmless, so it could not be loaded again.",
-                do="Use scikit-learn's own classes and NumPy's functions inside models; do other work in steps.",
+                why=f"It holds {', '.join(refused)}, which is not a class of scikit-learn, SciPy, NumPy, XGBoost or "
+                "LightGBM known to be harmless, so it could not be loaded again.",
+                do="Use these libraries' own classes and NumPy's functions inside models; do other work in steps.",
             )
         writer.stream.write(archive)
 
@@ -74,10 +82,11 @@ class SkopsCodec:
             if refused:
                 raise CodecError(
                     f"This model is not loaded: it holds {', '.join(refused)}.",
-                    why="Only classes of scikit-learn, SciPy and NumPy known to be harmless are loaded.",
+                    why="Only classes of scikit-learn, SciPy, NumPy, XGBoost and LightGBM known to be harmless are "
+                    "loaded.",
                     do="Train the model again with this version of Filiera; do not use files of unknown origin.",
                 )
-            return skops.io.loads(content, trusted=trusted)
+            return skops.io.loads(_thawed(content), trusted=trusted)
 
 
 def _canonical(archive: bytes) -> bytes:
@@ -85,9 +94,13 @@ def _canonical(archive: bytes) -> bytes:
         schema = json.loads(source.read(_SCHEMA))
         contents = {name: _canonical_file(name, source.read(name)) for name in source.namelist() if name != _SCHEMA}
     del schema["_skops_version"]
-    names = {name: f"{blob_digest(content)[:32]}.{name.rpartition('.')[2]}" for name, content in contents.items()}
     nodes = list(_nodes(schema))
+    for file in _xgboost_files(nodes):
+        contents[file] = boosters.model_of_snapshot(contents[file])
+    names = {name: f"{blob_digest(content)[:32]}.{name.rpartition('.')[2]}" for name, content in contents.items()}
     for node in nodes:
+        if _type_name(node) == _LIGHTGBM:
+            _forget_training(node)
         if "file" in node:
             node["file"] = names[node["file"]]
         _forget_addresses(node)
@@ -97,6 +110,39 @@ def _canonical(archive: bytes) -> bytes:
             node["content"].sort(key=json.dumps)
     files = {names[name]: content for name, content in contents.items()}
     return _zipped({**files, _SCHEMA: json.dumps(schema, separators=(",", ":")).encode()})
+
+
+def _thawed(archive: bytes) -> bytes:
+    """Return an archive with boosters as skops loads them, of one with boosters as they are stored."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as source:
+        schema = json.loads(source.read(_SCHEMA))
+        nodes = list(_nodes(schema))
+        for node in nodes:
+            if _type_name(node) == _LIGHTGBM:
+                lightgbm_text.check(_attribute(node, "_handle"))
+        files = _xgboost_files(nodes)
+        if not files:
+            return archive
+        contents = {name: source.read(name) for name in source.namelist()}
+    return _zipped(contents | {file: boosters.snapshot_of_model(contents[file]) for file in files})
+
+
+def _xgboost_files(nodes: Iterable[_Node]) -> set[str]:
+    """Return the names of the files that hold boosters of XGBoost."""
+    return {node["content"]["content"]["handle"]["file"] for node in nodes if _type_name(node) == _XGBOOST}
+
+
+def _forget_training(node: _Node) -> None:
+    """Let a booster of LightGBM keep its model, and not what its training used: threads and predictions."""
+    attributes = node["content"]["content"]
+    attributes["_handle"]["content"] = json.dumps(boosters.sound_text(_attribute(node, "_handle")))
+    threads = attributes["params"]["content"].get("num_threads")
+    if threads is not None:
+        threads["content"] = "0"
+
+
+def _attribute(node: _Node, name: str) -> Any:
+    return json.loads(node["content"]["content"][name]["content"])
 
 
 def _canonical_file(name: str, content: bytes) -> bytes:
@@ -165,6 +211,9 @@ def _types(archive: bytes) -> tuple[list[str], list[str]]:
     harmful = {_type_name(node) for node in _nodes(schema) if not _is_harmless(node)}
     unknown = set(skops.io.get_untrusted_types(data=archive))
     known = {_type_name(node) for node in _nodes(schema)} - harmful
+    for library in _OTHER_LIBRARIES:
+        if any(name.startswith(f"{library}.") for name in harmful):
+            needs(library)
     return sorted(unknown - known), sorted(unknown & known)
 
 
@@ -177,9 +226,23 @@ def _is_harmless(node: _Node) -> bool:
     module, name = node["__module__"], node["__class__"]
     if node["__loader__"] == "FunctionNode":
         return _is_array_function(module, name) or (_is_in(module, _FUNCTION_PACKAGES) and _is_defined_in(module, name))
+    if _type_name(node) in _HARMLESS:
+        return name != "Booster" or _is_stored_booster(node)
     if node["__loader__"] == "DTypeNode":
         return (module, name) == ("numpy", "dtype")
     return _is_in(module, _CLASS_PACKAGES) and _is_defined_in(module, name, type)
+
+
+def _is_stored_booster(node: _Node) -> bool:
+    """Tell whether it is a booster as we write it: one that is built from its checked model and from nothing else."""
+    if node["__loader__"] != "ObjectNode":
+        return False
+    attributes = node["content"]["content"]
+    name, loader = ("_handle", "JsonNode") if _type_name(node) == _LIGHTGBM else ("handle", "BytearrayNode")
+    model = attributes.get(name, {})
+    # With a number, skops would take another object that has it, which nobody has checked.
+    is_itself = "__id__" not in model and "__id__" not in node["content"]
+    return bool(is_itself and model.get("__loader__") == loader and {"handle", "_handle"} & set(attributes) == {name})
 
 
 def _is_in(module: str, packages: tuple[str, ...]) -> bool:
