@@ -102,6 +102,8 @@ def test_files_are_checked_by_their_table(tmp_path: Path) -> None:
     report, _, kept, rejected = builtin.validate_files(files, (small, Check.rows(at_least=1)))
     assert (report.blocks, len(kept)) == (False, 1)
     assert rejected["problem"].to_list() == ["is odd", small.name]
+    near, *_ = builtin.validate_files(kept, (Check.rows_near(within=0),), {"": files})
+    assert near.results[0].reason == "the table has 1 rows, the version before 2 (-50.0%)"
     published, description = builtin.publish_files(kept, report)
     assert published is kept
     assert (description["rows"], description["set aside"]) == (1, 2)

@@ -181,6 +181,9 @@ def _query(table: Any) -> pl.LazyFrame:
         from filiera.data.as_table import as_one
 
         return as_one(table.lazily())
+    if isinstance(table, Files):
+        rows: pl.LazyFrame = table.table.lazy()
+        return rows
     return table if isinstance(table, pl.LazyFrame) else _polars(table).lazy()
 
 
