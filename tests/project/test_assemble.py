@@ -156,6 +156,13 @@ def test_products_are_known_values() -> None:
     assert assembled.inputs == {"flows": "flows@7", "base": "base@7"}
 
 
+def test_keys_are_checked_once() -> None:
+    """What names a row is there and once; who checks that too is not told of it twice."""
+    twice = Dataset("sales", checks=[Check.unique("id")], keys=["id"])
+    checks = node(put_together(one_source, publishes=twice), "validate").arguments["checks"]
+    assert checks == (Check.unique("id"), Check.not_null("id"))
+
+
 def test_a_dataset_is_checked_and_published() -> None:
     """What a data pipeline returns is validated, then published as Parquet with its report."""
     assembled = put_together(one_source, publishes=Dataset("sales", checks=[Check.rows(at_least=1)]))

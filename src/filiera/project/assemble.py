@@ -203,7 +203,8 @@ def _checks_of(dataset: Dataset) -> tuple[Check, ...]:
         return dataset.checks
     from filiera.core.check import Check
 
-    return (*dataset.checks, Check.not_null(*dataset.keys), Check.unique(*dataset.keys))
+    promised = (Check.not_null(*dataset.keys), Check.unique(*dataset.keys))
+    return (*dataset.checks, *(check for check in promised if check not in dataset.checks))
 
 
 def _with_model(graph: Graph, model: Model, lookups: Lookups, of_columns: Mapping[str, Any]) -> Graph:
