@@ -114,6 +114,8 @@ GZ = gzip.compress(b"a,b\n" + bytes(range(65, 91)) * 400 + b",2\n", mtime=0)
         (b"a,b\n", "has no rows"),
         (b"\na,b\n1,2\n", "its first line is empty"),
         (b"a,b,a\n1,2,3\n", "column 'a' is there twice"),
+        (b",a,b\n0,1,2\n", "column 1 has no name"),
+        (b"a,b,,\n1,2,3,4\n", "column 3 has no name"),
         (b"a,b,c\n1,2,3\n4,5\n", "line 3 has 2 fields, the first line has 3"),
         (b"a,b\n1,2\n3,4,5\n", "line 3 has 3 fields, the first line has 2"),
         (b'a,b\n"x\ny",2\n3\n', "line 4 has 1 fields, the first line has 2"),
@@ -139,6 +141,8 @@ def test_broken_file_is_told_with_its_line(tmp_path, content, what):
     ("content", "columns", "what"),
     [
         ("a,b\n1,2\n3,x\n", {"b": "int64"}, "line 3, column 'b': 'x' is not int64"),
+        ('a,b\n1,2\n3,"4,5"\n', {"b": "int64"}, "line 3, column 'b': '4,5' is not int64"),
+        ('a,b\n1,2\n3,"so ""x"""\n', {"b": "int64"}, "line 3, column 'b': 'so \"x\"' is not int64"),
         ("a,b\n1,300\n", {"b": "int8"}, "line 2, column 'b': '300' is not int8"),
         ("a,b\n1,2\n", {"zz": "int64"}, "has no column 'zz'"),
         ("a,b\n1,2\n", {"b": "duration"}, "unsupported data type|Polars refuses it"),

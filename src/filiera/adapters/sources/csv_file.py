@@ -100,6 +100,9 @@ def _column_names(file: CsvFile) -> list[str]:
     if not file.has_header:
         return _declared_names(file, width=len(first.fields))
     why = f"The header is: {', '.join(first.fields)}."
+    if "" in first.fields:
+        number = first.fields.index("") + 1
+        raise file.error(f"column {number} has no name", why=why, do="Give it one in the header.")
     repeated = [name for name, count in Counter(first.fields).items() if count > 1]
     if repeated:
         raise file.error(f"column {repeated[0]!r} is there twice", why=why, do="Rename one of them in the header.")

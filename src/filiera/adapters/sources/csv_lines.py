@@ -88,18 +88,25 @@ def _is_utf8(line: bytes) -> bool:
 def explain(file: CsvFile, names: Sequence[str], message: str) -> SourceError:
     """Return the error for a file Polars refused, with the line at fault where it can be found."""
     unparsed = _PARSE_ERROR.search(message)
+    value = _unquoted(unparsed[1]) if unparsed else ""
     for number, record in enumerate(_records(file)):
         if record.fields and len(record.fields) != len(names):
             return _ragged(file, record, len(names))
         if unparsed and (number or not file.has_header):
             column = int(unparsed[4]) - 1
-            if record.fields and record.fields[column] == unparsed[1]:
+            if record.fields and record.fields[column] == value:
                 kind = file.columns.get(names[column], unparsed[2])
                 return file.error(
-                    f"line {record.line}, column {names[column]!r}: {unparsed[1]!r} is not {kind}",
+                    f"line {record.line}, column {names[column]!r}: {value!r} is not {kind}",
                     do="Correct the line, declare another type in 'columns', or list the text in 'null_values'.",
                 )
     return file.error("Polars refuses it", why=message.strip().splitlines()[0], do="Correct the file.")
+
+
+def _unquoted(text: str) -> str:
+    """Return a field as the csv module gives it; Polars shows it as it stands in the file."""
+    is_quoted = len(text) > 1 and text[0] == text[-1] == '"'
+    return text[1:-1].replace('""', '"') if is_quoted else text
 
 
 def _ragged(file: CsvFile, record: Record, width: int) -> SourceError:
