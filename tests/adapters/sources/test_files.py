@@ -109,7 +109,11 @@ def test_empty_folder_plain_file_and_odd_files_are_refused(project: Path) -> Non
 def test_broken_link_is_told(project: Path) -> None:
     """A link to nothing cannot be named by content."""
     (project / "sounds/gone").symlink_to("nowhere")
-    with pytest.raises(SourceError, match="There is no"):
+    with pytest.raises(SourceError, match=r"sounds/gone is a link to nowhere, which is not there"):
+        FilesSource().fingerprint(ENTRY, project)
+    (project / "sounds/gone").unlink()
+    (project / "sounds/circle").symlink_to("circle")
+    with pytest.raises(SourceError, match=r"Cannot read .*sounds/circle"):
         FilesSource().fingerprint(ENTRY, project)
 
 

@@ -148,6 +148,12 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
+        if path.is_symlink():
+            raise SourceError(
+                f"{path} is a link to {path.readlink()}, which is not there.",
+                why="Its target was moved or deleted.",
+                do="Put the target back, or a file in place of the link.",
+            ) from error
         parent = next((folder for folder in path.parents if folder.is_dir()), Path(path.anchor or "."))
         raise SourceError(
             f"There is no {path}.",

@@ -68,7 +68,11 @@ def _reader(file: Path) -> Any:
 def _files(folder: str, below: str) -> Iterator[tuple[str, int]]:
     with os.scandir(folder) as entries:
         for entry in entries:
-            found = entry.stat()
+            try:
+                found = entry.stat()
+            except OSError:
+                with reading(Path(entry.path)):
+                    raise
             if entry.is_symlink() and stat.S_ISDIR(found.st_mode):
                 raise SourceError(
                     f"{entry.path} is a link to a folder.",
