@@ -173,6 +173,7 @@ def test_many_rows_come_in_batches(shop: Shop) -> None:
         ({"query": "DELETE FROM sold"}, "Cannot read", "Correct the entry"),
         ({"query": "SELECT 1; DROP TABLE sold"}, "Cannot read", "Correct the entry"),
         ({"query": "nonsense"}, "Cannot read", "Correct the entry"),
+        ({"query": "SELECT *, what AS id FROM sold"}, "has two columns 'id'", "Rename one"),
     ],
 )
 def test_what_cannot_be_read_is_told(shop: Shop, options: dict[str, Any], what: str, do: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -71,7 +72,10 @@ class Sqlite:
         kinds = ", ".join(f"group_concat(DISTINCT typeof({column_name(column)}))" for column in names)
         [found] = connection.rows(f"SELECT {kinds} FROM ({rows}) AS wanted")
         return tuple(
-            _column(column, set((kinds or "null").split(",")), declared.get(column, ""))
+            replace(
+                _column(column, set((kinds or "null").split(",")), declared.get(column, "")),
+                name=column if table else _asked_for(column, names),
+            )
             for column, kinds in zip(names, found, strict=True)
         )
 
@@ -112,6 +116,16 @@ def _column(column: str, kinds: set[str], declared: str) -> Column:
             do=f'Say in a query which it shall be: query = "SELECT …, CAST({name(column)} AS TEXT) …".',
         )
     return Column(name=column, expression=f"CAST({column_name(column)} AS {_affinity(kinds, declared.upper())})")
+
+
+def _asked_for(column: str, names: Sequence[str]) -> str:
+    """Return what a query calls a column: of two that are called ``id``, SQLite makes ``id`` and ``id:1``.
+
+    >>> _asked_for("id:1", ["id", "id:1"]), _asked_for("id:1", ["id:1"])
+    ('id', 'id:1')
+    """
+    called, _, number = column.rpartition(":")
+    return called if number.isdigit() and called in names else column
 
 
 def _affinity(kinds: set[str], declared: str) -> str:
