@@ -161,7 +161,7 @@ def test_namespaces_are_named_by_prefixes(tmp_path):
         "fields": {"t": "a:title", "i": "@x:id", "d": ".//a:title"},
     }
     assert read(tmp_path, content, **options).rows() == [("T", 7, "T")]
-    with pytest.raises(SourceError, match="has no /feed/entry") as caught:
+    with pytest.raises(SourceError, match="There is no /feed/entry") as caught:
         read(tmp_path, content, records="/feed/entry", fields={"t": "title"})
     assert "/{urn:a}feed/{urn:a}entry" in caught.value.why
 
@@ -324,8 +324,8 @@ def test_a_document_type_without_entities_is_harmless(tmp_path):
         (ORDERS.replace(b'id="2"', b'id="2" id="3"'), "not well-formed"),
         (ORDERS.replace(b"<city/>", b"<x:city/>"), "not well-formed"),
         (ORDERS.decode().encode("utf-16")[:-3], "it is not in the encoding|ends before"),
-        (ORDERS.replace(b"shop", b"store"), "has no /shop/order"),
-        (b"<shop/>", "has no /shop/order"),
+        (ORDERS.replace(b"shop", b"store"), "There is no /shop/order"),
+        (b"<shop/>", "There is no /shop/order"),
     ],
 )
 def test_broken_file_is_told_with_its_place(tmp_path, content, what):
@@ -419,7 +419,7 @@ def test_equals_a_naive_reading_of_the_whole_document(tmp_path_factory, roots, p
         try:
             found = read(folder, ET.tostring(root), **options)["x"].to_list()
         except SourceError as error:
-            assert (expected, "has no" in error.what) == ([], True)
+            assert (expected, "There is no" in error.what) == ([], True)
         else:
             assert found == expected
 

@@ -202,7 +202,7 @@ class _Table:
 def _no_rows(files: Sequence[_File], rules: Rules) -> SourceError:
     there = outline(files[0].pieces())
     return SourceError(
-        f"{_named(files)} has no {rules.row_path}.",
+        f"There is no {rules.row_path} in {_named(files)}.",
         why=f"{files[0].shown} begins with: {', '.join(there) or 'nothing'}.",
         do="Correct 'records' or 'rows' in the catalog; an element of a namespace needs its prefix in 'namespaces'.",
     )
