@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import random
 import stat
 import tarfile
 import tempfile
@@ -166,6 +167,17 @@ def test_changed_byte_in_a_zip_file_is_told(tmp_path: Path) -> None:
     with zipfile.ZipFile(archive, "w") as made:
         made.writestr("a", b"content")
     archive.write_bytes(archive.read_bytes().replace(b"content", b"cOntent"))
+    with pytest.raises(SourceError, match="damaged archive"):
+        listed(archive)
+
+
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])
+def test_changed_byte_in_a_compressed_tar_file_is_told(kind: str, tmp_path: Path) -> None:
+    """Tar has no checksum of what files hold: that of the compression stands behind the last one, and is looked at."""
+    archive = tar_of(tmp_path / "x.tar", {"a": random.Random(1).randbytes(5000)}, mode=f"w:{kind}")
+    content = bytearray(archive.read_bytes())
+    content[len(content) // 2] ^= 1
+    archive.write_bytes(content)
     with pytest.raises(SourceError, match="damaged archive"):
         listed(archive)
 

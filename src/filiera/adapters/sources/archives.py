@@ -128,8 +128,10 @@ def _tar_members(archive: Path, stream: BinaryIO, is_meant: Callable[[str], bool
             if len(content) != info.size:
                 raise EOFError(f"{path} ends after {len(content):,} of {info.size:,} bytes")
             yield Member(path=path, size_bytes=info.size, read=_given(content))
-    if bytes(tarfile.BLOCKSIZE) not in limited.tail:
-        raise EOFError("the block that ends a tar archive is missing")
+        if bytes(tarfile.BLOCKSIZE) not in limited.tail:
+            raise EOFError("the block that ends a tar archive is missing")
+        while limited.read(tarfile.RECORDSIZE):  # the checksum of what is compressed stands behind the archive
+            pass
 
 
 def _given(content: bytes) -> Callable[[], bytes]:
