@@ -208,7 +208,11 @@ def _refused(archive: Path, path: str, what: str, *, why: str = "") -> SourceErr
 def _damage_told(archive: Path) -> Iterator[None]:
     try:
         yield
-    except _DAMAGED as error:
+    except (*_DAMAGED, OSError) as error:
+        if (
+            isinstance(error, OSError) and error.errno is not None
+        ):  # without, it is what bz2 says of bytes it cannot read
+            raise
         raise SourceError(
             f"{archive} is a damaged archive.",
             why=f"{str(error) or type(error).__name__}.",
