@@ -13,7 +13,7 @@ import polars as pl
 from filiera.core.check import Check
 from filiera.data.checked_table import Beside
 
-DATA = Path(__file__).parents[3] / "shared/data/nsl-kdd/KDDTrain_20Percent.csv.gz"
+DATA = Path(__file__).parents[2] / "src/filiera/templates/traffic_classification/data/KDDTrain_20Percent.csv.gz"
 ROWS = 6000
 START = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 NOW = START + dt.timedelta(seconds=ROWS, hours=1)
@@ -37,13 +37,13 @@ def logged_in_is_a_flag(col):
     return (col.logged_in == 0) | (col.logged_in == 1)
 
 
-def connections() -> pl.DataFrame:
+def connections(start: dt.datetime = START) -> pl.DataFrame:
     """Return connections with a key, a time, features made from others, and gaps that were filled."""
     raw = pl.read_csv(DATA).sample(ROWS, seed=1)
     missing = (pl.int_range(pl.len()) * 7919) % 11 == 0
     table = raw.select(
         (pl.int_range(pl.len()) * 3 + 100).alias("id"),
-        (pl.lit(START) + pl.duration(seconds=pl.int_range(pl.len()))).alias("at"),
+        (pl.lit(start) + pl.duration(seconds=pl.int_range(pl.len()))).alias("at"),
         "protocol_type", "service", "src_bytes", "dst_bytes", *RATES, "count", "logged_in",
         (pl.col("category") != "normal").alias("is_attack"),
         *((pl.col("protocol_type") == name[3:]).cast(pl.Int8).alias(name) for name in FLAGS),

@@ -16,8 +16,6 @@ CAMPAIGN = 25
 
 CAMPAIGN_HARMLESS = 60
 
-pytestmark = pytest.mark.skipif(not spoiling.DATA.exists(), reason="the shared data are not here")
-
 
 @pytest.fixture(scope="module")
 def table() -> pl.DataFrame:
