@@ -27,7 +27,7 @@ LIBRARIES = {
         "project/metrics.py",
         "cli/demo_command.py",
     },
-    "PIL": {"data/pixels.py", "adapters/sources/images.py"},
+    "PIL": {"data/pixels.py", "data/likeness.py", "adapters/sources/image_facts.py"},
     "numpy": {"data/pixels.py", "data/images.py", "data/near_images.py", "model", "monitoring", "adapters/codecs"},
     "scipy": {"model", "monitoring"},
     "sklearn": {"model"},

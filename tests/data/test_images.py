@@ -33,9 +33,8 @@ def images_of(rows: list[tuple[str, str, Image.Image]]) -> Files:
             "channels": [len(image.getbands()) for _, _, image in rows],
             "mode": [image.mode for _, _, image in rows],
             "format": "PNG",
-            "perceptual_hash": ["0" * 64] * len(rows),
         },
-        schema_overrides=dict.fromkeys(("path", "label", "mode", "perceptual_hash"), pl.String)
+        schema_overrides=dict.fromkeys(("path", "label", "mode"), pl.String)
         | dict.fromkeys(("width", "height", "channels"), pl.UInt32),
     )
     return new_files(table, contents)

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     table = find_table(project, options.table)
     if not options.target and not options.associate:
         files = files_in(project, table)
-        if files is not None and "perceptual_hash" in files.table.columns:
+        if files is not None and _has_images(files):
             return _run_images(files, table.name, options)
     profile = _look(project, table, options)
     if options.html:
@@ -38,6 +38,12 @@ def run(options: argparse.Namespace) -> int:
     else:
         print(profile_text(profile))
     return 0
+
+
+def _has_images(files: Files) -> bool:
+    from filiera.data.images import FACTS
+
+    return set(FACTS) <= set(files.table.columns)
 
 
 def _run_images(files: Files, title: str, options: argparse.Namespace) -> int:

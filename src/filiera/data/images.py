@@ -12,12 +12,14 @@ import polars as pl
 
 from filiera.core.files import PROBLEM, Files
 from filiera.core.value import dataclass
-from filiera.data.near_images import near_pairs
+from filiera.data.likeness import perceptual_hashes
+from filiera.data.near_images import is_plain, near_pairs
 from filiera.data.pixels import image_of
 from filiera.errors import UsageError
 
-_FACTS = ("width", "height", "channels", "mode", "format", "size_bytes", "perceptual_hash")
-_NO_LABELS = {"path", "digest", *_FACTS}
+FACTS = ("width", "height", "channels", "mode", "format", "size_bytes")
+"""Columns that collected images have."""
+_NO_LABELS = {"path", "digest", *FACTS}
 _MAX_LABELS = 50  # a text column with more different values is no label
 _SHOWN_SIZES = 12
 _SHOWN_REPEATS = 20
@@ -100,13 +102,15 @@ class ImageProfile:
 def explore_images(files: Files, *, title: str) -> ImageProfile:
     """Return what *files* look like, which ``type = "images"`` collected.
 
-    The table is counted whole; pixels are those of a sample that the digests choose, the same each time.
+    The table is counted whole, and each image is decoded once, to find those that look alike. Brightness is that of a
+    sample that the digests choose, the same each time.
 
     Raises:
         UsageError: The table lacks a column that collected images have.
+        CodecError: A file is no image.
     """
     table = files.table
-    lacking = [name for name in ("path", *_FACTS) if name not in table.columns]
+    lacking = [name for name in ("path", *FACTS) if name not in table.columns]
     if lacking:
         raise UsageError(
             f"These files have no column {lacking[0]!r}.", why="It is collected of images.", do='type = "images"'
@@ -114,7 +118,8 @@ def explore_images(files: Files, *, title: str) -> ImageProfile:
     labels = {name: counts for name in table.columns if (counts := _label_counts(table, name))}
     unique = table.unique("digest", keep="first", maintain_order=True)
     sizes = _counts(table.select(pl.format("{} × {}", "width", "height").alias("size")), "size")
-    pairs = near_pairs(unique["perceptual_hash"].to_list())
+    hashes = perceptual_hashes(files)
+    pairs = near_pairs([hashes[digest] for digest in unique["digest"]])
     paths = unique["path"]
     means, deviations, sampled = _channels(files, unique)
     return ImageProfile(
@@ -136,7 +141,7 @@ def explore_images(files: Files, *, title: str) -> ImageProfile:
         contradictory=_contradictory(table, list(labels)),
         alike_pairs=len(pairs),
         alike=tuple(Alike(first=paths[a], second=paths[b], bits=bits) for a, b, bits in pairs[:_SHOWN_PAIRS]),
-        plain=sum(int(found, 16).bit_count() < 6 for found in table["perceptual_hash"]),
+        plain=sum(is_plain(hashes[digest]) for digest in table["digest"]),
         sheet=tuple(_sheet(files, unique, list(labels))),
     )
 

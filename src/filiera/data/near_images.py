@@ -26,7 +26,7 @@ def near_pairs(hashes: Sequence[str]) -> list[tuple[int, int, int]]:
     missed.
 
     Args:
-        hashes: 64 hex digits each, as ``perceptual_hash`` has them.
+        hashes: 64 hex digits each, as ``perceptual_hashes`` returns them.
 
     >>> near_pairs(["0f" * 32, "f0" * 32, "0f" * 31 + "0e"])
     [(0, 2, 1)]
@@ -46,6 +46,11 @@ def near_pairs(hashes: Sequence[str]) -> list[tuple[int, int, int]]:
         chosen = zip(first[near].tolist(), second[near].tolist(), distances[near].tolist(), strict=True)
         found.update(((min(a, b), max(a, b)), distance) for a, b, distance in chosen)
     return sorted(((a, b, distance) for (a, b), distance in found.items()), key=lambda pair: (pair[2], pair))
+
+
+def is_plain(found: str) -> bool:
+    """Tell whether a hash, 64 hex digits, is of an image with hardly any structure, such as a black surface."""
+    return int(found, 16).bit_count() < _PLAIN_BITS
 
 
 def _equal_pairs(keys: NDArray[np.uint16], positions: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MODES = ("L", "RGB", "RGBA", "F")
+_GLIMPSE = (128, 128)
 _AHEAD = 2  # batches that wait for the model
 
 
@@ -79,9 +81,26 @@ def batches(
 def image_of(files: Files, digest: str) -> Image.Image:
     """Return one image, turned as it is to be shown. Raises CodecError, and what ``Files.read`` does."""
     content = files.read(digest)
+    with _decoding(digest), Image.open(io.BytesIO(content)) as opened:
+        return ImageOps.exif_transpose(opened)
+
+
+def glimpse_of(files: Files, digest: str) -> Image.Image:
+    """Return what tells one image from others: not turned, and of a large JPEG only some 128 × 128 pixels, in grey.
+
+    Raises what ``image_of`` does.
+    """
+    content = files.read(digest)
+    with _decoding(digest), Image.open(io.BytesIO(content)) as opened:
+        opened.draft("L", _GLIMPSE)
+        opened.load()
+        return opened
+
+
+@contextmanager
+def _decoding(digest: str) -> Iterator[None]:
     try:
-        with Image.open(io.BytesIO(content)) as opened:
-            return ImageOps.exif_transpose(opened)
+        yield
     except Exception as error:
         raise CodecError(
             f"The file {digest[:12]} is no image that can be decoded.",

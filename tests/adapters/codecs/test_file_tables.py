@@ -21,7 +21,10 @@ def files_of(contents: Sequence[bytes], file: Path | None = None) -> Files:
     """Return files with these bytes; the first is set aside too."""
     collector = FileCollector()
     for content in contents:
-        collector.add(blob_digest(content), content, file)
+        if file is None:
+            collector.add(blob_digest(content), content)
+        else:
+            collector.add_file(blob_digest(content), file, len(content))
     digests = list(map(blob_digest, contents))
     table = pl.DataFrame({"path": [f"{i}" for i in range(len(digests))], "digest": digests})
     return collector.finish(table, table.head(1).with_columns(problem=pl.lit("is odd")))

@@ -20,8 +20,12 @@ from filiera.adapters.sources.archives import archive_members
 from filiera.errors import SourceError
 
 
-def everything(path: str) -> bool:
-    return True
+def everything(path: str) -> dict[str, str]:
+    return {}
+
+
+def only_png(path: str) -> dict[str, str] | None:
+    return {} if path.endswith(".png") else None
 
 
 def listed(archive: Path) -> dict[str, bytes]:
@@ -185,8 +189,11 @@ def test_changed_byte_in_a_compressed_tar_file_is_told(kind: str, tmp_path: Path
 def test_only_what_is_meant_comes_but_all_is_checked(tmp_path: Path) -> None:
     """A pattern cannot look past a path that leads out."""
     archive = zip_of(tmp_path / "x.zip", {"a.png": b"1", "b.txt": b"2"})
-    with archive_members(archive, lambda path: path.endswith(".png")) as members:
+    with archive_members(archive, only_png) as members:
         assert [member.path for member in members] == ["a.png"]
     archive = zip_of(tmp_path / "y.zip", {"a.png": b"1", "../b.txt": b"2"})
-    with pytest.raises(SourceError), archive_members(archive, lambda path: path.endswith(".png")) as members:
+    with (
+        pytest.raises(SourceError),
+        archive_members(archive, only_png) as members,
+    ):
         list(members)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import random
 import struct
 import tarfile
@@ -18,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from filiera.adapters.sources.images import ImagesSource, brighter_bits, image_facts
+from filiera.adapters.sources.image_facts import image_facts
+from filiera.adapters.sources.images import ImagesSource
 from filiera.core.collected import Collected
 from filiera.core.digest import blob_digest
 from filiera.core.files import Files
@@ -77,8 +77,6 @@ def test_a_row_says_what_the_image_is(project: Path) -> None:
     found = read(project)
     row = found.table.row(2, named=True)
     content = (project / "images/dog/2.png").read_bytes()
-    likeness = row.pop("perceptual_hash")
-    assert len(likeness) == 64
     assert row == {
         "path": "dog/2.png",
         "label": "dog",
@@ -95,12 +93,11 @@ def test_a_row_says_what_the_image_is(project: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I", "F", "CMYK", "YCbCr"])
 def test_every_mode_is_described(mode: str) -> None:
-    """Deep, coloured, with a palette or transparent: each has its numbers and a hash that shows its structure."""
+    """Deep, coloured, with a palette or transparent: each has its numbers."""
     ramp = Image.linear_gradient("L").rotate(90)
     image = ramp.convert("I").convert(mode) if mode == "I;16" else ramp.convert(mode)
     facts = image_facts(encoded(image, "TIFF"))
     assert (facts["width"], facts["mode"], facts["channels"]) == (256, mode, len(image.getbands()))
-    assert facts["perceptual_hash"] in ("f" * 64, "0" * 64)
 
 
 def test_a_photograph_is_measured_as_it_is_shown() -> None:
@@ -165,14 +162,6 @@ def test_damage_is_a_reason_and_nothing_else(data: st.DataObject, kind: str) -> 
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     facts = image_facts(bytes(content[: data.draw(st.integers(0, len(content)))]), max_pixels=10**6)
     assert set(facts) == {"problem"} or facts["width"] > 0
-
-
-@given(places=st.binary(min_size=272, max_size=272))
-def test_bits_are_those_of_a_naive_comparison(places: bytes) -> None:
-    """All differences at once are what each is alone."""
-    rows = [places[start : start + 17] for start in range(0, 272, 17)]
-    bits = "".join(str(int(right > left + 2)) for row in rows for left, right in itertools.pairwise(row))
-    assert brighter_bits(places) == f"{int(bits, 2):064x}"
 
 
 def test_folder_and_archives_are_one(project: Path) -> None:

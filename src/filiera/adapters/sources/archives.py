@@ -13,13 +13,13 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from filiera.adapters.sources.entries import reading
-from filiera.core.value import dataclass
+from filiera.adapters.sources.whole_files import read_whole
 from filiera.errors import SourceError
 
 MAX_RATIO = 200
@@ -31,19 +31,32 @@ _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZM
 _UNPACKERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One file of a folder or an archive."""
 
     path: str  #: below the folder or inside the archive, with "/" between its parts
-    size_bytes: int
-    read: Callable[[], bytes]  #: may be called in any thread, while the next members are found
-    file: Path | None = None  #: where the file lies by itself, in a folder
+    labels: Mapping[str, str]  #: what its path says
+    place: str = ""  #: where the file lies by itself, in a folder
+    unpack: Callable[[], bytes] | None = None  #: reads one that does not; before the archive is closed
+
+    def read(self) -> bytes:
+        """Return the file's bytes. Raises SourceError."""
+        if self.unpack:
+            return self.unpack()
+        try:
+            return read_whole(self.place)
+        except OSError:
+            with reading(Path(self.place)):
+                raise
+
+
+Labels = Callable[[str], Mapping[str, str] | None]
+"""Returns what a path says, None of one that is not meant."""
 
 
 @contextmanager
-def archive_members(archive: Path, is_meant: Callable[[str], bool]) -> Iterator[Iterator[Member]]:
-    """Give the files of *archive* whose paths are meant, as they come; all paths are checked.
+def archive_members(archive: Path, labels_of: Labels) -> Iterator[Iterator[Member]]:
+    """Give the files of *archive* whose paths have labels, as they come; all paths are checked.
 
     Raises:
         SourceError: It is no archive, damaged, encrypted, or holds what it must not (see the module).
@@ -51,15 +64,15 @@ def archive_members(archive: Path, is_meant: Callable[[str], bool]) -> Iterator[
     with reading(archive):
         file = archive.open("rb")
     with file:
-        yield _members(archive, file, is_meant)
+        yield _members(archive, file, labels_of)
 
 
-def _members(archive: Path, file: BinaryIO, is_meant: Callable[[str], bool]) -> Iterator[Member]:
+def _members(archive: Path, file: BinaryIO, labels_of: Labels) -> Iterator[Member]:
     with reading(archive), _damage_told(archive):
         start = file.read(262)
         file.seek(0)
         if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-            yield from _zip_members(archive, file, is_meant)
+            yield from _zip_members(archive, file, labels_of)
             return
         unpacker = next((made for magic, made in _UNPACKERS.items() if start.startswith(magic)), None)
         if unpacker is None and start[257:262] != b"ustar":
@@ -68,10 +81,10 @@ def _members(archive: Path, file: BinaryIO, is_meant: Callable[[str], bool]) -> 
                 why="It does not begin like zip, tar, or tar compressed by gzip, bzip2 or xz.",
                 do="Name a folder or an archive, or correct type in the catalog.",
             )
-        yield from _tar_members(archive, unpacker(file) if unpacker else file, is_meant)
+        yield from _tar_members(archive, unpacker(file) if unpacker else file, labels_of)
 
 
-def _zip_members(archive: Path, file: BinaryIO, is_meant: Callable[[str], bool]) -> Iterator[Member]:
+def _zip_members(archive: Path, file: BinaryIO, labels_of: Labels) -> Iterator[Member]:
     opened = zipfile.ZipFile(file)  # not closed before the last member is read
     budget = _Budget(archive, archive.stat().st_size)
     found: list[tuple[str, zipfile.ZipInfo]] = []
@@ -88,8 +101,9 @@ def _zip_members(archive: Path, file: BinaryIO, is_meant: Callable[[str], bool])
         budget.take(path, info.file_size)
         found.append((path, info))
     for path, info in sorted(found, key=lambda item: item[0]):
-        if is_meant(path):
-            yield Member(path=path, size_bytes=info.file_size, read=_zip_reader(archive, opened, info))
+        labels = labels_of(path)
+        if labels is not None:
+            yield Member(path, labels, unpack=_zip_reader(archive, opened, info))
 
 
 def _zip_reader(archive: Path, opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], bytes]:
@@ -107,7 +121,7 @@ def _zip_reader(archive: Path, opened: zipfile.ZipFile, info: zipfile.ZipInfo) -
     return read
 
 
-def _tar_members(archive: Path, stream: BinaryIO, is_meant: Callable[[str], bool]) -> Iterator[Member]:
+def _tar_members(archive: Path, stream: BinaryIO, labels_of: Labels) -> Iterator[Member]:
     budget = _Budget(archive, archive.stat().st_size)
     # A header may be as long as it says it is, and is read at once: what is unpacked is limited, not only the files.
     limited = _Limited(stream, _Budget(archive, archive.stat().st_size))
@@ -121,13 +135,14 @@ def _tar_members(archive: Path, stream: BinaryIO, is_meant: Callable[[str], bool
                 raise _refused(archive, info.name, what)
             path = _checked(archive, info.name)
             budget.take(path, info.size)
-            if not is_meant(path):
+            labels = labels_of(path)
+            if labels is None:
                 continue
             part = opened.extractfile(info)
             content = part.read() if part is not None else b""
             if len(content) != info.size:
                 raise EOFError(f"{path} ends after {len(content):,} of {info.size:,} bytes")
-            yield Member(path=path, size_bytes=info.size, read=_given(content))
+            yield Member(path, labels, unpack=_given(content))
         if bytes(tarfile.BLOCKSIZE) not in limited.tail:
             raise EOFError("the block that ends a tar archive is missing")
         while limited.read(tarfile.RECORDSIZE):  # the checksum of what is compressed stands behind the archive

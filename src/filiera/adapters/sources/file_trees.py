@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -32,7 +32,7 @@ def members(paths: FilePaths) -> Iterator[Iterator[Member]]:
         SourceError: A folder or archive cannot be read, or holds a link to a folder or a special file.
     """
     if paths.is_archive:
-        with archive_members(paths.base, lambda path: paths.labels(path) is not None) as found:
+        with archive_members(paths.base, paths.labels) as found:
             yield found
     else:
         yield _in_folder(paths)
@@ -42,53 +42,56 @@ def content_of(paths: FilePaths) -> str:
     """Return a digest of names and bytes of the files, or of the archive. Raises SourceError."""
     if paths.is_archive:
         return digest("archive/1", paths.pattern.encode(), bytes.fromhex(file_digest(paths.base)))
-    parts: list[bytes] = []
-    for member in _in_folder(paths):
-        parts += os.fsencode(member.path), blake3(member.read()).digest()
+    return digest_of_folder(paths, ((member.path, blake3(member.read()).digest()) for member in _in_folder(paths)))
+
+
+def digest_of_folder(paths: FilePaths, digests: Iterable[tuple[str, bytes]]) -> str:
+    """Return what ``content_of`` does, from the paths of the files of a folder and the *digests* of their bytes."""
+    parts = [part for path, found in digests for part in (os.fsencode(path), found)]
     return digest("folder/1", paths.pattern.encode(), *parts)
 
 
 def _in_folder(paths: FilePaths) -> Iterator[Member]:
+    found: list[str] = []
     with reading(paths.base):
-        found = sorted(_files(str(paths.base), ""))
-    for path, size_bytes in found:
-        if paths.labels(path) is not None:
-            file = paths.base / path
-            yield Member(path=path, size_bytes=size_bytes, read=_reader(file), file=file)
+        _find_files(str(paths.base), "", found)
+    found.sort()
+    for path in found:
+        labels = paths.labels(path)
+        if labels is not None:
+            yield Member(path, labels, f"{paths.base}/{path}")
 
 
-def _reader(file: Path) -> Any:
-    def read() -> bytes:
-        with reading(file), open(file, "rb", buffering=0) as stream:  # noqa: PTH123 a third of the time for small files
-            return stream.read()
-
-    return read
-
-
-def _files(folder: str, below: str) -> Iterator[tuple[str, int]]:
+def _find_files(folder: str, below: str, found: list[str]) -> None:
     with os.scandir(folder) as entries:
         for entry in entries:
-            try:
-                found = entry.stat()
-            except OSError:
-                with reading(Path(entry.path)):
-                    raise
-            if entry.is_symlink() and stat.S_ISDIR(found.st_mode):
-                raise SourceError(
-                    f"{entry.path} is a link to a folder.",
-                    why="What lies behind it could change, or lead back here, unseen.",
-                    do="Copy the folder, or remove the link.",
-                )
-            if stat.S_ISDIR(found.st_mode):
-                yield from _files(entry.path, f"{below}{entry.name}/")
-            elif stat.S_ISREG(found.st_mode):
-                yield f"{below}{entry.name}", found.st_size
+            if entry.is_file(follow_symlinks=False):  # as nearly all are, and the system said so with the name
+                found.append(below + entry.name)
+            elif entry.is_dir(follow_symlinks=False):
+                _find_files(entry.path, f"{below}{entry.name}/", found)
             else:
-                raise SourceError(
-                    f"{entry.path} is not a regular file.",
-                    why="A pipe or device has no content that could be named.",
-                    do="Remove it, or name a folder without it.",
-                )
+                _require_link_to_file(entry)
+                found.append(below + entry.name)
+
+
+def _require_link_to_file(entry: os.DirEntry[str]) -> None:
+    with reading(Path(entry.path)):
+        mode = entry.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise SourceError(
+            f"{entry.path} is a link to a folder.",
+            why="What lies behind it could change, or lead back here, unseen.",
+            do="Copy the folder, or remove the link.",
+        )
+    if not stat.S_ISREG(mode):
+        raise SourceError(
+            f"{entry.path} is not a regular file.",
+            why="A pipe or device has no content that could be named.",
+            do="Remove it, or name a folder without it.",
+        )
+
+
+_SOMEWHERE = Place("", 0, 0)
 
 
 class FileCollector:
@@ -99,38 +102,27 @@ class FileCollector:
         self._spool: BinaryIO = self._file.open("xb", buffering=1 << 20)
         self._places: dict[str, Place] = {}
         self._packs: dict[str, Stretch] = {}
-        self._waiting: list[tuple[str, int, int]] = []
-        self._hasher: Any = blake3()
-        self._start = 0
-        self._end = 0
+        self._waiting: list[tuple[str, bytes]] = []  # in the pack that is being filled
+        self._size_bytes = 0  # of these
+        self._written = 0
 
-    def add(self, found: str, content: bytes, file: Path | None) -> None:
-        """Take a file: its digest, its bytes, and where it lies if by itself."""
+    def add(self, found: str, content: bytes) -> None:
+        """Take a file: its digest and its bytes."""
         if found in self._places:
             return
-        size_bytes = len(content)
-        if size_bytes >= PACK_BYTES:
-            if file is not None:
-                self.add_file(found, file, size_bytes)
-                return
+        if len(content) >= PACK_BYTES:
             self._close_pack()
-            self._spool.write(content)
-            self._packs[found] = Stretch(self._file, self._end, size_bytes)
-            self._start = self._end = self._end + size_bytes
-            self._places[found] = Place(found, 0, size_bytes)
-            return
-        self._spool.write(content)
-        self._hasher.update(content)
-        self._waiting.append((found, self._end - self._start, size_bytes))
-        self._places[found] = Place("", 0, 0)
-        self._end += size_bytes
-        if ends_pack(found, self._end - self._start):
+        self._places[found] = _SOMEWHERE
+        self._waiting.append((found, content))
+        self._size_bytes += len(content)
+        if ends_pack(found, self._size_bytes):
             self._close_pack()
 
     def add_file(self, found: str, file: Path, size_bytes: int) -> None:
         """Take a large file where it lies, by its digest; it is copied when it is stored, if it is still the same."""
-        self._packs[found] = Stretch(file, 0, size_bytes)
-        self._places[found] = Place(found, 0, size_bytes)
+        if found not in self._places:
+            self._packs[found] = Stretch(file, 0, size_bytes)
+            self._places[found] = Place(found, 0, size_bytes)
 
     def finish(self, table: pl.DataFrame, rejected: pl.DataFrame) -> Files:
         """Return all that was added, with these tables."""
@@ -148,11 +140,16 @@ class FileCollector:
     def _close_pack(self) -> None:
         if not self._waiting:
             return
-        pack = self._hasher.hexdigest()
-        for found, start, size_bytes in self._waiting:
-            self._places[found] = Place(pack, start, size_bytes)
-        self._packs[pack] = Stretch(self._file, self._start, self._end - self._start)
-        self._waiting, self._hasher, self._start = [], blake3(), self._end
+        content = b"".join([content for _, content in self._waiting])
+        pack = blake3(content).hexdigest()
+        start = 0
+        for found, part in self._waiting:
+            self._places[found] = Place(pack, start, len(part))
+            start += len(part)
+        self._packs[pack] = Stretch(self._file, self._written, len(content))
+        self._spool.write(content)
+        self._written += len(content)
+        self._waiting, self._size_bytes = [], 0
 
 
 class _Packs:
@@ -165,16 +162,22 @@ class _Packs:
         return self._packs[pack]
 
 
-def as_table(rows: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> pl.DataFrame:
-    """Return rows of found files as a table, by path."""
+def as_table(columns: Mapping[str, Sequence[Any]], schema: Mapping[str, Any]) -> pl.DataFrame:
+    """Return *columns* of found files as a table, by path."""
     import polars as pl
 
-    return pl.DataFrame(rows, schema=dict(schema), orient="row").sort("path", maintain_order=True)
+    return pl.DataFrame(columns, schema=dict(schema)).sort("path", maintain_order=True)
+
+
+def file_schema(paths: FilePaths) -> dict[str, Any]:
+    """Return the columns that any file has."""
+    import polars as pl
+
+    return {**dict.fromkeys(("path", *paths.names, "digest"), pl.String), "size_bytes": pl.UInt64}
 
 
 def rejected_schema(paths: FilePaths) -> dict[str, Any]:
     """Return the columns of files that are set aside."""
     import polars as pl
 
-    texts = dict.fromkeys(("path", *paths.names, "digest"), pl.String)
-    return {**texts, "size_bytes": pl.UInt64, PROBLEM: pl.String}
+    return {**file_schema(paths), PROBLEM: pl.String}

@@ -8,7 +8,8 @@ from typing import Any
 from blake3 import blake3
 
 from filiera.adapters.sources import file_trees
-from filiera.adapters.sources.entries import check_options, file_digest, fingerprint, no_rows
+from filiera.adapters.sources.archives import Member
+from filiera.adapters.sources.entries import check_options, file_digest, fingerprint, no_rows, reading
 from filiera.adapters.sources.file_paths import file_paths, is_file_paths
 from filiera.core.collected import Collected
 from filiera.core.files import PACK_BYTES, Files
@@ -37,30 +38,39 @@ class FilesSource:
 
         paths = file_paths(entry, root)
         collected.place = str(paths.base)
-        rows: list[dict[str, Any]] = []
+        rows: list[tuple[Any, ...]] = []
         collector = file_trees.FileCollector()
         try:
             with file_trees.members(paths) as found:
                 for member in found:
-                    size_bytes = member.size_bytes
-                    if member.file is not None and size_bytes >= PACK_BYTES:
-                        digest = file_digest(member.file)  # piece by piece: it may be larger than memory
-                        collector.add_file(digest, member.file, size_bytes)
-                    else:
-                        content = member.read()
-                        digest, size_bytes = blake3(content).hexdigest(), len(content)
-                        collector.add(digest, content, member.file)
-                    collected.files, collected.size_bytes = collected.files + 1, collected.size_bytes + size_bytes
-                    labels = paths.labels(member.path) or {}
-                    rows.append({"path": member.path, **labels, "digest": digest, "size_bytes": size_bytes})
+                    digest, size_bytes = _taken(member, collector)
+                    rows.append((member.path, *member.labels.values(), digest, size_bytes))
+                    collected.files, collected.size_bytes = len(rows), collected.size_bytes + size_bytes
             if not rows:
                 raise no_rows(paths.base / paths.pattern)
-            schema = {name: kind for name, kind in file_trees.rejected_schema(paths).items() if name != "problem"}
+            schema = file_trees.file_schema(paths)
+            columns = dict(zip(schema, zip(*rows, strict=True), strict=True))
             rejected = pl.DataFrame(schema=file_trees.rejected_schema(paths))
-            return collector.finish(file_trees.as_table(rows, schema), rejected)
+            return collector.finish(file_trees.as_table(columns, schema), rejected)
         except BaseException:
             collector.discard()
             raise
+
+
+def _taken(member: Member, collector: file_trees.FileCollector) -> tuple[str, int]:
+    """Return a file's digest and size, having collected it."""
+    if member.place:
+        file = Path(member.place)
+        with reading(file):
+            size_bytes = file.stat().st_size
+        if size_bytes >= PACK_BYTES:
+            digest = file_digest(file)  # piece by piece: it may be larger than memory
+            collector.add_file(digest, file, size_bytes)
+            return digest, size_bytes
+    content = member.read()
+    digest = blake3(content).hexdigest()
+    collector.add(digest, content)
+    return digest, len(content)
 
 
 def _is_path(value: Any) -> str:

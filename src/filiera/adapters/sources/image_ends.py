@@ -11,8 +11,8 @@ import zlib
 from collections.abc import Callable, Mapping
 
 # A marker other than those that stand inside compressed data (stuffed zeros, restarts, fill bytes).
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_ZIP_END = b"PK\x05\x06"
+JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+ZIP_END = b"PK\x05\x06"
 _ZIP_COMMENT_BYTES = 1 << 16
 
 
@@ -52,7 +52,7 @@ def _png(content: bytes) -> int:
 def _jpeg(content: bytes) -> int:
     at = 2
     while True:
-        found = _JPEG_MARKER.search(content, at)
+        found = JPEG_MARKER.search(content, at)
         if found is None:
             raise IndexError
         at, marker = found.end(), content[found.end() - 1]
@@ -97,7 +97,7 @@ _ENDS: Mapping[str, Callable[[bytes], int]] = {"PNG": _png, "JPEG": _jpeg, "GIF"
 
 def _is_zip(content: bytes) -> bool:
     """Tell whether *content* ends as a zip archive does, whose readers look for the end only."""
-    at = content.rfind(_ZIP_END, -(22 + _ZIP_COMMENT_BYTES))
+    at = content.rfind(ZIP_END, -(22 + _ZIP_COMMENT_BYTES))
     if at < 0 or at + 22 > len(content):
         return False
     (comment_bytes,) = struct.unpack_from("<H", content, at + 20)

@@ -1,47 +1,29 @@
-"""Images in folders and archives: each is decoded once, to know that it can be."""
+"""Images in folders and archives: each is looked at once, to know that it can be decoded."""
 
 from __future__ import annotations
 
-import io
-import os
-import warnings
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from blake3 import blake3
+from typing import TYPE_CHECKING, Any
 
 from filiera.adapters.sources import file_trees
 from filiera.adapters.sources.archives import Member
 from filiera.adapters.sources.entries import check_options, fingerprint, no_rows
 from filiera.adapters.sources.file_paths import FilePaths, file_paths, is_file_paths
-from filiera.adapters.sources.image_ends import problem_at_the_end
+from filiera.adapters.sources.image_facts import FACTS, MAX_PIXELS, Facts
+from filiera.adapters.sources.image_help import Seen
+from filiera.adapters.sources.image_lots import looks
 from filiera.core.collected import Collected
-from filiera.core.files import PROBLEM, Files
+from filiera.core.digest import blob_digest
+from filiera.core.files import PACK_BYTES, PROBLEM, Files, changed
 from filiera.core.task import Entry
 from filiera.errors import SourceError
 
 if TYPE_CHECKING:
-    from PIL import Image
+    import polars as pl
 
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-"""Those whose decoders are safe: others, such as EPS, would start programs."""
-MAX_PIXELS = 100_000_000
-"""A photograph has 10 to 60 million; decoded, this many take 400 MB."""
-
-_COLUMNS = ("path", "digest", "width", "height", "channels", "mode", "format", "size_bytes", "perceptual_hash", PROBLEM)
-_TOGETHER_BYTES, _TOGETHER = 1 << 19, 64  # small images are looked at in lots: handing one over costs half its decoding
-_AHEAD = 4  # lots that wait for each thread
-_SIDE = 16
-_ENOUGH = (128, 128)
-_ROWS = range(0, _SIDE * (_SIDE + 1), _SIDE + 1)
-_BIAS = int.from_bytes(b"\x7f\xfd" * (_SIDE * (_SIDE + 1)))  # with it a difference of 3 or more has the highest bit
-_AS_DIGITS = b"0" * 128 + b"1" * 128
-_ORIENTATION = 0x0112
-_TURNED = (5, 6, 7, 8)
+_COLUMNS = ("path", "digest", *FACTS, "size_bytes", PROBLEM)
+_READER = "images/2"
 
 
 class ImagesSource:
@@ -56,40 +38,119 @@ class ImagesSource:
 
     def fingerprint(self, entry: Entry, root: Path) -> str:
         """Return a digest of the files' names and bytes. Raises SourceError."""
-        content = file_trees.content_of(file_paths(entry, root))
-        return fingerprint(entry, reader="images/1", content=content)
+        return fingerprint(entry, reader=_READER, content=file_trees.content_of(file_paths(entry, root)))
 
     def read(self, entry: Entry, root: Path, collected: Collected) -> Files:
         """Return all files that are meant; what is no sound image is set aside. Raises SourceError."""
+        return _read(entry, root, collected, {})
+
+    def grows(self, entry: Entry) -> bool:
+        """Return True: what is known of an image stays true, for it is known by its digest."""
+        return True
+
+    def read_more(
+        self, entry: Entry, root: Path, collected: Collected, before: tuple[pl.LazyFrame, Collected]
+    ) -> Files:
+        """Return what ``read`` does; images that were collected before are not decoded again. Raises SourceError."""
+        table, told = before
+        return _read(entry, root, collected, _facts_in(table) if told.more.get("reader") == _READER else {})
+
+
+def _read(entry: Entry, root: Path, collected: Collected, known: Mapping[str, Facts]) -> Files:
+    paths = file_paths(entry, root)
+    collected.place, collected.more["reader"] = str(paths.base), _READER
+    rows = _Rows(paths, known)
+    collector = file_trees.FileCollector()
+    try:
+        with file_trees.members(paths) as found:
+            for lot, seen in looks(found, int(entry.get("max_pixels", MAX_PIXELS)), known):
+                _collect(lot, seen, collector)
+                rows.add(lot, seen)
+        collected.files, collected.size_bytes = len(rows.sizes), sum(rows.sizes)
+        table, rejected = rows.tables()
+        if not table.height:
+            raise _none_good(paths, rejected)
+        if collected.fingerprint and not paths.is_archive:
+            _require_planned(entry, collected, rows.content())
+        return collector.finish(table, rejected)
+    except BaseException:
+        collector.discard()
+        raise
+
+
+def _collect(lot: Sequence[Member], seen: Seen, collector: file_trees.FileCollector) -> None:
+    for member, digest, size_bytes, content in zip(lot, seen.digests, seen.sizes, seen.contents, strict=True):
+        if member.place and size_bytes >= PACK_BYTES:
+            collector.add_file(digest, Path(member.place), size_bytes)
+            continue
+        if content is None:  # too much to be sent back
+            content = member.read()
+            if blob_digest(content) != digest:
+                raise changed(Path(member.place))
+        collector.add(digest, content)
+
+
+class _Rows:
+    """What is known of all files, column by column."""
+
+    def __init__(self, paths: FilePaths, known: Mapping[str, Facts]) -> None:
+        self._paths = paths
+        self._known = known
+        self._members: dict[str, list[str]] = {name: [] for name in ("path", *paths.names)}
+        self._digests: list[str] = []
+        self._facts: list[Facts] = []
+        self.sizes: list[int] = []
+
+    def add(self, lot: Sequence[Member], seen: Seen) -> None:
+        """Take what was seen of a lot."""
+        self._members["path"] += [member.path for member in lot]
+        for name in self._paths.names:
+            self._members[name] += [member.labels[name] for member in lot]
+        self._digests += seen.digests
+        self._facts += [
+            self._known[digest] if facts is None else facts
+            for digest, facts in zip(seen.digests, seen.facts, strict=True)
+        ]
+        self.sizes += seen.sizes
+
+    def tables(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return the rows of sound images, and those of other files."""
         import polars as pl
 
-        paths = file_paths(entry, root)
-        collected.place = str(paths.base)
-        good: list[dict[str, Any]] = []
-        bad: list[dict[str, Any]] = []
-        collector = file_trees.FileCollector()
-        try:
-            for look in _looks(paths, int(entry.get("max_pixels", MAX_PIXELS))):
-                collected.files, collected.size_bytes = collected.files + 1, collected.size_bytes + look.size_bytes
-                collector.add(look.digest, look.content, look.member.file)
-                row = {"path": look.member.path, "digest": look.digest, "size_bytes": look.size_bytes}
-                row |= paths.labels(look.member.path) or {}
-                (bad if PROBLEM in look.facts else good).append(row | look.facts)
-            if not good:
-                raise _none_good(paths, bad)
-            table = file_trees.as_table(good, _schema(paths, pl))
-            return collector.finish(table, file_trees.as_table(bad, file_trees.rejected_schema(paths)))
-        except BaseException:
-            collector.discard()
-            raise
+        facts = {name: [found.get(name) for found in self._facts] for name in (*FACTS, PROBLEM)}
+        columns: dict[str, Sequence[Any]] = {
+            **self._members,
+            "digest": self._digests,
+            **facts,
+            "size_bytes": self.sizes,
+        }
+        aside = file_trees.rejected_schema(self._paths)
+        texts = dict.fromkeys(("mode", "format"), pl.String)
+        numbers = {**dict.fromkeys(("width", "height"), pl.UInt32), "channels": pl.UInt8}
+        table = file_trees.as_table(columns, {name: {**texts, **numbers, **aside}[name] for name in columns})
+        is_sound = pl.col(PROBLEM).is_null()
+        return table.filter(is_sound).drop(PROBLEM), table.filter(~is_sound).select(*aside)
+
+    def content(self) -> str:
+        """Return the digest that ``file_trees.content_of`` returned of these files, in a folder."""
+        digests = map(bytes.fromhex, self._digests)
+        return file_trees.digest_of_folder(self._paths, zip(self._members["path"], digests, strict=True))
 
 
-class _Look(NamedTuple):
-    member: Member
-    digest: str
-    size_bytes: int
-    content: bytes
-    facts: dict[str, Any]  #: columns of its row
+def _facts_in(table: pl.LazyFrame) -> dict[str, Facts]:
+    columns = table.select("digest", *FACTS).unique("digest").collect()
+    return {digest: dict(zip(FACTS, facts, strict=True)) for digest, *facts in columns.iter_rows()}
+
+
+def _require_planned(entry: Entry, collected: Collected, content: str) -> None:
+    """Note that what was read is what the run was planned with, so that nobody need read it again to know.
+
+    Raises:
+        SourceError: It is not.
+    """
+    if fingerprint(entry, reader=_READER, content=content) != collected.fingerprint:
+        raise changed(Path(collected.place))
+    collected.is_snapshot = True
 
 
 def _is_path(value: Any) -> str:
@@ -101,160 +162,12 @@ def _is_count(value: Any) -> str:
     return "" if is_good else "needs a whole number above 0"
 
 
-def _schema(paths: FilePaths, pl: Any) -> dict[str, Any]:
-    return {
-        **dict.fromkeys(("path", *paths.names, "digest"), pl.String),
-        **dict.fromkeys(("width", "height"), pl.UInt32),
-        "channels": pl.UInt8,
-        **dict.fromkeys(("mode", "format"), pl.String),
-        "size_bytes": pl.UInt64,
-        "perceptual_hash": pl.String,
-    }
-
-
-def _looks(paths: FilePaths, max_pixels: int) -> Iterator[_Look]:
-    """Yield what there is to say of each file, in order, looked at by all processors."""
-    slots = os.cpu_count() or 1
-    waiting: deque[Future[list[_Look]]] = deque()
-    with _quiet_pillow(), file_trees.members(paths) as found, ThreadPoolExecutor(slots) as threads:
-        try:
-            for lot in _lots(found):
-                waiting.append(threads.submit(_look_at, lot, max_pixels))
-                if len(waiting) > _AHEAD * slots:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def _lots(members: Iterator[Member]) -> Iterator[list[Member]]:
-    lot: list[Member] = []
-    size_bytes = 0
-    for member in members:
-        lot.append(member)
-        size_bytes += member.size_bytes
-        if size_bytes >= _TOGETHER_BYTES or len(lot) >= _TOGETHER:
-            yield lot
-            lot, size_bytes = [], 0
-    if lot:
-        yield lot
-
-
-def _look_at(lot: Sequence[Member], max_pixels: int) -> list[_Look]:
-    found = []
-    for member in lot:
-        content = member.read()
-        facts = image_facts(content, max_pixels=max_pixels)
-        found.append(_Look(member, blake3(content).hexdigest(), len(content), content, facts))
-    return found
-
-
-def image_facts(content: bytes, *, max_pixels: int = MAX_PIXELS) -> dict[str, Any]:
-    """Return the columns of a row that say what an image is; only ``problem`` when it is no sound image.
-
-    >>> image_facts(b"")
-    {'problem': 'is empty'}
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    if not content:
-        return {PROBLEM: "is empty"}
-    try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
-    except UnidentifiedImageError:
-        return {PROBLEM: f"is none of {', '.join(FORMATS)}"}
-    except Exception as error:  # noqa: BLE001 hostile bytes make decoders raise anything; it becomes the reason
-        return {PROBLEM: _reason(error)}
-    width, height = image.size
-    if width * height > max_pixels:
-        return {PROBLEM: f"is too large: {width:,} × {height:,} pixels, more than {max_pixels:,}"}
-    kind, mode = str(image.format), image.mode
-    problem = problem_at_the_end(content, kind)
-    if problem:
-        return {PROBLEM: problem}
-    try:
-        channels = len(image.getbands())
-        turned = image.getexif().get(_ORIENTATION) in _TURNED if kind in ("JPEG", "TIFF", "WEBP", "MPO") else False
-        if kind == "JPEG":
-            image.draft("L", _ENOUGH)  # of which all bytes are read, and only so many pixels made
-        image.load()
-        likeness = perceptual_hash(image)
-    except Exception as error:  # noqa: BLE001 same
-        return {PROBLEM: _reason(error)}
-    if turned:
-        width, height = height, width
-    return {
-        "width": width,
-        "height": height,
-        "channels": channels,
-        "mode": mode,
-        "format": kind,
-        "perceptual_hash": likeness,
-    }
-
-
-def perceptual_hash(image: Image.Image) -> str:
-    """Return 64 hex digits, 256 bits, of which images that look alike have nearly all in common.
-
-    Source:
-        The difference hash of N. Krawetz, "Kind of Like That" (2013), with 16 × 16 places instead of 8 × 8, each of
-        which tells whether the place right of it is brighter, by more than what compression adds.
-    """
-    size = (_SIDE + 1, _SIDE)
-    if image.mode.startswith(("I", "F")):  # 16 bits and more: as grey they would be cut at 255
-        deep = image.convert("F").resize(size, reducing_gap=2.0)
-        low, high = deep.getextrema()
-        scale = 255 / (high - low) if high > low else 0.0  # type: ignore[operator]
-        small = deep.point(lambda value: value * scale - low * scale).convert("L")  # type: ignore[operator]
-    else:
-        small = (image if image.mode == "L" else image.convert("L")).resize(size, reducing_gap=2.0)
-    return brighter_bits(small.tobytes())
-
-
-def brighter_bits(places: bytes) -> str:
-    """Return as 64 hex digits which of 16 × 16 places have a brighter one right of them; the 17th of a row has none.
-
-    >>> brighter_bits(bytes(range(0, 51, 3)) * 16) == "f" * 64, brighter_bits(bytes(272)) == "0" * 64
-    (True, True)
-    """
-    # All at once, as one long number with 16 bits for each place: 5 µs, where a loop takes 25, a third of decoding.
-    wide = bytearray(2 * len(places))
-    wide[1::2] = places
-    left = int.from_bytes(wide)
-    right = left << 16 & (1 << 16 * len(places)) - 1
-    differences = (right + _BIAS - left).to_bytes(2 * len(places))
-    signs = differences[::2].translate(_AS_DIGITS)
-    return f"{int(b''.join([signs[start : start + _SIDE] for start in _ROWS]), 2):064x}"
-
-
-def _reason(error: BaseException) -> str:
-    text = (str(error).strip().splitlines() or [""])[0]
-    return "is cut off" if "truncated" in text.lower() else f"cannot be decoded: {text or type(error).__name__}"
-
-
-@contextmanager
-def _quiet_pillow() -> Iterator[None]:
-    """Let our own limit count, and keep remarks about odd metadata out of the log."""
-    from PIL import Image
-
-    before = Image.MAX_IMAGE_PIXELS
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        Image.MAX_IMAGE_PIXELS = None
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
-
-
-def _none_good(paths: FilePaths, bad: Sequence[dict[str, Any]]) -> SourceError:
-    if not bad:
+def _none_good(paths: FilePaths, rejected: pl.DataFrame) -> SourceError:
+    if not rejected.height:
         return no_rows(paths.base / paths.pattern)
-    first = bad[0]
+    first = rejected.row(0, named=True)
     return SourceError(
-        f"{paths.base / paths.pattern} has no sound image among {len(bad):,} files.",
+        f"{paths.base / paths.pattern} has no sound image among {rejected.height:,} files.",
         why=f"The first, {first['path']}, {first[PROBLEM]}.",
         do='Correct path in the catalog, or use type = "files" for files that are no images.',
     )
