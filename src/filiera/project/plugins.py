@@ -171,6 +171,15 @@ def chunks_of(ref: ArtifactRef, manifest: bytes) -> tuple[Chunk, ...]:
         raise CodecError(f"Artifact {ref.short} is not a table.", why=str(error), do="filiera doctor") from error
 
 
+def size_of(ref: ArtifactRef, manifest: bytes) -> int:
+    """Return how many bytes the files of a published table have, or those that are the value. Raises CodecError."""
+    if ref.codec == FILES_CODEC:
+        from filiera.adapters.codecs import file_tables
+
+        return file_tables.size_of(manifest)
+    return sum(chunk.size_bytes for chunk in chunks_of(ref, manifest))
+
+
 def source_reader(type_name: str) -> SourceReader:
     """Return the reader for one type of catalog entry. Raises ProjectError with the types there are."""
     address = _SOURCES.get(type_name) or _entry_points(SOURCE_GROUP).get(type_name)

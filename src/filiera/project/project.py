@@ -15,6 +15,7 @@ from filiera.core.artifact import ArtifactRef
 from filiera.core.chunks import TABLE_CODEC
 from filiera.core.digest import blob_digest
 from filiera.core.events import Event
+from filiera.core.files import FILES_CODEC
 from filiera.core.graph import Known
 from filiera.core.pipeline import Pipeline
 from filiera.core.plan import Decision
@@ -202,12 +203,12 @@ class Project:
         return self.artifacts.get(ref)
 
     def size_of(self, ref: ArtifactRef) -> int:
-        """Return how many bytes a value takes, with the files that a table is made of; at least those of the value."""
-        if ref.codec != TABLE_CODEC:
+        """Return how many bytes a value takes: of a table in files, or of files, theirs."""
+        if ref.codec not in (TABLE_CODEC, FILES_CODEC):
             return ref.size_bytes
         try:
             manifest = ref.inline or self.versions.inline(ref.digest, ref.codec) or self.blobs.get(ref.digest)
-            return sum(chunk.size_bytes for chunk in plugins.chunks_of(ref, manifest))
+            return plugins.size_of(ref, manifest)
         except (StoreError, CodecError):  # it is lost or damaged, which whoever needs it will say
             return ref.size_bytes
 

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from filiera.adapters.codecs.file_tables import FilesCodec, children
+from filiera.adapters.codecs.file_tables import FilesCodec, children, size_of
 from filiera.adapters.sources.file_trees import FileCollector
 from filiera.core.digest import blob_digest
 from filiera.core.files import PACK_BYTES, Files
@@ -72,6 +72,12 @@ class TestFilesCodec(CodecContract):
         file.write_bytes(content[:-1] + b"x")
         with pytest.raises(SourceError, match="changed after it was read"):
             FilesCodec().encode(value, MemoryArtifact(tmp_path))
+
+    def test_it_says_how_large_the_files_are(self, tmp_path: Path) -> None:
+        """Each once, and not how large the manifest is."""
+        store = MemoryArtifact(tmp_path)
+        FilesCodec().encode(files_of([b"a" * 5000, b"b", b"a" * 5000]), store)
+        assert size_of(store.bytes()) == 5001
 
     def test_a_lazy_table_is_refused(self, tmp_path: Path) -> None:
         """The table of files is in memory."""

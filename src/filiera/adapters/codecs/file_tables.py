@@ -1,7 +1,7 @@
 """Files with their table: a manifest that names the tables and the packs, all blobs of their own.
 
 The manifest is plain JSON: the digests of three Parquet tables (the rows, those set aside, where each file lies) and of
-the packs. A step that hands files on writes the tables only.
+the packs, and how many bytes the files have. A step that hands files on writes the tables only.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ class FilesCodec:
             if not writer.has_child(digest):
                 _put_pack(value.pack(digest), digest, writer)
         tables = {"table": value.table, "rejected": value.rejected, "places": _places(packs)}
-        manifest = {name: writer.put_child(_parquet(table)) for name, table in tables.items()}
-        writer.stream.write(json.dumps({**manifest, "packs": list(packs)}, separators=(",", ":")).encode())
+        manifest: dict[str, Any] = {name: writer.put_child(_parquet(table)) for name, table in tables.items()}
+        manifest["packs"] = list(packs)
+        manifest["size_bytes"] = sum(place.size_bytes for members in packs.values() for _, place in members)
+        writer.stream.write(json.dumps(manifest, separators=(",", ":")).encode())
 
     def decode(self, reader: ArtifactReader) -> Files:
         import polars as pl
@@ -67,6 +69,12 @@ def children(manifest: bytes) -> list[str]:
     """Return the digests of the blobs that a manifest of ``files/1`` names. Raises CodecError."""
     found = _manifest(manifest)
     return [*(found[name] for name in _TABLES), *found["packs"]]
+
+
+def size_of(manifest: bytes) -> int:
+    """Return how many bytes the files of a manifest of ``files/1`` have, each once. Raises CodecError."""
+    with reading(FilesCodec.name):
+        return int(_manifest(manifest)["size_bytes"])
 
 
 def _manifest(content: bytes) -> Mapping[str, Any]:
