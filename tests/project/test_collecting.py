@@ -110,6 +110,25 @@ def test_a_changed_source_is_seen(small: SmallProject) -> None:
     assert published(small, 2)["shop"].rows == 2
 
 
+def test_a_source_that_is_written_anew_with_the_same_rows_makes_no_version(small: SmallProject) -> None:
+    """The run says which version it is still; that it was collected again is recorded with the run."""
+    small.write({"shop.csv": "1\n22\n"})
+    first = small.run("orders")
+    small.write({"shop.csv": "01\n22\n"})
+    again = small.run("orders")
+    assert (first.is_new_version, again.is_new_version) == (True, False)
+    assert again.version is not None
+    assert again.version.ref == "orders@1"
+    with small.opened() as project:
+        found = [collected_by_run(project, run.run_id)["shop"][0].fingerprint for run in (first, again)]
+    assert found == ["1\n22\n", "01\n22\n"]
+    assert [one.fingerprint for one in published(small).values()] == ["1\n22\n"]
+    small.write({"shop.csv": "1\n23\n"})
+    changed = small.run("orders")
+    assert changed.version is not None
+    assert (changed.is_new_version, changed.version.ref) == (True, "orders@2")
+
+
 @pytest.mark.parametrize(
     ("content", "between", "said"),
     [

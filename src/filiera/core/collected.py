@@ -8,6 +8,9 @@ from typing import Any
 
 from filiera.core.value import dataclass
 
+ATTACHED = "collected-"
+"""What is recorded of collecting the source ``orders`` is attached to versions as ``collected-orders``."""
+
 
 @dataclass(kw_only=True, slots=True)
 class Collected:

@@ -46,7 +46,8 @@ COLUMNS: Mapping[str, Mapping[str, Any]] = {
     },
     "closure": {"digest": str, "parts": str},
     "product_version": {
-        "kind": str, "name": str, "number": int, "artifact": str, "run_id": str, "created_at": float, "body": _JSON,
+        "kind": str, "name": str, "number": int, "artifact": str, "content": str, "run_id": str,
+        "created_at": float, "body": _JSON,
     },
 }  # fmt: skip
 """The columns of each table and what may be in them."""

@@ -117,7 +117,8 @@ def _with_origins(graph: Graph, collected: list[Node]) -> Graph:
     """Attach to what is published what is recorded of the sources it is made from."""
     if graph.publication is None or not collected:
         return graph
-    from filiera.project.collecting import ATTACHED, STEP
+    from filiera.core.collected import ATTACHED
+    from filiera.project.collecting import STEP
 
     origins = {f"{ATTACHED}{node.name.removeprefix(STEP)}": OutputRef(node.name, 1) for node in collected}
     attachments = {**graph.publication.attachments, **origins}

@@ -75,7 +75,7 @@ def entry_of_new_run(*, pipeline: str, driver: str, at: float, detail: Mapping[s
 
 def entry_of_new_version(version: Mapping[str, Any], *, at: float, detail: Mapping[str, Any]) -> Statement:
     """Return the statement that notes a publishing, to follow ``add_product_version``, whose parameters it is given."""
-    named = {name: version[name] for name in ("kind", "name", "artifact", "body", "run_id")}
+    named = {name: version[name] for name in ("kind", "name", "content", "run_id")}
     return "audit_new_version", {**_row("publish", at, detail), **named}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filiera.core.artifact import ArtifactRef
-from filiera.core.collected import Collected
+from filiera.core.collected import ATTACHED, Collected
 from filiera.core.files import Files
 from filiera.core.graph import Known
 from filiera.engine.rows import read_refs
@@ -28,8 +28,6 @@ COLLECT = "filiera.project.builtin:collect"
 """The address of the step that collects."""
 STEP = "collect-"
 """So the steps are named, with the source behind it."""
-ATTACHED = "collected-"
-"""What is recorded of collecting the source ``orders`` is attached to versions as ``collected-orders``."""
 
 
 def collected_value(

@@ -11,6 +11,7 @@ step with the same inputs is a hit.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -31,6 +32,7 @@ from filiera.project.housekeeping import alone
 from filiera.project.marks import Tell
 from filiera.project.project import Project
 from filiera.project.runs import log_folder
+from filiera.project.versions import content_digest
 
 _ATTEMPTS = 10
 """So often names are chosen anew, because runs were started meanwhile."""
@@ -200,11 +202,12 @@ class _Import:
     def _publish(self, runs: dict[str, ImportedRun]) -> Iterator[tuple[str, str, bool]]:
         for row in sorted(self._arrivals.versions, key=lambda row: (row["created_at"], row["kind"], row["name"])):
             there = f"{row['name']}@{row['number']}"
-            same = self._records.read("same_version", row)
+            known = {**row, "content": content_digest(row["artifact"], json.loads(row["body"]))}  # not what a file says
+            same = self._records.read("same_version", known)
             if same:
                 yield there, f"{row['name']}@{same[0]['number']}", False
                 continue
-            version = {**row, "run_id": runs[row["run_id"]].here}
+            version = {**known, "run_id": runs[row["run_id"]].here}
             added, found, *_ = self._records.write(self._publishing(version), durable=True)
             ref = ProductRef(row["name"], str(found[0]["number"]))
             yield there, str(ref), bool(added)

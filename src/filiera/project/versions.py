@@ -8,6 +8,8 @@ from dataclasses import field
 from typing import Any, Protocol
 
 from filiera.core.artifact import ArtifactRef
+from filiera.core.collected import ATTACHED
+from filiera.core.digest import digest
 from filiera.core.graph import Publication
 from filiera.core.products import CHAMPION, LATEST, ProductKind, ProductRef, check_name
 from filiera.core.value import dataclass
@@ -38,6 +40,12 @@ class Version:
     def ref(self) -> str:
         """Return ``name@number``."""
         return f"{self.name}@{self.number}"
+
+
+def content_digest(artifact: str, body: Mapping[str, Any]) -> str:
+    """Return the digest of what makes a version another one: not where its inputs came from, and when."""
+    attached = {name: ref for name, ref in body["attachments"].items() if not name.startswith(ATTACHED)}
+    return digest("version/1", artifact.encode(), to_json(body["description"]).encode(), to_json(attached).encode())
 
 
 class Seal(Protocol):
@@ -126,19 +134,22 @@ class Versions:
     def publish(self, publication: Publication, *, run_id: str, at: float, made: Made) -> tuple[Version, bool]:
         """Return the version that holds what a run made, and whether it is new.
 
-        Nothing is added when the newest version, or one that this run published before it was interrupted, has the same
-        content and description. The first version of a model becomes its champion, since there is nothing to compare
-        it with.
+        Nothing is added when the newest version, or one that this run published before it was interrupted, is the same:
+        its artifact, description and attachments. Where its inputs came from does not count: a source that was written
+        anew with the same rows makes no version; that it was collected is among the records of the run. The first
+        version of a model becomes its champion, since there is nothing to compare it with.
         """
         body = {
             "description": made.description,
             "inputs": dict(made.inputs),
             "attachments": {name: write_refs([ref]) for name, ref in made.attachments.items()},
         }
+        artifact = write_refs([made.artifact])
         row = {
             "kind": publication.kind,
             "name": publication.name,
-            "artifact": write_refs([made.artifact]),
+            "artifact": artifact,
+            "content": content_digest(artifact, body),
             "run_id": run_id,
             "created_at": at,
             "body": to_json(body),

@@ -35,7 +35,7 @@ def run(pipeline: str) -> Statement:
 
 def version(run_id: str) -> Statement:
     """Return a statement that adds a version, and gives its number back, unless the newest one has the same content."""
-    row = {"kind": "model", "name": "m", "artifact": "a", "body": "{}", "created_at": 1.0}
+    row = {"kind": "model", "name": "m", "artifact": "a", "content": "a", "body": "{}", "created_at": 1.0}
     return "add_product_version", {**row, "run_id": run_id}
 
 

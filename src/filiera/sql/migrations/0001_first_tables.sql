@@ -102,6 +102,7 @@ CREATE TABLE product_version (
     name TEXT NOT NULL,
     number BIGINT NOT NULL,
     artifact TEXT NOT NULL,                  -- JSON: digest, codec, size_bytes
+    content TEXT NOT NULL,                   -- digest of all that makes it another version than the one before
     run_id TEXT NOT NULL,
     created_at DOUBLE PRECISION NOT NULL,
     body TEXT NOT NULL DEFAULT '{}',         -- JSON
@@ -109,7 +110,7 @@ CREATE TABLE product_version (
 );
 
 CREATE INDEX product_version_by_time ON product_version (created_at DESC, kind DESC, name DESC, number DESC);
-CREATE INDEX product_version_by_content ON product_version (kind, name, artifact);
+CREATE INDEX product_version_by_content ON product_version (kind, name, content);
 
 -- The version that an alias such as "champion" means now, and every move it made.
 CREATE TABLE alias (

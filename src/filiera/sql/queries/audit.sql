@@ -32,7 +32,7 @@ SELECT last.number + 1, :at, :actor, :action, made.subject, :detail,
   FROM (SELECT COALESCE(MAX(number), 0) AS number,
                COALESCE((SELECT digest FROM audit ORDER BY number DESC LIMIT 1), '') AS digest FROM audit) AS last,
        (SELECT name || '@' || number AS subject FROM product_version
-         WHERE kind = :kind AND name = :name AND artifact = :artifact AND body = :body
+         WHERE kind = :kind AND name = :name AND content = :content
          ORDER BY CASE WHEN run_id = :run_id THEN 0 ELSE 1 END, number DESC LIMIT 1) AS made
  WHERE NOT EXISTS (SELECT 1 FROM audit AS known WHERE known.subject = made.subject AND known.action = :action);
 

@@ -240,7 +240,7 @@ VALUES (:run_id, :step, :position, :stage, :state, :attempt, :key, :closure_dige
 -- same_version --
 -- The number of a version that was published at that time with the same content, or no row.
 SELECT number FROM product_version
- WHERE kind = :kind AND name = :name AND artifact = :artifact AND body = :body AND created_at = :created_at;
+ WHERE kind = :kind AND name = :name AND content = :content AND created_at = :created_at;
 
 -- values_with_bytes_after --
 -- Small artifacts with their bytes, in the order of their digests.

@@ -1,19 +1,19 @@
 -- add_product_version --
--- The product's next version, unless the newest one, or one of this run, has the same artifact and description; returns
--- its number, or no row.
-INSERT INTO product_version (kind, name, number, artifact, run_id, created_at, body)
-SELECT :kind, :name, newest.number + 1, :artifact, :run_id, :created_at, :body
+-- The product's next version, unless the newest one, or one of this run, has the same content; returns its number, or no
+-- row.
+INSERT INTO product_version (kind, name, number, artifact, content, run_id, created_at, body)
+SELECT :kind, :name, newest.number + 1, :artifact, :content, :run_id, :created_at, :body
   FROM (SELECT COALESCE(MAX(number), 0) AS number FROM product_version WHERE kind = :kind AND name = :name) AS newest
  WHERE NOT EXISTS (
        SELECT 1 FROM product_version AS same
         WHERE same.kind = :kind AND same.name = :name AND (same.number = newest.number OR same.run_id = :run_id)
-          AND same.artifact = :artifact AND same.body = :body)
+          AND same.content = :content)
 RETURNING number;
 
 -- published_version --
 -- The number of the version that holds what a run made: its own, or else the newest with the same content.
 SELECT number FROM product_version
- WHERE kind = :kind AND name = :name AND artifact = :artifact AND body = :body
+ WHERE kind = :kind AND name = :name AND content = :content
  ORDER BY CASE WHEN run_id = :run_id THEN 0 ELSE 1 END, number DESC LIMIT 1;
 
 -- newest_product_version --
@@ -65,7 +65,7 @@ ON CONFLICT (kind, name, alias) DO UPDATE SET number = excluded.number, moved_at
 INSERT INTO alias_move (kind, name, alias, number, at, reason, "by")
 SELECT kind, name, :alias, number, :created_at, :reason, :by
   FROM product_version
- WHERE kind = :kind AND name = :name AND artifact = :artifact AND body = :body
+ WHERE kind = :kind AND name = :name AND content = :content
    AND NOT EXISTS (SELECT 1 FROM alias WHERE kind = :kind AND name = :name AND alias = :alias)
  ORDER BY CASE WHEN run_id = :run_id THEN 0 ELSE 1 END, number DESC LIMIT 1;
 
@@ -74,7 +74,7 @@ SELECT kind, name, :alias, number, :created_at, :reason, :by
 INSERT INTO alias (kind, name, alias, number, moved_at)
 SELECT kind, name, :alias, number, :created_at
   FROM product_version
- WHERE kind = :kind AND name = :name AND artifact = :artifact AND body = :body
+ WHERE kind = :kind AND name = :name AND content = :content
    AND NOT EXISTS (SELECT 1 FROM alias WHERE kind = :kind AND name = :name AND alias = :alias)
  ORDER BY CASE WHEN run_id = :run_id THEN 0 ELSE 1 END, number DESC LIMIT 1;
 
