@@ -50,7 +50,7 @@ class RowSample:
         places = pl.int_range(self._seen, self._seen + batch.height, dtype=pl.UInt64, eager=True)
         self._seen += batch.height
         numbers = places.hash(SEED)
-        marked = batch.with_columns(numbers.alias(_KEY))
+        marked = batch.hstack([numbers.alias(_KEY)])
         kept = marked if self._limit == _HIGHEST else _by_itself(marked.filter(numbers < self._limit))
         self._parts.append(kept)
         self._held += kept.height
@@ -81,11 +81,8 @@ class RowSample:
 
 def _by_itself(rows: pl.DataFrame) -> pl.DataFrame:
     """Return a copy whose texts are its own: rows that were filtered hold all texts of the batch they come from."""
-    return rows.with_columns(pl.concat_str(pl.col(name), pl.lit("")) for name in rows.columns if _is_text(rows, name))
-
-
-def _is_text(rows: pl.DataFrame, name: str) -> bool:
-    return rows.schema[name] == pl.String
+    texts = [name for name, dtype in rows.schema.items() if dtype == pl.String]
+    return rows.with_columns(pl.concat_str(name, pl.lit("")) for name in texts) if texts else rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +192,8 @@ class ValueCounter:
         # Cheaper than counting all values of a column of which each is different.
         if self._counts is None and values.head(4 * self._most).n_unique() > self._most:
             return False
-        counts = values.alias("value").value_counts(name="rows").with_columns(pl.col("rows").cast(pl.UInt64))
+        found = values.alias("value").value_counts(name="rows")
+        counts = pl.DataFrame([found["value"], found["rows"].cast(pl.UInt64)])
         if self._counts is not None:
             counts = pl.concat([self._counts, counts]).group_by("value").agg(pl.col("rows").sum())
         if counts.height > self._most:

@@ -36,7 +36,8 @@ class Survey:
     def add(self, batch: pl.DataFrame) -> None:
         """Look at the next rows."""
         self.rows += batch.height
-        batch = batch.with_columns(self._as_texts())
+        if self._texts:
+            batch = batch.with_columns(self._as_texts())
         asked = [
             expression.alias(f"{i}.{key}")
             for i, column in enumerate(self.columns)
