@@ -57,8 +57,8 @@ def by_check(name: str, *words: object) -> Caught:
 
 
 def set_aside(rule: str, count: int) -> Caught:
-    """Return: so many rows go to quarantine under this rule, and all others are published."""
-    return Caught(by=rule, code=0, words=(), aside=(rule, count))
+    """Return: so many rows go to quarantine under this rule, or when they are read, and all others are published."""
+    return Caught(by=rule or "the source, set aside", code=0, words=(), aside=(rule, count))
 
 
 class Place:
