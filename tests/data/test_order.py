@@ -42,13 +42,42 @@ def test_rows_that_go_back_are_found(rows, by, batch):
         assert (found.rows_failed, [example.row for example in found.examples]) == (len(expected), expected[:5])
 
 
-@given(rows=ROWS, by=st.sampled_from([(), ("g",)]), longest=st.sampled_from([0.25, 1, 3.5]))
-def test_gaps_are_counted(rows, by, longest):
-    """Neighbours in order that are too far apart are counted, however the rows lie."""
+WHOLE = st.sampled_from([-(2**63), -(2**63) + 2, -3, 0, 1, 2, 7, 2**63 - 1])
+GAPPED = st.lists(
+    st.fixed_dictionaries({"t": st.none() | WHOLE, "g": st.one_of(st.none(), st.sampled_from("ab"))}), max_size=12
+)
+
+
+@given(
+    rows=st.tuples(ROWS, st.just(pl.Float64)) | st.tuples(GAPPED, st.just(pl.Int64)),
+    by=st.sampled_from([(), ("g",)]),
+    longest=st.sampled_from([0.25, 1, 3.5]),
+    batch=st.integers(1, 9),
+    is_sorted=st.booleans(),
+)
+def test_gaps_are_counted(rows, by, longest, batch, is_sorted):
+    """Neighbours in order that are too far apart are counted, however the rows lie and whatever the batches."""
+    rows, kind = rows
+    frame = pl.DataFrame(rows, schema=SCHEMA | {"t": kind})
+    frame = frame.sort("t") if is_sorted else frame
     expected = oracles.gaps(rows, "t", by, longest)
-    found = one(pl.DataFrame(rows, schema=SCHEMA).lazy(), Check.no_gaps("t", longest, by=by))
+    former, order._BATCH_ROWS = order._BATCH_ROWS, batch
+    try:
+        found = one(frame.lazy(), Check.no_gaps("t", longest, by=by))
+    finally:
+        order._BATCH_ROWS = former
     assert found.passed is (expected == 0)
     assert found.reason.startswith(f"{expected} gap" if expected else "")
+
+
+def test_of_sorted_rows_only_gaps_are_kept(monkeypatch):
+    """Rows in order, however many, leave one stretch for each gap between them and one more."""
+    monkeypatch.setattr(order, "_BATCH_ROWS", 1000)
+    kept, stretches = [], order._stretches
+    monkeypatch.setattr(order, "_stretches", lambda *given: kept.append(stretches(*given)) or kept[-1])
+    rows = pl.LazyFrame({"t": range(20_000)}).with_columns(pl.col("t") + pl.col("t") // 5000 * 100)
+    assert one(rows, Check.no_gaps("t", 1)).reason.startswith("3 gaps longer than 1, first 101 from 4999 to 5100")
+    assert max(found.height for found in kept) == 4
 
 
 def test_a_gap_is_shown():

@@ -55,30 +55,39 @@ def unsorted(table: CheckedTable, column: str, by: Sequence[str]) -> pl.LazyFram
 def gaps(check: Check, table: CheckedTable) -> str:
     """Return which gaps are longer than the check allows, or "".
 
-    Values are gathered in boxes half as wide as the longest gap allowed: no two of one box are too far apart, so that
-    the least and the greatest of each box tell all gaps. Memory grows with the boxes that are not empty, not with rows.
+    Rows come in batches, and only stretches without such a gap are kept, with where each begins and ends. Memory grows
+    with them, not with the rows: for sorted rows with the gaps found, for others at most with the longest gaps allowed
+    that the values span.
     """
     column = check.columns[0]
     dtype = table.schema[column]
     width = _width(check, dtype)
-    number = pl.col(column).to_physical() if dtype.is_temporal() else pl.col(column)
-    box = (number / (width / 2)).floor().alias("box")
-    groups = [pl.col(name).alias(f"{n}") for n, name in enumerate(check.by)]
+    at = pl.col(column).to_physical() if dtype.is_temporal() else pl.col(column)
+    groups = [pl.col(name).alias(f"{n}") for n, name in enumerate(check.by)] or [pl.lit(0).alias("0")]
     names = [f"{n}" for n in range(len(groups))]
-    rows = table.frame.select(*groups, pl.col(column).alias("value"), number.alias("at"), box).drop_nulls("at")
+    rows = table.frame.select(*groups, at.alias("from"), at.alias("to")).drop_nulls("from")
     if dtype.is_float():
-        rows = rows.filter(pl.col("at").is_finite())
-    boxes = rows.group_by(*names, "box").agg(
-        pl.col("value").min().alias("first"),
-        pl.col("value").max().alias("last"),
-        pl.col("at").min().alias("from"),
-        pl.col("at").max().alias("to"),
-    )
-    before = [pl.col(name).shift(1).over(names) if names else pl.col(name).shift(1) for name in ("to", "last")]
-    found = table.collect(boxes).sort(*names, "from", nulls_last=True)
-    found = found.with_columns(before[0].alias("ended"), before[1].alias("end"))
-    found = found.filter(pl.col("from") - pl.col("ended") > width)
-    return _told(found, check, names, table.sensitive) if found.height else ""
+        rows = rows.filter(pl.col("from").is_finite())
+    stretches: pl.DataFrame | None = None
+    for batch in rows.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, engine="streaming"):
+        found = _stretches(batch, names, width)
+        stretches = found if stretches is None else _stretches(pl.concat([stretches, found]), names, width)
+    if stretches is None:
+        return ""
+    between = stretches.with_columns(ended=pl.col("to").shift(1).over(names)).drop_nulls("ended")
+    shown = between.with_columns(pl.col("from").cast(dtype), pl.col("ended").cast(dtype))
+    return _told(shown, check, names, table.sensitive) if shown.height else ""
+
+
+def _stretches(parts: pl.DataFrame, names: Sequence[str], width: float) -> pl.DataFrame:
+    """Return stretches "from" "to" put together where they are not more than *width* apart, in order by group."""
+    begin, ended = pl.col("from"), pl.col("to").cum_max().shift(1).over(names)
+    if parts["from"].dtype.is_integer():
+        begin, ended = begin.cast(pl.Int128), ended.cast(pl.Int128)  # of two whole numbers the difference may not fit
+    is_first = ended.is_null() | (begin - ended > width)
+    numbered = parts.sort(*names, "from", nulls_last=True).with_columns(number=is_first.cum_sum())
+    ends = (pl.col(*names, "from").first(), pl.col("to").max())
+    return numbered.group_by("number", maintain_order=True).agg(*ends).drop("number")
 
 
 def _width(check: Check, dtype: pl.DataType) -> float:
@@ -96,13 +105,13 @@ def _width(check: Check, dtype: pl.DataType) -> float:
 
 def _told(found: pl.DataFrame, check: Check, names: Sequence[str], sensitive: Collection[str]) -> str:
     first = found.row(0, named=True)
-    pairs = list(zip(check.by, names, strict=True))[:_SHOWN_GROUP]
+    pairs = list(zip(check.by, names, strict=False))[:_SHOWN_GROUP]
     group = ", ".join(f"{by} = {HIDDEN if by in sensitive else repr(first[name])}" for by, name in pairs)
     many = f"{found.height:,} gap{'' if found.height == 1 else 's'} longer than {check.maximum}"
     if check.columns[0] in sensitive:
         return many
-    wide = first["first"] - first["end"]
-    return f"{many}, first {wide} from {first['end']} to {first['first']}" + (f" where {group}" if group else "")
+    wide = first["from"] - first["ended"]
+    return f"{many}, first {wide} from {first['ended']} to {first['from']}" + (f" where {group}" if group else "")
 
 
 def staleness(check: Check, table: CheckedTable) -> str:
