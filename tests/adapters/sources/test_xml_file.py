@@ -252,6 +252,32 @@ def test_encodings(tmp_path, encoding):
     assert read(tmp_path, content.encode(encoding), fields={"x": "."})["x"].to_list() == [word]
 
 
+@pytest.mark.parametrize(
+    ("head", "encoding"),
+    [
+        ("", "latin-1"),
+        ("", "utf-16-le"),
+        ("", "utf-8-sig"),
+        ('<?xml version="1.0" encoding="UTF-8"?>', "latin-1"),
+        ('<?xml version="1.0" encoding="UTF-8"?>', "cp1252"),
+        ('<?xml version="1.0" encoding="UTF-16"?>', "utf-8"),
+        ('<?xml version="1.0" encoding="klingon"?>', "shift_jis"),
+    ],
+)
+def test_an_encoding_that_the_file_does_not_tell(tmp_path, head, encoding):
+    """The one of the catalog counts, whatever the file declares or leaves out."""
+    word = "日本" if encoding == "shift_jis" else "né"
+    content = f"{head}\n<shop><order>{word}</order></shop>".lstrip().encode(encoding)
+    assert read(tmp_path, content, fields={"x": "."}, encoding=encoding)["x"].to_list() == [word]
+
+
+def test_a_text_that_is_not_of_the_encoding_in_the_catalog(tmp_path):
+    """It is told with its line, and that the catalog may be wrong."""
+    with pytest.raises(SourceError, match=r"line 3, before any /shop/order: it is not ascii text") as caught:
+        read(tmp_path, "<shop>\n<order/>\n<order>né</order></shop>", fields={"x": "."}, encoding="ascii")
+    assert "'encoding'" in caught.value.do
+
+
 def test_a_query_is_read_only_as_far_as_needed(tmp_path, monkeypatch):
     """Columns, rows and conditions that a step asks for are the same as of the whole table."""
     monkeypatch.setattr(xml_table, "BATCH_ROWS", 7)
@@ -363,6 +389,8 @@ def test_broken_file_is_told_with_its_place(tmp_path, content, what):
         ({"fields": {"a": "../name"}}, "leads out of the record"),
         ({"fields": {"a": ".."}}, "leads out of the record"),
         ({"namespaces": {"a": 1}}, "needs a table of prefixes"),
+        ({"encoding": "klingon"}, "needs the name of an encoding"),
+        ({"encoding": "hex"}, "needs the name of an encoding"),
         ({"columns": {"b": "int8"}}, "columns of 'fields', which are: id"),
         ({"columns": {"id": "duration"}}, "cannot be read as duration"),
         ({"columns": {"id": "integer"}}, "unknown type 'integer'"),
@@ -487,7 +515,7 @@ def test_memory_does_not_grow_with_the_records(tmp_path):
     records = b"".join(b"<junk><a/><b>t</b></junk><order id='%d'><c>x</c></order>\n" % n for n in range(20_000))
     stream = xml_stream.RecordStream([b"<shop>" + records + b"</shop>"], ("shop", "order"), shown="t")
     most = 0
-    for number, record in enumerate(stream):
+    for number, record in enumerate(record for records in stream for record in records):
         assert record.get("id") == str(number)
         if number % 500 == 0:
             most = max(most, sum(1 for _ in record.getroottree().iter()))

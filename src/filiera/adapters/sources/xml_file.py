@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from filiera.adapters.sources.entries import check_options, is_text, is_types
 from filiera.adapters.sources.found_files import Workspace, find_files, fingerprint_of_files, held, note_files
+from filiera.adapters.sources.unpacking import is_encoding
 from filiera.adapters.sources.xml_rules import is_fields, is_namespaces, rules_of
 from filiera.core.collected import Collected
 from filiera.core.markup import Markup
@@ -30,6 +31,7 @@ class XmlSource:
             "fields": is_fields,
             "namespaces": is_namespaces,
             "columns": is_types,
+            "encoding": is_encoding,
         }
         check_options(entry, options)
         rules_of(entry)

@@ -37,7 +37,19 @@ class Rules:
     fields: tuple[Field, ...]
     types: Mapping[str, str]  #: by column, those declared
     namespaces: Mapping[str, str]  #: by prefix
-    row_path: str  #: XPath of all rows of a file, as it was written
+    encoding: str  #: in which the files are, whatever they declare; "": the one they declare
+    records_path: str  #: ``records`` as it was written
+    rows_path: str  #: ``rows`` as it was written
+
+    @property
+    def row_path(self) -> str:
+        """Return the XPath of all rows of a file."""
+        return "/".join((self.records_path, *self.row_steps))
+
+    @property
+    def row_steps(self) -> tuple[str, ...]:
+        """Return the steps from a record to the elements that are rows, as they were written."""
+        return tuple(self.rows_path.split("/")) if self.rows_path else ()
 
 
 def is_fields(value: Any) -> str:
@@ -93,7 +105,9 @@ def rules_of(entry: Entry) -> Rules:
         fields=fields,
         types=_types(entry.get("columns", {}), {field.name: field for field in fields}),
         namespaces=spaces,
-        row_path=f"{records}/{rows}" if rows else records,
+        encoding=str(entry.get("encoding", "")),
+        records_path=records,
+        rows_path=rows,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -25,6 +26,10 @@ Element = Any
 _PIECE_BYTES = 1 << 16
 _HEAD_BYTES = 512
 """Bytes at a time until the root has begun: what a hostile head makes of what follows it stays small."""
+
+_GIVEN = 3
+"""So many lists of records are kept, until whoever reads ``ahead`` is done with them: what this thread's parser made is
+freed by this thread."""
 
 _OUTLINED = 8
 _MARK = b"<?filiera?>"
@@ -98,34 +103,45 @@ def events(pieces: Iterable[bytes], *, shown: str) -> Iterator[tuple[int, str, E
 
 
 class RecordStream:
-    """Reads the bytes of one file, once, and counts the records that it has handed out. Errors call it *shown*."""
+    """Reads the bytes of one file, once, and counts the records that it has handed out. Errors call it *shown*.
 
-    def __init__(self, pieces: Iterable[bytes], place: Place, *, shown: str) -> None:
+    With an *encoding* the file is read in that, whatever it declares. Records are taken out of the tree that is being
+    built, into one of their own, so that another thread may read them while this one goes on.
+    """
+
+    def __init__(self, pieces: Iterable[bytes], place: Place, *, shown: str, encoding: str = "") -> None:
         self.count = 0
         self._parse = _Parse(pieces, shown, ("pi",), self._where)
+        self._encoding = encoding
         self._place = place
         self._mark: Element = None
+        self._given: deque[list[Element]] = deque(maxlen=_GIVEN)
 
-    def __iter__(self) -> Iterator[Element]:
-        """Yield each record when it is whole; it is good until the next one. Raises SourceError with its place."""
-        for _ in self._parse.pieces(_MARK):
+    def __iter__(self) -> Iterator[list[Element]]:
+        """Yield the records that became whole with a piece, with the attributes around them. Raises SourceError."""
+        for _ in self._parse.pieces(_MARK, self._encoding):
             root = self._root()
             if root is not None:
                 self._parse.begin(root)
-                yield from self._records(root, is_open=True)
+                yield from self._some(root, is_open=True)
                 if len(self._place) > 1:  # else the root itself is the record
                     _forget(root, self._place[1:])
-        yield from self._records(self._root(), is_open=False)
+        yield from self._some(self._root(), is_open=False)
 
     def _root(self) -> Element:
         for _, node in self._parse.parser.read_events():
             self._mark = node if self._mark is None else self._mark
         return None if self._mark is None else self._mark.getroottree().getroot()
 
-    def _records(self, root: Element, *, is_open: bool) -> Iterator[Element]:
-        for record in self._present(root, is_open=is_open):
-            self.count += 1
-            yield record
+    def _some(self, root: Element, *, is_open: bool) -> Iterator[list[Element]]:
+        records = list(self._present(root, is_open=is_open))
+        self.count += len(records)
+        for parent, some in itertools.groupby(records, key=_parent):
+            found = list(some)
+            if parent is not None:
+                _like(parent).extend(found)
+            self._given.append(found)
+            yield found
 
     def _present(self, root: Element, *, is_open: bool) -> Iterator[Element]:
         if root is None or not _fits(root, self._place[0]):
@@ -153,9 +169,9 @@ class _Parse:
         self._piece_bytes = _HEAD_BYTES
         self.parser: Any = None
 
-    def pieces(self, mark: bytes = b"") -> Iterator[int]:
+    def pieces(self, mark: bytes = b"", encoding: str = "") -> Iterator[int]:
         """Feed the file, with *mark* before its root, and yield after each piece how many bytes that were so far."""
-        pieces, encoding = self._as_known(self._read())
+        pieces, known = self._as_known(self._read(), encoding)
         self.parser = etree.XMLPullParser(
             events=self._told,
             resolve_entities=False,
@@ -163,7 +179,7 @@ class _Parse:
             load_dtd=False,
             huge_tree=False,
             remove_comments=True,
-            encoding=encoding,
+            encoding=known,
         )
         size = 0
         for piece in _marked(pieces, mark):
@@ -195,22 +211,30 @@ class _Parse:
                 yield piece[start:end]
                 start = end
 
-    def _as_known(self, pieces: Iterator[bytes]) -> tuple[Iterator[bytes], str | None]:
+    def _as_known(self, pieces: Iterator[bytes], encoding: str) -> tuple[Iterator[bytes], str | None]:
         """Return the bytes in an encoding into which a mark can be put, and its name if it is not the one declared."""
         first = next(pieces, b"")
         pieces = itertools.chain((first,), pieces)
         wide = next((name for start, name in _WIDE if first.startswith(start)), None)
-        return (self._as_utf8(pieces, wide), "utf-8") if wide else (pieces, None)
+        if encoding:
+            do = "Correct 'encoding' in the catalog, or the file."
+            return self._as_utf8(pieces, encoding, what=f"it is not {encoding} text", do=do), "utf-8"
+        what, do = _TROUBLE[_BAD_ENCODING]
+        return (self._as_utf8(pieces, wide, what=what, do=do), "utf-8") if wide else (pieces, None)
 
-    def _as_utf8(self, pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    def _as_utf8(self, pieces: Iterator[bytes], encoding: str, *, what: str, do: str) -> Iterator[bytes]:
         decoder = codecs.getincrementaldecoder(encoding)()
+        line = 1
         try:
-            for piece in pieces:
-                if text := decoder.decode(piece):
+            for piece in itertools.chain(pieces, (b"",)):
+                text = decoder.decode(piece, final=not piece)
+                if text:
                     yield text.encode()
-            decoder.decode(b"", final=True)
+                line += text.count("\n")
         except UnicodeError as error:
-            raise self._trouble(_BAD_ENCODING, why=str(error)) from error
+            if isinstance(error, UnicodeDecodeError):
+                line += error.object[: error.start].decode(encoding, "replace").count("\n")
+            raise self._trouble((what, do), why=str(error), line=line) from error
 
     def _attempt(self, action: Callable[[], Any], *, otherwise: int = 0) -> None:
         """Let the parser do something; what it logs counts, which is more than it raises."""
@@ -224,12 +248,13 @@ class _Parse:
         if found is not None:
             code = found.type if found.type in _TROUBLE else otherwise
             code = _ENTITY_LOOP if "amplification" in found.message else code
-            raise self._trouble(code, why=found.message.strip(), line=found.line) from error
+            trouble = _TROUBLE.get(code, _NOT_WELL_FORMED)
+            raise self._trouble(trouble, why=found.message.strip(), line=found.line) from error
         if error is not None:
-            raise self._trouble(otherwise, why=str(error)) from error
+            raise self._trouble(_TROUBLE.get(otherwise, _NOT_WELL_FORMED), why=str(error)) from error
 
-    def _trouble(self, code: int, *, why: str, line: int = 0) -> SourceError:
-        what, do = _TROUBLE.get(code, _NOT_WELL_FORMED)
+    def _trouble(self, trouble: tuple[str, str], *, why: str, line: int = 0) -> SourceError:
+        what, do = trouble
         place = ", ".join(part for part in (f"line {line}" if line else "", self._where()) if part)
         what = f"{place}: {what}" if place else what
         return SourceError(f"Cannot read {self._shown}: {what}.", why=f"{why.rstrip('.')}.", do=do)
@@ -254,6 +279,18 @@ def _forget(parent: Element, names: Place) -> None:
         names = names[1:] if is_on_the_way else ()
         if is_on_the_way and not names:
             return
+
+
+def _parent(element: Element) -> Element:
+    return element.getparent()
+
+
+def _like(element: Element) -> Element:
+    """Return a copy of an element and those around it, without what is in them."""
+    around = element.getparent()
+    if around is None:
+        return etree.Element(element.tag, element.attrib, element.nsmap)
+    return etree.SubElement(_like(around), element.tag, element.attrib, element.nsmap)
 
 
 def _fits(element: Element, tag: str) -> bool:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
 from filiera.adapters.sources.found_files import SourceFile, Workspace
 from filiera.adapters.sources.parts import is_in_folder, partition_columns
+from filiera.adapters.sources.thread_ahead import ahead
 from filiera.adapters.sources.unpacking import unpacked
-from filiera.adapters.sources.xml_columns import TypeFinder, Unfit, dtype_of, lists_of_texts, texts, typed
-from filiera.adapters.sources.xml_rows import Row, RowReader
+from filiera.adapters.sources.xml_columns import Several, TypeFinder, Unfit, columns_of, dtype_of, typed, values_of
+from filiera.adapters.sources.xml_rows import ROW, RowReader
 from filiera.adapters.sources.xml_rules import Field, Rules
-from filiera.adapters.sources.xml_stream import RecordStream, outline
+from filiera.adapters.sources.xml_stream import Element, RecordStream, below, outline
 from filiera.core.value import dataclass
 from filiera.errors import SourceError
 
@@ -148,52 +148,55 @@ class _Table:
         return pl.DataFrame([*columns, *(v.new_from_index(0, batch.size) for v in batch.file.folders.values())])
 
     def _batches_of(self, file: _File) -> Iterator[_Batch]:
-        reader = RowReader(self._rules.fields, self._rules.rows, namespaces=self._rules.namespaces)
-        records = RecordStream(file.pieces(), self._rules.records, shown=file.shown)
-        rows = (row for record in records for row in reader.read(record))
-        for start in itertools.count(1, BATCH_ROWS):
-            found = list(itertools.islice(rows, BATCH_ROWS))
-            if found:
-                yield self._batch(file, start, found)
-            if len(found) < BATCH_ROWS:
-                return
+        names = [field.name for field in self._rules.fields]
+        start = 1
+        for rows in ahead(self._rows_of(file)):
+            columns = columns_of(rows, names)
+            yield self._batch(file, start, columns)
+            start += columns.height
 
-    def _batch(self, file: _File, first_row: int, rows: list[Row]) -> _Batch:
-        found = {
-            field.name: self._column(file, first_row, field, values)
-            for field, values in zip(self._rules.fields, zip(*rows, strict=True), strict=True)
-        }
-        return _Batch(file=file, first_row=first_row, size=len(rows), found=found)
+    def _rows_of(self, file: _File) -> Iterator[bytes]:
+        """Yield the rows of a file as texts, many at a time."""
+        reader = RowReader(self._rules)
+        made: list[bytes] = []
+        rows = 0
+        for records in ahead(self._records(file)):
+            made.append(reader.read(records))
+            rows += made[-1].count(ROW.encode())
+            if rows >= BATCH_ROWS:
+                yield b"".join(made)
+                made, rows = [], 0
+        if rows:
+            yield b"".join(made)
 
-    def _column(self, file: _File, first_row: int, field: Field, values: tuple[Any, ...]) -> pl.Series:
-        """Return what was found for a field, with several values of a row made into what the field says."""
-        if field.many == "count":
-            counts = [0 if value is None else len(value) if type(value) is list else 1 for value in values]
-            return pl.Series(field.name, counts, dtype=pl.Int64)
-        if field.many == "list":
-            return lists_of_texts(field.name, values)
-        if list not in set(map(type, values)):
-            return texts(field.name, values)
-        if field.many == "first":
-            return texts(field.name, [v[0] if type(v) is list else v for v in values])
-        if field.many == "join":
-            joined = [field.separator.join(v) if type(v) is list else v for v in values]
-            return texts(field.name, joined)
-        row = next(i for i, value in enumerate(values) if type(value) is list)
-        where = self._where(file, first_row + row, field)
-        raise SourceError(
-            f"Cannot read {file.shown}: {where}: there are {len(values[row])} values for column {field.name!r}.",
-            why=f"They are: {', '.join(_cut(value) for value in values[row][:3])}{' …' if values[row][3:] else ''}.",
-            do=f'Say what becomes of them: {field.name} = {{path = "{field.path}", many = "list"}}; '
-            "or first, join, count; or make each a row with 'rows'.",
-        )
+    def _records(self, file: _File) -> Iterator[list[Element]]:
+        """Yield the records of a file, some at a time."""
+        stream = RecordStream(file.pieces(), self._rules.records, shown=file.shown, encoding=self._rules.encoding)
+        return iter(stream)
+
+    def _batch(self, file: _File, first_row: int, columns: pl.DataFrame) -> _Batch:
+        found = {}
+        for field in self._rules.fields:
+            try:
+                found[field.name] = values_of(columns[field.name], field)
+            except Several as error:
+                where = self._where(file, first_row + error.row, field)
+                shown = ", ".join(_cut(value) for value in error.values[:3])
+                raise SourceError(
+                    f"Cannot read {file.shown}: {where}: "
+                    f"there are {len(error.values)} values for column {field.name!r}.",
+                    why=f"They are: {shown}{' …' if error.values[3:] else ''}.",
+                    do=f'Say what becomes of them: {field.name} = {{path = "{field.path}", many = "list"}}; '
+                    "or first, join, count; or make each a row with 'rows'.",
+                ) from None
+        return _Batch(file=file, first_row=first_row, size=columns.height, found=found)
 
     def _where(self, file: _File, row: int, field: Field) -> str:
         """Return line and XPath of a row's field; the line by reading the file again up to there."""
         line = 0
-        reader = RowReader((), self._rules.rows)
-        records = RecordStream(file.pieces(), self._rules.records, shown=file.shown)
-        elements = (element for record in records for element in reader.elements(record))
+        records = (record for whole in self._records(file) for record in whole)
+        place = self._rules.rows
+        elements = (element for record in records for element in (below(record, place) if place else (record,)))
         for element in itertools.islice(elements, row - 1, row):
             line = element.sourceline
         return f"line {line}, ({self._rules.row_path})[{row}]/{field.path}"
