@@ -39,6 +39,7 @@ ON_THEIR_OWN = (
     "shape-a-graph",
     "sign-and-verify",
     "take-raw-rows",
+    "use-another-model-library",
     "use-images",
     "watch-metrics",
     "why-did-it-run-again",

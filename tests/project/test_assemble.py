@@ -227,7 +227,7 @@ def test_a_model_is_gated_and_published() -> None:
     publication = assembled.graph.publication
     assert publication is not None
     assert (publication.kind, publication.artifact) == ("model", OutputRef("fit", 0))
-    assert set(publication.attachments) == {"signature", "reference", "evaluation", "gates", "rival"}
+    assert set(publication.attachments) == {"signature", "reference", "fit", "evaluation", "gates", "rival"}
 
 
 def test_the_champion_is_looked_up_when_the_candidate_is_known() -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from filiera.cli import collected
+from filiera.cli import collected, fits
 from filiera.cli.outline import outline, parent_of
 from filiera.cli.output import counted, how_big, how_long, print_facts, print_json, print_table, shortened, when
 from filiera.cli.places import find_run, find_step, find_version
@@ -238,6 +238,8 @@ def _show_version(project: Project, version: Version, options: argparse.Namespac
         rows = [[m, f"{v['value']:.4f}", f"{v['low']:.4f}", f"{v['high']:.4f}", v["n"]] for m, v in metrics.items()]
         print()
         print_table(["metric", "value", "low", "high", "rows"], rows, right=("value", "low", "high", "rows"))
+    if "fit" in version.attachments:
+        fits.print_fit(project.value(version.attachments["fit"]))
     if columns:
         print()
         print_table(["column", "type"], list(columns.items()))
@@ -310,6 +312,7 @@ def version_data(project: Project, version: Version) -> dict[str, Any]:
         "created_at": version.created_at,
         "inputs": dict(version.inputs),
         "description": dict(version.description),
+        **({"fit": fits.as_data(project.value(version.attachments["fit"]))} if "fit" in version.attachments else {}),
         "collected": {name: collected.as_data(one) for name, one in collected_for(project, version).items()},
     }
 

@@ -29,7 +29,7 @@ _ATOMS = (bool, str, type(None))
 _WORDS = frozenset(_ATOMS)
 _TEXT = frozenset((str,))
 _MAX_DEPTH = 200
-_OUR_VALUES = "filiera.transforms."
+_OUR_VALUES = ("filiera.transforms.", "filiera.model.")
 """Where our values are that are part of a stored model: what serves it need not know beforehand that it has them."""
 _LONGEST_INT_BITS = 2048
 """Python refuses to read or write decimal numbers of some thousand digits; hexadecimal ones have no limit."""

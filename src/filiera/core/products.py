@@ -122,12 +122,14 @@ class Model:
         reference: ``"flow-classifier"`` when published; with ``@version`` or ``@alias`` when consumed.
         task: What it does; decides the signature's outputs.
         gates: Blocking checks on the metrics; one that fails ends the run as rejected.
+        onnx: Attach the model as an ONNX graph, too, if one can be made that gives the same answers.
     """
 
     kind: ProductKind = "model"
 
-    def __init__(self, reference: str, *, task: Task = "classification", gates: Any = ()) -> None:
+    def __init__(self, reference: str, *, task: Task = "classification", gates: Any = (), onnx: bool = False) -> None:
         self.ref = ProductRef.parse(reference)
+        self.onnx = onnx
         self.task = task
         self.gates = tuple(gates)
 

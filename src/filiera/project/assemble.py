@@ -212,6 +212,8 @@ def _with_model(graph: Graph, model: Model, lookups: Lookups, of_columns: Mappin
     from filiera.project import builtin
 
     fitted, evaluation = _model_and_evaluation(graph, model)
+    if model.onnx:
+        _require_converters(model)
     rival = Late((fitted, evaluation), lambda made: lookups.rival(model.ref.name, made[0], made[1]))
     gate = Node(
         name="gate",
@@ -229,6 +231,7 @@ def _with_model(graph: Graph, model: Model, lookups: Lookups, of_columns: Mappin
             "evaluated": _table_into(graph, evaluation),
             "evaluation": evaluation,
             "verdict": OutputRef("gate", 0),
+            **({"onnx": True} if model.onnx else {}),
             **of_columns,
         },
     )
@@ -240,12 +243,26 @@ def _with_model(graph: Graph, model: Model, lookups: Lookups, of_columns: Mappin
         attachments={
             "signature": OutputRef("publish", 0),
             "reference": OutputRef("publish", 1),
+            "fit": OutputRef("publish", 3),
+            **({"onnx": OutputRef("publish", 4)} if model.onnx else {}),
             "evaluation": evaluation,
             "gates": OutputRef("gate", 0),
             "rival": OutputRef("gate", 1),
         },
     )
     return replace(graph, nodes=(*_free(graph, "gate", "publish"), gate, publish), publication=publication)
+
+
+def _require_converters(model: Model) -> None:
+    """Refuse at once what the last step would refuse after hours of training. Raises GraphError."""
+    from importlib.util import find_spec
+
+    missing = [name for name in ("onnx", "onnxruntime", "skl2onnx", "onnxmltools") if find_spec(name) is None]
+    if missing:
+        raise GraphError(
+            f"{model!r} is to be exported to ONNX, which needs {', '.join(missing)}.",
+            do="pip install 'filiera[onnx]'",
+        )
 
 
 def _compares(model: Model) -> bool:

@@ -9,6 +9,7 @@ from filiera.core.check import Check, CheckReport, domains
 from filiera.core.collected import Collected
 from filiera.core.evaluation import Evaluation, metrics_of
 from filiera.core.files import Files
+from filiera.core.fit import Fit
 from filiera.core.gate import Gate, GateReport, decide
 from filiera.core.metric import Metrics
 from filiera.core.options import Cache
@@ -233,8 +234,13 @@ def publish_model(
     verdict: GateReport,
     promised: list[Promised],
     sensitive: tuple[str, ...] = (),
-) -> tuple[Signature, ReferenceProfile, dict[str, Any]]:
-    """Return the model's signature, what its training data looked like, and what is kept with the version."""
+    onnx: bool = False,
+) -> tuple[Signature, ReferenceProfile, dict[str, Any], Fit, Any]:
+    """Return the model's signature, what its training data looked like, what is kept with the version, and its fit.
+
+    The last output is the model as an ``OnnxModel``, or None when it is not asked for, or there is none.
+    """
+    from filiera.model.fitted import fit_of
     from filiera.model.package import describe_model, without_values_of
 
     metrics = metrics_of(evaluation)
@@ -259,7 +265,23 @@ def publish_model(
         "signature": card.signature.hash,
         "notes": list(card.notes),
     }
-    return card.signature, card.reference, description
+    exported = None
+    if onnx:
+        from filiera.model.onnx_export import export_onnx
+
+        found = export_onnx(model, _rows_to_compare(card.signature, training, evaluated))
+        exported, description["onnx"] = found.model, found.note
+        print(f"ONNX {found.note}")
+    return card.signature, card.reference, description, fit_of(model), exported
+
+
+def _rows_to_compare(signature: Signature, training: Any, evaluated: Any) -> pl.DataFrame:
+    """Return the signature's examples, and the rows that the model was evaluated on."""
+    import polars as pl
+
+    given: pl.DataFrame = _polars(training if evaluated is None else evaluated)
+    rows = given.select([field.name for field in signature.inputs])
+    return pl.concat([pl.DataFrame(list(signature.examples), schema=rows.schema, strict=False), rows])
 
 
 LIBRARIES: Mapping[Any, tuple[str, ...]] = {

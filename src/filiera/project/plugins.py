@@ -44,6 +44,7 @@ _CODECS: Mapping[str, tuple[str, ...]] = {
     "sklearn": ("filiera.adapters.codecs.sklearn_models:SkopsCodec",),
     "xgboost": ("filiera.adapters.codecs.boosters:XGBoostCodec",),
     "lightgbm": ("filiera.adapters.codecs.boosters:LightGBMCodec",),
+    "onnx": ("filiera.adapters.codecs.onnx_models:OnnxCodec",),
     "matplotlib": ("filiera.adapters.codecs.figures:SvgCodec",),
     "pathlib": ("filiera.adapters.codecs.files:FileCodec", "filiera.adapters.codecs.files:FolderCodec"),
     "filiera": (

@@ -69,7 +69,7 @@ class SkopsCodec:
                 value,
                 why=f"It holds {', '.join(refused)}, which is not a class of scikit-learn, SciPy, NumPy, XGBoost or "
                 "LightGBM known to be harmless, so it could not be loaded again.",
-                do="Use these libraries' own classes and NumPy's functions inside models; do other work in steps.",
+                do="Use scikit-learn's own classes or these libraries', and NumPy's functions; do other work in steps.",
             )
         writer.stream.write(archive)
 
