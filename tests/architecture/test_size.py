@@ -11,6 +11,7 @@ import pytest
 from tests.architecture.tree import MODULES, SRC, Function, functions, parameters, parsed, short
 
 MANY_PARAMETERS = {
+    "project/builtin.py:gate": "as publish_model",
     "project/builtin.py:publish_model": "a step: the graph calls it, with every argument by name",
     "project/builtin.py:validate_with_quarantine": "as publish_model",
 }

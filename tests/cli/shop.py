@@ -45,6 +45,8 @@ from sklearn.tree import DecisionTreeClassifier
 from filiera import Dataset, Gate, Metrics, Model, pipeline, step
 from filiera.model.metrics.classification import classification_metrics
 
+GATES = [Gate("accuracy", at_least=0.8)]
+
 
 @step(stage="train")
 def fit(rows: pl.DataFrame, depth: int) -> DecisionTreeClassifier:
@@ -61,7 +63,7 @@ def evaluate(model: DecisionTreeClassifier, rows: pl.DataFrame) -> Metrics:
     )
 
 
-@pipeline(kind="model", publishes=Model("spender", task="classification", gates=[Gate("accuracy", at_least=0.8)]))
+@pipeline(kind="model", publishes=Model("spender", task="classification", gates=GATES, may_share_rows=True))
 def train(rows: pl.DataFrame = Dataset("orders@latest"), depth: int = 5):
     """Learn which orders are big."""
     model = fit(rows, depth)

@@ -86,7 +86,7 @@ FLOWS = """
         return older(people)
 
 
-    @pipeline(kind="model", publishes=Model("m"))
+    @pipeline(kind="model", publishes=Model("m", may_share_rows=True))
     def train(people: pl.DataFrame = Dataset("people")):
         model = fit(people)
         return model, test(model, people)

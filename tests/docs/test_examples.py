@@ -21,6 +21,7 @@ ON_THEIR_OWN = (
     "debug-a-step",
     "explore-a-table",
     "find-runs",
+    "gate-a-model",
     "go-on-inside-a-step",
     "hide-sensitive-columns",
     "isolate-a-step",

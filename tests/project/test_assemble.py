@@ -22,6 +22,7 @@ from filiera.errors import GraphError, SourceError
 from filiera.project import builtin
 from filiera.project.assemble import Assembled, Lookups, artifact_of, assemble
 from filiera.project.beside import BesideLookups
+from filiera.project.rivals import Rivals
 from filiera.project.versions import Version
 
 REF = ArtifactRef(digest="1" * 64, codec="parquet/1", size_bytes=5)
@@ -50,9 +51,26 @@ def find_source(name: str) -> tuple[dict[str, Any], str]:
     return {"type": "csv", "path": f"{name}.csv"}, name * 10
 
 
+class Found(Rivals):
+    """One champion, whoever asks."""
+
+    def __init__(self) -> None:
+        pass
+
+    def evaluation(self, name: str, model: ArtifactRef, evaluation: ArtifactRef) -> Known:
+        return Known(RIVAL, f"champion {name}@1")
+
+    def reference(self, name: str, model: ArtifactRef, evaluation: ArtifactRef) -> Known:
+        return Known(PROMISED, f"champion {name}@1")
+
+    def size(self, model: ArtifactRef) -> Known:
+        return Known(REF, "bytes")
+
+
 LOOKUPS = Lookups(
     version=find_version,
-    rival=lambda name, model, metrics: Known(RIVAL, f"champion {name}@1"),
+    rivals=Found(),
+    waivers=lambda model: (),
     source=find_source,
     beside=BesideLookups(
         version=lambda ref: find_version("dataset", ref),
@@ -85,6 +103,11 @@ def guess(depth: int) -> object:
 
 @step
 def evaluate(model: object, rows: pl.DataFrame) -> Metrics:
+    return Metrics((), task="classification")
+
+
+@step
+def measure(rows: pl.DataFrame) -> Metrics:
     return Metrics((), task="classification")
 
 
@@ -214,7 +237,14 @@ def test_a_model_is_gated_and_published() -> None:
     assembled = put_together(trained, kind="model", publishes=model)
     assert names(assembled) == ["clean", "fit", "clean-2", "evaluate", "gate", "publish"]
     gate, publish = node(assembled, "gate"), node(assembled, "publish")
-    assert gate.arguments == {"gates": model.gates, "evaluation": OutputRef("evaluate", 0), "champion": None}
+    assert gate.arguments == {
+        "gates": model.gates,
+        "evaluation": OutputRef("evaluate", 0),
+        "champion": None,
+        "training": OutputRef("clean", 0),
+        "evaluated": OutputRef("clean-2", 0),
+        "may_share": False,
+    }
     assert publish.arguments == {
         "model": OutputRef("fit", 0),
         "training": OutputRef("clean", 0),
@@ -237,8 +267,36 @@ def test_the_champion_is_looked_up_when_the_candidate_is_known() -> None:
     late = gate.arguments["champion"]
     assert isinstance(late, Late)
     assert late.needs == (OutputRef("fit", 0), OutputRef("evaluate", 0))
-    assert gate.upstream == ("evaluate", "fit")
+    assert set(gate.upstream) == {"evaluate", "fit", "clean", "clean-2"}
     assert late.find((REF, REF)) == Known(RIVAL, "champion m@1")
+
+
+def test_what_gates_name_is_measured() -> None:
+    """Size, speed and drift of the rows evaluated are found out where a gate asks for them, and only there."""
+    gates = [Gate(name, at_most=1) for name in ("model_mb", "predict_ms", "evaluation_drift")]
+    assembled = put_together(trained, kind="model", publishes=Model("m", gates=gates))
+    assert names(assembled)[-3:] == ["time_model", "gate", "publish"]
+    gate = node(assembled, "gate")
+    assert gate.arguments["timed"] == OutputRef("time_model", 0)
+    assert gate.arguments["size"].find((REF,)) == Known(REF, "bytes")
+    assert gate.arguments["reference"].find((REF, REF)) == Known(PROMISED, "champion m@1")
+    publication = assembled.graph.publication
+    assert publication is not None
+    assert publication.attachments["rival reference"] == OutputRef("gate", 2)
+
+
+def cross_validated(flows: pl.DataFrame = FLOWS) -> Any:  # type: ignore[assignment]
+    return fit(flows), measure(flows)
+
+
+def test_only_rows_that_the_model_was_asked_about_must_be_new_to_it() -> None:
+    """Cross-validation looks at all rows with models of its own, and clusters are judged on what they are made of."""
+    gate = node(put_together(cross_validated, kind="model", publishes=Model("m")), "gate")
+    assert "training" not in gate.arguments
+    clusters = Model("m", task="clustering")
+    assert "training" not in node(put_together(trained, kind="model", publishes=clusters), "gate").arguments
+    repeated = Model("m", may_share_rows=True)
+    assert node(put_together(trained, kind="model", publishes=repeated), "gate").arguments["may_share"] is True
 
 
 def returns_nothing(raw: pl.DataFrame = RAW) -> Any:  # type: ignore[assignment]

@@ -116,6 +116,6 @@ def test_a_gate_tells_what_it_compared_with(
     """The gate decides on the metrics, prints why, and hands on the rival, so that it can be known later."""
     gates = (Gate("f1", at_least=0.5), Gate("f1", not_worse_than="champion"))
     rival = None if champion is None else metrics(champion)
-    report, told = builtin.gate(gates, metrics(value), rival)
+    report, told, _ = builtin.gate(gates, metrics(value), rival)
     assert (report.blocks, told) == (blocks, rival)
     assert capsys.readouterr().out.count("passed: ") == 2 - (value < 0.5) - (champion is not None)

@@ -59,7 +59,7 @@ def evaluate(model: TransformedModel, rows: pl.DataFrame) -> Metrics:
     return classification_metrics(rows[80:]["happy"], model.predict(rows[80:]))
 
 
-@pipeline(kind="model", publishes=Model("happiness", task="classification"))
+@pipeline(kind="model", publishes=Model("happiness", task="classification", may_share_rows=True))
 def train(guests: pl.DataFrame = Dataset("guests@latest")):
     model = fit(guests)
     return model, evaluate(model, guests)

@@ -123,15 +123,26 @@ class Model:
         task: What it does; decides the signature's outputs.
         gates: Blocking checks on the metrics; one that fails ends the run as rejected.
         onnx: Attach the model as an ONNX graph, too, if one can be made that gives the same answers.
+        may_share_rows: Rows that are evaluated may equal rows that were trained on: equal rows are independent
+            observations. Otherwise a run in which they do is rejected, since the model may have learnt them by heart.
     """
 
     kind: ProductKind = "model"
 
-    def __init__(self, reference: str, *, task: Task = "classification", gates: Any = (), onnx: bool = False) -> None:
+    def __init__(
+        self,
+        reference: str,
+        *,
+        task: Task = "classification",
+        gates: Any = (),
+        onnx: bool = False,
+        may_share_rows: bool = False,
+    ) -> None:
         self.ref = ProductRef.parse(reference)
         self.onnx = onnx
         self.task = task
         self.gates = tuple(gates)
+        self.may_share_rows = may_share_rows
 
     def __repr__(self) -> str:
         return f"Model({str(self.ref)!r})"

@@ -9,22 +9,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from filiera.core.artifact import ArtifactRef
 from filiera.core.chunks import TABLE_CODEC
 from filiera.core.files import Files
-from filiera.core.graph import Choice, Future, Given, Graph, Known, Late, Node, OutputRef, Publication
+from filiera.core.graph import Choice, Future, Given, Graph, Known, Node, OutputRef, Publication
 from filiera.core.parameters import bind
 from filiera.core.pipeline import Pipeline
 from filiera.core.products import Dataset, Model, ProductKind, ProductRef, Source
-from filiera.core.types import fits, show
+from filiera.core.types import show
 from filiera.core.value import dataclass
 from filiera.errors import GraphError, UsageError
 from filiera.project.beside import BesideLookups, find_beside
 from filiera.project.partitioned import partition_parameter
+from filiera.project.rivals import Rivals
 from filiera.project.versions import Version
 
 if TYPE_CHECKING:
+    from filiera.core.artifact import ArtifactRef
     from filiera.core.check import Check
+    from filiera.core.gate import Waiver
 
 _TABLES = ("DataFrame", "LazyFrame", "Table")
 
@@ -34,7 +36,8 @@ class Lookups:
     """How inputs are found."""
 
     version: Callable[[ProductKind, ProductRef], Version]  #: kind, reference → version; raises UsageError
-    rival: Callable[[str, ArtifactRef, ArtifactRef], Known]  #: name, model and metrics → metrics to compare with
+    rivals: Rivals  #: what a candidate is compared with
+    waivers: Callable[[Model], tuple[Waiver, ...]]  #: gates of the model that it need not pass today
     source: Callable[[str], tuple[dict[str, Any], str]]  #: name → checked catalog entry and fingerprint
     beside: BesideLookups  #: what checks look at
     to_grow: Callable[[str, dict[str, Any]], Mapping[str, Known]]  #: name and entry → what to go on from, if anything
@@ -87,7 +90,9 @@ def assemble(pipeline: Pipeline, values: Mapping[str, Any], lookups: Lookups) ->
         graph, beside = _with_dataset(graph, pipeline.publishes, lookups, kept)
         origins |= beside
     elif isinstance(pipeline.publishes, Model):
-        graph = _with_model(graph, pipeline.publishes, lookups, {"promised": promised, "sensitive": tuple(sensitive)})
+        from filiera.project.assemble_model import with_model
+
+        graph = with_model(graph, pipeline.publishes, lookups, {"promised": promised, "sensitive": tuple(sensitive)})
     return Assembled(graph=_with_origins(graph, collected), inputs=origins)
 
 
@@ -182,7 +187,7 @@ def _with_dataset(
             **({"quarantine": OutputRef("validate", 3)} if sets_aside else {}),
         },
     )
-    nodes = (*_free(graph, "validate", "publish"), validate, publish)
+    nodes = (*free(graph, "validate", "publish"), validate, publish)
     return replace(graph, nodes=nodes, publication=publication), origins
 
 
@@ -191,10 +196,10 @@ def _table_and_aside(graph: Graph, dataset: Dataset) -> tuple[OutputRef, OutputR
     match graph.result:
         case OutputRef() as table:
             return table, None
-        case (OutputRef() as table, OutputRef() as aside) if table.type is not Files and _is_table(aside.type):
+        case (OutputRef() as table, OutputRef() as aside) if table.type is not Files and is_table(aside.type):
             return table, aside
     raise GraphError(
-        f"Pipeline {graph.pipeline!r} publishes {dataset!r} but returns {_what(graph.result)}.",
+        f"Pipeline {graph.pipeline!r} publishes {dataset!r} but returns {what(graph.result)}.",
         do="Return the table that the last step returned, or with it the rows that a step has set aside.",
     )
 
@@ -208,107 +213,13 @@ def _checks_of(dataset: Dataset) -> tuple[Check, ...]:
     return (*dataset.checks, *(check for check in promised if check not in dataset.checks))
 
 
-def _with_model(graph: Graph, model: Model, lookups: Lookups, of_columns: Mapping[str, Any]) -> Graph:
-    from filiera.project import builtin
-
-    fitted, evaluation = _model_and_evaluation(graph, model)
-    if model.onnx:
-        _require_converters(model)
-    rival = Late((fitted, evaluation), lambda made: lookups.rival(model.ref.name, made[0], made[1]))
-    gate = Node(
-        name="gate",
-        step=builtin.gate,
-        stage="gate",
-        arguments={"gates": model.gates, "evaluation": evaluation, "champion": rival if _compares(model) else None},
-    )
-    publish = Node(
-        name="publish",
-        step=builtin.publish_model,
-        stage="publish",
-        arguments={
-            "model": fitted,
-            "training": _training_table(graph, fitted),
-            "evaluated": _table_into(graph, evaluation),
-            "evaluation": evaluation,
-            "verdict": OutputRef("gate", 0),
-            **({"onnx": True} if model.onnx else {}),
-            **of_columns,
-        },
-    )
-    publication = Publication(
-        kind="model",
-        name=model.ref.name,
-        artifact=fitted,
-        description=OutputRef("publish", 2),
-        attachments={
-            "signature": OutputRef("publish", 0),
-            "reference": OutputRef("publish", 1),
-            "fit": OutputRef("publish", 3),
-            **({"onnx": OutputRef("publish", 4)} if model.onnx else {}),
-            "evaluation": evaluation,
-            "gates": OutputRef("gate", 0),
-            "rival": OutputRef("gate", 1),
-        },
-    )
-    return replace(graph, nodes=(*_free(graph, "gate", "publish"), gate, publish), publication=publication)
-
-
-def _require_converters(model: Model) -> None:
-    """Refuse at once what the last step would refuse after hours of training. Raises GraphError."""
-    from importlib.util import find_spec
-
-    missing = [name for name in ("onnx", "onnxruntime", "skl2onnx", "onnxmltools") if find_spec(name) is None]
-    if missing:
-        raise GraphError(
-            f"{model!r} is to be exported to ONNX, which needs {', '.join(missing)}.",
-            do="pip install 'filiera[onnx]'",
-        )
-
-
-def _compares(model: Model) -> bool:
-    return any(gate.not_worse_than for gate in model.gates)
-
-
-def _model_and_evaluation(graph: Graph, model: Model) -> tuple[OutputRef, OutputRef]:
-    from filiera.core.evaluation import Evaluation
-    from filiera.core.metric import Metrics
-
-    result = graph.result
-    match result:
-        case (OutputRef() as fitted, OutputRef() as found) if fits(found.type, Evaluation | Metrics):
-            return fitted, found
-    raise GraphError(
-        f"Pipeline {graph.pipeline!r} publishes {model!r} but returns {_what(result)}.",
-        why="A model is published with the metrics that its gates decide on.",
-        do="Return the fitted model and its Evaluation, or bare Metrics: return model, evaluate(model, test_rows)",
-    )
-
-
-def _training_table(graph: Graph, fitted: OutputRef) -> Future:
-    table = _table_into(graph, fitted)
-    if table is None:
-        raise GraphError(
-            f"Step {fitted.node!r} returns the model but takes no table.",
-            why="The model's signature and reference profile are made from the table it was trained on.",
-            do="Annotate the training table: def fit(rows: pl.DataFrame, …).",
-        )
-    return table
-
-
-def _table_into(graph: Graph, made: OutputRef) -> Future | None:
-    """Return the first table that goes into the step that made a value."""
-    node = next(node for node in graph.nodes if node.name == made.node)
-    for name, value in node.arguments.items():
-        if isinstance(value, OutputRef | Known) and _is_table(node.step.hints.get(name, Any)):
-            return value
-    return None
-
-
-def _is_table(hint: Any) -> bool:
+def is_table(hint: Any) -> bool:
+    """Tell whether a parameter with this annotation takes a table."""
     return getattr(hint, "__name__", "") in _TABLES
 
 
-def _free(graph: Graph, *names: str) -> tuple[Node, ...]:
+def free(graph: Graph, *names: str) -> tuple[Node, ...]:
+    """Return the nodes of a graph that leaves *names* to the steps that are added. Raises GraphError."""
     for node in graph.nodes:
         if node.name in names:
             raise GraphError(
@@ -319,7 +230,8 @@ def _free(graph: Graph, *names: str) -> tuple[Node, ...]:
     return graph.nodes
 
 
-def _what(result: Any) -> str:
+def what(result: Any) -> str:
+    """Return what a pipeline function returned, for people."""
     if result is None:
         return "nothing"
     if isinstance(result, Known):
@@ -329,7 +241,7 @@ def _what(result: Any) -> str:
     if isinstance(result, Choice):
         return f"{result.label}, which no single step returns: let one more step take and return it"
     if isinstance(result, tuple):
-        return f"({', '.join(_what(item) for item in result)})"
+        return f"({', '.join(what(item) for item in result)})"
     return f"the value {result!r}"
 
 

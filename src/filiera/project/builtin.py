@@ -10,8 +10,8 @@ from filiera.core.collected import Collected
 from filiera.core.evaluation import Evaluation, metrics_of
 from filiera.core.files import Files
 from filiera.core.fit import Fit
-from filiera.core.gate import Gate, GateReport, decide
-from filiera.core.metric import Metrics
+from filiera.core.gate import Gate, GateReport, Waiver, waive
+from filiera.core.metric import Metric, Metrics
 from filiera.core.options import Cache
 from filiera.core.reference import ReferenceProfile
 from filiera.core.signature import Signature
@@ -213,15 +213,49 @@ def _promised(checks: tuple[Check, ...]) -> Promised:
     return {name: (domain.minimum, domain.maximum, domain.values) for name, domain in domains(checks).items()}
 
 
+@step(stage="evaluate")
+def time_model(model: Any, evaluated: pl.LazyFrame) -> Metric:
+    """Return how long the model takes for one row, on this machine."""
+    from filiera.model.latency import latency
+
+    return latency(model, _query(evaluated))
+
+
 @step(stage="gate")
 def gate(
-    gates: tuple[Gate, ...], evaluation: Evaluation | Metrics, champion: Evaluation | Metrics | None
-) -> tuple[GateReport, Evaluation | Metrics | None]:
-    """Return whether the candidate's metrics pass, and what it was compared with; a gate that fails stops the run."""
-    report = decide(gates, metrics_of(evaluation), None if champion is None else metrics_of(champion))
+    gates: tuple[Gate, ...],
+    evaluation: Evaluation | Metrics,
+    champion: Evaluation | Metrics | None,
+    *,
+    training: pl.LazyFrame | None = None,
+    evaluated: pl.LazyFrame | None = None,
+    may_share: bool = False,
+    waivers: tuple[Waiver, ...] = (),
+    timed: Metric | None = None,
+    size: int | None = None,
+    reference: ReferenceProfile | None = None,
+) -> tuple[GateReport, Evaluation | Metrics | None, ReferenceProfile | None]:
+    """Return whether the candidate may be published, *champion* and *reference*; a gate that fails stops the run.
+
+    A model that was tested on rows it was trained on (*training* and *evaluated*, where both are given) stops it, too,
+    unless *may_share*. *timed*, *size* and *reference* are given where a gate names what is measured with them.
+    """
+    from filiera.model.gates import decide
+    from filiera.model.shared import shared_rows
+    from filiera.project.gating import Measured, costs
+
+    rows = None if evaluated is None else _query(evaluated)
+    found = decide(gates, evaluation, champion, costs(gates, Measured(timed, size, reference), rows))
+    shared = None if training is None or rows is None else shared_rows(_query(training), rows, is_allowed=may_share)
+    report = GateReport(tuple(waive(result, waivers) for result in found), shared)
     for result in report.results:
-        print(f"{'passed' if result.passed else 'FAILED'}: {result.reason}")
-    return report, champion
+        said = "passed" if result.passed else "FAILED" if result.waiver is None else "waived"
+        print(f"{said}: {result.reason}")
+        if result.waiver is not None:
+            print(f"  until {result.waiver.until}: {result.waiver.reason}")
+    if shared is not None:
+        print(f"{'FAILED' if shared.blocks else 'passed'}: {shared.reason}")
+    return report, champion, reference
 
 
 @step(stage="publish")
@@ -291,6 +325,7 @@ LIBRARIES: Mapping[Any, tuple[str, ...]] = {
     validate_files.function: ("polars",),
     publish_dataset.function: ("polars",),
     publish_files.function: ("polars",),
+    gate.function: ("polars", "numpy", "scipy"),
     publish_model.function: ("polars", "numpy", "sklearn"),
 }
 """Libraries whose versions belong to the keys of these steps. They are named here, because following our own code would

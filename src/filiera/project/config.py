@@ -14,11 +14,12 @@ from typing import Any
 from filiera.core.products import check_name
 from filiera.core.value import dataclass
 from filiera.errors import ProjectError, SourceError, UsageError, did_you_mean
+from filiera.project.waivers import ModelWaiver, read_waivers
 
 FILE_NAME = "filiera.toml"
 PROFILE_VARIABLE = "FILIERA_PROFILE"
 DEFAULT_PROFILE = "local"
-_TABLES = ("project", "catalog", "profile", "signing", "limits")
+_TABLES = ("project", "catalog", "profile", "signing", "limits", "waivers")
 _PROJECT_KEYS = ("name", "flows", "profile")
 EXECUTORS = ("processes", "inline")
 SIGN = ("on-request", "always")
@@ -63,6 +64,8 @@ class ProjectConfig:
     catalog: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     signing: SigningRules = field(default_factory=SigningRules)
     limits: Mapping[str, int] = field(default_factory=dict)  #: how many steps that name it run at once, on one machine
+
+    waivers: tuple[ModelWaiver, ...] = ()  #: gates that a model need not pass for a time
 
     def entry(self, source: str) -> Mapping[str, Any]:
         """Return an entry of the catalog. Raises SourceError with the entries there are."""
@@ -116,6 +119,7 @@ def load(root: Path, profile: str | None = None) -> ProjectConfig:
         catalog=_catalog(_table(tables, "catalog", path), path),
         signing=_signing(_table(tables, "signing", path), root, f"[signing] of {path}"),
         limits=_limits(_table(tables, "limits", path), path),
+        waivers=read_waivers(tables.get("waivers", []), str(path)),
     )
 
 

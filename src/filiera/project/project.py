@@ -16,10 +16,11 @@ from filiera.core.chunks import TABLE_CODEC
 from filiera.core.digest import blob_digest
 from filiera.core.events import Event
 from filiera.core.files import FILES_CODEC
+from filiera.core.gate import Waiver
 from filiera.core.graph import Known
 from filiera.core.pipeline import Pipeline
 from filiera.core.plan import Decision
-from filiera.core.products import CHAMPION, ProductKind, ProductRef
+from filiera.core.products import Model, ProductKind, ProductRef
 from filiera.core.runstate import RunState
 from filiera.engine.artifacts import Artifacts
 from filiera.engine.planner import Planner
@@ -32,8 +33,10 @@ from filiera.project.code import ProjectCode
 from filiera.project.config import ProjectConfig, find_root, load
 from filiera.project.fresh import require_step
 from filiera.project.index import load_pipeline
+from filiera.project.rivals import Rivals
 from filiera.project.surroundings import set_project_root
 from filiera.project.versions import Version, Versions
+from filiera.project.waivers import waivers_of
 from filiera.project.worker import WorkerPlace
 
 if TYPE_CHECKING:
@@ -139,7 +142,14 @@ class Project:
         """
         to_grow = functools.partial(self._to_grow, pipeline.name, fresh)
         beside = BesideLookups(version=self._dataset, newest=self._newest_dataset, now=self._now)
-        lookups = Lookups(version=self._version, rival=self._rival, source=self._source, to_grow=to_grow, beside=beside)
+        lookups = Lookups(
+            version=self._version,
+            rivals=Rivals(self.versions, self.artifacts),
+            waivers=self._waivers,
+            source=self._source,
+            to_grow=to_grow,
+            beside=beside,
+        )
         if pipeline.publishes is not None:
             self.versions.require_free(pipeline.publishes.kind, pipeline.publishes.ref.name)
             if self.config.signing.sign == "always":
@@ -270,21 +280,8 @@ class Project:
     def _now(self) -> dt.datetime:
         return dt.datetime.fromtimestamp(self.clock(), dt.UTC)
 
-    def _rival(self, name: str, model: ArtifactRef, evaluation: ArtifactRef) -> Known:
-        """Return the evaluation that a candidate is compared with: the champion's.
-
-        The champion itself and the newest version keep the rival they had when they were published; else they would
-        be compared with another one than then, and running an unchanged pipeline again would not be a hit. Any older
-        version that is made again is a candidate like others.
-        """
-        newest = self.versions.find(kind="model", name=name, limit=1)
-        if not newest:
-            return Known(self.artifacts.put(None), "no champion yet")
-        champion = self.versions.resolve("model", ProductRef(name, CHAMPION))
-        for version in (champion, *newest):
-            if version.artifact == model and version.attachments["evaluation"] == evaluation:
-                return Known(version.attachments["rival"], f"rival of {version.ref}")
-        return Known(champion.attachments["evaluation"], f"champion {champion.ref}")
+    def _waivers(self, model: Model) -> tuple[Waiver, ...]:
+        return waivers_of(self.config.waivers, model.ref.name, model.gates, self._now().date())
 
     def _source(self, name: str) -> tuple[dict[str, Any], str]:
         from filiera.project.builtin import checked_entry

@@ -18,6 +18,7 @@ from typing import Any
 from filiera.core import plain
 from filiera.core.artifact import ArtifactRef
 from filiera.core.closure import decode
+from filiera.core.gate import Waiver
 from filiera.core.graph import Future, Graph, Known, Node, OutputRef
 from filiera.core.pipeline import Pipeline
 from filiera.core.products import Dataset, Model, ProductKind, ProductRef
@@ -27,10 +28,12 @@ from filiera.errors import FilieraError, ProjectError
 from filiera.ports import Row
 from filiera.project import launch, plugins
 from filiera.project.assemble import Assembled, Lookups, assemble
+from filiera.project.assemble_model import TIMING
 from filiera.project.beside import BEFORE, CLOCK, BesideLookups
 from filiera.project.collecting import COLLECT
 from filiera.project.config import Profile, SigningRules, load
 from filiera.project.project import Project
+from filiera.project.rivals import Rivals
 from filiera.project.suspects import suspects
 from filiera.project.versions import Version
 
@@ -46,6 +49,10 @@ class Job:
     run_id: str
     only: str = ""  #: run just this step again, after all before it; "": everything
     answer: str  #: file to write: run_id and suspects as JSON
+
+
+_NOT_REPEATED = (COLLECT, f"{COLLECT.partition(':')[0]}:{TIMING}")
+"""Addresses of steps whose recorded outputs are taken: what they look at is not the same now."""
 
 
 class Repeated(Project):
@@ -73,17 +80,18 @@ class Repeated(Project):
     def assemble(
         self, pipeline: Pipeline, values: Mapping[str, Any], *, fresh: frozenset[str] = frozenset()
     ) -> Assembled:
-        """Return the graph with recorded inputs, without the steps that collect them."""
+        """Return the graph with what was collected and timed as it was recorded, without those steps."""
         beside = BesideLookups(version=self._beside_then, newest=self._newest_then, now=self._now_then)
         lookups = Lookups(
             version=self._then,
-            rival=self._rival_then,
+            rivals=_RivalsThen(self),
+            waivers=self._waivers_then,
             source=lambda name: ({}, ""),
             to_grow=lambda name, entry: {},
             beside=beside,
         )
         assembled = assemble(pipeline, values, lookups)
-        graph = self._without_collecting(assembled.graph)
+        graph = self._without_what_is_recorded(assembled.graph)
         return replace(assembled, graph=up_to(graph, self._only) if self._only else graph)
 
     def _then(self, kind: ProductKind, ref: ProductRef) -> Version:
@@ -102,15 +110,16 @@ class Repeated(Project):
     def _now_then(self) -> dt.datetime:
         return dt.datetime.fromisoformat(self._inputs[CLOCK])
 
-    def _rival_then(self, name: str, model: ArtifactRef, metrics: ArtifactRef) -> Known:
-        return Known(self._output("gate", 1), "rival of then")
+    def _waivers_then(self, model: Model) -> tuple[Waiver, ...]:
+        report = self._original.value(self.recorded_output("gate", 0))
+        return tuple(result.waiver for result in report.results if result.waiver is not None)
 
-    def _without_collecting(self, graph: Graph) -> Graph:
-        collected = {node.name for node in graph.nodes if node.step.address == COLLECT}
+    def _without_what_is_recorded(self, graph: Graph) -> Graph:
+        collected = {node.name for node in graph.nodes if node.step.address in _NOT_REPEATED}
 
         def substitute(future: Future) -> Future:
             if isinstance(future, OutputRef) and future.node in collected:
-                return Known(self._output(future.node, future.index), future.node)
+                return Known(self.recorded_output(future.node, future.index), future.node)
             return future
 
         graph = graph.replace_futures(substitute)
@@ -121,7 +130,8 @@ class Repeated(Project):
         nodes = tuple(node for node in graph.nodes if node.name not in collected)
         return replace(graph, nodes=nodes, publication=publication)
 
-    def _output(self, step: str, index: int) -> ArtifactRef:
+    def recorded_output(self, step: str, index: int) -> ArtifactRef:
+        """Return what a step of the recorded run returned, brought into this store. Raises ProjectError."""
         outputs = read_refs(self._recorded.get(step, ""), self._original.versions.inline)
         if index >= len(outputs):
             raise ProjectError(
@@ -138,6 +148,20 @@ class Repeated(Project):
             if not self.blobs.has(digest):
                 bring(self._original.blobs.path(digest), self.blobs.scratch() / digest)
                 self.blobs.adopt(self.blobs.scratch() / digest, digest)
+
+
+class _RivalsThen(Rivals):
+    """What the recorded run compared with."""
+
+    def __init__(self, repeated: Repeated) -> None:
+        super().__init__(repeated.versions, repeated.artifacts)
+        self._repeated = repeated
+
+    def evaluation(self, name: str, model: ArtifactRef, evaluation: ArtifactRef) -> Known:
+        return Known(self._repeated.recorded_output("gate", 1), "rival of then")
+
+    def reference(self, name: str, model: ArtifactRef, evaluation: ArtifactRef) -> Known:
+        return Known(self._repeated.recorded_output("gate", 2), "rival of then")
 
 
 def bring(file: Path, target: Path) -> None:

@@ -96,8 +96,8 @@ def _macro_metrics(counts: Codes, rng: np.random.Generator) -> list[Metric]:
     dummy = np.zeros_like(observed)
     common = int(observed[1].argmax())
     dummy[0, 0, common], dummy[1], dummy[2, 0, common] = observed[1, 0, common], observed[1], n
-    resampled = _macro_values(interval.resampled_classes(counts, rng))
-    values, baselines = _macro_values(observed), _macro_values(dummy)
+    resampled = macro_values(interval.resampled_classes(counts, rng))
+    values, baselines = macro_values(observed), macro_values(dummy)
     found = []
     for name, by_class in _shares_of_classes(counts).items():
         low, high = interval.wider(interval.percentile(resampled[name]), by_class)
@@ -115,7 +115,7 @@ def _macro_metrics(counts: Codes, rng: np.random.Generator) -> list[Metric]:
     return found
 
 
-def _macro_values(counts: Codes) -> dict[str, Floats]:
+def macro_values(counts: Codes | Floats) -> dict[str, Floats]:
     """Return each metric, shape ``(m,)``, from correct, true and predicted rows per class, shape ``(3, m, k)``."""
     correct, rows, predicted = counts
     recall, precision = _share(correct, rows), _share(correct, predicted)
@@ -158,7 +158,7 @@ def _at(ends: tuple[Floats, Floats], where: Any) -> tuple[Floats, Floats]:
     return ends[0][where], ends[1][where]
 
 
-def _share(part: Codes, whole: Codes) -> Floats:
+def _share(part: Codes | Floats, whole: Codes | Floats) -> Floats:
     return np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
 
 

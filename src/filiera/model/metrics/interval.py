@@ -31,7 +31,7 @@ def wilson(hits: ArrayLike, n: ArrayLike, level: float = LEVEL) -> tuple[Floats,
     >>> round(float(low), 10), round(float(high), 10)
     (0.4901624715, 0.9433178485)
     """
-    z = _z(level)
+    z = normal_quantile(level)
     x, rows = np.asarray(hits, dtype=np.float64), np.asarray(n, dtype=np.float64)
     centre = x + z * z / 2
     spread = z * np.sqrt(np.divide(x * (rows - x), rows, out=np.zeros_like(x), where=rows > 0) + z * z / 4)
@@ -105,27 +105,34 @@ def auc(positive: Floats, negative: Floats) -> tuple[float, Interval]:
         DeLong, DeLong and Clarke-Pearson (1988); Newcombe (2006), Confidence intervals for an effect size measure
         based on the Mann-Whitney statistic, part 2.
     """
-    from scipy.stats import rankdata
-
     m, n = len(positive), len(negative)
-    ranks = rankdata(np.concatenate((positive, negative)))
-    over_negative = (ranks[:m] - rankdata(positive)) / n
-    under_positive = 1 - (ranks[m:] - rankdata(negative)) / m
+    over_negative, under_positive = placements(positive, negative)
     area = float(over_negative.mean())
     newcombe = _newcombe(area, m, n)
     if not 0 < area < 1 or min(m, n) < 2:
         return area, newcombe
     variance = over_negative.var(ddof=1) / m + under_positive.var(ddof=1) / n
-    logit, width = np.log(area / (1 - area)), _z(LEVEL) * np.sqrt(variance) / (area * (1 - area))
+    logit, width = np.log(area / (1 - area)), normal_quantile(LEVEL) * np.sqrt(variance) / (area * (1 - area))
     delong = tuple(float(1 / (1 + np.exp(-(logit + sign * width)))) for sign in (-1, 1))
     return area, wider((delong[0], delong[1]), newcombe)
+
+
+def placements(positive: Floats, negative: Floats) -> tuple[Floats, Floats]:
+    """Return for each positive row the share of negative ones below it, and for each negative one that of positive
+    ones above it, ties counted half; the mean of either is the area under the ROC curve.
+    """
+    from scipy.stats import rankdata
+
+    m, n = len(positive), len(negative)
+    ranks = rankdata(np.concatenate((positive, negative)))
+    return (ranks[:m] - rankdata(positive)) / n, 1 - (ranks[m:] - rankdata(negative)) / m
 
 
 def _newcombe(area: float, m: int, n: int) -> Interval:
     """Return where the squared distance to *area* is z² times the variance that an exponential model gives there."""
     from scipy.optimize import brentq
 
-    extra, z2 = (m + n) / 2 - 1, _z(LEVEL) ** 2
+    extra, z2 = (m + n) / 2 - 1, normal_quantile(LEVEL) ** 2
 
     def gap(t: float) -> float:
         variance = t * (1 - t) * (1 + extra * ((1 - t) / (2 - t) + t / (1 + t))) / (m * n)
@@ -145,7 +152,8 @@ def _blocks(columns: Floats, rng: np.random.Generator) -> Floats:
     return sums * (_MAX_UNITS / n)
 
 
-def _z(level: float) -> float:
+def normal_quantile(level: float = LEVEL) -> float:
+    """Return how many standard deviations hold the middle *level* of a normal law."""
     from scipy.special import ndtri
 
     return float(ndtri((1 + level) / 2))

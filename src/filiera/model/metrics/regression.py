@@ -40,8 +40,8 @@ def regression_metrics(truth: Any, predicted: Any, *, seed: int = 0) -> Metrics:
     spread = float(np.square(centred).mean()) if y.min() < y.max() else 0.0
     sums = np.column_stack((np.abs(error), error**2, centred, centred**2))
     resampled = interval.resampled_means(sums, np.random.Generator(np.random.PCG64(seed)))
-    values = _regression_values(sums.mean(axis=0), spread)
-    ends = [interval.percentile(column) for column in _regression_values(resampled, spread)]
+    values = regression_values(sums.mean(axis=0), spread)
+    ends = [interval.percentile(column) for column in regression_values(resampled, spread)]
     dummy = (float(np.abs(centred).mean()), spread**0.5, 0.0)
     found = [
         Metric(
@@ -62,7 +62,7 @@ def regression_metrics(truth: Any, predicted: Any, *, seed: int = 0) -> Metrics:
     return Metrics(tuple(found), task="regression", notes=notes, evaluation=digest("evaluation/1", *parts))
 
 
-def _regression_values(means: Floats, spread: float) -> tuple[Floats, Floats, Floats]:
+def regression_values(means: Floats, spread: float) -> tuple[Floats, Floats, Floats]:
     """Return MAE, RMSE and R² from the means of |e|, e², y and y² (y centred); R² is NaN where y has no spread."""
     absolute, squared, y, y_squared = np.moveaxis(means, -1, 0)
     variance = y_squared - y**2
