@@ -10,7 +10,7 @@ STAMP := $(VENV)/set-up-$(shell cksum < pyproject.toml | tr -s ' \t' '--')
 PYTEST := PYTHONHASHSEED=0 $(BIN)/pytest -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test campaign bench docs clean
+.PHONY: help setup demo check test campaign bench bench-data docs clean
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,10 @@ campaign: $(STAMP)  ## the long tests, with their figures: many killed processes
 
 bench: $(STAMP)  ## measure against peers, each in a virtual environment of its own under .venvs
 	$(BIN)/python benchmarks/run.py
+
+bench-data: $(STAMP)  ## measure checks, profiles, databases, XML and images beside what one would write by hand
+	for program in checks profiles databases xml_records images; do \
+	  echo "\n## $$program\n"; $(BIN)/python benchmarks/$$program.py || exit 1; done | tee benchmarks/results/data.md
 
 docs: $(STAMP)  ## renew the generated pages and check the links between pages
 	$(BIN)/python docs/build.py
