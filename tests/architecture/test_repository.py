@@ -44,3 +44,11 @@ def test_the_demo_has_a_folder_that_can_name_a_project() -> None:
     """`make demo` makes a project, whose name is its folder's."""
     (folder,) = re.findall(r"filiera demo (\S+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert check_name(Path(folder).name, "project")
+
+
+def test_decisions_are_numbered_in_a_row() -> None:
+    """A decision has a number of its own, in its name and in its title, and none is left out."""
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    titles = [page.read_text(encoding="utf-8").partition(".")[0] for page in pages]
+    assert titles == [f"# {number}" for number in range(1, len(pages) + 1)]
+    assert [page.name[:5] for page in pages] == [f"{number:04}-" for number in range(1, len(pages) + 1)]

@@ -63,7 +63,9 @@ def test_outside_a_project_every_verb_says_so(verb: str, ask: Ask, tmp_path: Pat
     """Where there is no filiera.toml, the advice is to change the folder or make a project."""
     words = {"predict": ["m", "f.csv"], "keys": ["show"], "export": ["x", "-o", "f"], "data": ["profile", "a"]}
     words |= {name: ["a@1"] for name in ("promote", "sign", "verify")}
-    needs_one = ("run", "plan", "show", "log", "resume", "approve", "cancel", "serve", "monitor", "prove", "import")
+    needs_one = (
+        "run", "plan", "show", "log", "metrics", "resume", "approve", "cancel", "serve", "monitor", "prove", "import",
+    )  # fmt: skip
     given = words.get(verb, ["x"] if verb in needs_one else [])
     ask(verb, *given, cwd=tmp_path).said(4, "No filiera.toml in", "filiera init NAME")
 

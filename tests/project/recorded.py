@@ -25,7 +25,7 @@ def add_steps(project: Project, run_id: str, count: int, *, state: str = "succee
     """Record the steps s0, s1, … of a run, of which one may have failed, and how the run stands."""
     failure = '{"kind": "raised", "error": "ValueError", "message": "no", "traceback": ""}'
     step = {"run_id": run_id, "stage": "clean", "attempt": 1, "arguments": "{}", "inputs": "{}", "started_at": 1.0}
-    step |= dict.fromkeys(("key", "closure_digest", "outputs", "reason", "log"), "") | {"duration_s": 0.1}
+    step |= dict.fromkeys(("key", "closure_digest", "outputs", "reason", "log", "metrics"), "") | {"duration_s": 0.1}
     rows = [
         {**step, "step": f"s{i}", "position": i, "state": "failed" if i == failing else "succeeded",
          "failure": failure if i == failing else ""} for i in range(count)
