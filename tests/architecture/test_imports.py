@@ -33,6 +33,8 @@ LIBRARIES = {
     "sklearn": {"model"},
     "skops": {"adapters/codecs"},
     "xgboost": {"adapters/codecs", "model/booster.py", "model/onnx_export.py"},
+    "torch": {"adapters/codecs", "model/torch.py"},
+    "safetensors": {"adapters/codecs"},
     "onnx": {"adapters/codecs"},
     "onnxruntime": {"model/onnx.py"},
     "skl2onnx": {"model/onnx_export.py"},

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,24 @@ def fit_onnx(rows: pl.DataFrame) -> OnnxModel:
     return from_onnx(graph, features=rows.drop("role").columns, classes=model.classes_)
 
 
+@step(stage="train")
+def fit_torch(rows: pl.DataFrame) -> object:
+    import torch
+
+    from filiera.model.torch import from_torch
+
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1))
+    table = torch.tensor(rows.drop("role").to_numpy(), dtype=torch.float32)
+    labels = torch.tensor((rows["role"] == "server").cast(float).to_numpy(), dtype=torch.float32)
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.05)
+    for _ in range(20):
+        optimizer.zero_grad()
+        torch.nn.functional.binary_cross_entropy_with_logits(module(table)[:, 0], labels).backward()
+        optimizer.step()
+    return from_torch(module, features=["ports", "rate"], classes=["client", "server"])
+
+
 @step(stage="evaluate")
 def evaluate(model: object, rows: pl.DataFrame) -> Evaluation:
     if list(model.classes_) == [0, 1]:
@@ -108,7 +127,9 @@ def {function}(hosts: pl.DataFrame = Dataset("hosts@latest")):
     return model, evaluate(model, hosts)
 
 """
-FLAVOURS = ("xgboost", "xgboost_booster", "lightgbm", "lightgbm_booster", "scaled", "onnx")
+EXPORTED = ("xgboost", "xgboost_booster", "lightgbm", "lightgbm_booster", "scaled", "onnx")
+FLAVOURS = (*EXPORTED, *(name for name in ("torch",) if find_spec(name)))
+"""PyTorch is large: development does not install it. With it, its models are tested, too."""
 
 IN_A_CLEAN_PROCESS = """
 import json, sys
@@ -198,7 +219,7 @@ def test_a_service_in_a_clean_process_answers_as_the_model_does(
             assert list(answer["probabilities"].values()) == pytest.approx(expected, abs=1e-7)
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavour", EXPORTED)
 def test_a_graph_that_answers_alike_is_attached(flavour: str, project: SmallProject) -> None:
     """The version has an ONNX graph that gives its labels and probabilities, and says how far they are apart."""
     table = rows().drop("role")

@@ -45,6 +45,7 @@ _CODECS: Mapping[str, tuple[str, ...]] = {
     "xgboost": ("filiera.adapters.codecs.boosters:XGBoostCodec",),
     "lightgbm": ("filiera.adapters.codecs.boosters:LightGBMCodec",),
     "onnx": ("filiera.adapters.codecs.onnx_models:OnnxCodec",),
+    "torch": ("filiera.adapters.codecs.torch_modules:TorchCodec",),
     "matplotlib": ("filiera.adapters.codecs.figures:SvgCodec",),
     "pathlib": ("filiera.adapters.codecs.files:FileCodec", "filiera.adapters.codecs.files:FolderCodec"),
     "filiera": (

@@ -51,7 +51,7 @@ def needs(library: str) -> Any:
     try:
         return importlib.import_module(library)
     except ImportError as error:
-        raise not_installed(library) from error
+        raise not_installed(library.partition(".")[0]) from error
 
 
 def not_installed(library: str) -> CodecError:
