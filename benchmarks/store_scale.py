@@ -357,6 +357,7 @@ def _row(kind: str, run_id: str, number: int, key: str) -> Statement:
             "stage": "transform",
             "state": "succeeded",
             "failure": "",
+            "metrics": "",
             "reason": "first run",
             "arguments": '{"n":1}',
         }

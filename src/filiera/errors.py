@@ -153,3 +153,7 @@ class Cancelled(FilieraError):
 
 class NotRetryable(FilieraError):
     """A step raises it when another attempt cannot help: its retries are not used."""
+
+
+class TrialPruned(NotRetryable):
+    """A trial was ended early: what it logged was worse than what others had at the same step."""

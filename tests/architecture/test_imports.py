@@ -40,6 +40,7 @@ LIBRARIES = {
     "skl2onnx": {"model/onnx_export.py"},
     "onnxmltools": {"model/onnx_export.py"},
     "lightgbm": {"adapters/codecs", "model/onnx_export.py"},
+    "optuna": {"model/samplers.py", "model/study_report.py"},
     "pandas": {"adapters/codecs"},
     "pyarrow": {"adapters/codecs", "adapters/sql"},
     "adbc_driver_manager": {"adapters/sql"},

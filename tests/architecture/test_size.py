@@ -24,6 +24,8 @@ OPEN_KEYWORDS = {
     "core/commands.py:shell_step": "the keywords of step",
     "core/commands.py:with_options": "the keywords of step",
     "core/commands.py:run_command": "the inputs that its command names",
+    "model/tune.py:tune": "the arguments of the user's own function, which is tried out at once",
+    "model/tune.py:with_options": "as that of steps",
     "core/wiring.py:pipeline_of": "the keywords of pipeline",
     "core/pipeline.py:run": "takes the parameters of the user's own function, checked against its signature",
     "core/graph.py:refuse": "stands in for any operator, whatever it is called with",

@@ -40,6 +40,7 @@ ON_THEIR_OWN = (
     "shape-a-graph",
     "sign-and-verify",
     "take-raw-rows",
+    "tune",
     "use-another-model-library",
     "use-images",
     "watch-metrics",

@@ -21,6 +21,7 @@ _MEANING = {
     "code": "descriptions of code that no kept run had",
     "checkpoints": "what steps had kept that will not go on",
     "metrics": "what steps had logged that were killed",
+    "studies": "notes of studies that nobody went on with",
     "blobs": "larger values, as files",
     "scratch": "unfinished files of killed processes",
 }

@@ -21,6 +21,7 @@ from filiera.core.parts import PARTS_CODEC, is_list
 from filiera.core.report import Html, Markdown, Svg
 from filiera.data.profile import Profile
 from filiera.errors import UsageError
+from filiera.model.study import Study, counted
 from filiera.project.project import Project
 
 _LONGEST = 4000
@@ -63,6 +64,9 @@ def _text(value: Any) -> str:
             return f"{value.summary}; write them to a folder with --open FOLDER\n{value.table}"
         case Metrics() | Evaluation():
             return "\n".join(str(metric) for metric in metrics_of(value))
+        case Study():
+            goal = f"{value.search.goal} {value.search.metric or 'what ' + value.objective + ' returns'}"
+            return f"{goal}: {counted(value.trials)}; filiera study shows them"
         case GateReport():
             return "\n".join(f"{'passed' if one.passed else 'FAILED'}: {one.reason}" for one in value.results)
         case CheckReport():

@@ -186,6 +186,10 @@ def _add_run_verbs(verbs: Verbs) -> None:
     sub.add_argument("--follow", action="store_true", help="go on until the run ends")
     text = "write the curves to FILE: .html with charts, .csv, .parquet or .jsonl"
     sub.add_argument("--open", default="", metavar="FILE", help=text)
+    sub = verbs.add_with_json("study", "show the trials of a study that tune made, also while it goes on")
+    sub.add_argument("what", help=f"{_RUN}, perhaps with /STEP")
+    sub.add_argument("--limit", type=int, default=20, help="so many trials at most, the best first (default: 20)")
+    sub.add_argument("--open", default="", metavar="FILE.html", help="write it as a page, with plots")
     sub = verbs.add_with_json("explain", "say why each step ran or not")
     sub.add_argument("what", nargs="?", default="latest", help=f"{_RUN} (the default), perhaps with /STEP")
     sub = verbs.add_with_json("resume", "go on with a run that was interrupted, failed, was cancelled, or waits")

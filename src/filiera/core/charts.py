@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import sys
 from collections.abc import Iterable, Sequence
 
 from filiera.core.report import Html
@@ -26,7 +27,8 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 main { max-width: 980px; margin: 0 auto; padding: 24px 20px 60px }
 h1 { font-size: 22px; margin: 0 0 4px } h2 { font-size: 16px; margin: 28px 0 6px }
 p { color: var(--dim); margin: 2px 0 10px }
-svg { width: 100%; height: auto; display: block } svg text { font-size: 11px; fill: var(--dim) }
+svg { width: 100%; height: auto; display: block } svg text { font-size: 11px; fill: var(--dim);
+  paint-order: stroke; stroke: var(--back); stroke-width: 3px }
 .grid { stroke: var(--grid) } .line { fill: none; stroke-width: 1.6; stroke-linejoin: round }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100% }
 th, td { text-align: left; padding: 3px 12px 3px 0; border-bottom: 1px solid var(--grid) }
@@ -45,6 +47,7 @@ class Line:
 
     name: str
     points: Sequence[tuple[float, float]]  #: x and y; y may be NaN or infinite, which breaks the line
+    is_dots: bool = False  #: points that nothing connects
 
 
 def page(title: str, sections: Iterable[str]) -> Html:
@@ -116,7 +119,8 @@ class Scale:
         known = list(values)
         low, high = min(known), max(known)
         if high - low <= 1e-12 * max(abs(low), abs(high), 1e-300):
-            low, high = low - (abs(low) / 2 or 1), high + (abs(high) / 2 or 1)
+            low = max(low - (abs(low) / 2 or 1), -sys.float_info.max)
+            high = min(high + (abs(high) / 2 or 1), sys.float_info.max)
         return cls(low, high, start, end)
 
     def __call__(self, value: float) -> float:
@@ -188,6 +192,8 @@ def _drawn(line: Line, across: Scale, up: Scale, colour: int) -> str:
             runs.append([])
     drawn = []
     path = ""
+    if line.is_dots:
+        runs = [[point] for point in line.points if math.isfinite(point[1])]
     for run in runs:
         places = [f"{across(x):.1f},{up(y):.1f}" for x, y in thinned(run)]
         if len(places) == 1:

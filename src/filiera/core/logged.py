@@ -12,6 +12,7 @@ import zlib
 from array import array
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar, Token
+from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 from filiera.core.artifact import ArtifactRef
@@ -127,15 +128,10 @@ class Curve:
     @classmethod
     def of(cls, name: str, points: Iterable[Point]) -> Curve:
         """Return the curve of these points; times are kept to the millisecond."""
-        steps, values, times = array("q"), array("d"), array("q")
-        step_before = at_before = 0
+        columns = Columns()
         for step, value, at in points:
-            at_ms = round(at * 1000)
-            steps.append(step - step_before)
-            values.append(value)
-            times.append(at_ms - at_before)
-            step_before, at_before = step, at_ms
-        return cls(name, len(values), _packed(steps), _packed(values), _packed(times))
+            columns.add(step, value, round(at * 1000))
+        return columns.curve(name)
 
     def __len__(self) -> int:
         return self.size
@@ -167,6 +163,26 @@ class Curve:
         if sys.byteorder == "big":
             column.byteswap()
         return column
+
+
+class Columns:
+    """The points of a curve while it grows."""
+
+    __slots__ = ("_at_ms", "_steps", "_values")
+
+    def __init__(self) -> None:
+        self._steps, self._values, self._at_ms = array("q"), array("d"), array("q")
+
+    def add(self, step: int, value: float, at_ms: int) -> None:
+        """Add a point, with its time in milliseconds since the epoch."""
+        self._steps.append(step)
+        self._values.append(value)
+        self._at_ms.append(at_ms)
+
+    def curve(self, name: str) -> Curve:
+        """Return what there is by now."""
+        steps, times = _differences(self._steps), _differences(self._at_ms)
+        return Curve(name, len(steps), _packed(steps), _packed(array("d", self._values)), _packed(times))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +223,10 @@ class Logged:
 
     curves: ArtifactRef
     summaries: tuple[Summary, ...]
+
+
+def _differences(column: array[int]) -> array[int]:
+    return array("q", map(operator.sub, column, chain((0,), column)))
 
 
 def _packed(column: array[Any]) -> bytes:

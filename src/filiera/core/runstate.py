@@ -56,7 +56,7 @@ STEP_TRANSITIONS: Mapping[StepStatus, frozenset[StepStatus]] = {
     ),
     "running": frozenset({"succeeded", "extended", "rejected", "failed", "retrying", "caught", "cancelled"}),
     "retrying": frozenset({"running", "hit", "rejected", "failed", "caught", "blocked", "cancelled"}),
-    "extended": frozenset({"succeeded", "hit", "rejected", "failed", "caught", "blocked", "cancelled"}),
+    "extended": frozenset({"extended", "succeeded", "hit", "rejected", "failed", "caught", "blocked", "cancelled"}),
     "waiting": frozenset(),
     "succeeded": frozenset({"pending"}),
     "hit": frozenset({"pending"}),

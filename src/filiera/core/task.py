@@ -70,6 +70,7 @@ class Task:
     code: str = ""  #: digest of the code that it runs; "": unknown. Stays with the driver
     is_dynamic: bool = False  #: the function calls steps: what it returns is a graph, described as plain data
     lazy: Mapping[str, Lazy] = field(default_factory=dict)  #: arguments that need not be in memory
+    watched: tuple[str, bool, str] | None = None  #: the fields of a Watched: a worse attempt ends early
     following: Following | None = None  #: given to the worker that has the predecessor, ahead of time
 
 

@@ -101,6 +101,7 @@ class TaskWriter:
                 task.env,
                 task.is_dynamic,
                 tuple(task.lazy.items()),
+                task.watched,
                 task.following and _pack_following(task.following),
             )
         )
@@ -132,9 +133,8 @@ class TaskReader:
         return self._task(*message)
 
     def _task(self, *message: Any) -> Task:
-        (task_id, number, code, arguments, inputs, outputs, codecs, needs, key, env, is_dynamic, lazy, following) = (
-            message
-        )
+        (task_id, number, code, arguments, inputs, outputs, codecs, needs, key, env, is_dynamic, lazy, *more) = message
+        watched, following = more
         if code is not None:
             self._codes[number] = code
         function, modules, sources = self._codes[number]
@@ -156,6 +156,7 @@ class TaskReader:
             env=env,
             is_dynamic=is_dynamic,
             lazy=dict(lazy),
+            watched=watched,
             following=following and _unpack_following(following),
         )
 

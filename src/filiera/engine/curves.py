@@ -16,12 +16,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from time import time
+from time import time_ns
 from typing import Protocol
 from zlib import crc32
 
 from filiera.core.artifact import ArtifactRef
-from filiera.core.logged import Curve, Curves, Logged, Point, require_name, require_step
+from filiera.core.growing import Watched
+from filiera.core.logged import Columns, Curve, Curves, Logged, Point, require_name, require_step
+from filiera.engine.pruning import Watch
 from filiera.errors import FilieraError
 
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND
@@ -41,9 +43,9 @@ class CurveFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def log_of(self, key: str) -> CurveLog:
-        """Return what takes the points of a step with a cache key."""
-        return CurveLog(self._folder / key)
+    def log_of(self, key: str, watched: tuple[str, bool, str] | None = None) -> CurveLog:
+        """Return what takes the points of a step with a cache key, which may be *watched*: see ``Task``."""
+        return CurveLog(self._folder / key, Watch(Watched(*watched)) if watched is not None else None)
 
     def read(self, key: str) -> Curves:
         """Return what a step with a cache key has logged that runs, or whose process was killed; perhaps nothing."""
@@ -56,26 +58,34 @@ class CurveFiles:
 class CurveLog:
     """Takes the points of one attempt. A disk that is full costs points, and never the step."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, watch: Watch | None = None) -> None:
         self._file = file
+        self._watch = watch
         self._attempt = ""
         self._fd: int | None = None
         self._is_broken = False
         self._numbers: dict[str, count[int]] = {}  #: of names used before: the next step, for those who give none
+        self._own: dict[str, Columns] = {}  #: what was added here, of which nothing needs to be read back
+        self._own_bytes = 0
 
     def add(self, name: str, value: float, step: int | None) -> None:
-        """Take a point. Raises TypeError, ValueError for a name or step that cannot be."""
+        """Take a point. Raises TypeError, ValueError for a name or step that cannot be, TrialPruned for a bad value."""
         numbers = self._numbers.get(name)
         if numbers is None:
             require_name(name)
             numbers = self._numbers[name] = count()
+            self._own[name] = Columns()
             self._attempt = self._attempt or os.urandom(4).hex()
         if step is None:
             step = next(numbers)
         else:
             require_step(step)
-        body = f"{self._attempt} {step} {value!r} {time():.3f} {name}".encode("utf-8", "surrogatepass")
-        self._write(b"%08x %b\n" % (crc32(body), body))
+        at_ms = time_ns() // 1_000_000
+        body = f"{self._attempt} {step} {value!r} {at_ms} {name}".encode("utf-8", "surrogatepass")
+        if self._write(b"%08x %b\n" % (crc32(body), body)):
+            self._own[name].add(step, value, at_ms)
+        if self._watch is not None and name == self._watch.metric:
+            self._watch.see(step, value)
 
     def finish(self, values: Values, *, keep: bool) -> Logged | None:
         """Return what the step has logged, stored; None when that is nothing, or cannot be stored.
@@ -88,7 +98,10 @@ class CurveLog:
             return None
         try:
             size = os.lseek(self._fd, 0, os.SEEK_END)
-            curves = joined(_lines(os.pread(self._fd, size, 0)), self._attempt)
+            if size == self._own_bytes:
+                curves = Curves(tuple([columns.curve(name) for name, columns in self._own.items()]))
+            else:  # an earlier attempt, or a process that the step has forked, has written too
+                curves = joined(_lines(os.pread(self._fd, size, 0)), self._attempt)
             summaries = tuple([curve.summary() for curve in curves])
             logged = Logged(values.put(curves), summaries) if summaries else None
         except (OSError, FilieraError) as error:
@@ -101,17 +114,22 @@ class CurveLog:
             self._file.unlink(missing_ok=True)
         return logged
 
-    def _write(self, line: bytes) -> None:
+    def _write(self, line: bytes) -> bool:
+        """Tell whether a line has been written."""
         if self._is_broken:
-            return
+            return False
         try:
             if self._fd is None:
                 self._fd = self._opened()
-            if os.write(self._fd, line) != len(line):
+            written = os.write(self._fd, line)
+            self._own_bytes += written
+            if written != len(line):
                 os.write(self._fd, b"\n")  # what follows must not be taken for the rest of this line
         except OSError as error:
             self._is_broken = True
             print(f"Metrics are not logged any more: {error}", file=sys.stderr)
+            return False
+        return written == len(line)
 
     def _opened(self) -> int:
         try:
@@ -155,4 +173,4 @@ def _lines(content: bytes) -> Iterator[_Line]:
         with suppress(ValueError):  # cut off, or never written: a file may end in zeros after a power cut
             if crc32(body) == int(line[:_CRC_LENGTH], 16):
                 attempt, step, value, at, name = body.decode("utf-8", "surrogatepass").split(" ", 4)
-                yield attempt, name, Point(int(step), float(value), float(at))
+                yield attempt, name, Point(int(step), float(value), int(at) / 1000)

@@ -61,7 +61,7 @@ def execute(
     failure: Failure | None = None
     inputs, key = following or (task.inputs, task.key)
     kept = checkpoints.of(key) if checkpoints is not None and key else None
-    log = curves.log_of(key) if curves is not None and key else None
+    log = curves.log_of(key, task.watched) if curves is not None and key else None
     token = logged.begin(log) if log is not None else None
     try:
         outputs, blocked = _run(task, inputs, artifacts, kept)

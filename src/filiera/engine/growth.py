@@ -10,9 +10,12 @@ from typing import Any
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.graph import Future, Known, Node, futures_in, map_futures
+from filiera.core.runstate import StepState
 from filiera.core.stages import Kind
+from filiera.core.task import Failure
 from filiera.core.value import dataclass
 from filiera.engine.artifacts import Artifacts
+from filiera.engine.growing import Growing
 from filiera.engine.planner import Outputs, Skipped, resolve
 from filiera.errors import StepFailed
 
@@ -26,6 +29,7 @@ class Parent:
     result: Any = None  #: of a dynamic step: what its function returned, with futures in it
     missing: int = 0  #: children that have not ended
     held: deque[str] = field(default_factory=deque)  #: children that wait until fewer run
+    growing: Growing | None = None  #: of one whose children come one after another
 
     @property
     def is_map(self) -> bool:
@@ -35,7 +39,7 @@ class Parent:
     @property
     def tolerates_failures(self) -> bool:
         """Tell whether it can succeed without all of its children."""
-        return self.is_map and self.node.step.options.min_success < 1.0
+        return self.growing is not None or (self.is_map and self.node.step.options.min_success < 1.0)
 
 
 def calls_of_map(node: Node, outputs: Outputs, artifacts: Artifacts) -> Parent:
@@ -89,6 +93,13 @@ def graph_of_dynamic(node: Node, description: ArtifactRef, artifacts: Artifacts,
     # Its first part; the others are the values that it names, so that whoever keeps it keeps them.
     found = read_subgraph(artifacts.get(artifacts.parts(description)[0]), node.name, kind=kind)
     return Parent(node=node, children=found.nodes, result=found.result, missing=len(found.nodes))
+
+
+def failure_of(parent: Parent, bad: list[StepState]) -> Failure:
+    """Return the failure of a step of whose children too many did not succeed."""
+    shown = ", ".join(step.name for step in bad[:3]) + (" …" if len(bad) > 3 else "")
+    message = f"{len(bad)} of its {len(parent.children)} steps did not succeed: {shown}"
+    return Failure(kind="raised", error="StepFailed", message=message)
 
 
 def outputs_of(parent: Parent, outputs: Outputs, artifacts: Artifacts) -> tuple[ArtifactRef, ...]:

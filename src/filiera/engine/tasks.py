@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from filiera.core import plain
 from filiera.core.graph import Node, OutputRef, map_futures
 from filiera.core.task import Following, Task
@@ -11,7 +13,7 @@ from filiera.engine.planner import Call
 
 def task_of(course: Course, call: Call, env: str) -> Task:
     """Return the first attempt at a call."""
-    return _task(call, task_id(course, call.node.name, 1), env, None)
+    return replace(_task(call, task_id(course, call.node.name, 1), env, None), watched=course.watched(call.node.name))
 
 
 def _task(call: Call, name: str, env: str, following: Following | None) -> Task:
@@ -55,7 +57,7 @@ def task_ahead(course: Course, node: Node, before: Node, env: str, *, ids: tuple
     """
     call, places = course.planner.call_ahead(node, before, course.outputs)
     following = Following(task_id=ids[0], inputs=places, parts=call.parts)
-    return _task(call, ids[1], env, following), call
+    return replace(_task(call, ids[1], env, following), watched=course.watched(node.name)), call
 
 
 def task_id(course: Course, step: str, attempt: int) -> str:

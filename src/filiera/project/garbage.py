@@ -56,7 +56,7 @@ from filiera.project.retention import Kept, Retention
 from filiera.project.runs import log_folder
 from filiera.project.shelf import CLOSURES, RESULTS, VALUES, Shelf
 
-KINDS = ("runs", "logs", "results", "values", "code", "checkpoints", "metrics", "blobs", "scratch")
+KINDS = ("runs", "logs", "results", "values", "code", "checkpoints", "metrics", "studies", "blobs", "scratch")
 _SHELVES = {"results": RESULTS, "values": VALUES, "code": CLOSURES}
 _AT_ONCE = 1000
 _STEPS_AT_ONCE = 2000
@@ -265,6 +265,7 @@ class _Collection:
     def _files(self, needed: Needed) -> None:
         self._checkpoints(needed)
         self._curves(needed)
+        self._studies()
         self._blobs(needed)
         self._scratch()
 
@@ -287,6 +288,16 @@ class _Collection:
                 found = file.stat()
                 if found.st_mtime < self._cutoff and is_digest(file.name) and file.name not in needed.keys:
                     self._amounts["metrics"].add(found.st_size)
+                    if not self._dry_run:
+                        file.unlink()
+
+    def _studies(self) -> None:
+        """Remove the notes of studies that nobody has gone on with: their trials would be made again."""
+        for file in sorted(_entries(self._project.store / "studies")):
+            with suppress(FileNotFoundError):
+                found = file.stat()
+                if found.st_mtime < self._cutoff:
+                    self._amounts["studies"].add(found.st_size)
                     if not self._dry_run:
                         file.unlink()
 

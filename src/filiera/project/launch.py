@@ -147,11 +147,23 @@ def _create(
         recorder = Recorder(
             journal=journal, run_id=new["run_id"], clock=project.clock, seq=1, state=RunState.fold([event])
         )
-        course = Course(
-            graph=plan.assembled.graph, planner=plan.planner, recorder=recorder, artifacts=project.artifacts
-        )
+        course = _course(project, plan.planner, recorder)
         journeys.append(Journey(project, plan.assembled, course, event))
     return journeys
+
+
+def _course(
+    project: Project, planner: Planner, recorder: Recorder, earlier: Mapping[str, EarlierResult] | None = None
+) -> Course:
+    return Course(
+        graph=planner.graph,
+        planner=planner,
+        recorder=recorder,
+        artifacts=project.artifacts,
+        notes=project.store / "studies",
+        slots=project.slots,
+        earlier=earlier or {},
+    )
 
 
 def start_in_its_project(pipeline: Pipeline, values: Sequence[Mapping[str, Any]]) -> list[Run]:
@@ -219,7 +231,7 @@ def resume(project: Project, run_id: str, *, listener: Listener | None = None) -
         recorder.record(RunInterrupted(reason="its driver was gone"))
     event = RunResumed(pid=os.getpid(), steps=_steps(graph))
     recorder.record(event)
-    course = Course(graph=graph, planner=planner, recorder=recorder, artifacts=project.artifacts, earlier=earlier)
+    course = _course(project, planner, recorder, earlier)
     journey = Journey(project, assembled, course, event)
     drive(project, journal, [journey], listener)
     return journey.run

@@ -179,15 +179,21 @@ class Project:
 
     def executor(self, log_dir: Path, holder: int, listener: Listener | None = None) -> Executor:
         """Return the profile's executor, writing step output under *log_dir*; its workers take keys for *holder*."""
-        workers = self.config.profile.workers or os.cpu_count() or 1
         if self.config.profile.executor == "inline":
             return executors.inline_executor(self.artifacts, log_dir, store=self.store)
         return executors.process_executor(
             WorkerPlace(root=self.config.root, store=self.store, holder=holder),
-            workers=workers,
+            workers=self.slots,
             log_dir=log_dir,
             command_for=lambda env: self.environments.command_for(env, tell=listener.says if listener else None),
         )
+
+    @property
+    def slots(self) -> int:
+        """Return how many steps run at once."""
+        if self.config.profile.executor == "inline":
+            return 1
+        return self.config.profile.workers or os.cpu_count() or 1
 
     @contextmanager
     def coordination(self) -> Iterator[tuple[FlightLocks, Limits | None]]:
@@ -208,6 +214,7 @@ class Project:
         """Return a stored value. Raises CodecError, BlobMissing, BlobCorrupted."""
         # What the built-in steps return is of classes of ours, which are decoded only when they are loaded.
         from filiera.data import profile  # noqa: F401
+        from filiera.model import study  # noqa: F401
         from filiera.project import builtin  # noqa: F401
 
         return self.artifacts.get(ref)

@@ -30,3 +30,7 @@ SELECT step, position, state, key, metrics FROM step_run
 -- metrics_of_run --
 -- What the steps of a run have logged, in order.
 SELECT metrics FROM step_run WHERE run_id = :run_id AND metrics <> '' ORDER BY position;
+
+-- steps_of_stage --
+-- The steps of a run that are of one stage, in order.
+SELECT step, state, outputs FROM step_run WHERE run_id = :run_id AND stage = :stage ORDER BY position;
