@@ -166,6 +166,23 @@ def test_more_trials_go_on_with_those_there_are(tmp_path: Path) -> None:
     assert (go(20), go(30), go(30)) == (20, 10, 0)
 
 
+def test_fewer_trials_than_there_are(tmp_path: Path) -> None:
+    """What a study returns follows from its search, not from a larger one before it; nor from one that ended later."""
+
+    def go(search: Search) -> list[tuple[Any, ...]]:
+        one = hunt(tmp_path / "notes", search)
+        while (found := one.next()) is not None:
+            one.ended(found[0], "done", float(min(found[0], 4)), "", [])
+        one._notes.close()
+        return trials_of(one.study())
+
+    whole = go(replace(SEARCH, trials=30, goal="maximize"))
+    assert go(replace(SEARCH, trials=12, goal="maximize")) == whole[:12]
+    patient = replace(SEARCH, trials=30, goal="maximize", patience=7)
+    assert go(patient) == whole[:12]
+    assert go(replace(SEARCH, trials=30, goal="maximize")) == whole
+
+
 def test_two_drivers_do_not_share_notes(tmp_path: Path) -> None:
     """The second one of an equal study at the same time keeps its notes to itself."""
     first, second = hunt(tmp_path / "notes", SEARCH), hunt(tmp_path / "notes", SEARCH)

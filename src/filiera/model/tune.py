@@ -116,8 +116,12 @@ class Hunt:
     def begin(self, head: list[Any]) -> None:
         """Go through the notes that there are, and note that the study *head* tells of begins or goes on."""
         try:
+            left_out: set[int] = set()  # of a larger study, or one that did not end early: not this one's
             for kind, *rest in self._notes.earlier:
-                self._again(kind, rest)
+                if kind == "ask" and (rest[0] >= self._search.trials or self._stops()):
+                    left_out.add(rest[0])
+                if kind in ("ask", "tell") and rest[0] not in left_out:
+                    self._again(kind, rest)
         except (ValueError, KeyError, IndexError):  # of another version of the sampler, which chooses otherwise
             self._notes.clear()
             self.__init__(self._space, self._search, self._sampler, self._notes)  # type: ignore[misc]
@@ -146,13 +150,11 @@ class Hunt:
         return study_of(self._all)
 
     def _again(self, kind: str, rest: list[Any]) -> None:
-        if kind == "ask":
-            if dict(self._ask(rest[0])) != rest[1]:
-                raise ValueError("the sampler chooses otherwise")
-        elif kind == "tell":
+        if kind == "tell":
             self._tell(rest[0], rest[1], rest[2])
-        if kind in ("ask", "tell"):
-            self._all.append([kind, *rest])
+        elif dict(self._ask(rest[0])) != rest[1]:
+            raise ValueError("the sampler chooses otherwise")
+        self._all.append([kind, *rest])
 
     def _ask(self, number: int) -> Mapping[str, Any]:
         values = self._values[number] = self._sampler.ask(number)
