@@ -234,3 +234,13 @@ def test_no_rows_are_refused() -> None:
     frame = flows()
     with pytest.raises(UsageError, match="no evaluated rows"):
         describe_model(classifier(frame), training=frame, metrics=metrics("classification"), evaluated=frame.clear())
+
+
+def test_times_in_examples_have_an_offset() -> None:
+    """A service takes times with an offset only; one without is in UTC, as what the model is asked with."""
+    zones = {"bare": pl.Datetime("us"), "utc": pl.Datetime("us", "UTC"), "day": pl.Date}
+    frame = pl.DataFrame({name: [dt.datetime(2026, 1, 31, 12)] * 2 for name in zones}).cast(dict(zones))
+    model = SimpleNamespace(feature_names_in_=list(zones), predict=lambda rows: [1.0] * rows.height)
+    examples = describe_model(model, training=frame, metrics=metrics("regression")).signature.examples
+    at = "2026-01-31T12:00:00+00:00"
+    assert examples[0] == {"bare": at, "utc": at, "day": "2026-01-31"}

@@ -220,7 +220,9 @@ def _edge_rows(features: pl.DataFrame) -> list[int]:
 
 
 def _sent(value: Any) -> Any:
-    """Return a value as a request carries it: dates in ISO 8601, NaN as null."""
+    """Return a value as a request carries it: dates in ISO 8601, times with an offset (UTC if none), NaN as null."""
+    if isinstance(value, dt.datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=dt.UTC)).isoformat()
     if isinstance(value, dt.date):
         return value.isoformat()
     return None if isinstance(value, float) and math.isnan(value) else value
