@@ -20,12 +20,16 @@ for library in ("xgboost", "lightgbm", "onnx", "onnxruntime", "skl2onnx", "onnxm
     pytest.importorskip(library)
 
 FLOWS = """
+from datetime import datetime
+
 import polars as pl
 
 from filiera import Dataset, Evaluation, Model, Source, pipeline, step
 from filiera.model import evaluation
 from filiera.model.booster import BoosterModel, from_booster
+from filiera.model.forecast import Forecaster, TimeSeries, seasonal_naive
 from filiera.model.onnx import OnnxModel, from_onnx
+from filiera.model.split import split
 
 
 @pipeline(kind="data", publishes=Dataset("hosts"))
@@ -119,12 +123,43 @@ def evaluate(model: object, rows: pl.DataFrame) -> Evaluation:
         rows = rows.with_columns((pl.col("role") == "server").cast(int))
     return evaluation.evaluate(model, rows, target="role")
 
+
+@step(stage="split")
+def parts(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    return split(rows, test_share=0.3, seed=0)
+
+
+@step(stage="split")
+def days(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    at = pl.datetime_range(datetime(2026, 1, 1), datetime(2026, 1, 2, 9), "1h", eager=True)
+    table = pl.DataFrame({"at": at, "load": [hour % 12 for hour in range(34)]})
+    return table[:24], table[24:]
+
+
+@step(stage="train")
+def fit_forecast(rows: pl.DataFrame) -> Forecaster:
+    return seasonal_naive(rows, TimeSeries(time="at", value="load"), period=12)
+
+
+@step(stage="evaluate")
+def judge(model: Forecaster, rows: pl.DataFrame) -> Evaluation:
+    return evaluation.evaluate(model, rows.with_columns(pl.col("load") + 0.5), target="load")
+
+
+@pipeline(kind="model", publishes=Model("forecast", task="regression"))
+def forecast(hosts: pl.DataFrame = Dataset("hosts@latest")):
+    train, test = days(hosts)
+    model = fit_forecast(train)
+    return model, judge(model, test)
+
+
 """
 PIPELINE = """
 @pipeline(kind="model", publishes=Model("{name}", onnx=True))
 def {function}(hosts: pl.DataFrame = Dataset("hosts@latest")):
-    model = fit_{function}(hosts)
-    return model, evaluate(model, hosts)
+    train, test = parts(hosts)
+    model = fit_{function}(train)
+    return model, evaluate(model, test)
 
 """
 EXPORTED = ("xgboost", "xgboost_booster", "lightgbm", "lightgbm_booster", "scaled", "onnx")
@@ -241,6 +276,19 @@ def test_fitting_again_gives_the_same_bytes_in_another_process(project: SmallPro
     for flavour in FLAVOURS:
         for _, version in versions(project, flavour):
             assert again[flavour] == [version.artifact.digest, version.attachments["onnx"].digest]
+
+
+def test_a_forecaster_is_served_by_times(project: SmallProject) -> None:
+    """A service takes the times that are asked for, and answers what was a season ago."""
+    from filiera.serving.served_model import ServedModel
+
+    assert project.run("forecast").state.status == "succeeded"
+    for opened, version in versions(project, "forecast"):
+        model, signature = opened.model_parts(version)
+        service = ServedModel("forecast", model, version=1, signature=signature)
+        service.warm_up()
+        sent = [{"at": "2026-01-02T03:00:00Z"}, {"at": "2026-01-09T23:00:00Z"}]
+        assert [answer["value"] for answer in service.predict_rows(sent)] == [3.0, 11.0]
 
 
 def test_show_tells_how_a_model_was_fitted(project: SmallProject) -> None:
