@@ -7,11 +7,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.cluster import KMeans
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from filiera.errors import UsageError
 from filiera.model.evaluation import Design, evaluate
 from filiera.model.metrics.classification import classification_metrics
+from filiera.model.metrics.clustering import clustering_metrics
 from filiera.model.metrics.regression import regression_metrics
 
 INPUTS = ["packets", "rate"]
@@ -84,6 +88,42 @@ def test_a_class_that_was_not_learnt_is_always_wrong() -> None:
     assert found.rows.columns == ["row", "truth", "predicted", "p:dos", "p:normal"]
 
 
+def test_slices_are_measured_apart() -> None:
+    """Each value of a column, and each quarter of a number's range, has the metrics of its rows alone."""
+    rows = flows().with_columns(host=pl.Series([f"h{i % 3}" for i in range(200)]))
+    found = evaluate(classifier(), rows, target="label", design=Design(slices=("host", "packets")))
+    assert [each.column for each in found.slices] == ["host"] * 3 + ["packets"] * 4
+    alone = evaluate(classifier(), rows.filter(host="h1"), target="label").metrics
+    assert found.of("host", "h1") == alone
+    assert sum(each.metrics["accuracy"].n for each in found.slices[3:]) == 200
+    assert found.rows.columns[-2:] == ["host", "packets"]
+
+
+def test_clusters_widen_the_intervals() -> None:
+    """Rows of one host that are wrong together say less than as many hosts would."""
+    rows = pl.concat([flows(100)] * 4).with_columns(host=pl.Series([f"h{i}" for i in range(100)] * 4))
+    apart = evaluate(classifier(), rows, target="label")
+    together = evaluate(classifier(), rows, target="label", design=Design(clusters="host"))
+    assert together.clusters == "host"
+    for one, other in zip(apart.metrics, together.metrics, strict=True):
+        assert one.value == other.value
+        assert other.high - other.low > 1.5 * (one.high - one.low)
+
+
+def test_a_clustering_is_measured_where_its_last_step_sees_the_rows() -> None:
+    """Scaled rows are what distances are taken between; labels are compared where they are known."""
+    rows = flows()
+    model = make_pipeline(StandardScaler(), KMeans(3, random_state=0, n_init=1)).fit(rows.select(INPUTS))
+    found = evaluate(model, rows, target="label", task="clustering")
+    scaled = model[:-1].transform(rows.select(INPUTS))
+    clusters = model.predict(rows.select(INPUTS))
+    assert found.metrics == clustering_metrics(scaled, clusters, truth=rows["label"])
+    assert found.rows.columns == ["row", "truth", "predicted"]
+    bare = evaluate(model, rows, target="", task="clustering")
+    assert bare.metrics == clustering_metrics(scaled, clusters)
+    assert bare.rows.columns == ["row", "predicted"]
+
+
 class Answers:
     """A model without names of inputs or classes."""
 
@@ -102,6 +142,10 @@ def test_a_model_may_say_nothing_of_itself() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"design": Design(slices=("host",))}, "no column 'host' to make slices by"),
+        ({"design": Design(clusters="host")}, "no column 'host' to take as clusters"),
+        ({"rows": flows().with_columns(truth=1), "design": Design(slices="truth")}, "'truth' has a name"),
+        ({"target": "", "task": "regression"}, "column with the truth"),
         ({"target": "labels"}, "no column 'labels' to take as the target"),
         ({"design": Design(key=("id",))}, "no column 'id' to name rows by"),
         ({"rows": flows().drop("rate")}, "no column 'rate' to take as an input"),

@@ -5,33 +5,43 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from filiera.core.evaluation import Evaluation
+from filiera.core.evaluation import Evaluation, Slice
 from filiera.core.metric import Metrics
-from filiera.core.plain import name_of
 from filiera.core.signature import Task
 from filiera.core.value import dataclass
 from filiera.errors import UsageError
-from filiera.model.answers import Label, label_series, matrix, number_array, plain_label
-from filiera.model.metrics.classification import classification_metrics
-from filiera.model.metrics.regression import regression_metrics
+from filiera.model.asked import Asked, ask, inputs_of
+from filiera.model.metrics.units import Units
 from filiera.model.row_digest import row_digests
+from filiera.model.slices import parts_of
 
 __all__ = ["Design", "Evaluation", "evaluate"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Design:
-    """How the rows of an evaluation are told apart and looked at.
+    """How the rows of an evaluation hang together, and what is looked at apart.
 
-    >>> Design(key=("flow_id",)).seed
+    >>> Design(slices=("protocol",), clusters="host").seed
     0
     """
 
+    slices: tuple[str, ...] = ()  #: columns for whose values, or ranges of numbers, metrics are taken apart
+    clusters: str = ""  #: the column whose equal values hang together: host, patient, day; "": rows are independent
     key: tuple[str, ...] = ()  #: columns that name a row in every evaluation; (): all that it is evaluated with
     seed: int = 0  #: of the bootstrap
+
+    def __post_init__(self) -> None:
+        for name in ("slices", "key"):
+            given = getattr(self, name)
+            object.__setattr__(self, name, (given,) if isinstance(given, str) else tuple(given))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns that are kept with the answers."""
+        return tuple(dict.fromkeys((*self.slices, *([self.clusters] if self.clusters else []))))
 
 
 _PLAIN = Design()
@@ -43,15 +53,17 @@ def evaluate(
     """Return how good *model* is on *rows*: metrics with intervals and a dummy's, and its answers row by row.
 
     The model is asked as a service will ask it: ``predict`` (and ``predict_proba``, if it has one) with a DataFrame of
-    its inputs, which ``feature_names_in_`` names; without that, of all columns but the target.
+    its inputs, which ``feature_names_in_`` names; without that, of all columns but the target. Where rows hang together
+    (the flows of one host, the days of one shop) name the column that says so: intervals are then made from whole
+    clusters, as they must, and are wider.
 
     Args:
         model: Fitted on other rows than these.
-        rows: What it is evaluated on, with at least one row (two for a regression).
+        rows: What it is evaluated on, with at least one row.
         target: The column with the truth: labels, or finite numbers for a regression. A label that the model has not
-            learnt is taken, with probability 0.
+            learnt is taken, with probability 0. For a clustering "" where none is known.
         task: What the model does; None: a classification if it has ``classes_``, else a regression.
-        design: What names a row.
+        design: Slices, clusters, and what names a row.
 
     Raises:
         UsageError: A column is not there, the truth or the answers are missing, not finite or of the wrong kind, or a
@@ -64,90 +76,49 @@ def evaluate(
     (0.25, ['row', 'truth', 'predicted'])
     """
     _check(rows, target, design)
-    inputs = rows.select(_inputs(model, rows, target))
     task = task or ("classification" if getattr(model, "classes_", None) is not None else "regression")
-    named = row_digests(rows.select(design.key or rows.columns))
-    if task == "classification":
-        metrics, answers = _classified(model, inputs, rows[target], design)
-    elif task == "regression":
-        metrics, answers = _predicted(model, inputs, rows[target], design)
-    else:
-        raise UsageError(f"evaluate does not know the task {task!r}.", why="It knows classification and regression.")
-    return Evaluation(metrics=metrics, rows=pl.DataFrame([named, *answers]))
+    units = Units.of_clusters(rows[design.clusters].to_list()) if design.clusters else Units.of_rows(rows.height)
+    asked = ask(model, task, inputs_of(model, rows, target), rows[target] if target else None, units)
+    kept = pl.DataFrame([row_digests(rows.select(design.key or rows.columns)), *asked.columns])
+    taken = [name for name in design.columns if name in kept.columns or name.startswith("p:")]
+    if taken:
+        raise UsageError(f"Column {taken[0]!r} has a name that the evaluation needs for itself.", do="Rename it.")
+    return Evaluation(
+        metrics=_noted(asked.sample.measure(design.seed), asked.notes),
+        slices=tuple(_slices(asked, rows, design)),
+        clusters=design.clusters,
+        rows=kept.hstack(rows.select(design.columns)),
+    )
 
 
-def _classified(
-    model: Any, inputs: pl.DataFrame, truth: pl.Series, design: Design
-) -> tuple[Metrics, Iterable[pl.Series]]:
-    true, predicted = label_series(truth, "truth"), label_series(model.predict(inputs), "the model's answers")
-    learnt = getattr(model, "classes_", None)
-    if learnt is None:
-        metrics = classification_metrics(true, predicted, seed=design.seed)
-        return metrics, (true.alias("truth"), predicted.alias("predicted"))
-    labels = [plain_label(label) for label in learnt]
-    strange = [label for label in true.unique().sort().to_list() if label not in set(labels)]
-    table = _probabilities(model, inputs, len(labels))
-    columns = [] if table is None else [pl.Series(f"p:{label}", table[:, i]) for i, label in enumerate(labels)]
-    if table is not None and strange:
-        table = np.column_stack((table, np.zeros((len(table), len(strange)))))
-    metrics = classification_metrics(true, predicted, probabilities=table, labels=[*labels, *strange], seed=design.seed)
-    return _noted(metrics, strange), (true.alias("truth"), predicted.alias("predicted"), *columns)
+def _slices(asked: Asked, rows: pl.DataFrame, design: Design) -> Iterable[Slice]:
+    for name in design.slices:
+        for part in parts_of(rows[name]):
+            metrics = asked.sample.take(part.rows).measure(design.seed)
+            yield Slice(column=name, value=part.value, metrics=metrics)
 
 
-def _probabilities(model: Any, inputs: pl.DataFrame, classes: int) -> np.ndarray[Any, Any] | None:
-    if not callable(getattr(model, "predict_proba", None)):
-        return None
-    table = matrix(model.predict_proba(inputs), "the model's probabilities")
-    if table.shape != (inputs.height, classes):
-        raise UsageError(f"The model's probabilities have shape {table.shape}, not {(inputs.height, classes)}.")
-    return table
-
-
-def _noted(metrics: Metrics, strange: list[Label]) -> Metrics:
-    if not strange:
-        return metrics
-    note = f"The model has not learnt {', '.join(map(repr, strange))}, which occur among these rows: always wrong."
+def _noted(metrics: Metrics, notes: tuple[str, ...]) -> Metrics:
     return Metrics(
         metrics.metrics,
         task=metrics.task,
         classes=metrics.classes,
-        notes=(*metrics.notes, note),
+        notes=(*metrics.notes, *notes),
         evaluation=metrics.evaluation,
     )
 
 
-def _predicted(
-    model: Any, inputs: pl.DataFrame, truth: pl.Series, design: Design
-) -> tuple[Metrics, Iterable[pl.Series]]:
-    true, predicted = number_array(truth, "truth"), number_array(model.predict(inputs), "the model's answers")
-    metrics = regression_metrics(true, predicted, seed=design.seed)
-    return metrics, (pl.Series("truth", true), pl.Series("predicted", predicted))
-
-
-def _inputs(model: Any, rows: pl.DataFrame, target: str) -> list[str]:
-    if not callable(getattr(model, "predict", None)):
-        raise UsageError(
-            f"A model of class {name_of(type(model))} cannot be evaluated: it has no predict.",
-            do="Give a fitted model with predict(rows), or measure answers: classification_metrics(truth, answers).",
-        )
-    names = getattr(model, "feature_names_in_", None)
-    if names is None:
-        return [name for name in rows.columns if name != target]
-    inputs = [str(name) for name in names]
-    _require(inputs, rows, "take as an input of the model")
-    return inputs
-
-
 def _check(rows: pl.DataFrame, target: str, design: Design) -> None:
     if not isinstance(rows, pl.DataFrame):
-        raise UsageError(
-            f"evaluate takes a polars DataFrame, not {type(rows).__name__}.", do="polars.from_pandas(rows)"
-        )
-    _require([target], rows, "take as the target")
-    _require(design.key, rows, "name rows by")
-
-
-def _require(columns: Iterable[str], rows: pl.DataFrame, what: str) -> None:
-    for name in columns:
-        if name not in rows.columns:
-            raise UsageError(f"There is no column {name!r} to {what}.", why=f"There are: {', '.join(rows.columns)}.")
+        what = type(rows).__name__
+        raise UsageError(f"evaluate takes a polars DataFrame, not {what}.", do="polars.from_pandas(rows)")
+    wanted = {"take as the target": [target] if target else [], "name rows by": design.key}
+    wanted |= {"make slices by": design.slices, "take as clusters": [design.clusters] if design.clusters else []}
+    for what, names in wanted.items():
+        for name in names:
+            if name not in rows.columns:
+                raise UsageError(
+                    f"There is no column {name!r} to {what}.", why=f"There are: {', '.join(rows.columns)}."
+                )
+    if rows.is_empty():
+        raise UsageError("There are no rows to evaluate.", do="Check what the split returned as test rows.")

@@ -74,7 +74,7 @@ def improvement(name: str, rows: pl.DataFrame, *, clusters: str = "", seed: int 
         return _by_counts(name, rows, units, rng)
     if name in ("mae", "rmse", "r2"):
         return _regression(name, rows, units, rng)
-    if name in ("log_loss", "brier"):
+    if name in ("log_loss", "brier_score"):
         return _by_loss(name, rows, units, rng)
     return None
 

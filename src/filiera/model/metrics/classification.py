@@ -1,7 +1,8 @@
-"""Metrics of a model on test rows, with 95 % intervals and what a dummy scores on the same rows.
+"""Metrics of predicted classes, with 95 % intervals and what a dummy scores on the same rows.
 
-Values are those of scikit-learn's functions of the same name. The intervals take the test rows as independent draws of
-what the model will meet, and the model as given: they do not tell how much another training set would change it.
+Values are those of scikit-learn's functions of the same name. The intervals take the test rows (or, with clusters, the
+clusters) as independent draws of what the model will meet, and the model as given: they do not tell how much another
+training set would change it.
 """
 
 from __future__ import annotations
@@ -13,34 +14,35 @@ import numpy as np
 from filiera.core.digest import digest
 from filiera.core.metric import ClassScore, Metric, Metrics
 from filiera.core.plain import encode
+from filiera.core.value import dataclass
 from filiera.errors import UsageError
-from filiera.model.answers import (
-    ClassAnswers,
-    Codes,
-    Floats,
-    check_lengths,
-    class_answers,
-    matrix,
-)
+from filiera.model.answers import ClassAnswers, Codes, Floats, check_lengths, class_answers, matrix
 from filiera.model.metrics import interval
+from filiera.model.metrics.estimate import Mean, Pull, measured
+from filiera.model.metrics.probabilities import probability_metrics
+from filiera.model.metrics.units import Units
 
-_EITHER = "bootstrap or wilson, the wider"
 _PROBABILITY_TOLERANCE = 1e-6
+_EITHER = "linearised, with wilson where errors are few"
+_SCARCE = 5
 
 
 def classification_metrics(
     truth: Any, predicted: Any, *, probabilities: Any = None, labels: Any = None, seed: int = 0
 ) -> Metrics:
-    """Return accuracy, balanced accuracy, macro precision, recall and F1; with probabilities log loss and ROC AUC.
+    """Return accuracy, balanced accuracy, macro and weighted precision, recall and F1, and Matthews' correlation (MCC).
 
-    The dummy always answers the class that is most frequent among these rows, and its share as the probability. Macro
-    means are over the classes that occur in truth or predictions; a class that only *labels* names is left out.
+    With probabilities also log loss, Brier score, ROC AUC and average precision (for more than two classes means over
+    one against the rest) and, for three classes or more, the share of rows whose class is among the most probable.
+    The dummy always answers the class that is most frequent among these rows, and the shares as probabilities. Macro
+    means are over the classes that occur in truth or predictions; a class that only *labels* names is left out. What is
+    undefined on these rows is left out, and a note says why.
 
     Args:
         truth: True labels, shape ``(n,)``: strings, integers or booleans; list, NumPy, polars or pandas.
         predicted: Labels the model gave, same length, order and kind.
         probabilities: Per class in the order of *labels*, shape ``(n, k)``, rows summing to 1; for two classes also
-            that of the second, shape ``(n,)``. AUC is for two classes, the second of them the positive one.
+            that of the second, shape ``(n,)``. For two classes the second is the positive one.
         labels: All classes in the model's order (``model.classes_``); None: those that occur, sorted.
         seed: Of the bootstrap.
 
@@ -52,67 +54,216 @@ def classification_metrics(
     accuracy 0.7500, 95 % interval 0.3006 to 0.9544, on 4 rows (dummy 0.5000)
     """
     answers = class_answers(truth, predicted, labels)
-    counts = answers.counts()
-    rng = np.random.Generator(np.random.PCG64(seed))
-    found = [_accuracy(counts), *_macro_metrics(counts, rng)]
-    notes = [
-        f"Class {label!r} is neither in the truth nor in the predictions: nothing is known about it."
-        for label, rows in zip(answers.labels, counts.sum(axis=0) + counts.sum(axis=1), strict=True)
-        if rows == 0
-    ]
-    parts = [encode(answers.labels), answers.truth.astype("<i8").tobytes(), answers.predicted.astype("<i8").tobytes()]
+    table = None
     if probabilities is not None:
-        table = _probabilities(probabilities, answers, labels_given=labels is not None)
-        found.append(_log_loss(table, answers, rng))
-        _add_auc(table, answers, found, notes)
-        parts.append(table.astype("<f8").tobytes())
-    return Metrics(
-        tuple(found),
-        task="classification",
-        classes=_class_scores(answers.labels, counts),
-        notes=tuple(notes),
-        evaluation=digest("evaluation/1", *parts),
-    )
+        table = checked_probabilities(probabilities, answers, labels_given=labels is not None)
+    return ClassSample(answers, table, Units.of_rows(len(answers.truth))).measure(seed)
 
 
-def _accuracy(counts: Codes) -> Metric:
-    hits, n = int(np.trace(counts)), int(counts.sum())
-    low, high = interval.wilson(hits, n)
-    return Metric(
-        name="accuracy",
-        value=hits / n,
-        low=float(low),
-        high=float(high),
-        n=n,
-        method="wilson",
-        baseline=counts.sum(axis=1).max() / n,
-    )
+@dataclass(frozen=True, slots=True)
+class ClassSample:
+    """True and predicted classes of some rows, their probabilities, and which rows hang together."""
 
+    answers: ClassAnswers
+    table: Floats | None  #: probabilities, shape ``(n, k)``
+    units: Units
 
-def _macro_metrics(counts: Codes, rng: np.random.Generator) -> list[Metric]:
-    """Return the metrics that are means over classes, from the confusion matrix alone."""
-    n = int(counts.sum())
-    observed = np.stack((np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)))[:, None, :]
-    dummy = np.zeros_like(observed)
-    common = int(observed[1].argmax())
-    dummy[0, 0, common], dummy[1], dummy[2, 0, common] = observed[1, 0, common], observed[1], n
-    resampled = macro_values(interval.resampled_classes(counts, rng))
-    values, baselines = macro_values(observed), macro_values(dummy)
-    found = []
-    for name, by_class in _shares_of_classes(counts).items():
-        low, high = interval.wider(interval.percentile(resampled[name]), by_class)
-        found.append(
-            Metric(
-                name=name,
-                value=values[name][0],
-                low=low,
-                high=high,
-                n=n,
-                method=_EITHER,
-                baseline=baselines[name][0],
-            )
+    def take(self, rows: Codes) -> ClassSample:
+        """Return the sample of some rows."""
+        one = self.answers
+        answers = ClassAnswers(labels=one.labels, truth=one.truth[rows], predicted=one.predicted[rows])
+        return ClassSample(answers, None if self.table is None else self.table[rows], self.units.take(rows))
+
+    def wanted(self) -> list[Pull]:
+        """Return the metrics of the labels alone, but accuracy; MCC comes last, if it is defined."""
+        counts = self.answers.counts()
+        shares, correlation = _Shares(self.answers, counts, self.units), _matthews(self.answers, counts)
+        return [*shares.means(), *shares.weighted(), *([] if correlation is None else [correlation])]
+
+    def measure(self, seed: int) -> Metrics:
+        """Return the metrics of ``classification_metrics``."""
+        answers = self.answers
+        counts = answers.counts()
+        notes = [
+            f"Class {label!r} is neither in the truth nor in the predictions: nothing is known about it."
+            for label, rows in zip(answers.labels, counts.sum(axis=0) + counts.sum(axis=1), strict=True)
+            if rows == 0
+        ]
+        wanted: list[Mean | Pull] = [*self.wanted()]
+        if wanted[-1].name != "mcc":
+            notes.append("MCC is left out: all rows are of one class, or were put into one.")
+        parts = [encode(answers.labels), _bytes(answers.truth), _bytes(answers.predicted)]
+        if self.table is not None:
+            wanted += probability_metrics(self.table, answers.truth, self.units, notes)
+            parts.append(self.table.astype("<f8").tobytes())
+        return Metrics(
+            (_Shares(answers, counts, self.units).accuracy(), *measured(wanted, self.units, seed)),
+            task="classification",
+            classes=_class_scores(answers.labels, counts),
+            notes=tuple(notes),
+            evaluation=digest("evaluation/1", *parts),
         )
-    return found
+
+
+class _Shares:
+    """The metrics that are made of recall, precision and F1 of the classes, and how each row pulls these."""
+
+    def __init__(self, answers: ClassAnswers, counts: Codes, units: Units) -> None:
+        self.truth, self.predicted, self.units = answers.truth, answers.predicted, units
+        self.n = len(self.truth)
+        self.hit = (self.truth == self.predicted).astype(np.float64)
+        self.correct, self.rows, self.answered = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+        self.seen, self.occurs = self.rows > 0, self.rows + self.answered > 0
+        self.recall, self.precision = _share(self.correct, self.rows), _share(self.correct, self.answered)
+        self.f1 = _share(2 * self.correct, self.rows + self.answered)
+        common = int(self.rows.argmax())
+        self.common_share = float(self.rows[common] / self.n)
+        self.common_f1 = 2 * self.common_share / (1 + self.common_share)
+
+    def accuracy(self) -> Metric:
+        ones = np.ones((self.n, 1))
+        rows = float(self.units.effective(self.hit[:, None], ones)[0])
+        value = float(self.correct.sum() / self.n)
+        low, high = interval.wilson(value * rows, rows, interval.quantile(self.units))
+        method = "wilson" if self.units.kind == "rows" else f"wilson on effective rows, {self.units.told}"
+        return Metric(
+            name="accuracy",
+            value=value,
+            low=min(float(low), value),
+            high=max(float(high), value),
+            n=self.n,
+            method=method,
+            baseline=self.common_share,
+        )
+
+    def means(self) -> list[Pull]:
+        """Return the means over classes, none of which counts more than another."""
+        seen, occurs = int(self.seen.sum()), int(self.occurs.sum())
+        ends = self._ends() if self._is_scarce() else {}
+        found = {
+            "balanced_accuracy": (self.recall[self.seen].mean(), self._recall_pulls() / seen, 1 / seen),
+            "precision_macro": (
+                self.precision[self.occurs].mean(),
+                self._precision_pulls() / occurs,
+                self.common_share / seen,
+            ),
+            "recall_macro": (self.recall[self.occurs].mean(), self._recall_pulls() / occurs, 1 / seen),
+            "f1_macro": (self.f1[self.occurs].mean(), self._f1_pulls() / occurs, self.common_f1 / seen),
+        }
+        return [
+            Pull(name=name, value=float(value), pulls=pulls, baseline=dummy, within=ends.get(name), method=_EITHER)
+            for name, (value, pulls, dummy) in found.items()
+        ]
+
+    def weighted(self) -> list[Pull]:
+        """Return the means over classes by their rows; those over rows, which are accuracy again."""
+        weights = self.rows / self.n
+        precision, f1 = float(weights @ self.precision), float(weights @ self.f1)
+        accurate = self.accuracy()
+        again = {"value": accurate.value, "pulls": self.hit - accurate.value, "baseline": self.common_share}
+        within = (accurate.low, accurate.high)
+        return [
+            Pull(
+                name="precision_weighted",
+                value=precision,
+                pulls=self._precision_pulls(weights) + self.precision[self.truth] - precision,
+                baseline=self.common_share**2,
+                within=within if precision in (0, 1) else None,
+            ),
+            Pull(
+                name="f1_weighted",
+                value=f1,
+                pulls=self._f1_pulls(weights) + self.f1[self.truth] - f1,
+                baseline=self.common_share * self.common_f1,
+                within=within if f1 in (0, 1) else None,
+            ),
+            Pull(name="recall_weighted", within=within, method=_EITHER, **again),
+            Pull(name="f1_micro", within=within, method=_EITHER, **again),
+        ]
+
+    def _is_scarce(self) -> bool:
+        """Tell whether a class has so few hits or misses that the spread of its rows says little."""
+        counts = (self.correct, self.rows - self.correct, self.answered - self.correct)
+        return min(int(count[self.occurs].min()) for count in counts) < _SCARCE
+
+    def _recall_pulls(self) -> Floats:
+        pulls: Floats = (self.hit - self.recall[self.truth]) * self.n / self.rows[self.truth]
+        return pulls
+
+    def _precision_pulls(self, weights: Floats | float = 1.0) -> Floats:
+        each = weights * _share(np.full(len(self.answered), self.n), self.answered)
+        pulls: Floats = (self.hit - self.precision[self.predicted]) * each[self.predicted]
+        return pulls
+
+    def _f1_pulls(self, weights: Floats | float = 1.0) -> Floats:
+        each = weights * _share(np.full(len(self.rows), self.n), self.rows + self.answered)
+        down = each * self.f1
+        pulls: Floats = 2 * self.hit * each[self.truth] - down[self.truth] - down[self.predicted]
+        return pulls
+
+    def _ends(self) -> dict[str, interval.Interval]:
+        """Return the interval of each mean from Wilson's intervals of its classes."""
+        # F1 = 2J / (1 + J), where J is the share of hits among the rows that are of the class, or were put into it.
+        either = self.rows + self.answered - self.correct
+        least, most = self._wilson("either", self.correct, either)
+        # An error counts in two classes. Where none was seen, as many may be missed as Wilson's interval of accuracy.
+        inflation = max(1.0, 4 / int(self.occurs.sum()))
+        recall = self._wilson("truth", self.correct, self.rows)
+        precision = self._wilson("predicted", self.correct, self.answered)
+        f1 = (2 * least / (1 + least), 2 * most / (1 + most))
+        return {
+            "balanced_accuracy": _mean(self.recall, recall, self.seen),
+            "precision_macro": _mean(self.precision, precision, self.occurs),
+            "recall_macro": _mean(self.recall, recall, self.occurs),
+            "f1_macro": _mean(self.f1, f1, self.occurs, inflation),
+        }
+
+    def _wilson(self, of: str, hits: Codes, whole: Codes) -> tuple[Floats, Floats]:
+        if self.units.kind == "rows":
+            return interval.wilson(hits, whole)
+        k, places = len(hits), np.arange(self.n)
+        member = np.zeros((self.n, k))
+        if of in ("truth", "either"):
+            member[places, self.truth] = 1
+        if of in ("predicted", "either"):
+            member[places, self.predicted] = 1
+        rows = self.units.effective(member * self.hit[:, None], member)
+        return interval.wilson(_share(hits, whole) * rows, rows, interval.quantile(self.units))
+
+
+def _mean(values: Floats, ends: tuple[Floats, Floats], where: Any, inflation: float = 1.0) -> interval.Interval:
+    return interval.mean_of_shares(values[where], (ends[0][where], ends[1][where]), inflation)
+
+
+def _matthews(answers: ClassAnswers, counts: Codes) -> Pull | None:
+    """Return the correlation of truth and predictions.
+
+    Source:
+        Gorodkin (2004), Comparing two K-category assignments by a K-category correlation coefficient.
+    """
+    n = counts.sum()
+    true, answered = counts.sum(axis=1) / n, counts.sum(axis=0) / n
+    apart_true, apart_answered = 1 - np.square(true).sum(), 1 - np.square(answered).sum()
+    if min(len(true[true > 0]), len(answered[answered > 0])) < 2:
+        return None
+    hit = (answers.truth == answers.predicted).astype(np.float64)
+    shared = float(true @ answered)
+    above, below = float(hit.mean()) - shared, float(np.sqrt(apart_true * apart_answered))
+    value = above / below
+    of_truth, of_answer = true[answers.truth], answered[answers.predicted]
+    above_pulls = hit - hit.mean() - (answered[answers.truth] + true[answers.predicted] - 2 * shared)
+    # The denominator is the root of a product: each factor pulls by half of its own relative change.
+    true_pulls = -2 * (of_truth - np.square(true).sum()) / apart_true
+    answered_pulls = -2 * (of_answer - np.square(answered).sum()) / apart_answered
+    pulls = above_pulls / below - value / 2 * (true_pulls + answered_pulls)
+    ends = None if abs(value) < 1 else _perfect(value, int(n))
+    return Pull(name="mcc", value=value, pulls=pulls, scale="correlation", baseline=0.0, within=ends)
+
+
+def _perfect(value: float, n: int) -> interval.Interval:
+    """Return the ends where no error was seen: as many may be missed as Wilson's interval of accuracy allows."""
+    low = 2 * float(interval.wilson(n, n)[0]) - 1
+    return (low, 1.0) if value > 0 else (-1.0, -low)
 
 
 def macro_values(counts: Codes | Floats) -> dict[str, Floats]:
@@ -129,37 +280,12 @@ def macro_values(counts: Codes | Floats) -> dict[str, Floats]:
     }
 
 
-def _shares_of_classes(counts: Codes) -> dict[str, interval.Interval]:
-    """Return the interval of each macro metric from Wilson's intervals of its classes."""
-    correct, rows, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
-    seen, occurs = rows > 0, rows + predicted > 0
-
-    def mean(hits: Codes, n: Codes, where: Any) -> interval.Interval:
-        return interval.mean_of_shares(_share(hits, n)[where], _at(interval.wilson(hits, n), where))
-
-    # F1 = 2J / (1 + J), where J is the share of hits among the rows that are of the class, or were put into it.
-    either = rows + predicted - correct
-    jaccard_ends = _at(interval.wilson(correct, either), occurs)
-    f1, f1_ends = (
-        _share(2 * correct, rows + predicted)[occurs],
-        (2 * jaccard_ends[0] / (1 + jaccard_ends[0]), 2 * jaccard_ends[1] / (1 + jaccard_ends[1])),
-    )
-    # An error counts in two classes. Where none was seen, this lets as many be missed as Wilson's interval of accuracy.
-    inflation = max(1.0, 4 / len(f1))
-    return {
-        "balanced_accuracy": mean(correct, rows, seen),
-        "precision_macro": mean(correct, predicted, occurs),
-        "recall_macro": mean(correct, rows, occurs),
-        "f1_macro": interval.mean_of_shares(f1, f1_ends, inflation),
-    }
-
-
-def _at(ends: tuple[Floats, Floats], where: Any) -> tuple[Floats, Floats]:
-    return ends[0][where], ends[1][where]
-
-
 def _share(part: Codes | Floats, whole: Codes | Floats) -> Floats:
     return np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
+
+
+def _bytes(codes: Codes) -> bytes:
+    return codes.astype("<i8").tobytes()
 
 
 def _class_scores(labels: tuple[Any, ...], counts: Codes) -> tuple[ClassScore, ...]:
@@ -170,7 +296,7 @@ def _class_scores(labels: tuple[Any, ...], counts: Codes) -> tuple[ClassScore, .
     )
 
 
-def _probabilities(values: Any, answers: ClassAnswers, *, labels_given: bool) -> Floats:
+def checked_probabilities(values: Any, answers: ClassAnswers, *, labels_given: bool) -> Floats:
     """Return probabilities, shape ``(n, k)``. Raises UsageError."""
     table, k = matrix(values, "probabilities"), len(answers.labels)
     if table.shape[1] == 1 and k == 2:
@@ -187,44 +313,3 @@ def _probabilities(values: Any, answers: ClassAnswers, *, labels_given: bool) ->
             do="Give what predict_proba returned, not scores.",
         )
     return table
-
-
-def _log_loss(table: Floats, answers: ClassAnswers, rng: np.random.Generator) -> Metric:
-    """Return the mean negative log of the probability given to the true class, in nats."""
-    least = np.finfo(np.float64).eps
-    given = np.clip(table, least, 1 - least)[np.arange(len(table)), answers.truth]
-    losses = -np.log(given)
-    shares = np.bincount(answers.truth) / len(answers.truth)
-    low, high = interval.percentile(interval.resampled_means(losses[:, None], rng)[:, 0])
-    return Metric(
-        name="log_loss",
-        value=losses.mean(),
-        low=low,
-        high=high,
-        n=len(losses),
-        method="bootstrap",
-        greater_is_better=False,
-        baseline=-float((shares[shares > 0] * np.log(shares[shares > 0])).sum()),
-    )
-
-
-def _add_auc(table: Floats, answers: ClassAnswers, found: list[Metric], notes: list[str]) -> None:
-    if len(answers.labels) != 2:
-        notes.append(f"ROC AUC is for two classes; here are {len(answers.labels)}.")
-        return
-    is_positive = answers.truth == 1
-    if is_positive.all() or not is_positive.any():
-        notes.append("ROC AUC is left out: all rows are of one class.")
-        return
-    value, (low, high) = interval.auc(table[is_positive, 1], table[~is_positive, 1])
-    found.append(
-        Metric(
-            name="roc_auc",
-            value=value,
-            low=low,
-            high=high,
-            n=len(table),
-            method="delong or newcombe, the wider",
-            baseline=0.5,
-        )
-    )

@@ -8,16 +8,19 @@ import numpy as np
 
 from filiera.core.digest import digest
 from filiera.core.metric import Metric, Metrics
+from filiera.core.value import dataclass
 from filiera.errors import UsageError
-from filiera.model.answers import Floats, check_lengths, number_array
+from filiera.model.answers import Codes, Floats, check_lengths, number_array
 from filiera.model.metrics import interval
+from filiera.model.metrics.estimate import Mean, mean_of, measured
+from filiera.model.metrics.units import Units
 
 
 def regression_metrics(truth: Any, predicted: Any, *, seed: int = 0) -> Metrics:
-    """Return the mean absolute error, root mean squared error and R², with bootstrap intervals.
+    """Return the mean and median absolute error, root mean squared error, mean error and R².
 
-    The dummy always answers the mean of the true values of these rows. R² is left out, with a note, when all true
-    values are equal. A bootstrap of few rows is too narrow: below about 50 rows take its ends as rough.
+    The mean error is predicted - true: above 0 the model answers too much. The dummy always answers the mean of the
+    true values of these rows. R² is left out, with a note, when all true values are equal.
 
     Args:
         truth: True values, shape ``(n,)``, n at least 2, finite.
@@ -31,35 +34,50 @@ def regression_metrics(truth: Any, predicted: Any, *, seed: int = 0) -> Metrics:
     >>> metrics["mae"].value, round(metrics["r2"].value, 3)
     (0.5, -0.125)
     """
-    y, answer = number_array(truth, "truth"), number_array(predicted, "predicted")
-    check_lengths({"truth": len(y), "predicted": len(answer)})
-    n = len(y)
-    if n < 2:
+    sample = NumberSample.of(truth, predicted)
+    if len(sample.truth) < 2:
         raise UsageError("One row is not enough to evaluate a regression.", why="It has no interval.")
-    error, centred = y - answer, y - y.mean()
-    spread = float(np.square(centred).mean()) if y.min() < y.max() else 0.0
-    sums = np.column_stack((np.abs(error), error**2, centred, centred**2))
-    resampled = interval.resampled_means(sums, np.random.Generator(np.random.PCG64(seed)))
-    values = regression_values(sums.mean(axis=0), spread)
-    ends = [interval.percentile(column) for column in regression_values(resampled, spread)]
-    dummy = (float(np.abs(centred).mean()), spread**0.5, 0.0)
-    found = [
-        Metric(
-            name=name,
-            value=float(values[i]),
-            low=ends[i][0],
-            high=ends[i][1],
-            n=n,
-            method="bootstrap",
-            greater_is_better=name == "r2",
-            baseline=dummy[i],
-        )
-        for i, name in enumerate(("mae", "rmse", "r2"))
-        if not np.isnan(values[i])
-    ]
-    notes = () if len(found) == 3 else ("R² is left out: all true values are equal.",)
-    parts = (y.astype("<f8").tobytes(), answer.astype("<f8").tobytes())
-    return Metrics(tuple(found), task="regression", notes=notes, evaluation=digest("evaluation/1", *parts))
+    return sample.measure(seed)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberSample:
+    """True and predicted numbers of some rows, and which rows hang together."""
+
+    truth: Floats
+    predicted: Floats
+    units: Units
+
+    @classmethod
+    def of(cls, truth: Any, predicted: Any, units: Units | None = None) -> NumberSample:
+        """Return the sample of two columns. Raises UsageError."""
+        y, answer = number_array(truth, "truth"), number_array(predicted, "predicted")
+        check_lengths({"truth": len(y), "predicted": len(answer)})
+        return cls(y, answer, Units.of_rows(len(y)) if units is None else units)
+
+    def take(self, rows: Codes) -> NumberSample:
+        """Return the sample of some rows."""
+        return NumberSample(self.truth[rows], self.predicted[rows], self.units.take(rows))
+
+    def measure(self, seed: int) -> Metrics:
+        """Return the metrics of ``regression_metrics``."""
+        y, error = self.truth, self.predicted - self.truth
+        centred = y - y.mean()
+        spread = float(np.square(centred).mean()) if y.min() < y.max() else 0.0
+        wanted = [
+            mean_of(np.abs(error), "mae", baseline=float(np.abs(centred).mean())),
+            Mean(name="rmse", columns=np.column_stack((np.ones(len(y)), error**2)), of=_root, baseline=spread**0.5),
+            mean_of(error, "mean_error", scale="plain", baseline=0.0),
+        ]
+        notes: tuple[str, ...] = ("R² is left out: all true values are equal.",)
+        if spread:
+            columns = np.column_stack((np.ones(len(y)), error**2 / spread, centred / spread**0.5, centred**2 / spread))
+            gain = Mean(name="r2", columns=columns, of=_gain, scale="gain", baseline=0.0, greater_is_better=True)
+            wanted.append(gain)
+            notes = ()
+        parts = (y.astype("<f8").tobytes(), self.predicted.astype("<f8").tobytes())
+        found = (*measured(wanted, self.units, seed), _median(np.abs(error), np.abs(centred), self.units))
+        return Metrics(found, task="regression", notes=notes, evaluation=digest("evaluation/1", *parts))
 
 
 def regression_values(means: Floats, spread: float) -> tuple[Floats, Floats, Floats]:
@@ -69,3 +87,31 @@ def regression_values(means: Floats, spread: float) -> tuple[Floats, Floats, Flo
     usable = variance > 1e-12 * spread
     r2 = 1 - np.divide(squared, variance, out=np.full(np.shape(variance), np.nan), where=usable)
     return absolute, np.sqrt(squared), r2
+
+
+def _root(means: Floats) -> Floats:
+    root: Floats = np.sqrt(means[..., 1] / means[..., 0])
+    return root
+
+
+def _gain(means: Floats) -> Floats:
+    ones, squared, y, y_squared = np.moveaxis(means, -1, 0)
+    variance = y_squared / ones - (y / ones) ** 2
+    usable = variance > 1e-12
+    lost: Floats = np.divide(squared / ones, variance, out=np.full(np.shape(variance), np.nan), where=usable)
+    return 1 - lost
+
+
+def _median(errors: Floats, dummy: Floats, units: Units) -> Metric:
+    """Return the median absolute error; its ends are order statistics, as many rows off as the binomial law says."""
+    low, high = interval.median(errors, units)
+    return Metric(
+        name="median_absolute_error",
+        value=float(np.median(errors)),
+        low=low,
+        high=high,
+        n=len(errors),
+        method=f"order statistics, {units.told}" if units.told else "order statistics",
+        greater_is_better=False,
+        baseline=float(np.median(dummy)),
+    )
