@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from sklearn import metrics as sk
 from sklearn.cluster import KMeans
+from sklearn.ensemble import IsolationForest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from filiera.errors import UsageError
-from filiera.model.evaluation import Design, evaluate
+from filiera.model.evaluation import AnomalyDetection, Design, Forecasting, Ranking, evaluate
 from filiera.model.metrics.classification import classification_metrics
 from filiera.model.metrics.clustering import clustering_metrics
 from filiera.model.metrics.regression import regression_metrics
@@ -118,10 +120,10 @@ def test_a_clustering_is_measured_where_its_last_step_sees_the_rows() -> None:
     scaled = model[:-1].transform(rows.select(INPUTS))
     clusters = model.predict(rows.select(INPUTS))
     assert found.metrics == clustering_metrics(scaled, clusters, truth=rows["label"])
-    assert found.rows.columns == ["row", "truth", "predicted"]
+    assert found.rows.columns == ["row", "truth", "predicted", "silhouette"]
     bare = evaluate(model, rows, target="", task="clustering")
     assert bare.metrics == clustering_metrics(scaled, clusters)
-    assert bare.rows.columns == ["row", "predicted"]
+    assert bare.rows["silhouette"].mean() == pytest.approx(bare.metrics["silhouette"].value)
 
 
 class Answers:
@@ -163,3 +165,106 @@ def test_bad_input_is_explained(change: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as caught:
         evaluate(given.pop("model"), given.pop("rows"), **given)
     assert words in str(caught.value)
+
+
+class Lines:
+    """A model that answers what a column says."""
+
+    feature_names_in_ = ("guess",)
+
+    def predict(self, rows: pl.DataFrame) -> pl.Series:
+        return rows["guess"]
+
+
+class Ranges(Lines):
+    """One that also says between what the truth will lie."""
+
+    def predict_quantiles(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.select((pl.col("guess") + 1).alias("0.9"), (pl.col("guess") - 1).alias("0.1"))
+
+
+def test_a_ranking_is_measured_by_its_queries() -> None:
+    """The column of queries is needed and kept."""
+    rows = pl.DataFrame({"q": ["a", "a", "b", "b"], "guess": [1.0, 2.0, 3.0, 1.0], "good": [0, 1, 1, 0]})
+    found = evaluate(Lines(), rows, target="good", task=Ranking(query="q", k=2))
+    assert (found.metrics.task, found.metrics["ndcg_at_2"].value, found.metrics["mrr"].n) == ("ranking", 1.0, 2)
+    assert found.rows.columns == ["row", "truth", "score", "query"]
+    with pytest.raises(UsageError, match="no column 'query' to evaluate by"):
+        evaluate(Lines(), rows, target="good", task=Ranking(query="query"))
+
+
+def hours() -> pl.DataFrame:
+    source = np.random.default_rng(0)
+    load = 10 + 5 * np.sin(np.arange(96) * np.pi / 12) + source.normal(size=96)
+    frame = pl.DataFrame({"hour": list(range(96)) * 2, "link": ["a"] * 96 + ["b"] * 96, "load": [*load, *(3 * load)]})
+    guess = [*(load + source.normal(size=96) / 2), *(3 * load + 1)]
+    return frame.with_columns(guess=pl.Series(guess))
+
+
+def test_a_forecast_is_measured_against_the_last_season() -> None:
+    """Each series has its own past; blocks of time are resampled, and quantiles are kept."""
+    rows = hours()
+    history, test = rows.filter(pl.col("hour") < 48), rows.filter(pl.col("hour") >= 48).sample(96, shuffle=True, seed=1)
+    task = Forecasting(time="hour", series="link", season=24, history=history)
+    found = evaluate(Ranges(), test, target="load", task=task)
+    assert found.metrics.task == "forecasting"
+    assert set(found.metrics.names) >= {"mae", "rmse", "smape", "mase", "rmsse", "pinball", "coverage_80", "width_80"}
+    assert found.rows.columns[1:] == ["truth", "predicted", "q:0.1", "q:0.9", "naive", "time", "series"]
+    expected = history.filter(pl.col("hour") >= 24).with_columns(pl.col("hour") % 24)
+    joined = test.with_columns(h=pl.col("hour") % 24).join(
+        expected.select("link", h="hour", naive="load"), on=["link", "h"], maintain_order="left"
+    )
+    assert found.rows["naive"].to_list() == joined["naive"].to_list()
+    assert found.metrics["mase"].baseline is not None and found.metrics["mase"].high < found.metrics["mase"].baseline
+    assert "blocks" in found.metrics["mae"].method
+    bare = evaluate(Lines(), test, target="load", task=Forecasting(time="hour"))
+    assert bare.metrics.names == ("mae", "rmse", "smape")
+    assert "No history" in bare.metrics.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        (Forecasting(time="day"), "no column 'day'"),
+        (Forecasting(time="hour", history=hours().drop("load")), "history has no column 'load'"),
+    ],
+    ids=["time", "history"],
+)
+def test_bad_forecasts_are_explained(task: Forecasting, words: str) -> None:
+    """Each impossible input has one clear message."""
+    with pytest.raises(UsageError, match=words):
+        evaluate(Lines(), hours(), target="load", task=task)
+    with pytest.raises(UsageError, match="season is 0"):
+        Forecasting(time="hour", season=0)
+
+
+def test_anomalies_are_scored_as_scikit_learn_has_them() -> None:
+    """The least score of the model is the greatest here; -1 is a flag; the truth may be unknown."""
+    source = np.random.default_rng(0)
+    rows = pl.DataFrame({"x": [*source.normal(size=190), *(source.normal(size=10) + 6)]})
+    rows = rows.with_columns(kind=pl.Series(["usual"] * 190 + ["odd"] * 10))
+    model = IsolationForest(n_estimators=20, random_state=0).fit(rows.select("x"))
+    found = evaluate(model, rows, target="kind", task=AnomalyDetection(positive="odd"))
+    scores = -model.score_samples(rows.select("x"))
+    expected = sk.average_precision_score([0] * 190 + [1] * 10, scores)
+    assert found.metrics["average_precision"].value == pytest.approx(expected, abs=1e-9)
+    assert found.rows["predicted"].to_list() == (model.predict(rows.select("x")) == -1).tolist()
+    blind = evaluate(model, rows, target="", task=AnomalyDetection())
+    assert blind.metrics.names == ("flagged_share",)
+    assert blind.rows.columns == ["row", "predicted", "score"]
+
+
+def test_groups_are_compared() -> None:
+    """The rates of each group and their differences are part of the evaluation; who is positive must be plain."""
+    rows = flows(1000).with_columns(site=pl.Series(["x", "y"] * 500))
+    found = evaluate(classifier(), rows, target="label", design=Design(groups=("site",), positive="dos"))
+    (fair,) = found.fairness
+    assert (fair.column, fair.positive, [each.value for each in fair.groups]) == ("site", "dos", ["x", "y"])
+    assert "equalized_odds_difference" in fair.differences
+    share = (found.rows.filter(site="x")["predicted"] == "dos").mean()
+    assert fair.groups[0].metrics["selection_rate"].value == pytest.approx(share)
+    with pytest.raises(UsageError, match="'worm' is not a class"):
+        evaluate(classifier(), rows, target="label", design=Design(groups=("site",), positive="worm"))
+    line = LinearRegression().fit(rows.select(INPUTS), rows["bytes"])
+    with pytest.raises(UsageError, match="decisions of a classifier"):
+        evaluate(line, rows, target="bytes", design=Design(groups=("site",)))

@@ -9,7 +9,7 @@ import pytest
 from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor, IsolationForest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -164,6 +164,22 @@ def test_clustering_gives_a_cluster() -> None:
         ("cluster", "int64", "cluster")
     ]
     assert card.reference.output("cluster").total == 120
+
+
+def test_other_tasks_give_values_scores_and_flags() -> None:
+    """A forecast is a value, a ranking a score, and anomalies are what the model calls them."""
+    frame = flows()
+    line = LinearRegression().fit(frame.select("packets"), frame["rate"])
+    forest = IsolationForest(n_estimators=5, random_state=0).fit(frame.select("packets"))
+    found = {
+        task: describe_model(model, training=frame, metrics=metrics(task)).signature.outputs
+        for task, model in (("forecasting", line), ("ranking", line), ("anomaly_detection", forest))
+    }
+    assert [(output.name, output.type, output.labels) for (output,) in found.values()] == [
+        ("value", "float64", ()),
+        ("score", "float64", ()),
+        ("label", "int64", (-1, 1)),
+    ]
 
 
 def test_classifier_without_probabilities_gives_labels_alone() -> None:

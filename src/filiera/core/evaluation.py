@@ -41,7 +41,8 @@ class Evaluation:
     ``rows`` is a ``polars.DataFrame`` with a row for each that was evaluated, in their order: ``row``, a 64-bit digest
     of the row's content by which another evaluation knows it again (equal rows are told apart by how often the row came
     before); ``truth`` where it is known; ``predicted``; ``p:LABEL``, the probability of each class, in the order of the
-    model's; ``score``, where there is one; and the columns that slices, groups and clusters were made from.
+    model's; ``score``, where there is one; ``query`` of a ranking; ``q:LEVEL``, ``naive``, ``time`` and ``series`` of a
+    forecast; ``silhouette`` of a clustering; and the columns that slices, groups and clusters were made from.
     """
 
     metrics: Metrics

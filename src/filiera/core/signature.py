@@ -21,7 +21,7 @@ FIELD_TYPES: Mapping[str, FieldType] = {
 }  # fmt: skip
 """The type of a field by the name of its column's Polars class; columns of other classes are no fields."""
 Semantics = Literal["label", "probability", "value", "cluster", "score"]
-Task = Literal["classification", "regression", "clustering"]
+Task = Literal["classification", "regression", "clustering", "ranking", "forecasting", "anomaly_detection"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,11 +12,16 @@ from filiera.core.plain import name_of
 from filiera.core.signature import Task
 from filiera.core.value import dataclass
 from filiera.errors import UsageError
-from filiera.model.answers import Codes, Floats, class_answers, label_series, matrix, plain_label
+from filiera.model.answers import Codes, Floats, class_answers, label_series, matrix, number_array, plain_label
+from filiera.model.forecasts import forecast_sample
+from filiera.model.metrics.anomalies import AnomalySample, flags
 from filiera.model.metrics.classification import ClassSample, checked_probabilities
-from filiera.model.metrics.clustering import GroupSample
+from filiera.model.metrics.clustering import GroupSample, silhouettes
+from filiera.model.metrics.forecasting import ForecastSample
+from filiera.model.metrics.ranking import QuerySample
 from filiera.model.metrics.regression import NumberSample
 from filiera.model.metrics.units import Units
+from filiera.model.tasks import AnomalyDetection, Forecasting, Ranking, Told
 
 
 class Sample(Protocol):
@@ -62,12 +67,22 @@ def inputs_of(model: Any, rows: pl.DataFrame, target: str) -> pl.DataFrame:
     return rows.select(inputs)
 
 
-def ask(model: Any, task: Task, inputs: pl.DataFrame, truth: pl.Series | None, units: Units) -> Asked:
-    """Return the answers of *model* to *inputs*. Raises UsageError, as ``evaluate`` does."""
+def ask(model: Any, task: Task | Told, rows: pl.DataFrame, target: str, units: Units) -> Asked:
+    """Return the answers of *model* to *rows*. Raises UsageError, as ``evaluate`` does."""
+    inputs, truth = inputs_of(model, rows, target), rows[target] if target else None
+    if isinstance(task, AnomalyDetection):
+        return _scored(model, inputs, truth, task, units)
     if task == "clustering":
         return _grouped(model, inputs, truth, units)
     if truth is None:
-        raise UsageError(f"A {task} is evaluated by a column with the truth.", do="Name it: target=…")
+        name = task if isinstance(task, str) else task.name
+        raise UsageError(f"A {name} is evaluated by a column with the truth.", do="Name it: target=…")
+    if isinstance(task, Ranking):
+        ranked = QuerySample.of(truth, model.predict(inputs), rows[task.query].to_list(), task.k).hanging(units)
+        answers = (pl.Series("truth", ranked.relevance), pl.Series("score", ranked.scores))
+        return Asked(sample=ranked, columns=(*answers, rows[task.query].alias("query")))
+    if isinstance(task, Forecasting):
+        return _forecast(forecast_sample(model, task, rows, inputs, truth), task, rows, units)
     if task == "classification":
         return _classified(model, inputs, truth, units)
     if task == "regression":
@@ -76,8 +91,45 @@ def ask(model: Any, task: Task, inputs: pl.DataFrame, truth: pl.Series | None, u
             sample=sample, columns=(pl.Series("truth", sample.truth), pl.Series("predicted", sample.predicted))
         )
     raise UsageError(
-        f"evaluate does not know the task {task!r}.", why="It knows classification, regression and clustering."
+        f"evaluate does not know the task {task!r}.",
+        why="It knows classification, regression and clustering.",
+        do="For others say more: task=Ranking(query=…), Forecasting(time=…) or AnomalyDetection().",
     )
+
+
+def _seen_last(model: Any, inputs: Any) -> Any:
+    """Return what the last step of *model* is given."""
+    if callable(getattr(model, "prepare", None)):
+        return _seen_last(model.estimator, model.prepare(inputs))
+    return model[:-1].transform(inputs) if len(getattr(model, "steps", ())) > 1 else inputs
+
+
+def _scored(model: Any, inputs: pl.DataFrame, truth: pl.Series | None, task: AnomalyDetection, units: Units) -> Asked:
+    answers = number_array(model.predict(inputs), "the model's answers")
+    flagged = answers == (-1 if (answers == -1).any() else 1) if np.isin(answers, (-1, 0, 1)).all() else None
+    if callable(getattr(model, "score_samples", None)):
+        scores = -number_array(model.score_samples(inputs), "the model's scores")
+    else:
+        scores = answers if flagged is None else flagged.astype(np.float64)
+    known = None
+    if truth is not None:
+        known = flags(truth if task.positive is None else truth == task.positive, "truth")
+    columns: tuple[pl.Series, ...] = () if known is None else (pl.Series("truth", known),)
+    columns += () if flagged is None else (pl.Series("predicted", flagged),)
+    sample = AnomalySample.of(known, scores, flagged, task.contamination).hanging(units)
+    return Asked(sample=sample, columns=(*columns, pl.Series("score", scores)))
+
+
+def _forecast(sample: ForecastSample, task: Forecasting, rows: pl.DataFrame, units: Units) -> Asked:
+    columns = [pl.Series("truth", sample.truth), pl.Series("predicted", sample.predicted)]
+    columns += [pl.Series(f"q:{level:g}", each) for level, each in zip(sample.levels, sample.quantiles.T, strict=True)]
+    if task.history is not None:
+        columns.append(pl.Series("naive", sample.naive))
+    columns.append(rows[task.time].alias("time"))
+    if task.series:
+        columns.append(rows[task.series].alias("series"))
+    notes = () if task.history is not None else ("No history was given: nothing is known of a season ago.",)
+    return Asked(sample=sample.hanging(units), columns=tuple(columns), notes=notes)
 
 
 def _classified(model: Any, inputs: pl.DataFrame, truth: pl.Series, units: Units) -> Asked:
@@ -111,10 +163,11 @@ def _probabilities(model: Any, inputs: pl.DataFrame, classes: int) -> Floats | N
 def _grouped(model: Any, inputs: pl.DataFrame, truth: pl.Series | None, units: Units) -> Asked:
     """Return the clusters of rows, as points where the last step of a pipeline sees them."""
     clusters = label_series(model.predict(inputs), "the model's answers")
-    before = getattr(model, "steps", None)
-    points = matrix(model[:-1].transform(inputs) if before and len(before) > 1 else inputs, "the model's inputs")
+    points = matrix(_seen_last(model, inputs), "the model's inputs")
     known = None if truth is None else label_series(truth, "truth")
     answers = None if known is None else class_answers(known, known, None)
     sample = GroupSample(points, class_answers(clusters, clusters, None), answers, units)
-    columns = (clusters.alias("predicted"),) if known is None else (known.alias("truth"), clusters.alias("predicted"))
+    columns = (() if known is None else (known.alias("truth"),)) + (clusters.alias("predicted"),)
+    if sample.has_silhouettes:
+        columns += (pl.Series("silhouette", silhouettes(points, sample.clusters.truth)),)
     return Asked(sample=sample, columns=columns)

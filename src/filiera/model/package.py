@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from filiera.core.metric import Metrics
 from filiera.core.plain import name_of
 from filiera.core.reference import MAX_PROBABILITY, Reference
-from filiera.core.signature import Field, FieldType, Output, Signature, Task
+from filiera.core.signature import Field, FieldType, Output, Semantics, Signature, Task
 from filiera.errors import UsageError
 from filiera.model.answers import Label, label_series, matrix, number_array, plain_label
 from filiera.model.card import ModelCard
@@ -144,13 +144,19 @@ def _outputs(model: Any, task: Task, features: pl.DataFrame) -> tuple[tuple[Outp
     answers = model.predict(features)
     if len(answers) != features.height:
         raise UsageError(f"The model gave {len(answers):,} answers to {features.height:,} rows; one per row is needed.")
-    if task == "regression":
-        column = pl.Series("value", number_array(answers, "the model's answers"))
-        return (Output(name="value", type="float64", semantics="value"),), [numeric_reference(column)]
+    if task in ("regression", "forecasting", "ranking"):
+        semantics: Semantics = "score" if task == "ranking" else "value"
+        column = pl.Series(semantics, number_array(answers, "the model's answers"))
+        return (Output(name=semantics, type="float64", semantics=semantics),), [numeric_reference(column)]
     column = label_series(answers, "the model's answers")
     if task == "clustering":
         output = Output(name="cluster", type=field_type(column), semantics="cluster")
         return (output,), [categorical_reference(column.alias("cluster"))]
+    if task == "anomaly_detection":
+        flags: tuple[Label, ...] = (-1, 1) if column.dtype == pl.Int64 and (column == -1).any() else (0, 1)
+        labels = (False, True) if column.dtype == pl.Boolean else flags
+        output = Output(name="label", type=field_type(column), semantics="label", labels=labels)
+        return (output,), [categorical_reference(column.alias("label"))]
     return _class_outputs(model, features, column.alias("label"))
 
 

@@ -58,6 +58,12 @@ class GroupSample:
     known: ClassAnswers | None
     units: Units
 
+    @property
+    def has_silhouettes(self) -> bool:
+        """Tell whether the silhouette of each row is defined, and cheap."""
+        n = len(self.points)
+        return n <= _SILHOUETTE_ROWS and 2 <= len(np.unique(self.clusters.truth)) < n
+
     def take(self, rows: Codes) -> GroupSample:
         """Return the sample of some rows."""
         clusters, known = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
 from typing import Literal
 
 import numpy as np
@@ -33,10 +34,11 @@ class Units:
         return cls(np.arange(n), n, "rows")
 
     @classmethod
-    def of_clusters(cls, values: object) -> Units:
-        """Return a unit for each different value of *values*, shape ``(n,)``."""
-        different, members = np.unique(np.asarray(values), return_inverse=True)
-        return cls(members.astype(np.int64), len(different), "clusters", f"{len(different):,} clusters")
+    def of_clusters(cls, values: Iterable[Hashable]) -> Units:
+        """Return a unit for each different value of *values*, shape ``(n,)``; None is a value like others."""
+        places: dict[Hashable, int] = {}
+        members = np.fromiter((places.setdefault(value, len(places)) for value in values), dtype=np.int64)
+        return cls(members, len(places), "clusters", f"{len(places):,} clusters")
 
     def take(self, rows: Codes) -> Units:
         """Return the units of some *rows*; those without a row are gone."""
