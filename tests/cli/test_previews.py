@@ -3,10 +3,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from filiera import Html, Markdown, Metric, Metrics
 from filiera.cli.previews import preview, write_file
+from filiera.core.evaluation import Evaluation, Fairness, Slice
 from filiera.core.report import Svg
 from filiera.errors import UsageError
 from filiera.project.project import Project
@@ -106,3 +108,30 @@ def test_transforms_are_told_in_lines() -> None:
 
     fitted = fit_transforms([Impute("age")], pl.DataFrame({"age": [20, None, 40]}))
     assert preview(fitted) == "learned from 3 rows\nImpute age: median 30.0; 33.3% was missing"
+
+
+def evaluation() -> Evaluation:
+    metric = Metric(name="mae", value=0.5, low=0.25, high=0.75, n=10, method="bootstrap-t")
+    metrics = Metrics((metric,), task="regression", notes=("One note.",))
+    fair = Fairness(column="sex", positive="yes", groups=(), differences=Metrics((metric,), task="classification"))
+    rows = pl.DataFrame({"truth": [1.0, 2.0], "predicted": [1.5, 1.5]})
+    part = Slice(column="site", value="rome", metrics=metrics)
+    return Evaluation(metrics=metrics, slices=(part,), fairness=(fair,), rows=rows)
+
+
+def test_an_evaluation_is_shown_with_its_parts() -> None:
+    """Metrics, notes, a line for each slice and each difference between groups, and how to see the rest."""
+    line = "mae 0.5000, 95 % interval 0.2500 to 0.7500, on 10 rows"
+    assert preview(evaluation()).splitlines() == [
+        line,
+        "One note.",
+        f"site = rome: {line}",
+        f"sex: {line}",
+        "write all, with plots, to a page: --open FILE.html",
+    ]
+
+
+def test_an_evaluation_is_written_as_a_page(opened: Project, tmp_path: Path) -> None:
+    """To a file of HTML goes the page with plots."""
+    write_file(opened, opened.artifacts.put(evaluation()), tmp_path / "e.html")
+    assert "<svg" in (tmp_path / "e.html").read_text(encoding="utf-8")

@@ -109,3 +109,4 @@ def test_rows_that_hang_together_widen_differences() -> None:
         assert other.value == pytest.approx(one.value)
         assert other.high - other.low == pytest.approx(one.high - one.low, rel=0.1)
     assert not any("p =" in note for note in many.differences.notes)
+    assert "no p-values" in many.differences.notes[-1]

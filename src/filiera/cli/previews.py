@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pprint
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def _text(value: Any) -> str:
         case Files():
             return f"{value.summary}; write them to a folder with --open FOLDER\n{value.table}"
         case Metrics() | Evaluation():
-            return "\n".join(str(metric) for metric in metrics_of(value))
+            return "\n".join(_measured(value))
         case Study():
             goal = f"{value.search.goal} {value.search.metric or 'what ' + value.objective + ' returns'}"
             return f"{goal}: {counted(value.trials)}; filiera study shows them"
@@ -77,6 +78,17 @@ def _text(value: Any) -> str:
     if isinstance(summary, str) and type(value).__module__.startswith("filiera.transforms."):
         return summary
     return pprint.pformat(value, width=110) if dataclasses.is_dataclass(value) else str(value)
+
+
+def _measured(value: Metrics | Evaluation) -> Iterator[str]:
+    """Yield the lines of what was measured; of a slice its first metric."""
+    found = metrics_of(value)
+    yield from (str(metric) for metric in found)
+    yield from found.notes
+    if isinstance(value, Evaluation):
+        yield from (f"{one.column} = {one.value}: {next(iter(one.metrics), 'nothing')}" for one in value.slices)
+        yield from (f"{fair.column}: {one}" for fair in value.fairness for one in fair.differences)
+        yield "write all, with plots, to a page: --open FILE.html"
 
 
 def write_file(project: Project, ref: ArtifactRef, file: Path) -> None:
@@ -95,6 +107,10 @@ def write_file(project: Project, ref: ArtifactRef, file: Path) -> None:
                 from filiera.data.report import profile_html
 
                 file.write_text(profile_html(value).text, encoding="utf-8")
+            case Evaluation() if file.suffix == ".html":
+                from filiera.model.report import evaluation_html
+
+                file.write_text(evaluation_html(value).text, encoding="utf-8")
             case str():
                 file.write_text(value, encoding="utf-8")
             case Files():

@@ -155,6 +155,8 @@ def _differences(
         dummy = None if by_chance is None else float(by_chance.mean())
         n = int(sum(rate.n.sum() for rate in each))
         found.append(_metric(name, observed, (low, high), n, "newcombe, all pairs", dummy))
+    if units.kind != "rows":
+        notes.append("What chance alone would show is not known where rows hang together: there are no p-values.")
     found.append(_ratio(selection, pairs))
     return found
 

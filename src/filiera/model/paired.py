@@ -31,11 +31,13 @@ def common_rows(
     candidate: Evaluation, champion: Evaluation, part: tuple[str, object] | None = None
 ) -> pl.DataFrame | None:
     """Return what both answered to the rows that both were asked: columns of the candidate, and those of the champion
-    with the suffix ``_champion``; None where there are fewer than 30, or fewer than half of the candidate's.
+    with the suffix ``_champion``; None where there are fewer than 30, or fewer than half of the candidate's,
+    and of forecasts, whose errors hang together in time.
 
     *part* takes the rows with one value in one column, which must be among the candidate's.
     """
-    if candidate.metrics.task != champion.metrics.task or "truth" not in candidate.rows.columns:
+    task = candidate.metrics.task
+    if task != champion.metrics.task or task == "forecasting" or "truth" not in candidate.rows.columns:
         return None
     own = candidate.rows
     if part is not None:

@@ -39,7 +39,11 @@ def evaluation_html(evaluation: Evaluation, *, title: str = "Evaluation") -> Htm
     drawn = list(_drawings(evaluation))
     if drawn:
         parts.append(f'<h2>Plots</h2><div class="plots">{"".join(drawing.text for drawing in drawn)}</div>')
-    parts += [*_classes(metrics.classes), *_calibration(evaluation), *_slices(evaluation.slices)]
+    parts += [
+        *_classes(metrics.classes, is_clustered=bool(clusters)),
+        *_calibration(evaluation),
+        *_slices(evaluation.slices),
+    ]
     parts += [part for fairness in evaluation.fairness for part in _fairness(fairness)]
     style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{_text(title)}</title>'
@@ -69,7 +73,7 @@ def _notes(metrics: Metrics) -> str:
     return f"<ul>{''.join(f'<li>{_text(note)}</li>' for note in metrics.notes)}</ul>" if metrics.notes else ""
 
 
-def _classes(classes: Sequence[ClassScore]) -> Iterator[str]:
+def _classes(classes: Sequence[ClassScore], *, is_clustered: bool) -> Iterator[str]:
     if not classes:
         return
     rows = []
@@ -77,6 +81,8 @@ def _classes(classes: Sequence[ClassScore]) -> Iterator[str]:
         recall, precision = _wilson(one.correct, one.rows), _wilson(one.correct, one.predicted)
         rows.append((str(one.label), f"{one.rows:,}", f"{one.predicted:,}", recall, precision, _number(one.f1)))
     yield "<h2>Classes</h2>" + _table(("class", "rows", "predicted", "recall", "precision", "F1"), rows)
+    if is_clustered:
+        yield '<p class="m">These intervals take rows as independent, and are too narrow.</p>'
     if len(classes) > _MOST_CLASSES:
         yield f'<p class="m">and {len(classes) - _MOST_CLASSES:,} more</p>'
 

@@ -81,9 +81,10 @@ class Pull:
     method: str = "linearised"
 
 
-def mean_of(values: Floats, name: str, **said: Any) -> Mean:
-    """Return the mean of *values*, shape ``(n,)``, as something to be measured; *said* are fields of ``Mean``."""
-    return Mean(name=name, columns=np.column_stack((np.ones(len(values)), values)), of=ratio, **said)
+def mean_of(values: Floats, name: str, *, baseline: float | None = None, scale: Scale = "loss") -> Mean:
+    """Return the mean of *values*, shape ``(n,)``, as something to be measured: a loss, or what *scale* says."""
+    columns = np.column_stack((np.ones(len(values)), values))
+    return Mean(name=name, columns=columns, of=ratio, scale=scale, baseline=baseline)
 
 
 def ratio(means: Floats) -> Floats:

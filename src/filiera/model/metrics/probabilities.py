@@ -78,7 +78,7 @@ def _area(tasks: list[tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], Floats]]
     scale = units.count / len(units.members)  # clusters count as one row each: their rows may be the same
     sides = np.array([(p.sum() * scale, (~p).sum() * scale) for p, _ in tasks])
     within = None
-    if sides.min() < 2 * _FEW or values.max() in (0, 1):
+    if (units.kind == "rows" and sides.min() < 2 * _FEW) or {float(values.min()), float(values.max())} & {0.0, 1.0}:
         sides = np.maximum(sides, 1.0)
         ends = np.array([interval.newcombe_area(area, *side) for area, side in zip(values, sides, strict=True)])
         within = interval.mean_of_shares(values, (ends[:, 0], ends[:, 1]))
