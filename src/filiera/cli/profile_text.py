@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 from filiera.cli.output import shortened, table_text
 from filiera.data.plots import number, share
 from filiera.data.profile import Column, Profile
 
+_BARS = 24
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _VALUE_CHARS = 18
 _SHOWN_VALUES = 3
@@ -37,11 +39,14 @@ def profile_text(profile: Profile) -> str:
 
 
 def sparkline(counts: Sequence[int]) -> str:
-    """Return a bar per number, as high as it is; nothing is blank, and anything is seen.
+    """Return a bar per number, as high as it is; 24 at most: neighbours are added up.
 
     >>> sparkline([0, 1, 50, 100])
     ' ▁▄█'
     """
+    width = min(len(counts), _BARS)
+    edges = [place * len(counts) // width for place in range(width + 1)] if width else [0]
+    counts = [sum(counts[start:end]) for start, end in itertools.pairwise(edges)]
     most = max(counts, default=0)
     return "".join(" " if not count else _BLOCKS[max(0, -(-count * len(_BLOCKS) // most) - 1)] for count in counts)
 

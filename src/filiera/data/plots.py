@@ -12,7 +12,7 @@ _HEIGHT = 84
 _ROW = 18
 _LABEL_WIDTH = 104
 _COUNT_WIDTH = 50
-_LABEL_CHARS = 17
+_LABEL_CHARS = 15
 _SMALL_WIDTH = 120
 _SMALL_HEIGHT = 18
 _MAP_COLUMNS = 40
@@ -56,7 +56,7 @@ def value_bars(column: Column, classes: Sequence[str]) -> str:
     for i, bar in enumerate(column.bars):
         y, x = i * _ROW, float(_LABEL_WIDTH)
         drawn.append(f"<g><title>{_text(_hint(bar, classes))}</title>")
-        drawn.append(f'<text x="0" y="{y + 13}">{_text(_cut(bar.label))}</text>')
+        drawn.append(f'<text x="0" y="{y + 13}">{_text(_fitted(bar.label))}</text>')
         for place, count in enumerate(bar.by_class or (bar.count,)):
             width = room * count / most
             if width >= 0.05:
@@ -118,7 +118,7 @@ def heat_map(found: Sequence[Association]) -> str:
     drawn = []
     for i, name in enumerate(names):
         y = i * side
-        drawn.append(f'<text x="{left - 6}" y="{y + 13}" text-anchor="end">{_text(_cut(name))}</text>')
+        drawn.append(f'<text x="{left - 6}" y="{y + 13}" text-anchor="end">{_text(_fitted(name))}</text>')
         drawn.append(f'<text class="m" x="{left + y + 9}" y="{y + 12}" text-anchor="middle">{i + 1}</text>')
     for one in found:
         if one.first in places and one.second in places:
@@ -165,8 +165,29 @@ def _hint(bar: Bar, classes: Sequence[str]) -> str:
     return f"{_cut(bar.label, 80)}: {bar.count:,} rows" + (f" ({split})" if split else "")
 
 
-def _cut(text: str, chars: int = _LABEL_CHARS) -> str:
+def _cut(text: str, chars: int) -> str:
     return text if len(text) <= chars else text[: chars - 1] + "…"
+
+
+def _fitted(label: str) -> str:
+    """Return as much of a label as has room beside its bar, letters being as wide as they are in most fonts.
+
+    >>> _fitted("REG_DOT_NEWLINE"), _fitted("reg dot newline")
+    ('REG_DOT_N…', 'reg dot newline')
+    """
+    room, widths = float(_LABEL_CHARS), [_letter_width(letter) for letter in label]
+    if sum(widths) <= room:
+        return label
+    kept = 0
+    while kept < len(label) and sum(widths[: kept + 1]) <= room - 1:
+        kept += 1
+    return label[:kept] + "…"
+
+
+def _letter_width(letter: str) -> float:
+    if letter in "ijlt.,:;|!'()[] ":
+        return 0.6
+    return 1.0 if letter.islower() or letter.isdigit() else 1.45
 
 
 def _text(text: str) -> str:
