@@ -45,6 +45,7 @@ LIBRARIES = {
     "pyarrow": {"adapters/codecs", "adapters/sql"},
     "adbc_driver_manager": {"adapters/sql"},
     "matplotlib": {"adapters/codecs"},
+    "markdown_it": {"adapters/markdown_page.py"},
     "granian": {"serving"},
     "cryptography": {"adapters/ed25519_keys.py"},
     "msgspec": {"serving", "adapters/prediction_segments.py"},

@@ -26,6 +26,7 @@ ON_THEIR_OWN = (
     "hide-sensitive-columns",
     "isolate-a-step",
     "keep-house",
+    "know-a-model",
     "move-runs",
     "notebooks",
     "partitions",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pprint
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -135,3 +136,12 @@ def _listing(path: Path) -> str:
     return "\n".join(
         [f"a folder of {len(files)} files; write it to a folder with --open FOLDER:", *files[:_MANY_FILES], *more]
     )
+
+
+def write_page(page: Html, file: Path) -> None:
+    """Write a page to a file, and say so. Raises UsageError when it cannot be written."""
+    try:
+        file.write_text(page.text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}.") from error
+    print(f"wrote {file}", file=sys.stderr)

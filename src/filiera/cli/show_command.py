@@ -220,6 +220,7 @@ def _show_version(project: Project, version: Version, options: argparse.Namespac
         return
     description = dict(version.description)
     metrics, columns = description.pop("metrics", {}), description.pop("columns", {})
+    description.pop("about", None)  # many lines, which the card shows
     facts: dict[str, Any] = {
         version.kind: version.ref,
         "aliases": ", ".join(version.aliases),

@@ -213,6 +213,9 @@ def _add_product_verbs(verbs: Verbs) -> None:
     sub.add_argument("which", metavar="NAME@VERSION", help="the version")
     sub.add_argument("alias", nargs="?", default="champion", help="the alias (default: champion)")
     sub.add_argument("--reason", default="", help="kept with the move")
+    sub = verbs.add("card", "print the card of a model version: all that its record says, in Markdown")
+    sub.add_argument("model", help=_MODEL)
+    sub.add_argument("--html", metavar="FILE", help="write it as a page with drawings instead")
     sub = verbs.add_with_json("prove", "rebuild a version from its record in a clean place and compare every output")
     sub.add_argument("what", help=f"NAME@VERSION, or {_RUN}")
     text = "use what is installed here, though the run had other distributions"

@@ -91,8 +91,11 @@ def assemble(pipeline: Pipeline, values: Mapping[str, Any], lookups: Lookups) ->
         origins |= beside
     elif isinstance(pipeline.publishes, Model):
         from filiera.project.assemble_model import with_model
+        from filiera.project.own_words import own_words
 
-        graph = with_model(graph, pipeline.publishes, lookups, {"promised": promised, "sensitive": tuple(sensitive)})
+        words = own_words(pipeline)
+        kept = {"promised": promised, "sensitive": tuple(sensitive), **({"about": words} if words else {})}
+        graph = with_model(graph, pipeline.publishes, lookups, kept)
     return Assembled(graph=_with_origins(graph, collected), inputs=origins)
 
 

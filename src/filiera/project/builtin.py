@@ -269,6 +269,7 @@ def publish_model(
     promised: list[Promised],
     sensitive: tuple[str, ...] = (),
     onnx: bool = False,
+    about: str = "",
 ) -> tuple[Signature, ReferenceProfile, dict[str, Any], Fit, Any]:
     """Return the model's signature, what its training data looked like, what is kept with the version, and its fit.
 
@@ -290,15 +291,14 @@ def publish_model(
     description = {
         "task": card.task,
         "estimator": card.model,
-        "metrics": {
-            metric.name: {"value": metric.value, "low": metric.low, "high": metric.high, "n": metric.n}
-            for metric in metrics
-        },
+        "metrics": {one.name: {"value": one.value, "low": one.low, "high": one.high, "n": one.n} for one in metrics},
         "gates": verdict.summary,
         "inputs": len(card.signature.inputs),
         "signature": card.signature.hash,
         "notes": list(card.notes),
     }
+    if about:
+        description["about"] = about
     exported = None
     if onnx:
         from filiera.model.onnx_export import export_onnx

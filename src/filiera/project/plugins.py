@@ -9,7 +9,7 @@ import functools
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.chunks import TABLE_CODEC, Chunk, read_chunks
@@ -18,6 +18,10 @@ from filiera.core.markup import Markup
 from filiera.core.parts import PARTS_CODEC, read_parts
 from filiera.errors import CodecError, ProjectError, did_you_mean
 from filiera.ports import BlobStore, Codec, CodeHistory, MetadataStore, PredictionLog, SourceReader
+
+if TYPE_CHECKING:
+    from filiera.core.document import Document
+    from filiera.core.report import Html
 
 CODEC_GROUP = "filiera.codecs"
 """Entry points: the name is the top-level module of the types served, the value ``module:Class`` of a Codec."""
@@ -237,3 +241,10 @@ def code_history(root: Path, store: Path) -> CodeHistory:
     from filiera.adapters.git_history import GitHistory
 
     return GitHistory(root, leave_out=(store,))
+
+
+def document_html(document: Document) -> Html:
+    """Return a document as a page."""
+    from filiera.adapters import markdown_page
+
+    return markdown_page.document_html(document)

@@ -42,6 +42,23 @@ class Version:
         return f"{self.name}@{self.number}"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Move:
+    """An alias that was pointed at a version."""
+
+    alias: str
+    number: int  #: the version it has pointed at since
+    before: int | None  #: the one it pointed at until then; None: at none
+    at: float  #: seconds since the epoch, UTC
+    by: str  #: "user@host", or what ``$FILIERA_ACTOR`` said
+    reason: str
+
+    @property
+    def told(self) -> str:
+        """Return where it went, for people."""
+        return f"to {self.number}" if self.before is None else f"from {self.before} to {self.number}"
+
+
 def content_digest(artifact: str, body: Mapping[str, Any]) -> str:
     """Return the digest of what makes a version another one: not where its inputs came from, and when."""
     attached = {name: ref for name, ref in body["attachments"].items() if not name.startswith(ATTACHED)}
@@ -187,6 +204,17 @@ class Versions:
         noted = audit.entry("promote", version.ref, at=at, detail={"alias": alias, "reason": reason})
         self._records.write([("set_alias", row), ("add_alias_move", move), noted], durable=True)
         return self.get(kind, ProductRef(ref.name, str(version.number)))
+
+    def moves(self, kind: str, name: str) -> list[Move]:
+        """Return all moves of a product's aliases, the newest first."""
+        held: dict[str, int] = {}
+        found = []
+        for row in self._records.read("alias_moves_of_product", {"kind": kind, "name": name}):
+            before = held.get(row["alias"])
+            held[row["alias"]] = row["number"]
+            told = {field: row[field] for field in ("alias", "number", "at", "by", "reason")}
+            found.append(Move(before=before, **told))
+        return found[::-1]
 
     def _aliases(self, kind: str, name: str) -> dict[int, list[str]]:
         """Return the aliases of a product by the number of the version they point at."""

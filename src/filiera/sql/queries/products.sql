@@ -82,3 +82,7 @@ SELECT kind, name, :alias, number, :created_at
 -- The history of an alias: who moved it, when, why.
 INSERT INTO alias_move (kind, name, alias, number, at, reason, "by")
 VALUES (:kind, :name, :alias, :number, :at, :reason, :by);
+
+-- alias_moves_of_product --
+-- Every move of a product's aliases, oldest first; of those of one moment in the order they were made.
+SELECT alias, number, at, reason, "by" FROM alias_move WHERE kind = :kind AND name = :name ORDER BY at;
