@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from filiera.core.artifact import ArtifactRef
 from filiera.core.logged import Curves, Log, Logged, Point, begin, end, log_metric
 from filiera.engine.curves import CurveFiles, CurveLog, joined
-from filiera.errors import StoreFull
+from filiera.errors import StoreFull, TrialPruned
 from tests.engine.plain_artifacts import PlainArtifacts
 
 KEY = "a" * 64
@@ -204,3 +204,13 @@ def test_attempts_in_a_row(lines: list[tuple[str, int, float]]) -> None:
         known.append((attempt, point))
     found = joined(by_attempt)
     assert shown(found) == {name: [(p.step, p.value) for _, p in points] for name, points in expected.items()}
+
+
+def test_returned_metrics_never_fail_a_step(files: CurveFiles, tmp_path: Path) -> None:
+    """Not by names that cannot be logged, and not by pruning: the step is over."""
+    (tmp_path / "usual").write_text('{"0": 0.9}')
+    log = files.log_of(KEY, ("f1", True, str(tmp_path / "usual")))
+    log.add_returned([("f1", 0.1), ("a\nb", 1.0), ("x" * 999, 1.0)])
+    assert kept(log) == {"f1": [(0, 0.1)]}
+    with running(files.log_of(KEY, ("f1", True, str(tmp_path / "usual")))), pytest.raises(TrialPruned, match="step 0"):
+        log_metric("f1", 0.1)

@@ -92,6 +92,11 @@ def _number(name: str, value: Any) -> float:
     raise TypeError(f"the value of metric {name!r} is no number: {value!r}")
 
 
+def current() -> Log | None:
+    """Return what takes the points of the step that runs in this context; None outside of steps."""
+    return _own.get()
+
+
 def begin(log: Log) -> Token[Log | None]:
     """Let *log* have what the step that runs now logs, until ``end`` is given what this returns."""
     _active.append(log)

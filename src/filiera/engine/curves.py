@@ -87,6 +87,13 @@ class CurveLog:
         if self._watch is not None and name == self._watch.metric:
             self._watch.see(step, value)
 
+    def add_returned(self, metrics: Iterable[tuple[str, float]]) -> None:
+        """Take the names and values of metrics that the step has returned: it is over, and nothing may fail it now."""
+        self._watch = None
+        for name, value in metrics:
+            with suppress(ValueError):  # a name that no list could show
+                self.add(name, value, None)
+
     def finish(self, values: Values, *, keep: bool) -> Logged | None:
         """Return what the step has logged, stored; None when that is nothing, or cannot be stored.
 

@@ -13,7 +13,7 @@ from filiera.core import checkpoint, logged, plain
 from filiera.core.artifact import ArtifactRef
 from filiera.core.task import Failure, FailureKind, Finished, SourceStamp, Task
 from filiera.engine.checkpoints import Checkpoint, Checkpoints
-from filiera.engine.curves import CurveFiles
+from filiera.engine.curves import CurveFiles, CurveLog
 from filiera.engine.failures import failure_from
 from filiera.engine.logs import show_logging
 from filiera.errors import CodecError, SourceError, StepFailed
@@ -138,9 +138,9 @@ def _log_metrics(value: Any) -> None:
     if module is None:
         return  # there cannot be any
     found: Any = value if type(value) is module.Metrics else getattr(value, "metrics", None)
-    if type(found) is module.Metrics:
-        for metric in found:
-            logged.log_metric(metric.name, metric.value)
+    log = logged.current()
+    if type(found) is module.Metrics and isinstance(log, CurveLog):
+        log.add_returned((metric.name, metric.value) for metric in found)
 
 
 def _traced(function: Callable[..., Any], arguments: dict[str, Any], artifacts: Artifacts) -> ArtifactRef:
