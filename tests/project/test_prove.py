@@ -37,6 +37,7 @@ def row(step: str, outputs: str = "aa json/1 1", state: str = "succeeded", **mor
         (row("fit"), row("fit", "", "blocked", reason="load did not succeed"), "diverges", "it is blocked: load did"),
         (row("fit", "", "failed"), row("fit"), "not compared", "it was failed then"),
         (row("collect-x", stage="collect"), None, "taken over", ""),
+        (row("time_model", stage="evaluate"), None, "taken over", ""),
     ],
 )
 def test_steps_are_compared_by_their_outputs(

@@ -16,6 +16,7 @@ from filiera.engine.rows import read_key_parts, to_json
 from filiera.errors import UsageError
 from filiera.ports import MetadataStore, Row
 from filiera.project import plugins
+from filiera.project.assemble_model import TIMING
 from filiera.project.audit import actor
 from filiera.project.divergence import (
     Divergence,
@@ -127,7 +128,7 @@ def _compare_step(then: Row, now: Row | None) -> ProvedStep:
     again = digests_in(now["outputs"]) if now is not None else ()
     comparison: Comparison
     detail = ""
-    if then["stage"] == "collect" and now is None:
+    if now is None and (then["stage"] == "collect" or then["step"] == TIMING):
         comparison = "taken over"
     elif then["state"] not in _HAS_OUTPUTS:
         comparison, detail = "not compared", f"it was {then['state']} then"
