@@ -194,9 +194,9 @@ from filiera.project.project import Project
 project = Project.open(Path(sys.argv[1]))
 found = {}
 for name in sys.argv[2:]:
-    steps = launch.start(project, name, {}, fresh=frozenset({f"fit_{name}", "publish"})).state.steps
-    assert (steps[f"fit_{name}"].status, steps["publish"].status) == ("succeeded", "succeeded")
-    found[name] = [steps[f"fit_{name}"].outputs[0].digest, steps["publish"].outputs[4].digest]
+    steps = launch.start(project, name, {}, fresh=frozenset({f"fit_{name}", "export_onnx"})).state.steps
+    assert (steps[f"fit_{name}"].status, steps["export_onnx"].status) == ("succeeded", "succeeded")
+    found[name] = [steps[f"fit_{name}"].outputs[0].digest, steps["export_onnx"].outputs[0].digest]
 print(json.dumps(found))
 """
 
@@ -259,7 +259,7 @@ def test_a_graph_that_answers_alike_is_attached(flavour: str, project: SmallProj
     """The version has an ONNX graph that gives its labels and probabilities, and says how far they are apart."""
     table = rows().drop("role")
     for opened, version in versions(project, flavour):
-        assert version.description["onnx"].startswith("attached: largest difference")
+        assert opened.value(version.attachments["onnx note"]).startswith("attached: largest difference")
         model, graph = opened.value(version.artifact), opened.value(version.attachments["onnx"])
         assert graph.predict(table).tolist() == model.predict(table).tolist()
         np.testing.assert_allclose(graph.predict_proba(table), model.predict_proba(table), atol=1e-4)
@@ -299,6 +299,7 @@ def test_show_tells_how_a_model_was_fitted(project: SmallProject) -> None:
     assert shown["max_depth"] == ["max_depth", "3"]
     assert shown["validation_0/logloss"][1]
     assert float(shown["ports"][1]) > float(shown["rate"][1]) > 0
+    assert "\nonnx       attached: largest difference" in done.stdout
     fit = project.json("show", "xgboost@1")["fit"]
     assert fit["parameters"]["learning_rate"] is None
     assert len(fit["curves"]["validation_0/logloss"]) == 5

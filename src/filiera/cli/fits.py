@@ -1,4 +1,4 @@
-"""How a model was fitted, for people and for programs."""
+"""How a model was fitted and exported, for people and for programs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 from filiera.cli.output import print_table
 from filiera.cli.terminal_plots import sparkline
-from filiera.core.fit import Fit
+from filiera.core.fit import ONNX_NOTE, Fit
+from filiera.project.project import Project
+from filiera.project.versions import Version
 
 _SHOWN_FEATURES = 10
 
@@ -33,6 +35,11 @@ def print_fit(fit: Fit) -> None:
 def as_data(fit: Fit) -> dict[str, Any]:
     """Return a fit as JSON data."""
     return asdict(fit)
+
+
+def export_of(project: Project, version: Version) -> str:
+    """Return what became of a model's export to ONNX; "" if none was asked for."""
+    return str(project.value(version.attachments[ONNX_NOTE])) if ONNX_NOTE in version.attachments else ""
 
 
 def _curve(name: str, points: tuple[float, ...]) -> list[str]:

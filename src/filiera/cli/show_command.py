@@ -232,6 +232,7 @@ def _show_version(project: Project, version: Version, options: argparse.Namespac
         "collected": collected.told(project, version),
         "proven": _proven(project, version.run_id),
         **{name: _plainly(value) for name, value in description.items()},
+        "onnx": fits.export_of(project, version),
     }
     print_facts({name: value for name, value in facts.items() if value})
     _print_failed_checks(project, version)
@@ -314,6 +315,7 @@ def version_data(project: Project, version: Version) -> dict[str, Any]:
         "inputs": dict(version.inputs),
         "description": dict(version.description),
         **({"fit": fits.as_data(project.value(version.attachments["fit"]))} if "fit" in version.attachments else {}),
+        **({"onnx": fits.export_of(project, version)} if "onnx" in version.attachments else {}),
         "collected": {name: collected.as_data(one) for name, one in collected_for(project, version).items()},
     }
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from filiera.core.value import dataclass
 
+ONNX_NOTE = "onnx note"
+"""The attachment of a version that says what became of its model's export to ONNX."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fit:

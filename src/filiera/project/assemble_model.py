@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from filiera.core.fit import ONNX_NOTE
 from filiera.core.graph import Future, Graph, Known, Late, Node, OutputRef, Publication
 from filiera.core.products import Model
 from filiera.core.types import fits
@@ -47,7 +48,6 @@ def with_model(graph: Graph, model: Model, lookups: Lookups, of_columns: Mapping
             "evaluated": _table_into(graph, evaluation),
             "evaluation": evaluation,
             "verdict": OutputRef("gate", 0),
-            **({"onnx": True} if model.onnx else {}),
             **of_columns,
         },
     )
@@ -55,7 +55,13 @@ def with_model(graph: Graph, model: Model, lookups: Lookups, of_columns: Mapping
     if "timed" in gate.arguments:
         arguments = {"model": fitted, "evaluated": gate.arguments["evaluated"]}
         timing = (Node(name=TIMING, step=builtin.time_model, stage="evaluate", arguments=arguments),)
-    nodes = (*free(graph, *(node.name for node in timing), "gate", "publish"), *timing, gate, publish)
+    export: tuple[Node, ...] = ()
+    if model.onnx:
+        wanted = {name: publish.arguments[name] for name in ("model", "training", "evaluated")}
+        arguments = {**wanted, "signature": OutputRef("publish", 0)}
+        export = (Node(name=EXPORT, step=builtin.export_model, stage="publish", arguments=arguments),)
+    added = (*timing, gate, publish, *export)
+    nodes = (*free(graph, *(node.name for node in added)), *added)
     return replace(graph, nodes=nodes, publication=_publication(model, (fitted, evaluation), gate))
 
 
@@ -71,7 +77,7 @@ def _publication(model: Model, made: tuple[OutputRef, OutputRef], gate: Node) ->
             "signature": OutputRef("publish", 0),
             "reference": OutputRef("publish", 1),
             "fit": OutputRef("publish", 3),
-            **({"onnx": OutputRef("publish", 4)} if model.onnx else {}),
+            **({"onnx": OutputRef(EXPORT, 0), ONNX_NOTE: OutputRef(EXPORT, 1)} if model.onnx else {}),
             "evaluation": evaluation,
             "gates": OutputRef("gate", 0),
             RIVAL: OutputRef("gate", 1),
@@ -92,6 +98,8 @@ def _require_converters(model: Model) -> None:
         )
 
 
+EXPORT = "export_onnx"
+"""The name of the step that makes the model an ONNX graph."""
 TIMING = "time_model"
 """The name of the step that measures ``predict_ms``."""
 _UNSUPERVISED = ("clustering", "anomaly")

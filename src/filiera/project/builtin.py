@@ -268,13 +268,9 @@ def publish_model(
     verdict: GateReport,
     promised: list[Promised],
     sensitive: tuple[str, ...] = (),
-    onnx: bool = False,
     about: str = "",
-) -> tuple[Signature, ReferenceProfile, dict[str, Any], Fit, Any]:
-    """Return the model's signature, what its training data looked like, what is kept with the version, and its fit.
-
-    The last output is the model as an ``OnnxModel``, or None when it is not asked for, or there is none.
-    """
+) -> tuple[Signature, ReferenceProfile, dict[str, Any], Fit]:
+    """Return the model's signature, what its training data looked like, what is kept with the version, and its fit."""
     from filiera.model.fitted import fit_of
     from filiera.model.package import describe_model, without_values_of
 
@@ -299,14 +295,17 @@ def publish_model(
     }
     if about:
         description["about"] = about
-    exported = None
-    if onnx:
-        from filiera.model.onnx_export import export_onnx
+    return card.signature, card.reference, description, fit_of(model)
 
-        found = export_onnx(model, _rows_to_compare(card.signature, training, evaluated))
-        exported, description["onnx"] = found.model, found.note
-        print(f"ONNX {found.note}")
-    return card.signature, card.reference, description, fit_of(model), exported
+
+@step(stage="publish")
+def export_model(model: Any, training: Any, evaluated: Any, signature: Signature) -> tuple[Any, str]:
+    """Return the model as an ``OnnxModel``, or None if there is none that answers alike; and what became of it."""
+    from filiera.model.onnx_export import export_onnx
+
+    exported = export_onnx(model, _rows_to_compare(signature, training, evaluated))
+    print(f"ONNX: {exported.note}")
+    return exported.model, exported.note
 
 
 def _rows_to_compare(signature: Signature, training: Any, evaluated: Any) -> pl.DataFrame:
@@ -327,6 +326,7 @@ LIBRARIES: Mapping[Any, tuple[str, ...]] = {
     publish_files.function: ("polars",),
     gate.function: ("polars", "numpy", "scipy"),
     publish_model.function: ("polars", "numpy", "sklearn"),
+    export_model.function: ("skl2onnx", "onnxmltools", "onnxruntime"),
 }
 """Libraries whose versions belong to the keys of these steps. They are named here, because following our own code would
 import them at every start, and ``filiera`` itself stands in a key with its version only."""
