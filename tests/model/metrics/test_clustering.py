@@ -8,7 +8,7 @@ from sklearn import metrics as sk
 
 from filiera.core import plain
 from filiera.errors import UsageError
-from filiera.model.metrics.clustering import _worst_ratios, clustering_metrics
+from filiera.model.metrics.clustering import _worst_ratios, clustering_metrics, silhouette_pulls
 
 
 def blobs(n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -57,6 +57,17 @@ def test_pulls_are_what_one_more_row_does() -> None:
     for row in range(0, 400, 37):
         more = _worst_ratios(np.vstack((points, points[row])), np.append(clusters, clusters[row]))[0]
         assert more - value == pytest.approx(pulls[row] / 400, rel=0.1, abs=2e-5)
+
+
+def test_silhouette_pulls_are_what_one_more_row_does() -> None:
+    """Repeating a row moves the mean silhouette by its pull over the number of rows."""
+    points, clusters = blobs(600)
+    value, pulls = silhouette_pulls(points, clusters)
+    assert value == pytest.approx(sk.silhouette_score(points, clusters), abs=1e-9)
+    assert abs(pulls.mean()) < 0.02
+    for row in range(0, 600, 53):
+        more = silhouette_pulls(np.vstack((points, points[row])), np.append(clusters, clusters[row]))[0]
+        assert more - value == pytest.approx(pulls[row] / 600, rel=0.1, abs=3e-5)
 
 
 def test_large_clusterings_are_sampled_and_say_so() -> None:

@@ -115,8 +115,8 @@ def test_errors_that_hang_together_make_longer_blocks() -> None:
     for i in range(1, 600):
         walk[i] = 0.8 * walk[i - 1] + noise[i]
     apart, together = time_blocks(np.arange(600), noise), time_blocks(np.arange(600), walk)
-    assert apart.count > 150
-    assert 5 <= together.count < 80
+    assert apart.count in (30, 600)
+    assert 5 <= together.count < 30
     assert (np.diff(together.members) >= 0).all()
 
 

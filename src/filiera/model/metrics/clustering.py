@@ -22,8 +22,8 @@ def clustering_metrics(features: Any, clusters: Any, *, truth: Any = None, seed:
 
     Agreement with *truth*: adjusted Rand index, homogeneity, completeness, and their harmonic mean, the V-measure,
     which is the normalised mutual information. The dummy deals the same clusters out to the same rows at random. The
-    intervals are for other rows of the same kind with the clusters as given; that of the silhouette takes each row's
-    own value as fixed. The silhouette is taken on 2,000 rows at most, as its cost grows with their square. With one
+    intervals are for other rows of the same kind with the clusters as given; the Calinski-Harabasz index grows
+    with their number. The silhouette is taken on 2,000 rows at most, as its cost grows with their square. With one
     cluster, or as many as rows, the indices are undefined and left out, and a note says so.
 
     Args:
@@ -110,10 +110,41 @@ def silhouettes(points: Floats, members: Codes) -> Floats:
 def _silhouette(points: Floats, members: Codes, dummy: Codes) -> Pull | None:
     if not 2 <= len(np.unique(members)) < len(members):
         return None
-    rows = silhouettes(points, members)
-    value = float(rows.mean())
+    value, pulls = silhouette_pulls(points, members)
     baseline = float(silhouettes(points, dummy).mean())
-    return Pull(name="silhouette", value=value, pulls=rows - value, scale="correlation", baseline=baseline)
+    return Pull(name="silhouette", value=value, pulls=pulls, scale="correlation", baseline=baseline)
+
+
+def silhouette_pulls(points: Floats, members: Codes) -> tuple[float, Floats]:
+    """Return the mean silhouette, and how far each row pulls it, shape ``(n,)``.
+
+    A row pulls by its own silhouette, and by how far it is from the rows of its cluster, and from those whose nearest
+    other cluster it is of: closer than their mean lowers that mean.
+    """
+    from scipy.spatial.distance import cdist
+
+    n, sizes = len(points), np.bincount(members)
+    places, apart = np.arange(n), cdist(points, points)
+    sums = np.stack([apart[:, members == k].sum(axis=1) for k in range(len(sizes))], axis=1)
+    own = sums[places, members] / np.maximum(sizes[members] - 1, 1)
+    others = sums / sizes
+    others[places, members] = np.inf
+    nearest = others.argmin(axis=1)
+    other = others[places, nearest]
+    most, alone = np.maximum(own, other), sizes[members] == 1
+    rows = np.where(alone, 0.0, np.divide(other - own, most, out=np.zeros(n), where=most > 0))
+    # The silhouette is (other - own) / max: how it moves with either mean.
+    usable = ~alone & (most > 0)
+    steep = np.divide(np.minimum(own, other), most**2, out=np.zeros(n), where=usable)
+    flat = np.divide(1.0, most, out=np.zeros(n), where=usable)
+    by_own, by_other = np.where(own < other, -flat, -steep), np.where(own < other, steep, flat)
+    same = members[:, None] == members[None]
+    np.fill_diagonal(same, val=False)
+    towards = nearest[:, None] == members[None]
+    moved = (by_own / np.maximum(sizes[members] - 1, 1))[:, None] * (apart - own[:, None]) * same
+    moved += (by_other / sizes[nearest])[:, None] * (apart - other[:, None]) * towards
+    value = float(rows.mean())
+    return value, rows - value + moved.sum(axis=0)
 
 
 def _centres(points: Floats, members: Codes) -> tuple[Floats, Floats]:

@@ -17,13 +17,15 @@ from filiera.model.metrics.estimate import Mean, Pull, mean_of, measured, ratio
 from filiera.model.metrics.units import Units
 
 _FEWEST_BLOCKS = 5
+_MOST_BLOCKS = 30  # of more the interval gains little, and shorter ones hang together (Schmeiser 1982)
 
 
 def time_blocks(times: Codes, errors: Floats) -> Units:
     """Return blocks of consecutive times, such that what is left of one forecast's errors in the next is small.
 
-    How long they are follows from how much the absolute errors of neighbouring times go together; there are 5 or more
-    of them, if there are as many times. All series are in the same blocks: what hits them at once is not counted often.
+    How long they are follows from how much the absolute errors of neighbouring times go together: where they do at all,
+    there are 5 to 30, and else one for each time. All series are in the same blocks: what hits them at once is not
+    counted often.
 
     Args:
         times: Number of each row's time, in order, 0 to T - 1, shape ``(n,)``.
@@ -38,6 +40,8 @@ def time_blocks(times: Codes, errors: Floats) -> Units:
     spread = float(away @ away)
     alike = min(max(float(away[1:] @ away[:-1]) / spread if spread > 0 else 0.0, 0.0), 0.95)
     length = math.ceil((2 * alike / (1 - alike**2)) ** (2 / 3) * count ** (1 / 3)) or 1
+    if length > 1:  # that length makes the error of an estimate least; an interval needs blocks that are less alike
+        length = max(2 * length, math.ceil(count / _MOST_BLOCKS))
     blocks = max(count // length, min(_FEWEST_BLOCKS, count))
     told = f"{blocks:,} blocks of about {count / blocks:.3g} times"
     members = np.unique(times * blocks // count, return_inverse=True)[1]
