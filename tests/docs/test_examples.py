@@ -19,6 +19,7 @@ ON_THEIR_OWN = (
     "check-data",
     "compare-tables",
     "debug-a-step",
+    "evaluate",
     "explore-a-table",
     "find-runs",
     "gate-a-model",
