@@ -22,7 +22,15 @@ def test_templates_are_listed(ask: Ask, tmp_path: Path) -> None:
     """Each with what it is."""
     out = ask("init", "--list", cwd=tmp_path).out
     names = [line.split()[0] for line in out.splitlines()]
-    assert names == ["TEMPLATE", "empty", "images", "music-shop", "service-banners", "traffic-classification"]
+    assert names == [
+        "TEMPLATE",
+        "empty",
+        "images",
+        "music-shop",
+        "service-banners",
+        "traffic-classification",
+        "traffic-forecasting",
+    ]
 
 
 @pytest.mark.parametrize(

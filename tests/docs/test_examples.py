@@ -22,6 +22,7 @@ ON_THEIR_OWN = (
     "evaluate",
     "explore-a-table",
     "find-runs",
+    "forecast",
     "gate-a-model",
     "go-on-inside-a-step",
     "hide-sensitive-columns",

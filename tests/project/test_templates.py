@@ -15,11 +15,20 @@ from filiera.project.templates import make_project, templates
 def test_each_template_says_what_it_is() -> None:
     """One line each."""
     found = templates()
-    assert list(found) == ["empty", "images", "music-shop", "service-banners", "traffic-classification"]
+    assert list(found) == [
+        "empty",
+        "images",
+        "music-shop",
+        "service-banners",
+        "traffic-classification",
+        "traffic-forecasting",
+    ]
     assert all(found.values())
 
 
-@pytest.mark.parametrize("template", ["empty", "images", "music-shop", "service-banners", "traffic-classification"])
+@pytest.mark.parametrize(
+    "template", ["empty", "images", "music-shop", "service-banners", "traffic-classification", "traffic-forecasting"]
+)
 def test_a_project_is_made_whole(template: str, tmp_path: Path) -> None:
     """It can be read at once, is called like its folder, and has nothing that belongs to the template alone."""
     made = make_project(str(tmp_path / "mine"), template)

@@ -1,0 +1,1 @@
+"""Makes ``flows`` and ``traffic`` importable for pytest, wherever it is started."""
