@@ -2,7 +2,7 @@
 
 import polars as pl
 from traffic.cleaning import USELESS, is_usable
-from traffic.columns import ATTACK, COUNTS, FEATURES, FLAGS, NORMAL, PROTOCOLS, RATES, STATES, TARGET, TEXTS
+from traffic.columns import ATTACK, COUNTS, FEATURES, FLAGS, KIND, NORMAL, PROTOCOLS, RATES, STATES, TARGET, TEXTS
 
 from filiera import Check, Dataset, Html, Source, pipeline, step
 from filiera.data.explore import explore
@@ -10,10 +10,10 @@ from filiera.data.report import profile_html
 
 CHECKS = [
     Check.rows(at_least=1000),
-    Check.types(dict.fromkeys((*TEXTS, TARGET), "string")),
+    Check.types(dict.fromkeys((*TEXTS, KIND, TARGET), "string")),
     Check.types(dict.fromkeys(FLAGS + COUNTS, "int64")),
     Check.types(dict.fromkeys(RATES, "float64")),
-    Check.not_null(*FEATURES, TARGET),
+    Check.not_null(*FEATURES, KIND, TARGET),
     Check.finite(*RATES),
     Check.in_set("protocol_type", PROTOCOLS),
     Check.in_set("flag", STATES),
@@ -38,9 +38,10 @@ def clean(raw: pl.DataFrame) -> pl.DataFrame:
 
 @step(stage="transform")
 def features(flows: pl.DataFrame) -> pl.DataFrame:
-    """Return the features and the target: every label but "normal" is an attack."""
+    """Return the features, the kind of attack and the target: every label but "normal" is an attack."""
     is_attack = pl.col("label") != "normal"
-    return flows.select(*FEATURES, pl.when(is_attack).then(pl.lit(ATTACK)).otherwise(pl.lit(NORMAL)).alias(TARGET))
+    target = pl.when(is_attack).then(pl.lit(ATTACK)).otherwise(pl.lit(NORMAL)).alias(TARGET)
+    return flows.select(*FEATURES, pl.col("label").alias(KIND), target)
 
 
 @pipeline(kind="data", publishes=Dataset("flows", checks=CHECKS))

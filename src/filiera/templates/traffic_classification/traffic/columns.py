@@ -2,6 +2,8 @@
 
 TARGET = "attack"
 ATTACK, NORMAL = "attack", "normal"
+KIND = "kind"
+"""Which attack it is, or "normal": to split and to weigh rows by, never a feature."""
 
 PROTOCOLS = ("tcp", "udp", "icmp")
 STATES = ("OTH", "REJ", "RSTO", "RSTOS0", "RSTR", "S0", "S1", "S2", "S3", "SF", "SH")
