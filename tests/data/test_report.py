@@ -83,6 +83,20 @@ def test_estimates_are_told():
     assert "drawn at" not in page_of(pl.DataFrame({"a": range(1000)}))
 
 
+def test_bars_that_are_not_split_have_no_class_s_colour():
+    """Where a column has too many values to be split by the target, its bars are outlines, and the page says so."""
+    frame = pl.DataFrame({"id": ["twice"] * 2 + [f"v{i}" for i in range(5998)], "y": ["a", "b"] * 3000})
+    assert '<rect class="whole"' in page_of(frame, target="y")
+    assert "drawn as outlines" in page_of(frame, target="y")
+    assert "outlines" not in page_of(frame)
+    assert '<rect class="whole"' not in page_of(frame)
+
+
+def test_an_empty_text_has_a_name():
+    """A bar without a label would look like a mistake."""
+    assert ">(empty)</text>" in page_of(pl.DataFrame({"a": ["", "x"] * 50}))
+
+
 def test_same_table_same_page():
     """The page's bytes depend on the table alone."""
     frame = pl.DataFrame({"a": [i % 17 / 7 for i in range(5000)], "b": [f"v{i % 30}" for i in range(5000)]})

@@ -22,21 +22,21 @@ def histogram(column: Column, classes: Sequence[str]) -> str:
     """Return a histogram of *column*, bars stacked by class, with its least and greatest value below."""
     most = max((bar.count for bar in column.bars), default=0) or 1
     step = _WIDTH / max(1, len(column.bars))
-    paths = ["" for _ in range(max(1, len(classes)))]
+    paths: dict[str, str] = {}
     hints = []
     for i, bar in enumerate(column.bars):
         top, x, width = float(_HEIGHT), i * step + 0.5, step - 1
-        for place, count in enumerate(bar.by_class or (bar.count,)):
+        for colour, count in _stack(bar, classes):
             if count:
                 height = _HEIGHT * count / most
                 top -= height
-                paths[place] += f"M{x:.1f},{top:.1f}h{width:.1f}v{height:.1f}h-{width:.1f}z"
+                paths[colour] = paths.get(colour, "") + f"M{x:.1f},{top:.1f}h{width:.1f}v{height:.1f}h-{width:.1f}z"
         if bar.count:
             hints.append(
                 f'<rect class="h" x="{i * step:.1f}" width="{step:.1f}" height="{_HEIGHT}">'
                 f"<title>{_text(_hint(bar, classes))}</title></rect>"
             )
-    drawn = "".join(f'<path class="c{i}" d="{path}"/>' for i, path in enumerate(paths) if path)
+    drawn = "".join(f'<path class="{colour}" d="{path}"/>' for colour, path in paths.items())
     ends = (column.minimum, column.maximum)
     left, right = (str(end)[:16] if end is None or isinstance(end, str) else number(end) for end in ends)
     scale = '<text class="m" x="150" y="98" text-anchor="middle">log scale</text>' if column.scale == "log" else ""
@@ -56,11 +56,11 @@ def value_bars(column: Column, classes: Sequence[str]) -> str:
     for i, bar in enumerate(column.bars):
         y, x = i * _ROW, float(_LABEL_WIDTH)
         drawn.append(f"<g><title>{_text(_hint(bar, classes))}</title>")
-        drawn.append(f'<text x="0" y="{y + 13}">{_text(_fitted(bar.label))}</text>')
-        for place, count in enumerate(bar.by_class or (bar.count,)):
+        drawn.append(f'<text x="0" y="{y + 13}">{_text(_fitted(bar.label) or "(empty)")}</text>')
+        for colour, count in _stack(bar, classes):
             width = room * count / most
             if width >= 0.05:
-                drawn.append(f'<rect class="c{place}" x="{x:.1f}" y="{y + 3}" width="{width:.1f}" height="12"/>')
+                drawn.append(f'<rect class="{colour}" x="{x:.1f}" y="{y + 3}" width="{width:.1f}" height="12"/>')
             x += width
         drawn.append(f'<text class="m" x="{x + 5:.1f}" y="{y + 13}">{number(bar.count)}</text></g>')
     height = max(1, len(column.bars)) * _ROW
@@ -160,9 +160,16 @@ def share(part: float) -> str:
     return f"{100 * part:.3g} %" if part < 0.9995 else f"{100 * part:.2f} %".replace("100.00", "100")
 
 
+def _stack(bar: Bar, classes: Sequence[str]) -> list[tuple[str, int]]:
+    """Return the parts of a bar: style and count. One that is not split must not look like the first class."""
+    if bar.by_class:
+        return [(f"c{place}", count) for place, count in enumerate(bar.by_class)]
+    return [("whole" if classes else "c0", bar.count)]
+
+
 def _hint(bar: Bar, classes: Sequence[str]) -> str:
     split = ", ".join(f"{label} {count:,}" for label, count in zip(classes, bar.by_class, strict=False) if count)
-    return f"{_cut(bar.label, 80)}: {bar.count:,} rows" + (f" ({split})" if split else "")
+    return f"{_cut(bar.label, 80) or '(empty)'}: {bar.count:,} rows" + (f" ({split})" if split else "")
 
 
 def _cut(text: str, chars: int) -> str:

@@ -139,6 +139,8 @@ def _columns(profile: Profile) -> str:
         cards.append(card)
     rest = profile.columns[len(cards) :]
     split = f", bars split by {_text(profile.target or '')}" if profile.classes else ""
+    if profile.classes and any(column.bars and not column.bars[0].by_class for column in profile.columns):
+        split += "; of columns with very many values they are not, and are drawn as outlines"
     is_many = len(profile.columns) > _FOLDED
     head = f"<section><h2>Columns</h2><p>In the order of the table{split}.</p>"
     if is_many:
