@@ -34,6 +34,8 @@ def test_the_version_has_rows_and_bytes(scans: Path, tmp_path: Path) -> None:
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written[:50])
     done("show", "xrays/explore_xrays", "--open", tmp_path / "report.html", cwd=scans)
     assert (tmp_path / "report.html").stat().st_size < 5_000_000
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").count("<img ") == 96
+    assert "8 images have more than one split" in done("show", "xrays/explore_xrays", cwd=scans).out
 
 
 def test_the_profile_of_images_is_of_images(scans: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from filiera.adapters.sources.images import ImagesSource
 from filiera.core.collected import Collected
 from filiera.core.files import Files
 from filiera.data.checks import run_checks
+from filiera.data.images_report import images_html
 
 TEMPLATE = Path(__file__).parents[2] / "src/filiera/templates/images"
 
@@ -72,7 +73,7 @@ def test_dataset_passes_its_checks(project: Any, raw: Files) -> None:
 
 def test_exploration_shows_what_leaks(project: Any, raw: Files) -> None:
     """Images in both parts are found, and the page has pictures."""
-    page = project.explore_xrays(raw).text
+    page = images_html(project.explore_xrays(raw)).text
     assert "8 images have more than one split" in page
     assert page.count("<img ") == 96
     assert len(page) < 5_000_000

@@ -14,6 +14,7 @@ from filiera.adapters.sources.csv_file import CsvSource
 from filiera.core.check import domains
 from filiera.core.collected import Collected
 from filiera.data.checks import run_checks
+from filiera.data.report import profile_html
 
 TEMPLATE = Path(__file__).parents[2] / "src/filiera/templates/traffic_classification"
 MODULES = ("flows", "traffic")
@@ -98,7 +99,7 @@ def test_spoilt_data_is_blocked(project, raw, spoil, broken):
 
 def test_exploration_is_a_page(project, raw):
     """The report shows all columns, warns of what leaks, and stays small."""
-    page = project.explore_flows(raw).text
+    page = profile_html(project.explore_flows(raw)).text
     assert page.count("<article>") == raw.width
     assert "Only one value: num_outbound_cmds" in page
     assert len(page.encode()) < 500_000

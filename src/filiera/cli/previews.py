@@ -49,6 +49,10 @@ def preview(value: Any) -> str:
     """Return the beginning of *value* as text."""
     if isinstance(value, Profile):  # its lines are as many as the columns
         return profile_text(value)
+    if _is_of_images(value):
+        from filiera.data.images_report import images_text
+
+        return images_text(value)
     text = _text(value)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + f"\n… {len(text) - _LONGEST:,} characters more"
 
@@ -112,6 +116,10 @@ def write_file(project: Project, ref: ArtifactRef, file: Path) -> None:
                 from filiera.model.report import evaluation_html
 
                 file.write_text(evaluation_html(value).text, encoding="utf-8")
+            case _ if file.suffix == ".html" and _is_of_images(value):
+                from filiera.data.images_report import images_html
+
+                file.write_text(images_html(value).text, encoding="utf-8")
             case str():
                 file.write_text(value, encoding="utf-8")
             case Files():
@@ -126,6 +134,11 @@ def write_file(project: Project, ref: ArtifactRef, file: Path) -> None:
                 file.write_bytes(ref.inline if ref.inline is not None else project.blobs.get(ref.digest))
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror}.") from error
+
+
+def _is_of_images(value: Any) -> bool:
+    """Tell whether it is a profile of images, without loading what makes them."""
+    return (type(value).__module__, type(value).__name__) == ("filiera.data.images", "ImageProfile")
 
 
 def _listing(path: Path) -> str:

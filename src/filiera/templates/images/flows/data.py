@@ -2,9 +2,8 @@
 
 import polars as pl
 
-from filiera import Check, Dataset, Files, Html, Source, pipeline, step
-from filiera.data.images import explore_images
-from filiera.data.images_report import images_html
+from filiera import Check, Dataset, Files, Source, pipeline, step
+from filiera.data.images import ImageProfile, explore_images
 from filiera.data.pixels import pixels
 
 LABELS = ["normal", "pneumonia"]
@@ -21,9 +20,9 @@ CHECKS = [
 
 
 @step(stage="explore")
-def explore_xrays(raw: Files) -> Html:
-    """Return a page with sizes, labels, duplicates and a contact sheet."""
-    return images_html(explore_images(raw, title="Chest X-rays, as collected"))
+def explore_xrays(raw: Files) -> ImageProfile:
+    """Return sizes, labels, duplicates and a contact sheet."""
+    return explore_images(raw, title="Chest X-rays, as collected")
 
 
 @step(stage="clean")

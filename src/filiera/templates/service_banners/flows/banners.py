@@ -3,9 +3,9 @@
 import polars as pl
 from recognition.patterns import compiled
 
-from filiera import Check, Dataset, Html, Source, pipeline, step
+from filiera import Check, Dataset, Source, pipeline, step
 from filiera.data.explore import explore
-from filiera.data.report import profile_html
+from filiera.data.profile import Profile
 
 CHECKS = [
     Check.rows(at_least=5000),
@@ -20,9 +20,9 @@ CHECKS = [
 
 
 @step(stage="explore")
-def explore_banners(raw: pl.DataFrame) -> Html:
-    """Return a page that shows each column, split by what the banners were collected from."""
-    return profile_html(explore(raw, title="Service banners, as collected", target="protocol"))
+def explore_banners(raw: pl.DataFrame) -> Profile:
+    """Return what each column looks like, split by what the banners were collected from."""
+    return explore(raw, title="Service banners, as collected", target="protocol")
 
 
 @step(stage="clean")

@@ -2,9 +2,9 @@
 
 import polars as pl
 
-from filiera import Check, Dataset, Html, Source, pipeline, step
+from filiera import Check, Dataset, Source, pipeline, step
 from filiera.data.explore import explore
-from filiera.data.report import profile_html
+from filiera.data.profile import Profile
 
 STATES = ("open", "closed", "filtered", "unfiltered", "open|filtered", "closed|filtered")
 
@@ -20,9 +20,9 @@ CHECKS = [
 
 
 @step(stage="explore")
-def explore_ports(raw: pl.DataFrame) -> Html:
-    """Return a page that shows each column, split by the state of the ports."""
-    return profile_html(explore(raw, title="Scanned ports, as collected", target="state"))
+def explore_ports(raw: pl.DataFrame) -> Profile:
+    """Return what each column looks like, split by the state of the ports."""
+    return explore(raw, title="Scanned ports, as collected", target="state")
 
 
 @step(stage="clean")

@@ -4,9 +4,9 @@ import polars as pl
 from traffic.cleaning import USELESS, is_usable
 from traffic.columns import ATTACK, COUNTS, FEATURES, FLAGS, KIND, NORMAL, PROTOCOLS, RATES, STATES, TARGET, TEXTS
 
-from filiera import Check, Dataset, Html, Source, pipeline, step
+from filiera import Check, Dataset, Source, pipeline, step
 from filiera.data.explore import explore
-from filiera.data.report import profile_html
+from filiera.data.profile import Profile
 
 CHECKS = [
     Check.rows(at_least=1000),
@@ -25,9 +25,9 @@ CHECKS = [
 
 
 @step(stage="explore")
-def explore_flows(raw: pl.DataFrame) -> Html:
-    """Return a page that shows each column, split by the kind of attack."""
-    return profile_html(explore(raw, title="Network connections, as collected", target="category"))
+def explore_flows(raw: pl.DataFrame) -> Profile:
+    """Return what each column looks like, split by the kind of attack."""
+    return explore(raw, title="Network connections, as collected", target="category")
 
 
 @step(stage="clean")
