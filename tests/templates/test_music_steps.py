@@ -10,7 +10,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from filiera.adapters.sql.sink import write_table
 from filiera.adapters.sql.source import SqlSource
 from filiera.data.checks import run_checks
 from filiera.testing.source import read
@@ -18,7 +17,6 @@ from tests.postgres import PostgresServer
 from tests.projects import SmallProject
 
 TEMPLATE = Path(__file__).parents[2] / "src/filiera/templates/music_shop"
-TABLES = ("Album", "Genre", "Invoice", "InvoiceLine", "Track")
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +87,7 @@ def test_unit_tests_of_the_template_pass(data):
 def test_the_same_from_postgresql(postgres: PostgresServer, tmp_path: Path) -> None:
     """Only the address changes: the tables of the server give the same datasets."""
     uri = postgres.uri(postgres.new_database())
-    for table in TABLES:
-        entry = {"type": "sql", "uri": "sqlite:data/chinook.sqlite", "table": table}
-        write_table({**entry, "uri": uri}, tmp_path, read(SqlSource(), entry, TEMPLATE).lazy())
+    runpy.run_path(str(TEMPLATE / "data/to_postgresql.py"))["copy"](uri)
     shutil.copytree(TEMPLATE / "flows", tmp_path / "flows", ignore=shutil.ignore_patterns("__pycache__"))
     text = (TEMPLATE / "filiera.toml").read_text().replace("sqlite:data/chinook.sqlite", uri)
     project = SmallProject(
