@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.command import done, filiera
 from tests.cli.conftest import Ask
 
 
@@ -47,16 +48,17 @@ def test_authors_have_the_first_word(own: Path, ask: Ask) -> None:
     """A text beside the pipeline is kept with the version; another text is another version, of the same model."""
     words = own / "shopflows" / "spender.md"
     words.write_text("Finds *big* orders.\n\n## Limits\n\nOnly Italy and Germany.\n")
-    assert ask("run", "train", cwd=own).code == 0
+    done("run", "train", cwd=own)
     card = ask("card", "spender@2", cwd=own).out
     assert "Finds *big* orders.\n\n## Limits\n\nOnly Italy and Germany." in card.partition("## Metrics")[0]
     assert "Finds" not in ask("card", "spender@1", cwd=own).out + ask("show", "spender@2", cwd=own).out
     words.write_bytes(b"\xff")
-    ask("run", "train", cwd=own).said(4, "spender.md cannot be read", "It is not UTF-8")
+    filiera("run", "train", cwd=own).said(4, "spender.md cannot be read", "It is not UTF-8")
 
 
 def test_a_card_says_what_is_lost(own: Path, ask: Ask) -> None:
     """What the record has of its own is shown even when the store has lost all values."""
+    shutil.rmtree(own / ".filiera" / "blobs")
     with closing(sqlite3.connect(own / ".filiera" / "records.sqlite")) as records, records:
         records.execute("UPDATE artifact SET inline = NULL")
     card = ask("card", "spender@1", cwd=own).out

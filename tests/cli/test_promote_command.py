@@ -29,3 +29,16 @@ def test_what_cannot_be_promoted(words: list[str], said: list[str], shop: Path, 
     """Nothing moves, and the message says why."""
     ask("promote", *words, cwd=shop).said(2, *said)
     assert "champion" in ask("show", "spender@1", "--json", cwd=shop).data["aliases"]
+
+
+def test_moves_of_aliases_are_listed(published: Path, ask: Ask) -> None:
+    """Who moved which alias from where to where, when and why; the newest first, so that one can go back."""
+    assert ask("promote", "m@1", "staging", "--reason", "try it", cwd=published).code == 0
+    newest, first = ask("versions", "m", "--moves", "--json", cwd=published).data
+    assert {name: newest[name] for name in ("alias", "number", "before", "by", "reason")} == {
+        "alias": "staging", "number": 1, "before": None, "by": "ada@lab", "reason": "try it",
+    }  # fmt: skip
+    assert (first["alias"], first["number"]) == ("champion", 1)
+    assert ask("promote", "m@1", "staging", cwd=published).code == 0
+    assert "from 1 to 1" in ask("versions", "m", "--moves", cwd=published).out.splitlines()[1]
+    ask("versions", "--moves", cwd=published).said(2, "--moves needs the name")

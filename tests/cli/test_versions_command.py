@@ -17,7 +17,7 @@ def test_json_has_the_documented_fields(shop: Path, ask: Ask) -> None:
     (version,) = ask("versions", "spender", "--json", cwd=shop).data
     assert set(version) == {
         "kind", "name", "version", "aliases", "digest", "codec", "size_bytes", "run", "created_at", "inputs",
-        "description", "collected",
+        "description", "fit", "collected",
     }  # fmt: skip
     assert (version["version"], version["inputs"]) == (1, {"rows": "orders@1"})
     assert "champion" in version["aliases"]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from filiera.cli.places import find_version
+from filiera.cli.places import find_named
 from filiera.cli.previews import write_page
-from filiera.core.products import CHAMPION
 from filiera.project.cards import card
 from filiera.project.plugins import document_html
 from filiera.project.project import Project
@@ -16,8 +15,7 @@ from filiera.project.project import Project
 def run(options: argparse.Namespace) -> int:
     """Print the card of a model version, or write it as a page."""
     project = Project.open(profile=options.profile)
-    which = options.model if "@" in options.model else f"{options.model}@{CHAMPION}"
-    found = card(project, find_version(project, which))
+    found = card(project, find_named(project, options.model))
     if options.html:
         write_page(document_html(found), Path(options.html))
         return 0

@@ -58,3 +58,8 @@ def find_version(project: Project, text: str, *, to_use: bool = False) -> Versio
     ref = ProductRef.parse(text)
     find = project.versions.resolve if to_use else project.versions.get
     return find(project.versions.kind_of(ref.name), ref)
+
+
+def find_named(project: Project, text: str) -> Version:
+    """Return the version that *text* names, to be looked at; without ``@`` a model's champion. Raises UsageError."""
+    return find_version(project, text if "@" in text else f"{text}@{CHAMPION}")

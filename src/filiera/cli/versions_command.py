@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 
 from filiera.cli.collected import sources_of
 from filiera.cli.output import how_big, print_json, print_table, when
 from filiera.cli.places import find_version
 from filiera.cli.runs_command import check_limit
 from filiera.cli.show_command import version_data
+from filiera.errors import UsageError
 from filiera.project.project import Project
 from filiera.project.versions import Version
 
@@ -18,6 +20,8 @@ def run(options: argparse.Namespace) -> int:
     check_limit(options.limit)
     project = Project.open(profile=options.profile)
     kind = project.versions.kind_of(options.name) if options.name else ""
+    if options.moves:
+        return _print_moves(project, kind, options)
     before = find_version(project, options.before) if options.before else None
     found = project.versions.find(kind=kind, name=options.name, before=before, limit=options.limit)
     if options.json:
@@ -30,6 +34,21 @@ def run(options: argparse.Namespace) -> int:
     if len(found) == options.limit and not options.json:
         name = f" {options.name}" if options.name else ""
         print(f"older: filiera versions{name} --limit {options.limit} --before {found[-1].ref}")
+    return 0
+
+
+def _print_moves(project: Project, kind: str, options: argparse.Namespace) -> int:
+    """Print how the aliases of a product were moved, the newest move first."""
+    if not options.name:
+        raise UsageError("--moves needs the name of a dataset or model.", do="filiera versions NAME --moves")
+    moves = project.versions.moves(kind, options.name)[: options.limit]
+    if options.json:
+        print_json([asdict(move) for move in moves])
+    elif moves:
+        rows = [[when(move.at), move.alias, move.told, move.by, move.reason] for move in moves]
+        print_table(["when", "alias", "moved", "by", "why"], rows)
+    else:
+        print(f"No alias of {options.name} was ever set.  Do:  filiera promote {options.name}@NUMBER ALIAS")
     return 0
 
 

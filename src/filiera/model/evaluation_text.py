@@ -9,7 +9,10 @@ from filiera.core.document import Section, escaped, listed, table
 from filiera.core.evaluation import Evaluation, Fairness, Slice
 from filiera.core.metric import ClassScore, Metric, Metrics
 from filiera.core.report import Svg
+from filiera.errors import UsageError
+from filiera.model.calibration import calibration
 from filiera.model.interval_chart import Measured, interval_chart
+from filiera.model.report import drawings
 
 _MOST_CLASSES = 50
 _MOST_SLICES = 50
@@ -30,10 +33,12 @@ def evaluation_sections(found: Evaluation | Metrics, *, sensitive: Collection[st
     | f1_macro | 0.9000 | 0.8000 to 0.9500 | 0.4000 |   50 | bootstrap   |
     """
     metrics = found.metrics if isinstance(found, Evaluation) else found
-    yield Section("Metrics", _metrics(metrics), _chart(metrics))
+    plots = drawings(found) if isinstance(found, Evaluation) and found.rows.height else ()
+    yield Section("Metrics", _metrics(metrics), (*_chart(metrics), *plots))
     if metrics.classes:
         yield Section("Classes", _classes(metrics.classes))
     if isinstance(found, Evaluation):
+        yield from _calibration(found)
         for column in dict.fromkeys(each.column for each in found.slices):
             parts = [each for each in found.slices if each.column == column]
             yield Section(f"By {column}", _parts(parts, is_hidden=column in sensitive))
@@ -92,6 +97,25 @@ def _classes(classes: Sequence[ClassScore]) -> str:
         for one in listed_first
     ]
     return table(header, rows, right=header[1:]) + _more(len(classes) - _MOST_CLASSES)
+
+
+def _calibration(evaluation: Evaluation) -> Iterator[Section]:
+    try:
+        found = calibration(evaluation)
+    except UsageError:  # there are no probabilities
+        return
+    verdict = "more than chance explains" if found.is_off else "no more than chance explains"
+    said = (
+        f"Of {found.of}: expected calibration error {found.error:.4f}, {verdict} (a true model would exceed "
+        f"{found.limit:.4f} in 5 of 100); Brier score {found.brier:.4f}."
+    )
+    rows = [
+        (f"{one.least:.2f} to {one.most:.2f}", f"{one.n:,}", number(one.predicted), number(one.observed),
+         f"{one.low:.4f} to {one.high:.4f}")
+        for one in found.bins
+    ]  # fmt: skip
+    header = ("probability", "rows", "mean", "came true", "95 % interval")
+    yield Section("Calibration", f"{escaped(said)}\n\n{table(header, rows, right=header[1:4])}")
 
 
 def _parts(parts: Sequence[Slice], *, is_hidden: bool) -> str:

@@ -53,12 +53,14 @@ def interval_chart(lines: Sequence[Measured], *, of: str, mark: str = "") -> Svg
         middle = (_LABEL + x(most)) / 2
         foot += f'<text class="s" x="{middle:.0f}" y="{height - 4}" text-anchor="middle">│ {html.escape(mark)}</text>'
     style = (
-        "<style>text{font:12px system-ui,sans-serif;fill:currentColor}.s{opacity:.65}.b{stroke:var(--c0,#2f6fde);"
-        "stroke-width:2}.d{fill:var(--c0,#2f6fde)}.k{stroke:currentColor;opacity:.55;stroke-width:1.5}"
-        ".g{stroke:currentColor;opacity:.12}</style>"
+        "<style>.intervals text{font:12px system-ui,sans-serif;fill:currentColor}.intervals .s{opacity:.65}"
+        ".intervals .b{stroke:var(--c0,#2f6fde);stroke-width:2}.intervals .d{fill:var(--c0,#2f6fde)}"
+        ".intervals .k{stroke:currentColor;opacity:.55;stroke-width:1.5}"
+        ".intervals .g{stroke:currentColor;opacity:.12}</style>"
     )
     return Svg(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="intervals" width="{_WIDTH}" '
+        f'viewBox="0 0 {_WIDTH} {height}" role="img" '
         f'aria-label="{html.escape(of)}">{style}{"".join(parts)}{foot}</svg>'
     )
 

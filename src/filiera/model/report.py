@@ -36,7 +36,7 @@ def evaluation_html(evaluation: Evaluation, *, title: str = "Evaluation") -> Htm
     clusters = f", which hang together by {_text(evaluation.clusters)}" if evaluation.clusters else ""
     task = metrics.task.replace("_", " ")
     parts = [f'<h1>{_text(title)}</h1><p class="m">{task}, {rows}{clusters}</p>', _metrics(metrics), _notes(metrics)]
-    drawn = list(_drawings(evaluation))
+    drawn = list(drawings(evaluation))
     if drawn:
         parts.append(f'<h2>Plots</h2><div class="plots">{"".join(drawing.text for drawing in drawn)}</div>')
     parts += [
@@ -51,7 +51,8 @@ def evaluation_html(evaluation: Evaluation, *, title: str = "Evaluation") -> Htm
     return Html(f"{head}{view}<style>{style}</style></head><body>{''.join(parts)}</body></html>")
 
 
-def _drawings(evaluation: Evaluation) -> Iterator[Svg]:
+def drawings(evaluation: Evaluation) -> Iterator[Svg]:
+    """Yield the plots that fit an evaluation's task and that its rows allow."""
     for plot in _PLOTS:
         if plot is plots.confusion and evaluation.metrics.task != "classification":
             continue

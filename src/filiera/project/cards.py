@@ -68,8 +68,8 @@ def _lead(project: Project, version: Version) -> str:
     return "\n\n".join(lines)
 
 
-def _value(project: Project, version: Version, name: str) -> Any:
-    """Return what is attached to a version, or None when its bytes are lost."""
+def stored(project: Project, version: Version, name: str) -> Any:
+    """Return what is attached to a version under a name; None when there is no such thing, or its bytes are lost."""
     try:
         return project.value(version.attachments[name])
     except (KeyError, *_LOST):
@@ -77,7 +77,7 @@ def _value(project: Project, version: Version, name: str) -> Any:
 
 
 def _evaluation(project: Project, version: Version, sensitive: set[str]) -> Iterator[Section]:
-    found = _value(project, version, "evaluation")
+    found = stored(project, version, "evaluation")
     if found is not None:
         yield from evaluation_sections(found, sensitive=sensitive)
         return
@@ -90,7 +90,7 @@ def _evaluation(project: Project, version: Version, sensitive: set[str]) -> Iter
 
 
 def _gates(project: Project, version: Version) -> Section:
-    report: GateReport | None = _value(project, version, "gates")
+    report: GateReport | None = stored(project, version, "gates")
     if report is None or not (report.results or report.shared):
         return Section("Gates", escaped(version.description["gates"]))
     lines = [f"{_verdict(one)}: {one.reason}" for one in report.results]
@@ -106,7 +106,7 @@ def _verdict(result: GateResult) -> str:
 
 
 def _fit(project: Project, version: Version) -> Iterator[Section]:
-    fit: Fit | None = _value(project, version, "fit")
+    fit: Fit | None = stored(project, version, "fit")
     if fit is not None and fit.importances:
         first = list(fit.importances.items())[:_MOST_INPUTS]
         lines = [Measured(label=name, value=value, low=value, high=value) for name, value in first]
@@ -118,12 +118,12 @@ def _fit(project: Project, version: Version) -> Iterator[Section]:
 
 
 def _signature(project: Project, version: Version) -> Iterator[Section]:
-    signature: Signature | None = _value(project, version, "signature")
+    signature: Signature | None = stored(project, version, "signature")
     if signature is None:
         return
     has_units = any(one.unit for one in signature.inputs)
     rows = [
-        (one.name, one.type, _domain(one), "taken" if one.nullable else "refused", *([one.unit] if has_units else []))
+        (one.name, one.type, domain(one), "taken" if one.nullable else "refused", *([one.unit] if has_units else []))
         for one in signature.inputs
     ]
     header = ("input", "type", "domain", "missing values", *(["unit"] if has_units else []))
@@ -132,7 +132,8 @@ def _signature(project: Project, version: Version) -> Iterator[Section]:
     yield Section("Outputs", table(("output", "type", "is", "labels"), outputs))
 
 
-def _domain(field: Field) -> str:
+def domain(field: Field) -> str:
+    """Return which values an input takes, for people."""
     if field.sensitive:
         return _HIDDEN
     if field.values is not None:
@@ -153,7 +154,7 @@ def _few(values: tuple[Any, ...]) -> str:
 
 
 def _training(project: Project, version: Version, origin: Origin | None) -> Section:
-    reference: ReferenceProfile | None = _value(project, version, "reference")
+    reference: ReferenceProfile | None = stored(project, version, "reference")
     lines = [f"made from {', '.join(f'{name} = {ref}' for name, ref in version.inputs.items())}"]
     if reference is not None:
         lines.append(f"{reference.rows:,} rows to train on, {len(reference.columns)} columns in")
@@ -162,7 +163,7 @@ def _training(project: Project, version: Version, origin: Origin | None) -> Sect
         lines.append(f"{max(evaluated):,} rows to evaluate on")
     for step, stage in origin.stages.items() if origin else ():
         if stage == "split":
-            given = [f"{name.partition('.')[2]} = {_plainly(value)}" for name, value in _of_step(origin, step)]
+            given = [f"{name.partition('.')[2]} = {plainly(value)}" for name, value in _of_step(origin, step)]
             lines.append(f"split by {step}" + (f": {', '.join(given)}" if given else ""))
     return Section("Training data", listed(lines))
 
@@ -174,11 +175,12 @@ def _of_step(origin: Origin | None, step: str) -> list[tuple[str, Any]]:
 
 def _parameters(origin: Origin | None) -> Iterator[Section]:
     if origin is not None and origin.parameters:
-        rows = [(*name.split(".", 1), _plainly(value)) for name, value in origin.parameters.items()]
+        rows = [(*name.split(".", 1), plainly(value)) for name, value in origin.parameters.items()]
         yield Section("Parameters", table(("step", "parameter", "value"), rows))
 
 
-def _plainly(value: Any) -> str:
+def plainly(value: Any) -> str:
+    """Return a plain value for people: a text as it is, all else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

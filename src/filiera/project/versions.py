@@ -122,7 +122,8 @@ class Versions:
             )
             where = dict(zip(("before_at", "before_kind", "before_name", "before"), place, strict=True))
             rows = self._records.read("find_product_versions", {**where, "limit": limit})
-        aliases = {(row["kind"], row["name"]): self._aliases(row["kind"], row["name"]) for row in rows}
+        products = {(row["kind"], row["name"]) for row in rows}
+        aliases = {product: self._aliases(*product) for product in products}
         return [self._version(row, aliases[row["kind"], row["name"]]) for row in rows]
 
     def kind_of(self, name: str) -> ProductKind:
