@@ -45,7 +45,7 @@ def dtype_of(type_name: str, *, is_list: bool) -> pl.DataType:
 
 
 def columns_of(rows: bytes, names: Sequence[str]) -> pl.DataFrame:
-    """Return the rows that ``RowReader`` made as a table of *names*, each field with all its values in one text.
+    r"""Return the rows that ``RowReader`` made as a table of *names*, each field with all its values in one text.
 
     >>> columns_of(b"1\x1f\x1e\x1d\x1ea\x1fb\x1f\x1d", ["x", "y"]).rows()
     [('1\x1f', ''), ('', 'a\x1fb\x1f')]
