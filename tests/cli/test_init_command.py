@@ -27,6 +27,7 @@ def test_templates_are_listed(ask: Ask, tmp_path: Path) -> None:
         "empty",
         "images",
         "music-shop",
+        "resource-clustering",
         "service-banners",
         "traffic-classification",
         "traffic-forecasting",

@@ -19,6 +19,7 @@ def test_each_template_says_what_it_is() -> None:
         "empty",
         "images",
         "music-shop",
+        "resource-clustering",
         "service-banners",
         "traffic-classification",
         "traffic-forecasting",
@@ -27,7 +28,16 @@ def test_each_template_says_what_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "template", ["empty", "images", "music-shop", "service-banners", "traffic-classification", "traffic-forecasting"]
+    "template",
+    [
+        "empty",
+        "images",
+        "music-shop",
+        "resource-clustering",
+        "service-banners",
+        "traffic-classification",
+        "traffic-forecasting",
+    ],
 )
 def test_a_project_is_made_whole(template: str, tmp_path: Path) -> None:
     """It can be read at once, is called like its folder, and has nothing that belongs to the template alone."""

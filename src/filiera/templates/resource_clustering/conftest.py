@@ -1,0 +1,1 @@
+"""Makes ``flows`` and ``machines`` importable for pytest, wherever it is started."""

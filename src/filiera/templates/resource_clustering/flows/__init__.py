@@ -1,0 +1,1 @@
+"""Pipelines: each is a function over steps."""

@@ -1,0 +1,1 @@
+"""What we know about machines: plain Python, used by the steps."""

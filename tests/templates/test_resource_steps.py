@@ -1,0 +1,81 @@
+"""The resource-clustering template, run as a new user would find it: real data, plain functions."""
+
+import hashlib
+import runpy
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from filiera.adapters.sources.csv_file import CsvSource
+from filiera.core.collected import Collected
+from filiera.data.checks import run_checks
+
+TEMPLATE = Path(__file__).parents[2] / "src/filiera/templates/resource_clustering"
+MODULES = ("flows", "machines")
+
+
+@pytest.fixture(scope="module")
+def project():
+    """Import the template's own packages, and forget them afterwards."""
+    sys.path.insert(0, str(TEMPLATE))
+    dont_write, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        from flows import data
+
+        yield data
+    finally:
+        sys.dont_write_bytecode = dont_write
+        sys.path.remove(str(TEMPLATE))
+        for name in [name for name in sys.modules if name.split(".")[0] in MODULES]:
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def raw():
+    entry = tomllib.loads((TEMPLATE / "filiera.toml").read_text())["catalog"]["raw_use"]
+    CsvSource().check(entry)
+    return CsvSource().read(entry, TEMPLATE, Collected(entry=entry)).collect()
+
+
+def test_data_is_the_cited_files(raw, project):
+    """The bytes are those whose origin, citation and terms stand beside them, with the published mean and spread."""
+    from machines.use import SAMPLES
+
+    citation = (TEMPLATE / "data/CITATION.md").read_text()
+    for file in sorted((TEMPLATE / "data").glob("*.gz")):
+        assert hashlib.sha256(file.read_bytes()).hexdigest() in citation
+    first = raw.filter(raw["vm"].str.starts_with("20110303")).select(SAMPLES).to_numpy()
+    assert (len(raw), len(first)) == (3011, 1052)
+    assert f"{first.mean():.2f} and {first.std():.2f}" in citation
+
+
+def test_dataset_passes_its_checks(project, raw):
+    """Cleaned and described, the real data holds what the dataset promises."""
+    machines = project.features(project.clean(raw))
+    assert run_checks(machines, project.CHECKS).failed == ()
+    assert machines.height == 3011
+
+
+def test_groups_are_better_than_those_by_mean_use(project, raw):
+    """On a day that neither was made from, as the page of the template says."""
+    from flows.model import split_days
+    from machines.clusters import BY_MEAN, assigned, clustered, misses, silhouettes
+
+    train_rows, test_rows = split_days(project.features(project.clean(raw)))
+    ours, by_mean = clustered(train_rows, 6, 0), clustered(train_rows, 6, 0, BY_MEAN)
+    fits = [silhouettes(ours, assigned(model, test_rows), test_rows).mean() for model in (ours, by_mean)]
+    missed = [misses(model, train_rows, test_rows).mean() for model in (ours, by_mean)]
+    page = (TEMPLATE / "README.md").read_text()
+    assert f"{fits[1]:.3f} | {fits[0]:.3f}" in page
+    assert f"{missed[1]:.2f} | {missed[0]:.2f}" in page
+
+
+def test_unit_tests_of_the_template_pass(project):
+    """What a new project is given to start from is green."""
+    tests = runpy.run_path(str(TEMPLATE / "tests/test_steps.py"))
+    names = [name for name in tests if name.startswith("test_")]
+    assert len(names) == 5
+    for name in names:
+        tests[name]()
