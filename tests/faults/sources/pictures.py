@@ -51,6 +51,7 @@ CODE = """
 import polars as pl
 
 from filiera import Dataset, Files, Source, pipeline, step
+from filiera.data.likeness import perceptual_hashes
 from filiera.data.pixels import pixels
 from tests.faults.sources.pictures import CHECKS
 
@@ -58,7 +59,8 @@ from tests.faults.sources.pictures import CHECKS
 @step(stage="transform")
 def measured(xrays: Files) -> Files:
     brightness = [float(pixels(xrays.with_table(row), mode="L").mean() / 255) for row in xrays.table.iter_slices(1)]
-    return xrays.with_table(xrays.table.with_columns(brightness=pl.Series(brightness)))
+    hashes = pl.col("digest").replace_strict(perceptual_hashes(xrays), return_dtype=pl.String)
+    return xrays.with_table(xrays.table.with_columns(brightness=pl.Series(brightness), perceptual_hash=hashes))
 
 
 @pipeline(kind="data", publishes=Dataset("xrays", checks=list(CHECKS.values())))
@@ -90,7 +92,7 @@ def sound() -> Mapping[str, bytes]:
 
 
 def _likeness(content: bytes) -> str:
-    from filiera.adapters.sources.images import perceptual_hash
+    from filiera.data.likeness import perceptual_hash
 
     return perceptual_hash(Image.open(io.BytesIO(content)))
 
