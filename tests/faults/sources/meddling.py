@@ -9,7 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from filiera.adapters.sources import images
+from filiera.adapters.sources.image_facts import Facts
+from filiera.adapters.sources.image_headers import ImageLooker
 
 IMAGES_BEFORE = 20
 
@@ -60,7 +61,7 @@ DEEDS: Mapping[str, Callable[[Path], None]] = {
 
 def meddle(deed: str, name: str) -> None:
     """Let the deed be done once, when the first rows or images have come."""
-    do, collect_batches, facts = DEEDS[deed], pl.LazyFrame.collect_batches, images.image_facts
+    do, collect_batches, facts = DEEDS[deed], pl.LazyFrame.collect_batches, ImageLooker.facts
     seen, path = 0, Path(name)
 
     def batches(self: pl.LazyFrame, **options: Any) -> Iterator[pl.DataFrame]:
@@ -71,12 +72,12 @@ def meddle(deed: str, name: str) -> None:
             if seen == 1:
                 do(path)
 
-    def image_facts(content: bytes, **options: Any) -> dict[str, Any]:
+    def image_facts(self: ImageLooker, content: bytes) -> Facts:
         nonlocal seen
         seen += 1
         if seen == IMAGES_BEFORE:
             do(path)
-        return facts(content, **options)
+        return facts(self, content)
 
     pl.LazyFrame.collect_batches = batches  # type: ignore[assignment, method-assign]
-    images.image_facts = image_facts
+    ImageLooker.facts = image_facts  # type: ignore[method-assign]
