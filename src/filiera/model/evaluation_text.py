@@ -49,7 +49,7 @@ def evaluation_sections(found: Evaluation | Metrics, *, sensitive: Collection[st
 def number(value: float | None) -> str:
     """Return a metric's value as it is shown everywhere; '' for none.
 
-    >>> number(0.98765), number(12345.678), number(float("nan"))
+    >>> number(0.98761), number(12345.678), number(float("nan"))
     ('0.9876', '12345.7', 'nan')
     """
     if value is None:
