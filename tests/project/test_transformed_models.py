@@ -89,7 +89,7 @@ def raw_rows(test_age: int = 30) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallProject]:
-    made = SmallProject(tmp_path_factory.mktemp("guests"), {"flows/all.py": FLOWS})
+    made = SmallProject(tmp_path_factory.mktemp("guests"), {"flows/__init__.py": "", "flows/all.py": FLOWS})
     with (made.root / "filiera.toml").open("a") as file:
         file.write('[catalog.raw]\ntype = "parquet"\npath = "raw.parquet"\n')
     raw_rows().write_parquet(made.root / "raw.parquet")
