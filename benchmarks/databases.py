@@ -10,7 +10,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -49,12 +50,11 @@ def read(sold: pl.LazyFrame = Source("sold")):
 """
 
 
-def bare_arrow(uri: str, folder: Path) -> None:
-    """Fetch and write with pyarrow, batch by batch."""
+@contextmanager
+def fetched(uri: str) -> Iterator[object]:
+    """Yield all rows as a stream of Arrow batches, for whoever takes the C interface."""
     import adbc_driver_manager as adbc
     import adbc_driver_postgresql as driver
-    import pyarrow
-    import pyarrow.parquet
 
     with (
         adbc.AdbcDatabase(driver=driver._driver_path(), uri=uri) as database,
@@ -62,7 +62,16 @@ def bare_arrow(uri: str, folder: Path) -> None:
         adbc.AdbcStatement(connection) as statement,
     ):
         statement.set_sql_query("SELECT * FROM sold")
-        batches = pyarrow.RecordBatchReader.from_stream(statement.execute_query()[0])
+        yield statement.execute_query()[0]
+
+
+def bare_arrow(uri: str, folder: Path) -> None:
+    """Fetch and write with pyarrow, batch by batch."""
+    import pyarrow
+    import pyarrow.parquet
+
+    with fetched(uri) as stream:
+        batches = pyarrow.RecordBatchReader.from_stream(stream)
         target = folder / "bare.parquet"
         with pyarrow.parquet.ParquetWriter(target, batches.schema, compression="zstd", compression_level=3) as file:
             for batch in batches:
@@ -71,17 +80,10 @@ def bare_arrow(uri: str, folder: Path) -> None:
 
 def bare_polars(uri: str, folder: Path) -> None:
     """Fetch all into memory and write with Polars."""
-    import adbc_driver_manager as adbc
-    import adbc_driver_postgresql as driver
     import polars as pl
 
-    with (
-        adbc.AdbcDatabase(driver=driver._driver_path(), uri=uri) as database,
-        adbc.AdbcConnection(database) as connection,
-        adbc.AdbcStatement(connection) as statement,
-    ):
-        statement.set_sql_query("SELECT * FROM sold")
-        frame = pl.DataFrame(statement.execute_query()[0])
+    with fetched(uri) as stream:
+        frame = pl.DataFrame(stream)
     frame.write_parquet(folder / "bare.parquet", compression="zstd", compression_level=3)
 
 
