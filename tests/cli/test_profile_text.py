@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from filiera.cli.profile_text import profile_text, sparkline
+from filiera.cli.profile_text import histogram_line, profile_text
 
 pl = pytest.importorskip("polars")
 
@@ -13,8 +13,8 @@ from filiera.data.explore import explore  # noqa: E402
 
 def test_bars_are_as_high_as_they_count() -> None:
     """Nothing is blank, anything is seen, the most is full."""
-    assert sparkline([0, 1, 500, 1000]) == " ▁▄█"
-    assert sparkline([]) == sparkline([0]).strip() == ""
+    assert histogram_line([0, 1, 500, 1000]) == " ▁▄█"
+    assert histogram_line([]) == histogram_line([0]).strip() == ""
 
 
 def test_lines_say_what_each_kind_of_column_holds() -> None:

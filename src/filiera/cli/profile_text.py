@@ -38,10 +38,10 @@ def profile_text(profile: Profile) -> str:
     return "\n\n".join(parts)
 
 
-def sparkline(counts: Sequence[int]) -> str:
+def histogram_line(counts: Sequence[int]) -> str:
     """Return a bar per number, as high as it is; 24 at most: neighbours are added up.
 
-    >>> sparkline([0, 1, 50, 100])
+    >>> histogram_line([0, 1, 50, 100])
     ' ▁▄█'
     """
     width = min(len(counts), _BARS)
@@ -63,7 +63,7 @@ def _line(column: Column, profile: Profile) -> dict[str, str]:
     rows = profile.rows or 1
     median = number(column.quantiles[2]) if column.quantiles else ""
     log = " log scale" if column.scale == "log" else ""
-    bars = [f"▕{sparkline([bar.count for bar in column.bars])}▏{log}"] if column.scale != "values" else []
+    bars = [f"▕{histogram_line([bar.count for bar in column.bars])}▏{log}"] if column.scale != "values" else []
     answer = {}
     if profile.target:
         answer = {_with(profile): "" if column.association is None else f"{column.association:.2f}"}

@@ -9,12 +9,14 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filiera.core.products import check_name
 from filiera.core.value import dataclass
 from filiera.errors import ProjectError, SourceError, UsageError, did_you_mean
-from filiera.project.waivers import ModelWaiver, read_waivers
+
+if TYPE_CHECKING:
+    from filiera.project.waivers import ModelWaiver
 
 FILE_NAME = "filiera.toml"
 PROFILE_VARIABLE = "FILIERA_PROFILE"
@@ -119,8 +121,16 @@ def load(root: Path, profile: str | None = None) -> ProjectConfig:
         catalog=_catalog(_table(tables, "catalog", path), path),
         signing=_signing(_table(tables, "signing", path), root, f"[signing] of {path}"),
         limits=_limits(_table(tables, "limits", path), path),
-        waivers=read_waivers(tables.get("waivers", []), str(path)),
+        waivers=_waivers(tables, path),
     )
+
+
+def _waivers(tables: Mapping[str, Any], path: Path) -> tuple[ModelWaiver, ...]:
+    if "waivers" not in tables:
+        return ()
+    from filiera.project.waivers import read_waivers  # here: it knows gates, which few commands need
+
+    return read_waivers(tables["waivers"], str(path))
 
 
 def _limits(table: Mapping[str, Any], path: Path) -> dict[str, int]:

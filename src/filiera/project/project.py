@@ -16,7 +16,6 @@ from filiera.core.chunks import TABLE_CODEC
 from filiera.core.digest import blob_digest
 from filiera.core.events import Event
 from filiera.core.files import FILES_CODEC
-from filiera.core.gate import Waiver
 from filiera.core.graph import Known
 from filiera.core.pipeline import Pipeline
 from filiera.core.plan import Decision
@@ -36,15 +35,13 @@ from filiera.project.index import load_pipeline
 from filiera.project.rivals import Rivals
 from filiera.project.surroundings import set_project_root
 from filiera.project.versions import Version, Versions
-from filiera.project.waivers import waivers_of
 from filiera.project.worker import WorkerPlace
 
 if TYPE_CHECKING:
-    from filiera.project.signing import Signing
-
-if TYPE_CHECKING:
     from filiera.adapters.flight_locks import FlightLocks, Limits
+    from filiera.core.gate import Waiver
     from filiera.project.environments import Environments
+    from filiera.project.signing import Signing
 
 
 class Listener(Protocol):
@@ -288,6 +285,10 @@ class Project:
         return dt.datetime.fromtimestamp(self.clock(), dt.UTC)
 
     def _waivers(self, model: Model) -> tuple[Waiver, ...]:
+        if not self.config.waivers:
+            return ()
+        from filiera.project.waivers import waivers_of
+
         return waivers_of(self.config.waivers, model.ref.name, model.gates, self._now().date())
 
     def _source(self, name: str) -> tuple[dict[str, Any], str]:
