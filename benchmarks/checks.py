@@ -19,7 +19,7 @@ from pathlib import Path
 FLOATS = [f"f{n}" for n in range(14)]
 INTEGERS = [f"i{n}" for n in range(10)]
 KINDS = ["tcp", "udp", "icmp", "gre"]
-PEERS = ("pandera", "pointblank")
+PEERS = ("pandera", "pointblank", "great_expectations")
 SUBJECTS = ("hand", "filiera", "dataframely", *PEERS)
 
 
@@ -148,6 +148,24 @@ def pointblank(file: str) -> int:
         plan = plan.col_vals_in_set(columns=f"k{i}", set=KINDS)
     plan = plan.col_vals_regex(columns="address", pattern=PATTERN).rows_distinct(columns_subset="id")
     return sum(plan.interrogate().n_failed().values())
+
+
+def great_expectations(file: str) -> int:
+    """Validate a pandas frame by a suite of the same expectations."""
+    import great_expectations as gx
+    import pandas as pd
+
+    expect = gx.expectations
+    rules = [expect.ExpectColumnValuesToNotBeNull(column=name) for name in ["id", *FLOATS, *INTEGERS]]
+    rules += [expect.ExpectColumnValuesToBeBetween(column=name, min_value=0, max_value=1) for name in FLOATS[:8]]
+    rules += [expect.ExpectColumnValuesToBeBetween(column=name, min_value=0, max_value=1000) for name in INTEGERS[:8]]
+    rules += [expect.ExpectColumnValuesToBeInSet(column=f"k{i}", value_set=KINDS) for i in range(3)]
+    rules += [expect.ExpectColumnValuesToMatchRegex(column="address", regex=PATTERN)]
+    rules += [expect.ExpectColumnValuesToBeUnique(column="id")]
+    asset = gx.get_context(mode="ephemeral").data_sources.add_pandas("frames").add_dataframe_asset("table")
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": pd.read_parquet(file)})
+    found = batch.validate(gx.ExpectationSuite(name="rules", expectations=rules))
+    return sum(result.result["unexpected_count"] for result in found.results)
 
 
 def one(subject: str, file: str) -> None:
