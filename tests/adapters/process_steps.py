@@ -25,6 +25,10 @@ def pid() -> int:
     return os.getpid()
 
 
+def variable(name: str) -> str:
+    return os.environ.get(name, "")
+
+
 def raise_odd() -> None:
     raise Odd(needed=1)
 

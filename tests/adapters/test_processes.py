@@ -35,6 +35,7 @@ from tests.adapters.worker_main import CHECKPOINTS, main
 from tests.engine.plain_artifacts import PlainArtifacts
 
 ROOT = Path(__file__).parents[2]
+STEPS = "tests.adapters.process_steps"
 COMMAND = [sys.executable, "-m", "tests.adapters.worker_main"]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -204,6 +205,28 @@ class TestLimits:
         events += events_until(executor, {"holds one slot", "wants two"})
         kinds = [(type(event), event.task_id) for event in events]
         assert kinds.index((Started, "wants two")) > kinds.index((Finished, "holds one slot"))
+
+    @pytest.mark.parametrize("fork_main", [main, None])
+    def test_libraries_get_as_many_threads_as_a_task_asks_for(
+        self, log_dir: Path, fork_main: Callable[[], None] | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Libraries count their threads once, so that a task of another size gets another process."""
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        with closing(make_executor(log_dir, fork_main=fork_main)) as executor:
+            for cpu in (1, 2, 1):
+                wanted = Resources(cpu=cpu)
+                task = make_task("t", f"{STEPS}:variable", {"name": "OMP_NUM_THREADS"}, resources=wanted)
+                (finished,) = run(executor, task)
+                assert PlainArtifacts().get(finished.outputs[0]) == str(cpu)
+            assert value_of(executor, "variable", {"name": "OMP_WAIT_POLICY"}) == "PASSIVE"
+
+    def test_threads_that_somebody_has_set_stay(self, log_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What the environment says wins."""
+        monkeypatch.setenv("OMP_NUM_THREADS", "3")
+        monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+        with closing(make_executor(log_dir)) as executor:
+            assert value_of(executor, "variable", {"name": "OMP_NUM_THREADS"}) == "3"
+            assert value_of(executor, "variable", {"name": "OMP_WAIT_POLICY"}) == "ACTIVE"
 
     def test_time_of_starting_does_not_count(self, log_dir: Path, fifo: str) -> None:
         """A task's clock starts when its worker is up, not while an interpreter starts and imports."""

@@ -46,6 +46,7 @@ ON_THEIR_OWN = (
     "tune",
     "use-another-model-library",
     "use-images",
+    "use-more-processors",
     "watch-metrics",
     "why-did-it-run-again",
     "write-a-plug-in-codec",

@@ -86,3 +86,48 @@ def test_runs_of_one_process_share_workers_that_have_their_code(tmp_path: Path, 
         [sys.executable, "-B", "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
     )
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["done"]), done.stderr
+
+
+THREADS = """
+    import numpy as np
+    from sklearn.linear_model import Ridge
+    from threadpoolctl import threadpool_info
+
+    from filiera import Resources, pipeline, step
+
+    @step
+    def threads() -> list[int]:
+        return sorted({library["num_threads"] for library in threadpool_info()})
+
+    two = threads.with_options(resources=Resources(cpu=2), name="two")
+
+    @step
+    def fitted() -> np.ndarray:
+        chance = np.random.default_rng(0)
+        table = chance.normal(size=(20_000, 20))
+        return Ridge().fit(table, table @ np.arange(20.0)).coef_
+
+    @pipeline(kind="model")
+    def ask():
+        return threads(), two(), fitted()
+"""
+
+
+def test_a_step_computes_with_as_many_threads_as_it_asks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BLAS and OpenMP have one thread where a step says nothing, on every machine, and so their last digits are equal.
+
+    A step of another number of processors is another step to the cache.
+    """
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    project = SmallProject(tmp_path, {"flows.py": THREADS}, executor="processes")
+    first = project.run("ask")
+    assert (first.value("threads"), first.value("two")) == ([1], [2])
+    digest = first.state.steps["fitted"].outputs[0].digest
+    project.replace("filiera.toml", "workers = 2", "workers = 4")
+    again = project.run("ask", fresh=("fitted",))
+    assert again.state.steps["fitted"].outputs[0].digest == digest
+    project.replace("flows.py", "cpu=2", "cpu=3")
+    more = project.run("ask")
+    assert max(more.value("two")) == 3  # OpenBLAS takes no more than the machine has
+    assert project.reasons(more.run_id)["two"] == "processors 2 -> 3"

@@ -14,8 +14,9 @@ from collections.abc import Hashable, Sequence
 from filiera.adapters._worker_process import WorkerProcess
 from filiera.core.value import dataclass
 
-WorkerKind = tuple[str, tuple[str, ...]]
-"""The environment that a worker runs in, and the GPUs it sees: what a process cannot change once it has begun."""
+WorkerKind = tuple[str, tuple[str, ...], int]
+"""The environment that a worker runs in, the GPUs it sees, and how many threads its libraries compute with: what a
+process cannot change once it has begun."""
 
 
 @dataclass(frozen=True, slots=True)

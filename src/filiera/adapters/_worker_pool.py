@@ -14,6 +14,10 @@ from filiera.adapters._worker_start import launch
 from filiera.core.task import Failure, Task
 
 _GPU_VARIABLE = "CUDA_VISIBLE_DEVICES"
+_THREADS_VARIABLE = "OMP_NUM_THREADS"
+"""Read by OpenMP, OpenBLAS, MKL, BLIS, NumExpr and PyTorch, each where a variable of its own is not set."""
+_WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Has threads sleep that wait for others: those that spin take the processor from those they wait for."""
 
 
 class WorkerPool:
@@ -56,7 +60,7 @@ class WorkerPool:
         Raises:
             OSError, FilieraError: It cannot be started.
         """
-        kind = task.env, devices
+        kind = task.env, devices, task.resources.cpu
         fitting = [worker for worker in self.idle if worker.kind == kind]
         if fitting:
             worker = max(reversed(fitting), key=lambda worker: worker.warm_bytes(task.inputs))
@@ -137,10 +141,11 @@ class WorkerPool:
 
     def _start(self, kind: WorkerKind, *, limits_gpus: bool) -> WorkerProcess:
         self._log_dir.mkdir(parents=True, exist_ok=True)
-        env, devices = kind
-        environment = self._environment
+        env, devices, threads = kind
+        given = os.environ if self._environment is None else self._environment
+        environment = {**_WAITING, _THREADS_VARIABLE: str(threads), **given}
         if limits_gpus:
-            environment = {**(os.environ if environment is None else environment), _GPU_VARIABLE: ",".join(devices)}
+            environment[_GPU_VARIABLE] = ",".join(devices)
         launched = launch(
             self._free_logs[-1],
             command=self._command_for(env),

@@ -30,9 +30,9 @@ class WorkerProcess:
     as long as they do.
     """
 
-    def __init__(self, launched: Launched, kind: tuple[str, tuple[str, ...]]) -> None:
+    def __init__(self, launched: Launched, kind: tuple[str, tuple[str, ...], int]) -> None:
         self.pid, self.log_path = launched.pid, launched.log_path
-        self.kind = kind  #: the environment it runs in, and the GPUs it sees
+        self.kind = kind  #: the environment it runs in, the GPUs it sees, and its threads
         self.tasks: deque[Task] = deque()  #: given to it and not ended, in order
         self.ahead_s = 0.0  #: how long the tasks behind the first one are likely to take
         self.head_since = 0.0  #: when it got to its first task, on the monotonic clock

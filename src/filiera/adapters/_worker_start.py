@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import gc
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,8 @@ from filiera.core.wire import LIFELINE_FD, RESULTS_FD, TASKS_FD
 
 _FIRST_FREE_FD = LIFELINE_FD + 1
 _PIPE_BYTES = 1 << 18  # 64 tasks, each of which fills a page
+_SETTLED = re.compile(rb"lib(?:g|i)?omp[^/\n]*\n|lib[^/\n]*openblas[^/\n]*\n|libmkl_")
+"""In the map of a process: libraries that count their threads when they are loaded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +39,7 @@ def launch(
     log_path: Path,
     *,
     command: Sequence[str],
-    environment: Mapping[str, str] | None,
+    environment: Mapping[str, str],
     fork_main: Callable[[], None] | None,
 ) -> Launched:
     """Start a worker that logs to *log_path*: a fork that calls *fork_main* if that is safe, else *command*.
@@ -100,18 +103,23 @@ class _Pipes:
 
 
 def _is_forking_safe() -> bool:
-    """Tell whether this process has one thread only: a fork copies just the calling one, and the locks of all."""
+    """Tell whether a fork of this process is as good as a new one.
+
+    It has one thread only, since a fork copies just the calling one, and the locks of all. And no library is loaded
+    that has read already how many threads to compute with.
+    """
     try:
-        return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208  as paths it takes three times as long
+        is_alone = len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208  as paths it takes three times as long
+        return is_alone and not ("numpy" in sys.modules and _SETTLED.search(Path("/proc/self/maps").read_bytes()))
     except OSError:
         return False
 
 
-def _spawn(fds: Mapping[int, int], environment: Mapping[str, str] | None, command: Sequence[str]) -> int:
+def _spawn(fds: Mapping[int, int], environment: Mapping[str, str], command: Sequence[str]) -> int:
     return os.posix_spawnp(
         command[0],
         list(command),
-        os.environ if environment is None else environment,
+        environment,
         file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for target, source in fds.items()],
         setsid=True,
         setsigmask=(),
@@ -119,7 +127,7 @@ def _spawn(fds: Mapping[int, int], environment: Mapping[str, str] | None, comman
     )
 
 
-def _fork(fds: Mapping[int, int], environment: Mapping[str, str] | None, main: Callable[[], None]) -> int:
+def _fork(fds: Mapping[int, int], environment: Mapping[str, str], main: Callable[[], None]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()  # what is buffered would be there twice
@@ -129,7 +137,7 @@ def _fork(fds: Mapping[int, int], environment: Mapping[str, str] | None, main: C
     return pid
 
 
-def _be_worker(fds: Mapping[int, int], environment: Mapping[str, str] | None, main: Callable[[], None]) -> Never:
+def _be_worker(fds: Mapping[int, int], environment: Mapping[str, str], main: Callable[[], None]) -> Never:
     """Run *main* in a process just forked, and end it. Nothing of the driver's is cleaned up: it is not ours."""
     try:
         os.setsid()
@@ -142,9 +150,8 @@ def _be_worker(fds: Mapping[int, int], environment: Mapping[str, str] | None, ma
             if int(name) >= _FIRST_FREE_FD:
                 with suppress(OSError):  # the one that listed the folder
                     os.close(int(name))
-        if environment is not None:
-            os.environ.clear()
-            os.environ.update(environment)
+        os.environ.clear()
+        os.environ.update(environment)
         main()
     except BaseException:  # noqa: BLE001  going on would run the driver's own code a second time
         from traceback import format_exc

@@ -27,7 +27,16 @@ from filiera.core.distributions import distribution_of
 from filiera.core.value import dataclass
 
 PartKind = Literal[
-    "environment", "function", "class", "constant", "opaque", "module", "source", "distribution", "python"
+    "environment",
+    "processors",
+    "function",
+    "class",
+    "constant",
+    "opaque",
+    "module",
+    "source",
+    "distribution",
+    "python",
 ]
 Key = tuple[str, str]
 """What sort of node, and its name."""

@@ -34,7 +34,7 @@ from filiera.core.digest import digest, is_digest
 from filiera.core.value import dataclass
 
 _KINDS: tuple[str, ...] = get_args(PartKind)
-_VERSIONED = ("distribution", "python")
+_VERSIONED = ("distribution", "python", "processors")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)

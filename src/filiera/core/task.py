@@ -26,7 +26,7 @@ class Resources:
     0
     """
 
-    cpu: int = 1  #: processor slots
+    cpu: int = 1  #: processor slots, and how many threads OpenMP and BLAS compute with
     memory_mib: int = 0  #: memory the step may use; above it the step is killed; 0 means unlimited
     gpu: int = 0  #: GPU slots
 

@@ -45,14 +45,13 @@ class ProjectCode:
     def of(self, node: Node) -> Code:
         """Return the digest and the parts of the code that a node's step and its arguments reach."""
         things = self._things(node)
-        env = node.step.options.env
-        known = self._codes.get((env, *things))
+        env, cpu = node.step.options.env, node.step.options.resources.cpu
+        known = self._codes.get((env, cpu, *things))
         if known is None:
             closure = self._closure(things)
-            if env:
-                part = Part(kind="environment", name=env, digest=self._environment(env))
-                closure = Closure(parts=tuple(sorted((*closure.parts, part))), opaque=closure.opaque)
-            known = self._codes[(env, *things)] = Code(closure.digest, encode(closure), self._stamps(closure))
+            parts = tuple(sorted((*closure.parts, *self._place(env, cpu))))
+            closure = Closure(parts=parts, opaque=closure.opaque)
+            known = self._codes[(env, cpu, *things)] = Code(closure.digest, encode(closure), self._stamps(closure))
         return known
 
     def opaque(self, node: Node) -> tuple[str, ...]:
@@ -62,6 +61,13 @@ class ProjectCode:
     def show(self, parts: bytes) -> list[tuple[str, str, str]]:
         """Return kind, name and digest of every part of a recorded closure."""
         return [(part.kind, part.name, part.digest) for part in decode(parts).parts]
+
+    def _place(self, env: str, cpu: int) -> Iterator[Part]:
+        """Yield what a step's options say of the process it runs in, as far as its result can depend on it."""
+        if env:
+            yield Part(kind="environment", name=env, digest=self._environment(env))
+        if cpu > 1:  # sums that several threads share have other last digits
+            yield Part(kind="processors", name=str(cpu), digest=digest("processors/1", str(cpu).encode()))
 
     def _things(self, node: Node) -> tuple[Any, ...]:
         """Return the step's function, and the functions and classes that lie in its arguments."""
