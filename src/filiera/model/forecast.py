@@ -1,13 +1,13 @@
 """Forecasters that need no library: what was a season ago, and exponential smoothing with trend and season.
 
 A forecaster is a model like others: it takes rows with a time (and which series is meant) and returns a number for
-each, so that it is evaluated, published and served as they are. It takes series that are regular: one value each hour,
-each five minutes.
+each, so that it is evaluated, published and served as they are; and quantiles, from the errors that it made so many
+steps ahead. It takes series that are regular: one value each hour, each five minutes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from filiera.core.value import dataclass
 from filiera.errors import UsageError
+from filiera.model.conformal import LEVELS, checked_levels, quantile_columns
 from filiera.model.smoothing import Smoothed, smooth
 
 Floats = NDArray[np.float64]
@@ -42,6 +43,7 @@ class Forecaster:
     series: tuple[str, ...]  #: their names; one that is "" if there is no column for it
     starts_us: tuple[int, ...]  #: time of the first value of each, in microseconds since 1970
     learnt: tuple[Smoothed, ...]  #: of each
+    levels: tuple[float, ...]  #: of the quantiles, ascending, above 0 and below 1
 
     @property
     def feature_names_in_(self) -> tuple[str, ...]:
@@ -60,16 +62,32 @@ class Forecaster:
         Raises:
             UsageError: A time is missing, before the first value or between two; or a series is unknown.
         """
+        answers = np.empty(rows.height)
+        for number, mine, places in self._asked(rows):
+            answers[mine] = self.learnt[number].at(places, self.period)
+        return answers
+
+    def predict_quantiles(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return a column for each level, such as "0.1": what comes true lies below with that probability.
+
+        They are as wide as the errors were, so many steps ahead of the time forecast, in the series that it learnt
+        from; that holds while the series stays what it was. Raises UsageError, as ``predict``.
+        """
+        away = np.empty((rows.height, len(self.levels)))
+        for number, mine, places in self._asked(rows):
+            away[mine] = self.learnt[number].away_at(places, self.period)
+        return quantile_columns(self.predict(rows), away, self.levels)
+
+    def _asked(self, rows: pl.DataFrame) -> Iterator[tuple[int, NDArray[np.bool_], NDArray[np.int64]]]:
+        """Yield the number of each series, which rows are of it, and their places in it."""
         times = _microseconds(rows[self.columns.time], self.columns.time)
         names = _names(rows, self.columns)
-        answers = np.empty(rows.height)
         for name in dict.fromkeys(names):
             if name not in self.series:
                 raise UsageError(f"There is no series {name!r}.", why=f"There are: {', '.join(self.series)}.")
             number = self.series.index(name)
             mine = np.array([one == name for one in names])
-            answers[mine] = self.learnt[number].at(self._places(times[mine], self.starts_us[number]), self.period)
-        return answers
+            yield number, mine, self._places(times[mine], self.starts_us[number])
 
     def _places(self, times: NDArray[np.int64], start_us: int) -> NDArray[np.int64]:
         places, rest = np.divmod(times - start_us, self.step_us)
@@ -82,11 +100,19 @@ class Forecaster:
         return places
 
 
-def seasonal_naive(rows: pl.DataFrame, columns: TimeSeries, *, period: int) -> Forecaster:
+def seasonal_naive(
+    rows: pl.DataFrame, columns: TimeSeries, *, period: int, levels: Sequence[float] = LEVELS
+) -> Forecaster:
     """Return a forecaster that says what was *period* values ago: the one that every other one must beat.
 
+    Args:
+        rows: The table.
+        columns: Which of its columns are the series.
+        period: Values in a season.
+        levels: Of the quantiles that it gives, above 0 and below 1.
+
     Raises:
-        UsageError: A series is irregular, has missing values, or fewer than two seasons.
+        UsageError: A series is irregular, has missing values, or fewer than two seasons; or a level cannot be.
 
     Source:
         Hyndman and Athanasopoulos, Forecasting: principles and practice, third edition, section 5.2.
@@ -98,11 +124,16 @@ def seasonal_naive(rows: pl.DataFrame, columns: TimeSeries, *, period: int) -> F
     >>> model.predict(pl.DataFrame({"at": [datetime(2026, 1, 1, 8), datetime(2026, 1, 1, 11)]})).tolist()
     [1.0, 5.0]
     """
-    return _fitted(rows, columns, period, _last_season)
+    return _fitted(rows, columns, period, checked_levels(levels), _last_season)
 
 
 def exponential_smoothing(
-    rows: pl.DataFrame, columns: TimeSeries, *, period: int = 1, trend: Trend = "damped"
+    rows: pl.DataFrame,
+    columns: TimeSeries,
+    *,
+    period: int = 1,
+    trend: Trend = "damped",
+    levels: Sequence[float] = LEVELS,
 ) -> Forecaster:
     """Return a forecaster by additive exponential smoothing, with the weights of the least squared error.
 
@@ -111,6 +142,7 @@ def exponential_smoothing(
         columns: Which of its columns are the series.
         period: Values in a season; 1: there is no season.
         trend: None, one that goes on, or one that fades.
+        levels: Of the quantiles that it gives, above 0 and below 1.
 
     Raises:
         UsageError: As ``seasonal_naive``.
@@ -118,15 +150,16 @@ def exponential_smoothing(
     Source:
         Hyndman and Athanasopoulos, Forecasting: principles and practice, third edition, sections 8.2 and 8.3.
     """
-    return _fitted(rows, columns, period, lambda values, length: smooth(values, length, trend))
+    return _fitted(rows, columns, period, checked_levels(levels), lambda values, n: smooth(values, n, trend))
 
 
 def _last_season(values: Floats, period: int) -> Smoothed:
     season = np.roll(values[-period:], len(values) % period)  # place k of the series lies in season[k % period]
-    return Smoothed(fitted=np.concatenate([values[:period], values[:-period]]), season=season)
+    fitted = np.concatenate([values[:period], values[:-period]])
+    return Smoothed(fitted=fitted, season=season, weights=(0.0, 0.0, 1.0), away=np.zeros((0, 0)))
 
 
-def _fitted(rows: pl.DataFrame, columns: TimeSeries, period: int, learn: Any) -> Forecaster:
+def _fitted(rows: pl.DataFrame, columns: TimeSeries, period: int, levels: tuple[float, ...], learn: Any) -> Forecaster:
     if not isinstance(period, int) or isinstance(period, bool) or period < 1:
         raise UsageError(f"period is {period!r}.", why="It is how many values a season has: 1 or more.")
     wanted = [name for name in (columns.time, columns.value, columns.series) if name]
@@ -148,7 +181,8 @@ def _fitted(rows: pl.DataFrame, columns: TimeSeries, period: int, learn: Any) ->
         period=period,
         series=tuple(members),
         starts_us=tuple(int(times[mine][0]) for mine in members.values()),
-        learnt=tuple(learn(values[mine], period) for mine in members.values()),
+        learnt=tuple(learn(values[mine], period).measured(values[mine], period, levels) for mine in members.values()),
+        levels=levels,
     )
 
 

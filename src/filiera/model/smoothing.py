@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from filiera.core.value import dataclass
+from filiera.model.conformal import error_quantiles
 
 Floats = NDArray[np.float64]
 _DIGITS = 4
 """Weights are rounded to so many, so that the last bits of a search, which machines differ in, leave no trace."""
 _MOST = 0.9999
 _DAMPED = (0.8, 0.98)
+_STRETCHES = 10
+"""Errors of so many steps ahead are looked at while the series has at least so many stretches of that length."""
+_STEPS = 24
+_FARTHEST = 100_000
+"""Steps ahead after which the errors grow no more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +33,8 @@ class Smoothed:
     level: float = 0.0
     slope: float = 0.0
     damping: float = 1.0  #: what is left of the slope after each step
-    weights: tuple[float, ...] = ()  #: of level, slope and season, the last at most 1 less the first
+    weights: tuple[float, float, float]  #: of level, slope and season, the last at most 1 less the first
+    away: Floats  #: truth - forecast at each level, of 1, 2, … steps ahead, shape ``(steps, levels)``
 
     def at(self, places: NDArray[np.int64], period: int) -> Floats:
         """Return the forecasts for *places* of the series, from 0."""
@@ -33,6 +42,37 @@ class Smoothed:
         steps = np.maximum(places - count + 1, 0)
         far = self.level + self.slope * _slopes(steps, self.damping) + self.season[places % period]
         return np.asarray(np.where(places < count, self.fitted[np.minimum(places, count - 1)], far))
+
+    def away_at(self, places: NDArray[np.int64], period: int) -> Floats:
+        """Return how far off the forecasts for *places* may be at each level, shape ``(n, levels)``.
+
+        Farther ahead than errors were looked at they grow as the smoothing says they do.
+        """
+        steps = np.clip(places - len(self.fitted) + 1, 1, _FARTHEST)
+        near = np.minimum(steps, len(self.away))
+        growth = _growth(self, period, max(int(steps.max(initial=1)), len(self.away)))
+        return np.asarray(self.away[near - 1] * (growth[steps - 1] / growth[near - 1])[:, None])
+
+    def measured(self, values: Floats, period: int, levels: Sequence[float]) -> Smoothed:
+        """Return the same with ``away``, from *values*, which it learnt from."""
+        found = [error_quantiles(errors, levels) for errors in self.errors_ahead(values, period)]
+        return replace(self, away=np.array(found))
+
+    def errors_ahead(self, values: Floats, period: int) -> Iterator[Floats]:
+        """Yield the errors of 1, 2, … steps ahead, from each place of *values* on, which it learnt from.
+
+        An error of h steps ahead is made of the last h errors of one step ahead, each with the weight that the
+        smoothing has given it meanwhile. The first season is left out: it was taken as it was.
+
+        Source:
+            Hyndman, Koehler, Ord and Snyder (2008), Forecasting with exponential smoothing, section 6.3.
+        """
+        near = (values - self.fitted)[period:]
+        steps = max(1, min(len(near) // (_STRETCHES + 1), max(2 * period, _STEPS)))
+        errors = near
+        for step, weight in enumerate(_answers(self, period, steps)):
+            errors = near if step == 0 else errors[1:] + weight * near[:-step]
+            yield errors
 
 
 def _slopes(steps: NDArray[np.int64], damping: float) -> Floats:
@@ -42,8 +82,24 @@ def _slopes(steps: NDArray[np.int64], damping: float) -> Floats:
     return np.asarray(damping * (1 - damping**steps) / (1 - damping))
 
 
+def _answers(learnt: Smoothed, period: int, steps: int) -> Floats:
+    """Return how much of an error is in the forecasts 0, 1, … steps later, shape ``(steps,)``."""
+    alpha, beta, gamma = learnt.weights
+    later = np.arange(steps)
+    found = alpha + alpha * beta * _slopes(later, learnt.damping) + gamma * (later % period == 0)
+    found[0] = 1.0
+    return np.asarray(found)
+
+
+def _growth(learnt: Smoothed, period: int, steps: int) -> Floats:
+    """Return how many times larger errors of 1, 2, … steps ahead are than those of one, were these independent."""
+    return np.asarray(np.sqrt(np.square(_answers(learnt, period, steps)).cumsum()))
+
+
 def smooth(values: Floats, period: int, trend: str) -> Smoothed:
     """Return *values*, shape ``(n,)``, smoothed with the weights of the least squared error of one step ahead.
+
+    How far off its forecasts may be is not ``measured`` yet.
 
     Args:
         values: At least two seasons.
@@ -102,5 +158,6 @@ def _run(values: Floats, period: int, weights: tuple[float, ...], *, has_slope: 
         slope=slope,
         damping=damping,
         weights=(alpha, beta, gamma * (1 - alpha)),
+        away=np.zeros((0, 0)),
     )
     return squares / len(series), end
