@@ -31,13 +31,15 @@ def common_rows(
     candidate: Evaluation, champion: Evaluation, part: tuple[str, object] | None = None
 ) -> pl.DataFrame | None:
     """Return what both answered to the rows that both were asked: columns of the candidate, and those of the champion
-    with the suffix ``_champion``; None where there are fewer than 30, or fewer than half of the candidate's,
-    and of forecasts, whose errors hang together in time.
+    with the suffix ``_champion``; None where there are fewer than 30, or fewer than half of the candidate's, and of
+    forecasts without clusters, such as weeks, since their errors hang together in time.
 
     *part* takes the rows with one value in one column, which must be among the candidate's.
     """
     task = candidate.metrics.task
-    if task != champion.metrics.task or task == "forecasting" or "truth" not in candidate.rows.columns:
+    if task != champion.metrics.task or "truth" not in candidate.rows.columns:
+        return None
+    if task == "forecasting" and not candidate.clusters:
         return None
     own = candidate.rows
     if part is not None:
