@@ -55,3 +55,17 @@ def test_pages_escape_what_they_are_given() -> None:
     text = page("<b>", [table(["<i>"], [["<u>"]], right=("<i>",))]).text
     assert not re.search("<b>|<i>|<u>", text)
     assert "default-src 'none'" in text
+
+
+def test_a_band_is_as_broken_as_its_line() -> None:
+    """It is shaded behind the lines, within the axes, and has a hole where the line has one."""
+    nan = float("nan")
+    points = [(0, 1.0), (1, 2.0), (2, nan), (3, 2.0), (4, 1.0)]
+    drawn = line_chart([Line("load", points, band=[(y - 5, y + 5) for _, y in points])], label="Load")
+    band = drawn.index('class="band f0"')
+    assert band < drawn.index('class="line c0"')
+    path = drawn[band:].split('d="')[1].split('"')[0]
+    assert path.count("M") == path.count("Z") == 2
+    heights = [float(place.split(",")[1]) for place in re.findall(r"[\d.]+,[\d.]+", path)]
+    assert (min(heights), max(heights)) == (10.0, 226.0)
+    assert line_chart([Line("load", points)], label="Load").count("band") == 0

@@ -60,7 +60,7 @@ def traffic(project: Any, raw: pl.DataFrame) -> pl.DataFrame:
 def found(project: Any, traffic: pl.DataFrame) -> Evaluation:
     train_rows, test_rows = project.model.split_traffic(traffic, test_days=365)
     forecaster = project.model.fit(train_rows, trees=40, learning_rate=0.2, seed=0)
-    made: Evaluation = project.model.evaluate(forecaster, test_rows)
+    made: Evaluation = project.model.evaluate(forecaster, test_rows, traffic)
     return made
 
 
@@ -107,6 +107,8 @@ def test_forecasts_beat_last_week(project: Any, found: Evaluation) -> None:
     assert rows.select((pl.col("naive") - pl.col("truth")).abs().mean()).item() == pytest.approx(331, abs=0.5)
     assert found.metrics["skill"].low > 0.1
     assert found.metrics["skill"].value == pytest.approx(1 - found.metrics["mae"].value / 330.99, abs=1e-3)
+    assert found.metrics["mase"].high < found.metrics["mase"].baseline
+    assert 0.72 < found.metrics["coverage_80"].low < found.metrics["coverage_80"].high < 0.85
     assert all(result.passed for result in decide(project.model.GATES, found, None))
 
 
@@ -115,7 +117,7 @@ def test_last_week_itself_is_rejected(project: Any, found: Evaluation) -> None:
     from traffic.skill import skill
 
     copied = found.rows.with_columns(predicted="naive")
-    results = decide(project.model.GATES[:1], Metrics((skill(copied),), task="regression"), None)
+    results = decide(project.model.GATES[:1], Metrics((skill(copied),), task="forecasting"), None)
     assert not results[0].passed
     assert "lower bound 0.0000 of 0.0000 misses 0.1" in results[0].reason
 

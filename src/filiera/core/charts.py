@@ -30,6 +30,7 @@ p { color: var(--dim); margin: 2px 0 10px }
 svg { width: 100%; height: auto; display: block } svg text { font-size: 11px; fill: var(--dim);
   paint-order: stroke; stroke: var(--back); stroke-width: 3px }
 .grid { stroke: var(--grid) } .line { fill: none; stroke-width: 1.6; stroke-linejoin: round }
+.band { opacity: .22 }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100% }
 th, td { text-align: left; padding: 3px 12px 3px 0; border-bottom: 1px solid var(--grid) }
 th { color: var(--dim); font-weight: 500 } td.n, th.n { text-align: right }
@@ -48,6 +49,7 @@ class Line:
     name: str
     points: Sequence[tuple[float, float]]  #: x and y; y may be NaN or infinite, which breaks the line
     is_dots: bool = False  #: points that nothing connects
+    band: Sequence[tuple[float, float]] = ()  #: low and high end at each point, shaded between; none: no band
 
 
 def page(title: str, sections: Iterable[str]) -> Html:
@@ -96,8 +98,10 @@ def line_chart(lines: Sequence[Line], *, label: str, x_label: str = "step") -> s
     if not finite:
         return f"<p>{html.escape(label)} has no finite values.</p>{note}"
     across = Scale.of([x for x, _ in finite], _LEFT, _WIDTH - _RIGHT)
-    up = Scale.of([y for _, y in finite], _HEIGHT - _BOTTOM, _TOP)
+    ends = [end for line in lines for pair in line.band for end in pair if math.isfinite(end)]
+    up = Scale.of([*(y for _, y in finite), *ends], _HEIGHT - _BOTTOM, _TOP)
     drawn = [_grid(across, up, x_label)]
+    drawn += [_band(line, across, up, i % COLOURS) for i, line in enumerate(lines) if line.band]
     for i, line in enumerate(lines):
         drawn.append(_drawn(line, across, up, i % COLOURS))
     svg = f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(label)}">{"".join(drawn)}</svg>'
@@ -181,6 +185,22 @@ def _grid(across: Scale, up: Scale, x_label: str) -> str:
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     drawn.append(f'<text x="{middle}" y="{_HEIGHT - 4}" text-anchor="middle">{html.escape(x_label)}</text>')
     return "".join(drawn)
+
+
+def _band(line: Line, across: Scale, up: Scale, colour: int) -> str:
+    """Return what lies between the ends of a line's band, in as many pieces as the line has."""
+    pieces: list[list[tuple[float, float, float]]] = [[]]
+    for (x, y), (low, high) in zip(line.points, line.band, strict=True):
+        if all(map(math.isfinite, (y, low, high))):
+            pieces[-1].append((across(x), up(low), up(high)))
+        elif pieces[-1]:
+            pieces.append([])
+    path = ""
+    for piece in pieces:
+        kept = piece[:: max(1, math.ceil(len(piece) / _MOST_POINTS))]
+        edge = [f"{x:.1f},{low:.1f}" for x, low, _ in kept] + [f"{x:.1f},{high:.1f}" for x, _, high in reversed(kept)]
+        path += f"M{'L'.join(edge)}Z" if edge else ""
+    return f'<path class="band f{colour}" d="{path}"/>' if path else ""
 
 
 def _drawn(line: Line, across: Scale, up: Scale, colour: int) -> str:

@@ -16,6 +16,7 @@ MOST_POINTS = 1000
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 460, 350, 58, 16, 48, 44
 _TICKS = 5
 _LETTER = 6.2
+_FAINT = 0.25
 
 
 class Plot:
@@ -24,7 +25,7 @@ class Plot:
     def __init__(self, title: str, x: tuple[float, float], y: tuple[float, float]) -> None:
         self.title, self.x, self.y = title, _range(*x), _range(*y)
         self._parts: list[str] = []
-        self._names: list[tuple[str, str]] = []
+        self._names: list[tuple[str, str, float]] = []
 
     def line(self, x: Floats, y: Floats, colour: str, *, name: str = "", dash: str = "") -> None:
         """Draw a line through points, of at most 1,000."""
@@ -33,15 +34,15 @@ class Plot:
         stroke = f' stroke-dasharray="{dash}"' if dash else ""
         self._parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.8"{stroke} points="{points}"/>')
         if name:
-            self._names.append((name, colour))
+            self._names.append((name, colour, 1.0))
 
     def band(self, x: Floats, low: Floats, high: Floats, colour: str, *, name: str = "") -> None:
         """Fill what lies between two lines."""
         edge = [*zip(x, low, strict=True), *reversed(list(zip(x, high, strict=True)))]
         points = " ".join(f"{self._across(a):.1f},{self._up(b):.1f}" for a, b in edge)
-        self._parts.append(f'<polygon fill="{colour}" fill-opacity="0.18" points="{points}"/>')
+        self._parts.append(f'<polygon fill="{colour}" fill-opacity="{_FAINT}" points="{points}"/>')
         if name:
-            self._names.append((name, colour))
+            self._names.append((name, colour, _FAINT))
 
     def points(self, x: Floats, y: Floats, colour: str, *, radius: float = 2.0) -> None:
         """Draw points, of at most 1,000."""
@@ -76,12 +77,16 @@ class Plot:
             up = self._up(value)
             labels.append(f'<path stroke="#e5e7eb" d="M{_LEFT},{up:.1f}H{right}"/>')
             labels.append(_text(_LEFT - 6, up + 4, said(value), "end"))
-        spread = [self.x[0] + (self.x[1] - self.x[0]) * i / max(len(x_ticks) - 1, 1) for i in range(len(x_ticks))]
-        for value, name in zip(spread, x_ticks, strict=True) if x_ticks else ((v, said(v)) for v in ticks(*self.x)):
-            labels.append(_text(self._across(value), bottom + 16, name, "middle"))
+        last = len(x_ticks) - 1
+        for i, name in enumerate(x_ticks):
+            anchor = "end" if i == last > 0 else "middle" if i else "start"  # the outer ones stay inside the drawing
+            labels.append(_text(_LEFT + (right - _LEFT) * i / max(last, 1), bottom + 16, name, anchor))
+        if not x_ticks:
+            labels += [_text(self._across(value), bottom + 16, said(value), "middle") for value in ticks(*self.x)]
         names, left = [], float(_LEFT)
-        for name, colour in self._names:
-            names.append(f'<rect x="{left:.1f}" y="{_TOP - 18}" width="10" height="10" fill="{colour}"/>')
+        for name, colour, strength in self._names:
+            look = f'fill="{colour}" fill-opacity="{strength}"'
+            names.append(f'<rect x="{left:.1f}" y="{_TOP - 18}" width="10" height="10" {look}/>')
             names.append(_text(left + 14, _TOP - 9, name, "start"))
             left += 26 + _LETTER * len(name)
         area = f'x="{_LEFT}" y="{_TOP}" width="{right - _LEFT}" height="{bottom - _TOP}"'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,7 +18,7 @@ from filiera.model.calibration import calibration
 from filiera.model.drawing import COLOURS, Plot, framed, label
 
 _MOST_CLASSES = 15
-_SHOWN_TIMES = 300
+_SHOWN_TIMES = 150
 _GREY = "#9ca3af"
 
 
@@ -122,7 +123,7 @@ def silhouette(evaluation: Evaluation) -> Svg:
 
 
 def forecast(evaluation: Evaluation, *, series: object = None) -> Svg:
-    """Return what was forecast and what came true, of the last 300 times of one *series*; None: the first.
+    """Return what was forecast and what came true, of the last 150 times of one *series*; None: the first.
 
     Raises:
         UsageError: It is not of a forecast, or there is no such series.
@@ -150,7 +151,7 @@ def forecast(evaluation: Evaluation, *, series: object = None) -> Svg:
         plot.line(places, drawn["naive"], _GREY, name="last season", dash="3 3")
     plot.line(places, drawn["truth"], COLOURS[0], name="came true")
     plot.line(places, drawn["predicted"], COLOURS[1], name="forecast")
-    times = [str(rows["time"][i]) for i in (0, rows.height // 2, rows.height - 1)]
+    times = [_time(rows["time"][i]) for i in (0, rows.height // 2, rows.height - 1)]
     return plot.svg("time", "value", x_ticks=times)
 
 
@@ -212,6 +213,10 @@ def _titled(evaluation: Evaluation, title: str, *names: str) -> str:
             found = evaluation.metrics[name]
             return f"{title}: {found.value:.3g} ({found.low:.3g} to {found.high:.3g})"
     return title
+
+
+def _time(value: object) -> str:
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, dt.datetime) else str(value)
 
 
 def _cut(text: str, chars: int = 15) -> str:

@@ -62,8 +62,10 @@ def test_skill_is_the_share_of_the_error_that_is_saved() -> None:
 def test_model_learns_what_repeats() -> None:
     """What comes every week is found, and put beside last week's volume on a page."""
     raw = counts(63).with_columns(pl.col("traffic_volume") + 30 * (pl.int_range(pl.len()) // 168 % 2))
-    train_rows, test_rows = split_traffic(features(hourly(raw)), test_days=14)
-    found = evaluate(fit(train_rows, trees=60, learning_rate=0.2, seed=0), test_rows)
+    traffic = features(hourly(raw))
+    train_rows, test_rows = split_traffic(traffic, test_days=14)
+    found = evaluate(fit(train_rows, trees=60, learning_rate=0.2, seed=0), test_rows, traffic)
     assert found.metrics["skill"].low > 0.5
     assert found.metrics["mae"].value < 15
+    assert (found.rows["q:0.1"] <= found.rows["q:0.9"]).all()
     assert "last week&#x27;s volume" in forecast_page(found).text

@@ -12,8 +12,6 @@ AHEAD = DAY
 CALENDAR = ("hour", "weekday", "holiday", "after_holiday", "before_holiday", "holiday_week_ago")
 LAGS = {"volume_day_ago": DAY, "volume_week_ago": WEEK, "volume_two_weeks_ago": 2 * WEEK}
 FEATURES = (*CALENDAR, *LAGS)
-NAIVE = ("volume_week_ago", "volume_two_weeks_ago")
-"""What a forecast must beat: what was counted a week before or, where nothing was, two weeks before."""
 
 
 def with_features(hours: pl.DataFrame) -> pl.DataFrame:

@@ -29,7 +29,8 @@ def forecast_page(found: Evaluation) -> Html:
         f"Vehicles per hour, forecast from {rows['time'].min():%Y-%m-%d} to {rows['time'].max():%Y-%m-%d}",
         [
             _metrics(found),
-            "<h2>The last two weeks</h2>" + _forecasts(last),
+            "<p>In the shaded band the forecast says that eight of ten volumes lie.</p><h2>The last two weeks</h2>"
+            + _forecasts(last),
             f"<h2>The worst week, from {worst}</h2>" + _forecasts(rows.filter(week=worst)),
             "<h2>Mean absolute error, week by week</h2>" + _errors(whole.with_row_index("x"), "weeks since the first"),
             "<h2>Mean absolute error by hour of the day</h2>"
@@ -39,21 +40,30 @@ def forecast_page(found: Evaluation) -> Html:
 
 
 def _metrics(found: Evaluation) -> str:
-    header = ["metric", "value", "95 % interval", "dummy", "interval by"]
+    header = ["metric", "value", "95 % interval", "last week", "interval by"]
     rows = [
-        (one.name, f"{one.value:.4g}", f"{one.low:.4g} to {one.high:.4g}", f"{one.baseline:.4g}", one.method)
+        (
+            one.name,
+            f"{one.value:.4g}",
+            f"{one.low:.4g} to {one.high:.4g}",
+            "" if one.baseline is None else f"{one.baseline:.4g}",
+            one.method,
+        )
         for one in found.metrics
-        if one.baseline is not None
     ]
-    return table(header, rows, right=["value", "95 % interval", "dummy"])
+    return table(header, rows, right=["value", "95 % interval", "last week"])
 
 
 def _forecasts(rows: pl.DataFrame) -> str:
     """Return a chart over days; an hour that is not there breaks the lines."""
     every = rows.sort("time").upsample("time", every="1h")
     days = ((every["time"] - every["time"].min()).dt.total_hours() / 24).to_list()
+    known = {
+        name: every[name].cast(pl.Float64).fill_null(float("nan")).to_list() for name in (*NAMES, "q:0.1", "q:0.9")
+    }
+    ends = list(zip(known["q:0.1"], known["q:0.9"], strict=True))
     lines = [
-        Line(shown, list(zip(days, every[name].cast(pl.Float64).fill_null(float("nan")), strict=True)))
+        Line(shown, list(zip(days, known[name], strict=True)), band=ends if name == "predicted" else ())
         for name, shown in NAMES.items()
     ]
     chart = line_chart(lines, label="Vehicles per hour", x_label=f"days since {every['time'].min():%Y-%m-%d %H:%M}")
