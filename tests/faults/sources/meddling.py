@@ -9,8 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from filiera.adapters.sources.image_facts import Facts
-from filiera.adapters.sources.image_headers import ImageLooker
+from filiera.adapters.sources import image_help
 
 IMAGES_BEFORE = 20
 
@@ -60,8 +59,8 @@ DEEDS: Mapping[str, Callable[[Path], None]] = {
 
 
 def meddle(deed: str, name: str) -> None:
-    """Let the deed be done once, when the first rows or images have come."""
-    do, collect_batches, facts = DEEDS[deed], pl.LazyFrame.collect_batches, ImageLooker.facts
+    """Let the deed be done once, when the first rows or images have come, known ones too."""
+    do, collect_batches, blake3 = DEEDS[deed], pl.LazyFrame.collect_batches, image_help.blake3
     seen, path = 0, Path(name)
 
     def batches(self: pl.LazyFrame, **options: Any) -> Iterator[pl.DataFrame]:
@@ -72,12 +71,12 @@ def meddle(deed: str, name: str) -> None:
             if seen == 1:
                 do(path)
 
-    def image_facts(self: ImageLooker, content: bytes) -> Facts:
+    def hashed(content: bytes) -> Any:
         nonlocal seen
         seen += 1
         if seen == IMAGES_BEFORE:
             do(path)
-        return facts(self, content)
+        return blake3(content)
 
     pl.LazyFrame.collect_batches = batches  # type: ignore[assignment, method-assign]
-    ImageLooker.facts = image_facts  # type: ignore[method-assign]
+    image_help.blake3 = hashed  # type: ignore[assignment, misc]
