@@ -119,6 +119,7 @@ def build_parser(only: str | None = None) -> Parser:
     _add_run_verbs(verbs)
     _add_product_verbs(verbs)
     _add_data_verbs(verbs)
+    _add_experiment_verbs(verbs)
     _add_service_verbs(verbs)
     _add_trust_verbs(verbs)
     sub = verbs.add("demo", "walk the whole chain on real network connections")
@@ -232,6 +233,14 @@ def _add_data_verbs(verbs: Verbs) -> None:
         from filiera.cli.data_verbs import add_data_verbs
 
         add_data_verbs(group)
+
+
+def _add_experiment_verbs(verbs: Verbs) -> None:
+    group = verbs.add_group("experiment", "try something on a branch of its own; merge the preferred, drop the others")
+    if group is not None:
+        from filiera.cli.experiment_verbs import add_experiment_verbs
+
+        add_experiment_verbs(group)
 
 
 def _add_service_verbs(verbs: Verbs) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 ProductKind = Literal["dataset", "model"]
 LATEST = "latest"
 CHAMPION = "champion"
+OF_EXPERIMENT = "~"
+"""Stands between the name of a product and that of the experiment which publishes it."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
@@ -38,6 +40,8 @@ def check_name(name: str, what: str) -> str:
 class ProductRef:
     """A product and which version of it: a number, or an alias such as ``champion``; ``latest`` is the newest.
 
+    What an experiment publishes is called after it: ``flows~deeper`` is the ``flows`` of the experiment ``deeper``.
+
     >>> ProductRef.parse("flows@3"), ProductRef.parse("flows").selector
     (ProductRef(name='flows', selector='3'), 'latest')
     """
@@ -49,7 +53,8 @@ class ProductRef:
     def parse(cls, text: str) -> ProductRef:
         """Return the reference written as ``name``, ``name@version`` or ``name@alias``. Raises UsageError."""
         name, at, selector = text.partition("@")
-        check_name(name, "product")
+        for part in name.split(OF_EXPERIMENT, 1):
+            check_name(part, "product")
         if at and not _VERSION.fullmatch(selector):
             check_name(selector, "version or alias")
         return cls(name, selector if at else LATEST)

@@ -21,6 +21,9 @@ ACTOR_VARIABLE = "FILIERA_ACTOR"
 Action = Literal[
     "run", "resume", "cancel", "publish", "promote", "approve", "refuse", "override", "sign", "key", "gc", "import",
     "repair",
+    "drop",
+    "restore",
+    "accept",
 ]  # fmt: skip
 ACTIONS: tuple[str, ...] = get_args(Action)
 NEWEST = 2**62

@@ -40,12 +40,14 @@ def collect(
     Raises:
         SourceError: The source is missing, unreadable, not what was declared, or changed since the run was planned.
     """
+    from filiera.project.checkout import source_root
     from filiera.project.collecting import collected_value
     from filiera.project.plugins import source_reader
     from filiera.project.surroundings import project_root
 
     earlier = None if told is None else (before, told)
-    return collected_value(source_reader(entry["type"]), entry, fingerprint, root=project_root(), before=earlier)
+    root = source_root(entry, project_root())
+    return collected_value(source_reader(entry["type"]), entry, fingerprint, root=root, before=earlier)
 
 
 Promised = dict[str, tuple[Any, Any, Any]]

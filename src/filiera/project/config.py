@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from filiera.core.products import check_name
 from filiera.core.value import dataclass
 from filiera.errors import ProjectError, SourceError, UsageError, did_you_mean
+from filiera.project.checkout import Scope, checkout_of
 
 if TYPE_CHECKING:
     from filiera.project.waivers import ModelWaiver
@@ -68,6 +69,7 @@ class ProjectConfig:
     limits: Mapping[str, int] = field(default_factory=dict)  #: how many steps that name it run at once, on one machine
 
     waivers: tuple[ModelWaiver, ...] = ()  #: gates that a model need not pass for a time
+    scope: Scope | None = None  #: the experiment whose worktree *root* is
 
     def entry(self, source: str) -> Mapping[str, Any]:
         """Return an entry of the catalog. Raises SourceError with the entries there are."""
@@ -110,18 +112,20 @@ def load(root: Path, profile: str | None = None) -> ProjectConfig:
     _known_keys(tables, _TABLES, str(path))
     project = _table(tables, "project", path)
     _known_keys(project, _PROJECT_KEYS, f"[project] of {path}")
+    place = checkout_of(root)
     wanted = profile or os.environ.get(PROFILE_VARIABLE) or project.get("profile", DEFAULT_PROFILE)
     if not isinstance(wanted, str):
         raise ProjectError(f"profile in [project] of {path} must be the name of a profile, not {wanted!r}.")
     return ProjectConfig(
         root=root,
-        name=_name(project, root, path),
+        name=_name(project, place.home, path),
         flows=_flows(project, path),
-        profile=_profile(_table(tables, "profile", path), wanted, root, path),
+        profile=_profile(_table(tables, "profile", path), wanted, place.home, path),
         catalog=_catalog(_table(tables, "catalog", path), path),
-        signing=_signing(_table(tables, "signing", path), root, f"[signing] of {path}"),
+        signing=_signing(_table(tables, "signing", path), place.home, f"[signing] of {path}"),
         limits=_limits(_table(tables, "limits", path), path),
         waivers=_waivers(tables, path),
+        scope=place.scope,
     )
 
 

@@ -86,8 +86,8 @@ def _range(text: str, parameter: Parameter) -> list[Any]:
 
 def _known(versions: Versions, pipeline: Pipeline, parameter: Parameter) -> list[Any]:
     assert isinstance(pipeline.publishes, Dataset)
-    newest = versions.find(kind="dataset", name=pipeline.publishes.ref.name, limit=1)
-    texts = newest[0].description.get("partitions", ()) if newest else ()
+    newest = versions.newest("dataset", pipeline.publishes.ref.name)
+    texts = newest.description.get("partitions", ()) if newest else ()
     return [parse(text, _item(parameter)) for text in texts]
 
 

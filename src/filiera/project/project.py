@@ -28,6 +28,7 @@ from filiera.ports import BlobStore, Clock, Executor, MetadataStore
 from filiera.project import executors, plugins
 from filiera.project.assemble import Assembled, Lookups, assemble
 from filiera.project.beside import BesideLookups
+from filiera.project.checkout import source_root
 from filiera.project.code import ProjectCode
 from filiera.project.config import ProjectConfig, find_root, load
 from filiera.project.fresh import require_step
@@ -101,7 +102,7 @@ class Project:
     @functools.cached_property
     def versions(self) -> Versions:
         """Return the products' versions."""
-        return Versions(self.records, self.signing if self.config.signing.are_set else None)
+        return Versions(self.records, self.signing if self.config.signing.are_set else None, self.config.scope)
 
     @functools.cached_property
     def signing(self) -> Signing:
@@ -278,8 +279,8 @@ class Project:
         return self._version("dataset", ref)
 
     def _newest_dataset(self, name: str) -> Version | None:
-        found = self.versions.find(kind="dataset", name=name, limit=1)
-        return self._version("dataset", ProductRef(name, str(found[0].number))) if found else None
+        found = self.versions.newest("dataset", name)
+        return self._version("dataset", ProductRef(found.name, str(found.number))) if found else None
 
     def _now(self) -> dt.datetime:
         return dt.datetime.fromtimestamp(self.clock(), dt.UTC)
@@ -295,7 +296,7 @@ class Project:
         from filiera.project.builtin import checked_entry
 
         entry = checked_entry(self.config.entry(name))
-        return entry, plugins.source_reader(entry["type"]).fingerprint(entry, self.config.root)
+        return entry, plugins.source_reader(entry["type"]).fingerprint(entry, source_root(entry, self.config.root))
 
     def _to_grow(
         self, pipeline: str, fresh: frozenset[str], source: str, entry: Mapping[str, Any]

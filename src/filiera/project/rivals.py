@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.graph import Known
-from filiera.core.products import CHAMPION, ProductRef
 from filiera.engine.artifacts import Artifacts
 from filiera.project.versions import Version, Versions
 
@@ -37,12 +36,12 @@ class Rivals:
         return Known(self._artifacts.put(model.size_bytes), "bytes of the model")
 
     def _find(self, name: str, candidate: tuple[ArtifactRef, ArtifactRef], kept: str, part: str) -> Known:
-        newest = self._versions.find(kind="model", name=name, limit=1)
-        if not newest:
+        champion = self._versions.champion(name)
+        if champion is None:
             return Known(self._artifacts.put(None), "no champion yet")
-        champion = self._versions.resolve("model", ProductRef(name, CHAMPION))
-        for version in (champion, *newest):
-            if _made(version) == candidate and kept in version.attachments:
+        newest = self._versions.newest("model", name)
+        for version in (champion, newest):
+            if version is not None and _made(version) == candidate and kept in version.attachments:
                 return Known(version.attachments[kept], f"rival of {version.ref}")
         return Known(champion.attachments[part], f"champion {champion.ref}")
 

@@ -11,12 +11,13 @@ from filiera.core.artifact import ArtifactRef
 from filiera.core.collected import ATTACHED
 from filiera.core.digest import digest
 from filiera.core.graph import Publication
-from filiera.core.products import CHAMPION, LATEST, ProductKind, ProductRef, check_name
+from filiera.core.products import CHAMPION, LATEST, OF_EXPERIMENT, ProductKind, ProductRef, check_name
 from filiera.core.value import dataclass
 from filiera.engine.rows import read_refs, to_json, write_refs
 from filiera.errors import StoreError, UsageError, did_you_mean
 from filiera.ports import MetadataStore, Row, Statement
 from filiera.project import audit
+from filiera.project.checkout import Scope
 
 _NEWEST = 2**62
 
@@ -78,9 +79,11 @@ class Seal(Protocol):
 class Versions:
     """The versions in one store."""
 
-    def __init__(self, records: MetadataStore, seal: Seal | None = None) -> None:
+    def __init__(self, records: MetadataStore, seal: Seal | None = None, scope: Scope | None = None) -> None:
+        """Make them; *scope* is the experiment whose code asks."""
         self._records = records
         self._seal = seal
+        self._scope = scope
 
     def resolve(self, kind: ProductKind, ref: ProductRef) -> Version:
         """Return the version that a reference means, to be used.
@@ -96,6 +99,10 @@ class Versions:
 
     def get(self, kind: ProductKind, ref: ProductRef) -> Version:
         """Return the version that a reference means, to be looked at, whether trusted or not. Raises UsageError."""
+        if ref.selector == LATEST and self._scope is not None:
+            found = self.newest(kind, ref.name)
+            if found is not None:
+                return found
         number = ref.number
         if number is None and ref.selector != LATEST:
             rows = self._records.read("get_alias", {"kind": kind, "name": ref.name, "alias": ref.selector})
@@ -110,6 +117,23 @@ class Versions:
         if not rows:
             raise self._absent(kind, ref)
         return self._version(rows[0], self._aliases(kind, ref.name))
+
+    def newest(self, kind: ProductKind, name: str) -> Version | None:
+        """Return a product's newest version, or None; in an experiment its own, or the one that it began with."""
+        if self._scope is not None:
+            found = self.find(kind=kind, name=self._scope.own(name), limit=1)
+            if found:
+                return found[0]
+            if kind == "dataset" and name in self._scope.pins:
+                return self.get(kind, ProductRef(name, str(self._scope.pins[name])))
+        found = self.find(kind=kind, name=name, limit=1)
+        return found[0] if found else None
+
+    def champion(self, name: str) -> Version | None:
+        """Return the champion among a model's versions, or None while there are none. Raises Untrusted."""
+        if not self._records.read("get_alias", {"kind": "model", "name": name, "alias": CHAMPION}):
+            return None
+        return self.resolve("model", ProductRef(name, CHAMPION))
 
     def find(self, *, kind: str = "", name: str = "", before: Version | None = None, limit: int = 100) -> list[Version]:
         """Return the newest versions before one of them; of one product when its kind and name are given."""
@@ -140,7 +164,13 @@ class Versions:
         )
 
     def require_free(self, kind: ProductKind, name: str) -> None:
-        """Refuse a name that a product of the other kind has. Raises UsageError."""
+        """Refuse a name that a product of the other kind has, or an experiment's. Raises UsageError."""
+        if OF_EXPERIMENT in name:
+            raise UsageError(
+                f"{name!r} cannot be published.",
+                why="That is what the product of an experiment is called, which its runs add by themselves.",
+                do=f"Publish {name.partition(OF_EXPERIMENT)[0]!r}.",
+            )
         for row in self._records.read("kinds_of_product", {"name": name}):
             if row["kind"] != kind:
                 raise UsageError(
@@ -155,8 +185,9 @@ class Versions:
         Nothing is added when the newest version, or one that this run published before it was interrupted, is the same:
         its artifact, description and attachments. Where its inputs came from does not count: a source that was written
         anew with the same rows makes no version; that it was collected is among the records of the run. The first
-        version of a model becomes its champion, since there is nothing to compare it with.
+        version of a model becomes its champion, since there is nothing to compare it with; not in an experiment.
         """
+        name = publication.name if self._scope is None else self._scope.own(publication.name)
         body = {
             "description": made.description,
             "inputs": dict(made.inputs),
@@ -165,7 +196,7 @@ class Versions:
         artifact = write_refs([made.artifact])
         row = {
             "kind": publication.kind,
-            "name": publication.name,
+            "name": name,
             "artifact": artifact,
             "content": content_digest(artifact, body),
             "run_id": run_id,
@@ -173,7 +204,7 @@ class Versions:
             "body": to_json(body),
         }
         statements: list[Statement] = [("add_product_version", row), ("published_version", row)]
-        if publication.kind == "model":
+        if publication.kind == "model" and self._scope is None:
             first = {"alias": CHAMPION, "reason": "first version that passed its gates", "by": audit.actor()}
             statements += [("note_first_alias", {**row, **first}), ("set_first_alias", {**row, **first})]
         said = {"kind": publication.kind, "run": run_id, "digest": made.artifact.digest}
@@ -181,7 +212,7 @@ class Versions:
         # In one transaction: another run may publish right behind us, and a model without a champion cannot be.
         added, found, *_ = self._records.write(statements, durable=True)
         number = str(found[0]["number"])
-        version = self.get(publication.kind, ProductRef(publication.name, number))
+        version = self.get(publication.kind, ProductRef(name, number))
         if self._seal is not None:
             self._seal.published(version)
         return version, bool(added)

@@ -1,0 +1,251 @@
+"""What experiments do in a git repository, by the ``git`` program: snapshots, worktrees, merges, references."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from filiera.core.value import dataclass
+from filiera.errors import ProjectError
+
+NONE = "0" * 40
+"""In place of a commit: the reference is not there."""
+_LEAST_VERSION = (2, 38)  # merge-tree --write-tree
+_BUSY = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply", "BISECT_LOG")
+
+
+@dataclass(frozen=True, slots=True)
+class RefChange:
+    """A reference that is to point from one commit to another; ``NONE`` stands for not being there."""
+
+    ref: str
+    new: str
+    old: str
+
+
+@dataclass(frozen=True, slots=True)
+class Worktree:
+    """A folder with the files of a commit."""
+
+    path: Path
+    commit: str
+    branch: str  #: "refs/heads/main"; "" when it is detached
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """What merging two commits comes to."""
+
+    tree: str
+    conflicts: tuple[str, ...]  #: files; none: ``tree`` is the result
+
+
+class Repository:
+    """The repository that a folder lies in.
+
+    Raises:
+        ProjectError: There is none, git is not installed or too old; each method: git does not do what it is asked.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        found = self._try("rev-parse", "--path-format=absolute", "--git-common-dir", "--git-dir", cwd=folder)
+        if found.returncode:
+            raise ProjectError(
+                f"{folder} is not in a git repository.",
+                why="Each experiment is a branch.",
+                do="git init && git add -A && git commit -m 'first state'",
+            )
+        common, own = found.stdout.splitlines()[:2]
+        self.common = Path(common)
+        self.git_dir = Path(own)
+        _require_version(self.git("version").split()[2])
+        if self.git("rev-parse", "--is-inside-work-tree", check=False) != "true":
+            raise ProjectError(f"{folder} is a bare repository.", why="It has no files.", do="git clone it.")
+        self.top = Path(self.git("rev-parse", "--show-toplevel"))
+
+    @property
+    def main(self) -> Path:
+        """Return the main worktree, which all others were made from."""
+        return self.worktrees()[0].path
+
+    def git(
+        self,
+        *words: str,
+        cwd: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+        given: bytes | None = None,
+        check: bool = True,
+    ) -> str:
+        """Return what git prints, without the last line's end; with *check* False also when it fails."""
+        done = self._try(*words, cwd=cwd, variables=variables, given=given)
+        if check and done.returncode:
+            raise ProjectError(
+                f"git {' '.join(words[:2])} failed in {cwd or self._folder}.",
+                why=(done.stderr or done.stdout).strip() or f"It ended with {done.returncode}.",
+            )
+        return done.stdout.rstrip("\n")
+
+    def resolve(self, name: str) -> str:
+        """Return the commit that a name means; '' when there is none."""
+        return self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", check=False)
+
+    def branch(self, cwd: Path | None = None) -> str:
+        """Return the branch that is checked out, as ``refs/heads/main``; '' when none is."""
+        return self.git("symbolic-ref", "--quiet", "HEAD", cwd=cwd, check=False)
+
+    def refs(self, *prefixes: str) -> dict[str, str]:
+        """Return references below *prefixes* with the commits they point at."""
+        lines = self.git("for-each-ref", "--format=%(objectname) %(refname)", *prefixes).splitlines()
+        return {name: commit for commit, _, name in (line.partition(" ") for line in lines)}
+
+    def update(self, changes: Iterable[RefChange], why: str) -> None:
+        """Change references, all or none. Raises ProjectError when one is not what it was."""
+        lines = ["start", *(f"update {one.ref} {one.new} {one.old}" for one in changes), "prepare", "commit", ""]
+        self.git("update-ref", "-m", why, "--stdin", given="\n".join(lines).encode())
+
+    def worktrees(self) -> list[Worktree]:
+        """Return all worktrees, the main one first, also those whose folder is gone."""
+        found = []
+        for block in self.git("worktree", "list", "--porcelain", "-z").split("\0\0"):
+            told = dict(line.partition(" ")[::2] for line in block.strip("\0\n").split("\0") if line)
+            if "worktree" in told:
+                found.append(Worktree(Path(told["worktree"]), told.get("HEAD", ""), told.get("branch", "")))
+        return found
+
+    def busy(self) -> str:
+        """Return what git is in the middle of in this worktree, such as ``MERGE_HEAD``; '' when nothing."""
+        return next((name for name in _BUSY if (self.git_dir / name).exists()), "")
+
+    def snapshot(self, worktree: Path) -> str:
+        """Return a tree of all files of *worktree* that are not ignored, without touching its index.
+
+        Blobs of files that git does not have yet are added to its objects.
+        """
+        with self._index(worktree) as variables:
+            self.git("add", "--all", cwd=worktree, variables=variables)
+            return self.git("write-tree", cwd=worktree, variables=variables)
+
+    def commit(self, tree: str, parents: Sequence[str], message: str) -> str:
+        """Return a new commit, which no reference points at yet."""
+        words = [word for parent in parents for word in ("-p", parent)]
+        return self.git("commit-tree", tree, *words, "-F", "-", given=message.encode(), variables=self._somebody)
+
+    def with_file(self, tree: str, path: str, content: bytes) -> str:
+        """Return a tree with one file added or replaced."""
+        blob = self.git("hash-object", "-w", "--stdin", given=content)
+        return self._with_entry(tree, path.split("/"), blob)
+
+    def merge(self, ours: str, theirs: str) -> Merge:
+        """Return what merging two commits comes to, touching no files."""
+        done = self._try("merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", ours, theirs)
+        if done.returncode not in (0, 1):
+            raise ProjectError(f"git cannot merge {ours[:12]} and {theirs[:12]}.", why=done.stderr.strip())
+        tree, *files = done.stdout.rstrip("\n").split("\0")
+        return Merge(tree, tuple(dict.fromkeys(name for name in files if name)) if done.returncode else ())
+
+    def changed(self, before: str, after: str) -> list[str]:
+        """Return the files that differ between two commits or trees."""
+        return [name for name in self.git("diff-tree", "-r", "--name-only", "-z", before, after).split("\0") if name]
+
+    def read(self, names: Sequence[str]) -> list[bytes | None]:
+        """Return the contents of objects, such as ``refs/heads/x:file``; None for one that is not there."""
+        command = ["git", "-C", str(self._folder), "cat-file", "--batch"]
+        given = "".join(f"{name}\n" for name in names).encode()
+        done = subprocess.run(command, input=given, capture_output=True, check=False)
+        return list(_objects(done.stdout, len(names)))
+
+    def add_worktree(self, path: Path, commit: str) -> None:
+        """Write the files of a commit, or of a branch that is checked out then, into a new folder."""
+        parallel = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "checkout.workers", "GIT_CONFIG_VALUE_0": "0"}
+        self.git("worktree", "add", "--quiet", str(path), commit, variables=parallel)
+
+    def remove_worktree(self, path: Path, *, force: bool = False) -> None:
+        """Remove a worktree and its folder; without *force* only when all its changes are committed."""
+        self.git("worktree", "unlock", str(path), check=False)
+        if path.exists():
+            self.git("worktree", "remove", *(["--force"] if force else []), str(path))
+        else:
+            self.git("worktree", "prune")
+
+    @contextmanager
+    def _index(self, worktree: Path) -> Iterator[dict[str, str]]:
+        """Give a copy of a worktree's index: what has not changed since need not be read again."""
+        index = Path(self.git("rev-parse", "--path-format=absolute", "--git-path", "index", cwd=worktree))
+        with tempfile.TemporaryDirectory(prefix="filiera-index-") as folder:
+            copy = Path(folder) / "index"
+            if index.exists():
+                shutil.copyfile(index, copy)
+            yield {"GIT_INDEX_FILE": str(copy)}
+
+    def _with_entry(self, tree: str, path: Sequence[str], blob: str) -> str:
+        listed = self.git("ls-tree", "-z", tree) if tree else ""
+        entries = [line for line in listed.split("\0") if line]
+        name, rest = path[0], path[1:]
+        old = next((line for line in entries if line.partition("\t")[2] == name), "")
+        kept = [line for line in entries if line != old]
+        if rest:
+            below = old.split()[2] if " tree " in old else ""
+            new = f"040000 tree {self._with_entry(below, rest, blob)}\t{name}"
+        else:
+            new = f"100644 blob {blob}\t{name}"
+        return self.git("mktree", "-z", given="".join(f"{line}\0" for line in [*kept, new]).encode())
+
+    @property
+    def _somebody(self) -> dict[str, str]:
+        """Return a name for commits where git knows none, as on a new machine."""
+        if self.git("config", "user.email", check=False) or os.environ.get("GIT_AUTHOR_EMAIL"):
+            return {}
+        return {f"GIT_{who}_{what}": "filiera" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+    def _try(
+        self,
+        *words: str,
+        cwd: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+        given: bytes | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        command = ["git", "-C", str(cwd or self._folder), *words]
+        environment = {**os.environ, **(variables or {}), "LC_ALL": "C.UTF-8"}
+        text = None if given is None else given.decode("utf-8", "surrogateescape")
+        try:
+            return subprocess.run(
+                command,
+                env=environment,
+                input=text,
+                stdin=subprocess.DEVNULL if text is None else None,
+                capture_output=True,
+                check=False,
+                encoding="utf-8",
+                errors="surrogateescape",
+            )
+        except FileNotFoundError as error:
+            raise ProjectError(
+                "git is not installed.", why="Each experiment is a branch.", do="Install git."
+            ) from error
+
+
+def _objects(answer: bytes, count: int) -> Iterator[bytes | None]:
+    """Yield the objects in what ``git cat-file --batch`` printed."""
+    at = 0
+    for _ in range(count):
+        end = answer.index(b"\n", at)
+        header, at = answer[at:end], end + 1
+        if header.endswith((b" missing", b" ambiguous")):
+            yield None
+            continue
+        size = int(header.rsplit(b" ", 1)[1])
+        yield answer[at : at + size]
+        at += size + 1
+
+
+def _require_version(text: str) -> None:
+    numbers = tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
+    if numbers < _LEAST_VERSION:
+        least = ".".join(map(str, _LEAST_VERSION))
+        raise ProjectError(f"git {text} is too old for experiments.", why=f"They need {least} or newer.")

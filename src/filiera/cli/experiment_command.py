@@ -1,0 +1,3 @@
+"""``filiera experiment``: hands on to the module of its verb, ``cli/experiment_VERB.py``."""
+
+from filiera.cli.groups import run as run

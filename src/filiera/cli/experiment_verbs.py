@@ -1,0 +1,51 @@
+"""What ``filiera experiment`` can be asked: each verb with its arguments; ``cli/experiment_VERB.py`` does it."""
+
+from __future__ import annotations
+
+from filiera.cli.verbs import Verbs
+
+_NAME = "the experiment (default: the one whose worktree this is)"
+
+
+def add_experiment_verbs(verbs: Verbs) -> None:
+    """Add the verbs behind ``filiera experiment``."""
+    _add_work(verbs)
+    _add_ends(verbs)
+
+
+def _add_work(verbs: Verbs) -> None:
+    sub = verbs.add_with_json("start", "begin an experiment: a branch and a folder of its own")
+    sub.add_argument("name", help="small letters, digits and '-'")
+    sub.add_argument("--from", dest="base", metavar="COMMIT", default="HEAD", help="where it begins (default: HEAD)")
+    text = "what becomes of changes that are not committed: they come along (the default), stay, or are refused"
+    sub.add_argument("--dirty", choices=("carry", "ignore", "refuse"), default="carry", help=text)
+    sub.add_argument(
+        "--into", default="", metavar="BRANCH", help="where it will be merged (default: the current branch)"
+    )
+    sub = verbs.add_with_json("run", "run a pipeline of experiments, and keep what came of it in their branches")
+    sub.add_argument("name", nargs="*", help=_NAME)
+    text = "the pipeline (default: the one it has run last, or the only one of kind model)"
+    sub.add_argument("--pipeline", default="", metavar="NAME", help=text)
+    text = "set a parameter, such as max_depth=20; may be given several times"
+    sub.add_argument("--set", action="append", default=[], metavar="PARAMETER=VALUE", help=text)
+    text = "run STEP though it is cached; may be given several times"
+    sub.add_argument("--fresh", action="append", default=[], metavar="STEP", help=text)
+    sub.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="of several experiments run N at once (default: 1)"
+    )
+    sub = verbs.add_with_json("list", "list experiments with their newest metrics")
+    text = "show these metrics, such as f1_macro,accuracy (default: the first three)"
+    sub.add_argument("--metric", default="", metavar="NAMES", help=text)
+    sub.add_argument("--archived", action="store_true", help="list those that were dropped")
+    sub = verbs.add_with_json("show", "show an experiment: how it began, its runs, what differs from its target")
+    sub.add_argument("name", nargs="?", default="", help=_NAME)
+
+
+def _add_ends(verbs: Verbs) -> None:
+    sub = verbs.add_with_json("drop", "move experiments into the archive: their branches and folders go")
+    sub.add_argument("name", nargs="*", help="the experiments")
+    sub.add_argument("--all-but", default="", metavar="NAME", help="all but this one")
+    sub.add_argument("--merged", action="store_true", help="all whose branches are merged into their targets")
+    sub.add_argument("--force", action="store_true", help="keep changes that are not committed in the archive")
+    sub = verbs.add_with_json("restore", "bring an experiment back from the archive")
+    sub.add_argument("name", help="the experiment")

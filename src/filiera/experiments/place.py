@@ -1,0 +1,194 @@
+"""A project's experiments: its repository, its store, and who works on which of them at the moment."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from filiera.adapters.git_repository import Repository, Worktree
+from filiera.adapters.local_disk import disk_error
+from filiera.errors import ProjectError, StoreBusy, UsageError, did_you_mean
+from filiera.experiments.names import ARCHIVE, BRANCHES, branch_of, worktrees_folder
+from filiera.experiments.records import Record, StartRecord, records_at, start_in
+from filiera.project.checkout import MARKER, checkout_of, git_folder
+from filiera.project.config import find_root, load
+from filiera.project.project import Project
+
+MAKING = ".making-"
+"""Begins the name of a worktree that is not whole yet: nobody has worked in it."""
+
+
+class Place:
+    """Where the experiments of a project are.
+
+    Raises:
+        ProjectError: There is no project or no repository, or one that experiments cannot use.
+    """
+
+    def __init__(self, start: Path | None = None, *, profile: str | None = None) -> None:
+        root = find_root(start)
+        checkout = checkout_of(root)
+        self.here = checkout.scope.name if checkout.scope else ""  #: the experiment whose worktree this is, or ""
+        self.profile = profile
+        self.repository = Repository(root)
+        self.project = Project(load(checkout.home, profile))  #: as it is outside of all experiments
+        place = root.relative_to(self.repository.top.resolve()).as_posix()
+        self.prefix = "" if place == "." else f"{place}/"  #: where the project lies in the repository: "" or "sub/"
+        self.folder = self.project.store / "experiments"
+        self.worktrees = worktrees_folder(self.repository.common)
+
+    def branches(self) -> dict[str, str]:
+        """Return the experiments with the commits they are at."""
+        found = self.repository.refs(BRANCHES)
+        return {ref.removeprefix(BRANCHES): commit for ref, commit in found.items()}
+
+    def archived(self) -> dict[str, dict[str, str]]:
+        """Return, by experiment, what was dropped: the archive's references with their commits, the oldest first."""
+        found: dict[str, dict[str, str]] = {}
+        for ref, commit in sorted(self.repository.refs(ARCHIVE).items()):
+            found.setdefault(ref.removeprefix(ARCHIVE).rpartition("/")[0], {})[ref] = commit
+        return found
+
+    def tip(self, name: str) -> str:
+        """Return the commit that an experiment is at. Raises UsageError, naming those that there are."""
+        commit = self.repository.resolve(branch_of(name))
+        if not commit:
+            known = list(self.branches())
+            dropped = f" {name!r} was dropped: filiera experiment restore {name}" if name in self.archived() else ""
+            raise UsageError(
+                f"There is no experiment {name!r}.",
+                why=f"There are: {', '.join(known) or 'none'}.{did_you_mean(name, known)}{dropped}",
+                do=f"filiera experiment start {name}",
+            )
+        return commit
+
+    def records(self, *names: str) -> dict[str, list[Record]]:
+        """Return the records of experiments, the oldest first. Raises UsageError."""
+        commits = self.branches()
+        return records_at(self.repository, {name: commits.get(name) or self.tip(name) for name in names}, self.prefix)
+
+    def start_of(self, name: str) -> StartRecord:
+        """Return how an experiment began, the last time. Raises UsageError, ProjectError."""
+        found = start_in(self.records(name)[name])
+        if found is None:
+            raise ProjectError(
+                f"Branch exp/{name} has no record of how it began.",
+                why="It was not made by filiera experiment start.",
+                do="Give the branch another name: those below exp/ are experiments.",
+            )
+        return found
+
+    def worktree(self, name: str) -> Path | None:
+        """Return the folder in which an experiment's branch is checked out, or None."""
+        found = next((each for each in self.repository.worktrees() if each.branch == branch_of(name)), None)
+        return found.path if found is not None and found.path.is_dir() else None
+
+    def ensure_worktree(self, name: str) -> Path:
+        """Return an experiment's worktree, made anew where it is missing. The caller has the experiment's lease.
+
+        Raises:
+            ProjectError: The branch is checked out in a worktree that is not ours, or git cannot make one.
+        """
+        self.tip(name)
+        path = self.worktrees / name
+        found = [each for each in self.repository.worktrees() if each.branch == branch_of(name)]
+        if any(not each.path.is_dir() for each in found):  # removed by hand
+            for each in found:
+                self.repository.remove_worktree(each.path)
+            found = []
+        half = [each for each in found if each.path.name.startswith(MAKING)]
+        for each in half:
+            self.repository.remove_worktree(each.path, force=True)
+        whole = [each for each in found if each not in half]
+        if whole:
+            return self._ours(whole[0], name)
+        self._make(path, name)
+        return path
+
+    def mark(self, worktree: Path, start: StartRecord) -> None:
+        """Write down, where git keeps what it knows of a worktree, for which experiment it is."""
+        file = git_folder(worktree) / MARKER
+        beside = file.with_suffix(".new")
+        beside.write_text(json.dumps({"experiment": start.experiment, "pins": dict(start.pins)}))
+        beside.replace(file)
+
+    def project_in(self, worktree: Path) -> Project:
+        """Return the project as an experiment has it. Raises ProjectError."""
+        return Project(load(worktree / self.prefix, self.profile))
+
+    @contextmanager
+    def lease(self, name: str) -> Iterator[None]:
+        """Be the only one who changes an experiment; the kernel gives it back when the process ends, however.
+
+        Raises:
+            StoreBusy: Another process does; the message says which.
+            StoreError: The store cannot be written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / f"{name}.lock"
+        try:
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise disk_error(error, file) from error
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                pid = os.pread(descriptor, 32, 0).decode().strip()
+                raise StoreBusy(
+                    f"{_told(name)} is in use.",
+                    why=f"Process {pid or '?'} works on it.",
+                    do="Wait until it has ended.",
+                ) from error
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _ours(self, found: Worktree, name: str) -> Path:
+        if not (git_folder(found.path) / MARKER).exists():
+            raise ProjectError(
+                f"exp/{name} is checked out in {found.path}.",
+                why="That is not the worktree that Filiera made for it; a branch can be checked out once.",
+                do=f"git worktree remove {found.path}, or switch it to another branch.",
+            )
+        return found.path
+
+    def _make(self, path: Path, name: str) -> None:
+        """Make a worktree beside its place, and move it there when it is whole."""
+        if path.exists():
+            raise ProjectError(
+                f"{path} is in the way: the experiment's files belong there.",
+                why="It is no worktree of this repository.",
+                do=f"Move it away: mv {path} {path}.old",
+            )
+        self.worktrees.mkdir(parents=True, exist_ok=True)
+        half = path.with_name(f"{MAKING}{name}")
+        if half.exists():
+            shutil.rmtree(half)
+            self.repository.git("worktree", "prune")
+        self.repository.add_worktree(half, f"exp/{name}")
+        self.mark(half, self.start_of(name))
+        self.repository.git("worktree", "move", str(half), str(path))
+        self.repository.git("worktree", "lock", "--reason", "an experiment of Filiera", str(path))
+
+
+def pins_of(project: Project) -> tuple[Mapping[str, int], Mapping[str, str]]:
+    """Return the number and the digest of each dataset's newest version, but for those of experiments."""
+    numbers: dict[str, int] = {}
+    contents: dict[str, str] = {}
+    for row in project.records.read("product_names"):
+        if row["kind"] == "dataset" and "~" not in row["name"]:
+            newest = project.versions.find(kind="dataset", name=row["name"], limit=1)[0]
+            numbers[newest.name], contents[newest.name] = newest.number, newest.artifact.digest
+    return numbers, contents
+
+
+def _told(name: str) -> str:
+    return "Accepting experiments" if name.startswith(".") else f"Experiment {name!r}"

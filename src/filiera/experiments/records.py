@@ -1,0 +1,134 @@
+"""What experiments keep in their branches: how each began, and each of its runs. A record is written once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, field, fields
+from typing import Any, Literal
+
+from filiera.adapters.git_repository import Repository
+from filiera.core.metric import Metric
+from filiera.core.value import dataclass
+from filiera.errors import ProjectError
+from filiera.experiments.names import RECORDS
+
+Kind = Literal["start", "run"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartRecord:
+    """How an experiment began, or began again when it was brought up to date with its target."""
+
+    id: str
+    experiment: str
+    at: float  #: seconds since the epoch, UTC
+    by: str
+    base: str  #: commit of the target that it has in it
+    target: str  #: the branch it will be merged into: "refs/heads/main"
+    is_carried: bool = False  #: uncommitted changes of the folder it was started from came along
+    pins: Mapping[str, int] = field(default_factory=dict)  #: dataset → number of the version it uses
+    contents: Mapping[str, str] = field(default_factory=dict)  #: dataset → digest of that version
+    kind: Kind = "start"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRecord:
+    """One run of an experiment."""
+
+    id: str
+    experiment: str
+    at: float
+    by: str
+    run_id: str
+    pipeline: str
+    status: str  #: "succeeded" or "rejected"
+    message: str = ""  #: why it was rejected
+    tree: str  #: what ran: the tree of all the repository's files
+    parameters: Mapping[str, Any] = field(default_factory=dict)  #: those that were given
+    inputs: Mapping[str, str] = field(default_factory=dict)  #: name → version, or source and fingerprint
+    contents: Mapping[str, str] = field(default_factory=dict)  #: version in ``inputs`` → its digest
+    steps: Mapping[str, str] = field(default_factory=dict)  #: step → digest of the code it reaches
+    published: str = ""  #: "flow-classifier~deeper@1", or "" when it was rejected
+    artifact: str = ""  #: digest of what was published
+    task: str = ""
+    metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  #: name → fields of a Metric
+    split: str = ""  #: digest of the rows that were evaluated and their truths; "" where none are kept
+    rows: int = 0  #: how many these are
+    took_s: float = 0.0
+    kind: Kind = "run"
+
+    def metric(self, name: str) -> Metric | None:
+        """Return one of its metrics."""
+        found = self.metrics.get(name)
+        return (
+            None
+            if found is None
+            else Metric(**{key: value for key, value in found.items() if key != "name"}, name=name)
+        )
+
+
+Record = StartRecord | RunRecord
+_KINDS: dict[str, type[StartRecord] | type[RunRecord]] = {"start": StartRecord, "run": RunRecord}
+
+
+def write_record(record: Record) -> bytes:
+    """Return a record as JSON text."""
+    return (json.dumps(asdict(record), indent=1, sort_keys=True) + "\n").encode()
+
+
+def read_record(content: bytes, where: str) -> Record:
+    """Return the record that ``write_record`` wrote. Raises ProjectError when it is none."""
+    try:
+        told = json.loads(content)
+        kind = _KINDS[told["kind"]]
+        known = {each.name for each in fields(kind)}
+        return kind(**{name: value for name, value in told.items() if name in known})
+    except (ValueError, KeyError, TypeError) as error:
+        raise ProjectError(
+            f"{where} is no record of an experiment.", why=f"{type(error).__name__}: {error}", do="git log -- that file"
+        ) from error
+
+
+def path_of(record: Record, prefix: str) -> str:
+    """Return where a record lies, from the top of the repository; *prefix* is where the project lies: ``sub/``."""
+    return f"{prefix}{RECORDS}/{record.experiment}/{record.id}.json"
+
+
+def records_at(repository: Repository, commits: Mapping[str, str], prefix: str) -> dict[str, list[Record]]:
+    """Return the records of experiments, the oldest first, from the commits they are at; nothing is checked out."""
+    names = list(commits)
+    trees = repository.read([f"{commits[name]}:{prefix}{RECORDS}/{name}" for name in names])
+    places = [
+        (name, file, oid)
+        for name, tree in zip(names, trees, strict=True)
+        for file, oid in _files(tree or b"", len(commits[name]) // 2)
+    ]
+    contents = repository.read([oid for _, _, oid in places])
+    found: dict[str, list[Record]] = {name: [] for name in names}
+    for (name, file, _), content in zip(places, contents, strict=True):
+        if content is not None:
+            found[name].append(read_record(content, f"{prefix}{RECORDS}/{name}/{file}"))
+    return found
+
+
+def runs_in(records: Sequence[Record]) -> list[RunRecord]:
+    """Return the runs among records."""
+    return [each for each in records if isinstance(each, RunRecord)]
+
+
+def start_in(records: Sequence[Record]) -> StartRecord | None:
+    """Return how the experiment began, the last time; None where no record says."""
+    return next((each for each in reversed(records) if isinstance(each, StartRecord)), None)
+
+
+def _files(tree: bytes, oid_bytes: int) -> list[tuple[str, str]]:
+    """Return names and object names of the files in a tree object, in the order of their names."""
+    found, at = [], 0
+    while at < len(tree):
+        end = tree.index(b"\0", at)
+        mode, _, name = tree[at:end].partition(b" ")
+        at = end + 1 + oid_bytes
+        if mode == b"100644" and name.endswith(b".json"):
+            found.append((name.decode(), tree[end + 1 : at].hex()))
+    return found

@@ -1,0 +1,240 @@
+"""Running a pipeline of an experiment and keeping what came of it in the experiment's branch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from filiera.adapters.git_repository import RefChange, Repository
+from filiera.core.digest import digest
+from filiera.core.evaluation import Evaluation, metrics_of
+from filiera.core.graph import OutputRef
+from filiera.core.parameters import parse
+from filiera.core.pipeline import Pipeline
+from filiera.core.products import ProductRef
+from filiera.core.value import dataclass
+from filiera.errors import ProjectError, Rejected, UsageError, did_you_mean
+from filiera.experiments.names import branch_of, new_id
+from filiera.experiments.place import Place
+from filiera.experiments.records import RunRecord, path_of, runs_in, write_record
+from filiera.project.audit import actor
+from filiera.project.index import pipelines
+from filiera.project.launch import Launch, start_many
+from filiera.project.project import Listener, Project
+from filiera.project.runs import Run
+
+_KEPT = ("succeeded", "rejected")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """A run of an experiment, and its record if it came to one."""
+
+    run: Run
+    record: RunRecord | None  #: None: it failed, or was cancelled or is waiting
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What to run."""
+
+    pipeline: str
+    settings: Sequence[Mapping[str, str]] = ({},)  #: parameters as texts, for each run
+    fresh: frozenset[str] = frozenset()  #: steps to run although they are in the cache
+
+
+def run(place: Place, name: str, wanted: Wanted, *, listener: Listener | None = None) -> list[Recorded]:
+    """Run a pipeline of an experiment, once for each setting, and return how each run ended.
+
+    Its files are taken as they are. Where a run succeeds or is rejected, they are committed to the experiment's branch
+    with its record; where all fail, nothing is.
+
+    Raises:
+        UsageError, GraphError, SourceError: The run could not be planned.
+        StoreBusy: Another process works on the experiment.
+        ProjectError: The worktree is not as it should be.
+        Rejected: Files changed while it ran: what ran cannot be told, and nothing is committed.
+    """
+    with place.lease(name):
+        worktree = place.ensure_worktree(name)
+        repository = _on_its_branch(worktree, name)
+        before = repository.resolve("HEAD")
+        tree = repository.snapshot(worktree)
+        project = place.project_in(worktree)
+        pipeline = project.pipeline(wanted.pipeline)
+        several = [values_of(pipeline, texts) for texts in wanted.settings]
+        launches = [Launch(pipeline=pipeline, values=values, fresh=wanted.fresh) for values in several]
+        done = start_many(project, launches, listener=listener)
+        kept = [one for one in done if one.status in _KEPT]
+        if not kept:
+            return [Recorded(run=one, record=None) for one in done]
+        after = repository.snapshot(worktree)
+        if after != tree:
+            files = repository.changed(tree, after)
+            raise Rejected(
+                f"Files of {worktree} changed while {kept[0].run_id} ran: {', '.join(files[:5])}.",
+                why="What ran is not what is there now, so that nothing was recorded in the branch.",
+                do=f"Run it again: filiera experiment run {name}",
+            )
+        records = {
+            one.run_id: record_of(place, name, tree, one, values)
+            for one, values in zip(done, several, strict=True)
+            if one in kept
+        }
+        _commit(place, repository, _Change(name, before, tree), list(records.values()))
+        return [Recorded(run=one, record=records.get(one.run_id)) for one in done]
+
+
+def default_pipeline(place: Place, name: str) -> str:
+    """Return the pipeline that an experiment has run last, or the project's only model pipeline. Raises UsageError."""
+    records = runs_in(place.records(name)[name])
+    if records:
+        return records[-1].pipeline
+    project = place.project_in(place.ensure_worktree(name))
+    found = [each for each in pipelines(project.config) if project.pipeline(each).kind == "model"]
+    if len(found) != 1:
+        raise UsageError(
+            f"Which pipeline shall experiment {name!r} run?",
+            why=f"The project has {'no' if not found else 'several'} of kind model{': ' if found else ''}"
+            f"{', '.join(found)}.",
+            do=f"filiera experiment run {name} --pipeline NAME",
+        )
+    return found[0]
+
+
+def values_of(pipeline: Pipeline, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return the parameters of a pipeline that texts give. Raises UsageError."""
+    known = {each.name: each for each in pipeline.parameters}
+    for name in texts:
+        if name not in known:
+            raise UsageError(
+                f"Pipeline {pipeline.name!r} has no parameter {name!r}.",
+                why=f"It has: {', '.join(known) or 'none'}.{did_you_mean(name, known)}",
+            )
+    return {name: parse(text, known[name]) for name, text in texts.items()}
+
+
+def record_of(place: Place, name: str, tree: str, done: Run, values: Mapping[str, Any]) -> RunRecord:
+    """Return what is kept of a run."""
+    project = done.project
+    row = project.records.read("get_run", {"run_id": done.run_id})[0]
+    steps = project.records.read("steps_of_run", {"run_id": done.run_id})
+    inputs = _inputs(row)
+    found = _evaluation(done)
+    metrics = None if found is None else metrics_of(found)
+    split, rows = split_of(found)
+    return RunRecord(
+        id=new_id(),
+        experiment=name,
+        at=project.clock(),
+        by=actor(),
+        run_id=done.run_id,
+        pipeline=done.graph.pipeline,
+        status=done.status,
+        message=done.state.message if done.status == "rejected" else "",
+        tree=tree,
+        parameters={key: _plain(value) for key, value in values.items()},
+        inputs=inputs,
+        contents=_contents(project, inputs),
+        steps={each["step"]: each["closure_digest"] for each in steps if each["closure_digest"]},
+        published="" if done.version is None else done.version.ref,
+        artifact="" if done.version is None else done.version.artifact.digest,
+        task="" if metrics is None else metrics.task,
+        metrics={} if metrics is None else {each.name: asdict(each) for each in metrics},
+        split=split,
+        rows=rows,
+        took_s=(row["finished_at"] or row["started_at"]) - row["started_at"],
+    )
+
+
+def split_of(evaluation: Any) -> tuple[str, int]:
+    """Return a digest of the rows that were evaluated, whatever their order, with their truths, and how many they are.
+
+    Two evaluations with the same digest were asked the same questions. Rows are known by their content, or by their
+    key: with ``Design(key=…)`` they stay the same though an experiment computes other features from them.
+    """
+    if not isinstance(evaluation, Evaluation) or not {"row", "truth"} <= set(evaluation.rows.columns):
+        return "", 0
+    rows = evaluation.rows.select("row", "truth").sort("row", "truth")
+    content = rows.hash_rows(seed=0).to_numpy().tobytes()
+    return digest("split/1", content), rows.height
+
+
+def _evaluation(done: Run) -> Any:
+    """Return what the gates of a run decided on, or None."""
+    gate = next((node for node in done.graph.nodes if node.name == "gate"), None)
+    made = None if gate is None else gate.arguments.get("evaluation")
+    if not isinstance(made, OutputRef) or made.node not in done.state.steps:
+        return None
+    outputs = done.state.steps[made.node].outputs
+    return done.project.value(outputs[made.index]) if len(outputs) > made.index else None
+
+
+def _inputs(row: Mapping[str, Any]) -> dict[str, str]:
+    return dict(json.loads(row["record"]).get("inputs", {}))
+
+
+def _contents(project: Project, inputs: Mapping[str, str]) -> dict[str, str]:
+    """Return the digests of the versions among the inputs of a run."""
+    found = {}
+    for reference in inputs.values():
+        if "@" in reference and " " not in reference:
+            ref = ProductRef.parse(reference)
+            found[reference] = project.versions.get(project.versions.kind_of(ref.name), ref).artifact.digest
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool | list | dict | None) else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    name: str
+    before: str  #: the commit that the branch is at
+    tree: str  #: what ran
+
+
+def _commit(place: Place, repository: Repository, change: _Change, records: Sequence[RunRecord]) -> None:
+    """Commit the files that ran, with records, to the experiment's branch.
+
+    The index comes first, then the branch: whoever is killed in between leaves changes that are staged, no more.
+    """
+    tree, files = change.tree, []
+    for record in records:
+        path = path_of(record, place.prefix)
+        tree = repository.with_file(tree, path, write_record(record))
+        file = repository.top / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(write_record(record))
+        files.append(path)
+    repository.git("add", "--all", cwd=repository.top)
+    repository.git("add", "--force", "--", *files, cwd=repository.top)
+    commit = repository.commit(tree, [change.before], message_of(records))
+    repository.update([RefChange(branch_of(change.name), commit, change.before)], f"filiera: run {records[-1].run_id}")
+
+
+def message_of(records: Sequence[RunRecord]) -> str:
+    """Return the message of the commit that keeps records."""
+    lines = []
+    for record in records:
+        shown = ", ".join(f"{name} {each['value']:.4f}" for name, each in list(record.metrics.items())[:3])
+        lines.append(f"{record.run_id} {record.status}{': ' if shown else ''}{shown}")
+    head = f"Run {records[0].pipeline}" if len(records) == 1 else f"Run {records[0].pipeline} {len(records)} times"
+    return f"{head}\n\n" + "\n".join(lines) + f"\n\nExperiment: {records[0].experiment}\n"
+
+
+def _on_its_branch(worktree: Path, name: str) -> Repository:
+    repository = Repository(worktree)
+    if repository.branch() != branch_of(name):
+        raise ProjectError(
+            f"{worktree} is not on branch exp/{name}.",
+            why=f"It is on {repository.branch().removeprefix('refs/heads/') or 'no branch'}.",
+            do=f"git -C {worktree} switch exp/{name}",
+        )
+    if busy := repository.busy():
+        raise ProjectError(f"{worktree} is in the middle of something: {busy}.", do="git status says how to end it.")
+    return repository

@@ -1,0 +1,152 @@
+"""Beginning an experiment: a branch with the state of a folder, and a worktree for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from filiera.adapters.git_repository import NONE, RefChange, Repository
+from filiera.core.value import dataclass
+from filiera.errors import ProjectError, UsageError
+from filiera.experiments.names import branch_of, check_experiment_name, new_id
+from filiera.experiments.place import Place, pins_of
+from filiera.experiments.records import StartRecord, path_of, write_record
+from filiera.project.audit import actor
+
+Dirty = Literal["carry", "ignore", "refuse"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Started:
+    """An experiment that has begun."""
+
+    record: StartRecord
+    worktree: Path
+
+
+def start(place: Place, name: str, *, base: str = "HEAD", dirty: Dirty = "carry", into: str = "") -> Started:
+    """Begin an experiment and return it; the folder it is started from stays as it is, its index too.
+
+    Args:
+        place: Where.
+        name: Its name: small letters, digits and ``-``.
+        base: The commit it begins from.
+        dirty: What becomes of changes that are not committed, new files included, when *base* is what is checked out:
+            they come along, or stay behind, or the experiment is refused.
+        into: The branch it will be merged into; by default the one that is checked out.
+
+    Raises:
+        UsageError: The name is taken, or was; there are changes and *dirty* is ``refuse``.
+        ProjectError: The repository is in a state that nothing can begin from.
+    """
+    check_experiment_name(name)
+    with place.lease(name):
+        _require_free(place, name)
+        commit = _base(place.repository, base)
+        target = _target(place, into)
+        tree = place.repository.git("rev-parse", f"{commit}^{{tree}}")
+        is_carried = False
+        if dirty != "ignore" and commit == place.repository.resolve("HEAD"):
+            now = place.repository.snapshot(place.repository.top)
+            is_carried, tree = now != tree, now
+            if is_carried and dirty == "refuse":
+                files = place.repository.changed(commit, now)
+                raise UsageError(
+                    f"{place.repository.top} has changes that are not committed: {_some(files)}.",
+                    do="Commit them, or let them come along: --dirty carry",
+                )
+        record = _record(place, name, commit, target, is_carried=is_carried)
+        tree = place.repository.with_file(tree, path_of(record, place.prefix), write_record(record))
+        came = "\n\nChanges that were not committed came along." if is_carried else ""
+        first = place.repository.commit(tree, [commit], f"Start experiment {name}{came}\n\nExperiment: {name}\n")
+        place.repository.update([RefChange(branch_of(name), first, NONE)], f"filiera: start {name}")
+        try:
+            return Started(record=record, worktree=place.ensure_worktree(name))
+        except ProjectError:
+            place.repository.update([RefChange(branch_of(name), NONE, first)], f"filiera: start {name} failed")
+            raise
+
+
+def _record(place: Place, name: str, base: str, target: str, *, is_carried: bool) -> StartRecord:
+    pins, contents = pins_of(place.project)
+    return StartRecord(
+        id=new_id(),
+        experiment=name,
+        at=place.project.clock(),
+        by=actor(),
+        base=base,
+        target=target,
+        is_carried=is_carried,
+        pins=pins,
+        contents=contents,
+    )
+
+
+def _require_free(place: Place, name: str) -> None:
+    if place.repository.resolve(branch_of(name)):
+        raise UsageError(
+            f"There is an experiment {name!r} already.",
+            why=f"Its branch is exp/{name}.",
+            do=f"Choose another name, or: filiera experiment drop {name}",
+        )
+    if name in place.archived():
+        raise UsageError(
+            f"There was an experiment {name!r}, which was dropped.",
+            why="A name means one experiment; what this one has published is called after it.",
+            do=f"Choose another name, or: filiera experiment restore {name}",
+        )
+
+
+def _base(repository: Repository, base: str) -> str:
+    if busy := repository.busy():
+        raise ProjectError(
+            f"{repository.top} is in the middle of something: {busy}.",
+            why="A merge, rebase or the like has begun there and not ended.",
+            do="git status says how to end it.",
+        )
+    if not repository.resolve("HEAD"):
+        raise ProjectError(
+            f"{repository.top} has no commits yet.",
+            why="An experiment begins from one.",
+            do="git add -A && git commit -m 'first state'",
+        )
+    commit = repository.resolve(base)
+    if not commit:
+        raise UsageError(f"There is no commit {base!r}.", do="git log --oneline shows some.")
+    _require_whole(repository)
+    return commit
+
+
+def _require_whole(repository: Repository) -> None:
+    """Refuse submodules with changes of their own: they would stay behind."""
+    if (repository.top / ".gitmodules").exists():
+        lines = repository.git("status", "--porcelain=v2", "--ignore-submodules=none").splitlines()
+        changed = [line.split(" ")[-1] for line in lines if line[:1] in "12" and set(line.split(" ")[2][2:]) - {"."}]
+        if changed:
+            raise ProjectError(
+                f"Submodules have changes that are not committed: {_some(changed)}.",
+                why="They would not come along.",
+                do="Commit them in their own repositories first.",
+            )
+
+
+def _target(place: Place, into: str) -> str:
+    if into:
+        found = into if into.startswith("refs/heads/") else f"refs/heads/{into}"
+        if not place.repository.resolve(found):
+            raise UsageError(f"There is no branch {into!r}.", do="git branch lists them.")
+        return found
+    if place.here:
+        return place.start_of(place.here).target
+    branch = place.repository.branch()
+    if not branch:
+        raise UsageError(
+            "No branch is checked out, so that it is not known where the experiment would be merged.",
+            do="Say it: --into main",
+        )
+    return branch
+
+
+def _some(files: list[str], most: int = 5) -> str:
+    more = f" and {len(files) - most} more" if len(files) > most else ""
+    return ", ".join(files[:most]) + more
