@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
+from filiera.adapters.git_repository import Repository
 from filiera.errors import Rejected, UsageError
 from filiera.experiments.records import runs_in
 from filiera.experiments.starting import start
@@ -46,6 +49,19 @@ def test_what_ran_is_committed_with_its_record(lab: Lab) -> None:
     assert metric is not None and metric.value == done.run.value("judge").metrics["accuracy"].value
     assert record.split and record.rows == 200
     assert lab.git("log", "--format=%s", "main..exp/deeper").splitlines() == ["Run train", "Start experiment deeper"]
+
+
+def test_a_change_within_the_second_is_seen(lab: Lab) -> None:
+    """Git compares seconds: a file of the same length and age is told apart by reading it."""
+    folder = start(lab.place(), "deeper").worktree
+    lab.git("config", "core.trustctime", "false")
+    file, index = folder / "flows/model.py", Path(lab.git("rev-parse", "--absolute-git-dir", cwd=folder)) / "index"
+    before = file.stat()
+    os.utime(index, ns=(before.st_mtime_ns, before.st_mtime_ns))
+    lab.edit("deeper", "flows/model.py", "depth: int = 1", "depth: int = 4")
+    os.utime(file, ns=(before.st_mtime_ns, before.st_mtime_ns))
+    repository = Repository(folder)
+    assert repository.changed("HEAD", repository.snapshot(folder)) == ["flows/model.py"]
 
 
 def test_a_rejected_run_is_recorded_and_a_failed_one_is_not(lab: Lab) -> None:

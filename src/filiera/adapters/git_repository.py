@@ -175,12 +175,15 @@ class Repository:
 
     @contextmanager
     def _index(self, worktree: Path) -> Iterator[dict[str, str]]:
-        """Give a copy of a worktree's index: what has not changed since need not be read again."""
+        """Give a copy of a worktree's index: what has not changed since need not be read again.
+
+        It is as old as the index: git reads a file anew that was written in the same second as the index or later.
+        """
         index = Path(self.git("rev-parse", "--path-format=absolute", "--git-path", "index", cwd=worktree))
         with tempfile.TemporaryDirectory(prefix="filiera-index-") as folder:
             copy = Path(folder) / "index"
             if index.exists():
-                shutil.copyfile(index, copy)
+                shutil.copy2(index, copy)
             yield {"GIT_INDEX_FILE": str(copy)}
 
     def _with_entry(self, tree: str, path: Sequence[str], blob: str) -> str:
