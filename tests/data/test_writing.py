@@ -77,6 +77,15 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "out").read_text() == "mine"
 
 
+@pytest.mark.parametrize("kind", ["csv", "folder"])
+def test_nothing_appears_after_a_failed_write(kind: str, tmp_path: Path) -> None:
+    """Polars goes on to make files for a while after it has said that a query failed: here there are none to make."""
+    for _ in range(50):
+        with pytest.raises(StoreError, match="cannot be written"):
+            write_table(TABLE.lazy().cast({"t": pl.Int64}), tmp_path / "out", kind=kind)
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_only_a_folder_is_divided(tmp_path: Path) -> None:
     """By a column that it has."""
     with pytest.raises(UsageError, match="divided by 'c'"):

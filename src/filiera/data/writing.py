@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from filiera.errors import FilieraError, StoreError, StoreFull, UsageError
 
@@ -40,11 +41,11 @@ def write_table(table: pl.LazyFrame, target: Path, *, kind: str, by: str = "", r
         why = f"The table has: {', '.join(schema)}." if kind == "folder" else "Only a folder is divided by a column."
         raise UsageError(f"{target} cannot be divided by {by!r}.", why=why)
     _require_free(target, replace=replace)
-    with _new(target) as part, _told(target):
+    with _new(target) as part, _told(target), _ending_well(table, schema) as query:
         if kind == "folder":
-            _write_folder(table, part, by)
+            _write_folder(query, part, by)
         else:
-            _WRITERS[kind](table, part)
+            _WRITERS[kind](query, part)
 
 
 def _write_folder(table: pl.LazyFrame, folder: Path, by: str) -> None:
@@ -90,13 +91,37 @@ def _require_free(target: Path, *, replace: bool) -> None:
 
 
 @contextmanager
+def _ending_well(table: pl.LazyFrame, schema: pl.Schema) -> Iterator[pl.LazyFrame]:
+    """Yield a query that ends where *table* fails, and raise what it failed with afterwards.
+
+    Polars goes on to make files for a while after it has said that the query failed. So those who write see no failure:
+    when they return, all their files are there, and none comes later.
+    """
+    failures: list[BaseException] = []
+
+    def batches(
+        columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        assert predicate is None
+        assert rows is None
+        query = table if columns is None else table.select(columns)
+        try:
+            yield from query.collect_batches(maintain_order=True, engine="streaming")
+        except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001  raised below
+            failures.append(error)
+
+    yield register_io_source(batches, schema=schema)
+    if failures:
+        raise failures[0]
+
+
+@contextmanager
 def _new(target: Path) -> Iterator[Path]:
     """Yield a place beside *target* that becomes it when the block ends well, and goes when it does not."""
     if not target.parent.is_dir():
         raise UsageError(f"There is no folder {target.parent}.", do="Make it first.")
     beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        # In a folder of its own: Polars may make a file after it has said that the query failed, and then finds none.
         beside.mkdir()
         yield beside / target.name
         (beside / target.name).replace(target)
