@@ -14,7 +14,7 @@ import polars as pl
 
 from tests.faults import spoiling
 from tests.faults.sources.csv_tables import COMPRESSIONS
-from tests.faults.sources.world import STEP, Caught, Change, Place, Spoil, World, by_source, write_project
+from tests.faults.sources.world import Caught, Change, Place, Spoil, World, by_source, write_project
 
 ROWS = 120_000
 
@@ -119,16 +119,14 @@ def make(root: Path) -> None:
     write_project(root, catalog=CATALOG, package="rows_flows", code=CODE, executor="processes")
 
 
-MAPPED = {("jsonl", "cut"), ("arrow", "cut")}
-"""Polars maps these files into memory: when one becomes shorter, the system ends the process that reads it."""
-
-
 def _while_read(kind: str, deed: str, place: Place, dice: random.Random) -> Caught:
     name, _ = KINDS[kind]
-    told = by_source(name)
-    if (kind, deed) in MAPPED:
-        told = Caught(by="the worker process", code=STEP, words=(f"collect-raw_{kind} failed", "mapped file"))
-    return replace(told, arguments=("--raw", f"raw_{kind}"), meddling=(deed, name))
+    return replace(by_source(name), arguments=("--raw", f"raw_{kind}"), meddling=(deed, name))
+
+
+def _cut_inline(kind: str, place: Place, dice: random.Random) -> Caught:
+    place.entry('executor = "processes"', 'executor = "inline"')
+    return _while_read(kind, "cut", place, dice)
 
 
 def _left_alone(kind: str, place: Place, dice: random.Random) -> Caught:
@@ -140,7 +138,7 @@ FAULTS: Mapping[str, Spoil] = {
     f"{kind}, {deed}": partial(_while_read, kind, deed)
     for kind in KINDS
     for deed in ("deleted", "cut", "replaced", "overwritten", "lengthened")
-}
+} | {f"{kind}, cut, read by the driver itself": partial(_cut_inline, kind) for kind in KINDS}
 HARMLESS: Mapping[str, Change] = {
     f"{kind}, touched, and another file put beside it": partial(_left_alone, kind) for kind in KINDS
 }

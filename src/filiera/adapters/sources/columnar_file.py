@@ -16,6 +16,7 @@ from filiera.adapters.sources.found_files import (
     note_files,
 )
 from filiera.adapters.sources.parts import Part, one_table
+from filiera.adapters.sources.unmapped import read_unmapped
 from filiera.core.collected import Collected
 from filiera.core.task import Entry
 from filiera.errors import SourceError
@@ -63,6 +64,7 @@ class ArrowSource:
         def scan(path: Path) -> pl.LazyFrame:
             return pl.scan_ipc(path, glob=False, hive_partitioning=False)
 
+        read_unmapped()
         return _table(entry, root, collected, scan=scan, name="Arrow")
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from filiera.adapters.sources.entries import check_options, is_types, no_rows, reading
 from filiera.adapters.sources.found_files import Workspace, find_files, fingerprint_of_files, held, note_files
 from filiera.adapters.sources.parts import Part, one_table
+from filiera.adapters.sources.unmapped import read_unmapped
 from filiera.adapters.sources.unpacking import as_utf8, is_encoding
 from filiera.core.collected import Collected
 from filiera.core.task import Entry
@@ -42,6 +43,7 @@ class JsonLinesSource:
 
     def read(self, entry: Entry, root: Path, collected: Collected) -> pl.LazyFrame:
         """Return a query over the table, which has at least one row. Raises SourceError naming file and line."""
+        read_unmapped()
         found = find_files(entry, root)
         note_files(collected, entry, found, root)
         workspace = Workspace()
