@@ -157,6 +157,7 @@ def test_report_names_the_blocking_failure_first():
     report = CheckReport(
         results=(result("warn", name="w"), result("block", name="b"), result("block", passed=True)), rows=1234
     )
+    assert report.headline == "2 of 3 checks failed (1 warn, 1 block)"
     assert report.summary == "2 of 3 checks failed (1 warn, 1 block): b: 1 of 10 rows"
     assert report.failed_by_severity == {"warn": 1, "quarantine": 0, "block": 1}
     assert CheckReport(results=(result("warn", passed=True),), rows=1234).summary == "1 check passed on 1,234 rows"

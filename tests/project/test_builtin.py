@@ -67,7 +67,10 @@ def test_checks_give_a_verdict_and_promises(capsys: pytest.CaptureFixture[str]) 
         TABLE, (Check.not_null("a"), Check.in_range("a", 0, 9), Check.in_set("kind", "xy"))
     )
     assert report.blocks
-    assert capsys.readouterr().out.splitlines()[1].startswith("  block: ")
+    assert capsys.readouterr().out.splitlines() == [
+        "1 of 3 checks failed (1 block)",
+        "  block: a not null: 1 of 3 rows, first row 2: a = None",
+    ]
     assert promised == {"a": (0, 9, None), "kind": (None, None, ("x", "y"))}
     assert not builtin.validate(TABLE.drop_nulls(), (Check.not_null("a"),))[0].blocks
 

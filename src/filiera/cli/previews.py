@@ -76,7 +76,7 @@ def _text(value: Any) -> str:
         case GateReport():
             return "\n".join(f"{'passed' if one.passed else 'FAILED'}: {one.reason}" for one in value.results)
         case CheckReport():
-            return "\n".join([value.summary, *(f"{one.severity}: {one.name}: {one.reason}" for one in value.failed)])
+            return "\n".join([value.headline, *(f"{one.severity}: {one.name}: {one.reason}" for one in value.failed)])
         case dict() | list() | tuple() | set() | frozenset():
             return pprint.pformat(value, width=110, sort_dicts=False)
     summary = getattr(value, "summary", None)

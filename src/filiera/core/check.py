@@ -347,11 +347,16 @@ class CheckReport:
         }
 
     @property
-    def summary(self) -> str:
-        """Return one line for people: how many checks failed, and the worst one with its reason."""
+    def headline(self) -> str:
+        """Return how many checks failed, for people; a list of ``failed`` may follow."""
         total = f"{len(self.results):,} check{'' if len(self.results) == 1 else 's'}"
         if not self.failed:
             return f"{total} passed on {self.rows:,} rows"
         counts = ", ".join(f"{count} {severity}" for severity, count in self.failed_by_severity.items() if count)
-        worst = self.failed[0]
-        return f"{len(self.failed):,} of {total} failed ({counts}): {worst.name}: {worst.reason}"
+        return f"{len(self.failed):,} of {total} failed ({counts})"
+
+    @property
+    def summary(self) -> str:
+        """Return one line for people: the headline, and the worst check that failed with its reason."""
+        worst = [f"{one.name}: {one.reason}" for one in self.failed[:1]]
+        return ": ".join([self.headline, *worst])

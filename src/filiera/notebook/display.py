@@ -139,7 +139,7 @@ def checks(report: CheckReport) -> str:
     """Return what checks found."""
     rows = [[escape(one.severity), escape(one.name), escape(one.reason)] for one in report.failed]
     table = _table(("severity", "check", "why"), rows) if rows else ""
-    return f"<div><div>{escape(report.summary)}</div>{table}</div>"
+    return f"<div><div>{escape(report.headline)}</div>{table}</div>"
 
 
 def page(report: Html) -> str:

@@ -206,7 +206,7 @@ def _polars(table: Any) -> Any:
 
 
 def _tell(report: CheckReport) -> None:
-    print(report.summary)
+    print(report.headline)
     for result in report.failed:
         print(f"  {result.severity}: {result.name}: {result.reason}")
 
