@@ -19,10 +19,11 @@ from pathlib import Path
 from measurements import Measurements, Value, goals_table, write_results
 from peers import ALL, CommandFailed, Subject
 from reach import outcomes
-from scenarios import SCENARIOS, Scenario, bare_python, measure, measure_memory, measure_store, sized
+from scenarios import SCENARIOS, Scenario, bare_python, measure, measure_memory, measure_store, measure_versions, sized
 
 HERE = Path(__file__).parent
 STORE_RUNS = 1_000_000
+VERSIONS = 1_000
 _SPACING = 2_000_000
 """How far apart the numbers lie from which rounds start, so that nothing was computed before."""
 
@@ -61,11 +62,18 @@ class Benchmark:
 
     def store(self, runs: int) -> None:
         """Measure the queries of a large store."""
+        self._add("store", measure_store(runs))
+
+    def versions(self, count: int) -> None:
+        """Measure a comparison of many versions of a model."""
+        self._add("Filiera, versions", measure_versions(count))
+
+    def _add(self, what: str, values: Iterator[Value]) -> None:
         try:
-            for value in measure_store(runs):
+            for value in values:
                 self.found.add(value)
         except CommandFailed as failure:
-            self.found.failures["store"] = str(failure)
+            self._fails(what, str(failure))
 
     def _prepare(self, subject: Subject, work: Path) -> bool:
         try:
@@ -125,6 +133,8 @@ def main() -> int:
             benchmark.memory()
     if not (options.quick or options.work):
         benchmark.store(STORE_RUNS)
+    if not options.work:
+        benchmark.versions(3 if options.quick else VERSIONS)
     found = benchmark.found
     reached = outcomes(found, sized(SCENARIOS, is_quick=options.quick))
     print(f"\n{goals_table(reached)}\n\n{found.table()}")

@@ -15,6 +15,7 @@ from peers import CommandFailed, Subject
 
 TABLE_ROW_BYTES = 64
 STORE_SCALE = Path(__file__).parent / "store_scale.py"
+VERSIONS = Path(__file__).parent / "versions.py"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +111,17 @@ def measure_store(runs: int) -> Iterator[Value]:
         for size in ("large", "empty"):
             title = f"{size} store: write one {figure['name']}"
             yield Value(title=title, subject=OURS, number=figure[f"{size}_us"] / 1e6)
+
+
+def measure_versions(versions: int) -> Iterator[Value]:
+    """Yield how long so many versions of a model take to be read, compared and printed. Raises CommandFailed."""
+    command = [sys.executable, VERSIONS, "--versions", str(versions), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1) or not done.stdout:
+        raise CommandFailed((done.stderr.strip().splitlines() or ["it printed nothing"])[-1])
+    found = json.loads(done.stdout)
+    for kind in ("read", "compared", "printed"):
+        yield Value(title=f"{versions:,} versions {kind}", subject=OURS, number=found[f"{kind}_ms"] / 1000)
 
 
 def title_of(title: str, scenario: Scenario) -> str:

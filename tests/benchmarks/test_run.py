@@ -14,6 +14,15 @@ def test_the_benchmark_measures_us() -> None:
     command = [sys.executable, "benchmarks/run.py", "--quick", "--only", "filiera"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    for work in ("--help", "one step", "chain of 3 steps", "fan-out to 5", "table of 0 MB", "2 runs", "8 fits"):
+    for work in (
+        "--help",
+        "one step",
+        "chain of 3 steps",
+        "fan-out to 5",
+        "table of 0 MB",
+        "2 runs",
+        "8 fits",
+        "3 versions",
+    ):
         assert f"\n| {work}" in done.stdout
     assert {file: file.read_bytes() for file in (ROOT / "benchmarks" / "results").iterdir()} == results

@@ -1,70 +1,88 @@
-"""Columns of a list of runs that compare them: metrics and parameters."""
+"""Columns of a list that compare what is listed: metrics and parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
-from filiera.cli.show_command import parameters_of
 from filiera.core.charts import short
+from filiera.core.value import dataclass
 from filiera.errors import UsageError, did_you_mean
-from filiera.ports import Row
-from filiera.project.metrics import summaries_of_run
-from filiera.project.project import Project
+
+T = TypeVar("T")
 
 
-class Compared:
-    """The runs of a page, in the order asked for, with the last values of metrics, and parameters.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """Which columns are asked for, and in what order."""
+
+    columns: str  #: names with commas between them, or "all"
+    sort: str  #: the name to sort by, perhaps behind "-"; it becomes a column, too
+    what: str  #: what is listed, for messages
+    descending: frozenset[str] = frozenset()  #: names that are sorted with the greatest first
+
+    @property
+    def by(self) -> str:
+        """Return the name to sort by; "" for none."""
+        return self.sort.removeprefix("-")
+
+    @property
+    def is_reversed(self) -> bool:
+        """Tell whether the greatest comes first."""
+        return self.sort.startswith("-") is not (self.by in self.descending)
+
+
+class Compared(Generic[T]):
+    """What is listed, in the order asked for, with columns of values.
 
     Raises:
-        UsageError: None of the runs has one that is asked for.
+        UsageError: None of them has a value that is asked for.
     """
 
-    def __init__(self, project: Project, rows: Sequence[Row], columns: str, sort: str) -> None:
-        self.rows = list(rows)
+    def __init__(self, found: Sequence[T], values_of: Callable[[T], Mapping[str, Any]], asked: Asked) -> None:
+        self.found = list(found)
         self.names: list[str] = []
-        self._values: dict[str, dict[str, Any]] = {}
-        self._by = sort.removeprefix("-")
-        if not rows or not (columns or sort):
+        self._values: dict[int, Mapping[str, Any]] = {}
+        if not found or not (asked.columns or asked.sort):
             return
-        for row in rows:
-            metrics = summaries_of_run(project, row["run_id"])
-            last = {name: summary.last for name, summary in metrics.items()}
-            self._values[row["run_id"]] = {**parameters_of(row), **last}
+        self._values = {id(one): values_of(one) for one in self.found}
         known = dict.fromkeys(name for values in self._values.values() for name in values)
-        self.names = list(known) if columns == "all" else [name for name in columns.split(",") if name]
-        for name in (*self.names, self._by):
+        self.names = list(known) if asked.columns == "all" else [name for name in asked.columns.split(",") if name]
+        for name in (*self.names, asked.by):
             if name and name not in known:
                 why = f"There are: {', '.join(known) or 'none'}.{did_you_mean(name, known)}"
-                raise UsageError(f"None of these runs has a metric or parameter {name!r}.", why=why)
-        if self._by:
-            self.names += [] if self._by in self.names else [self._by]
-            self._sort(descends=sort.startswith("-"))
+                raise UsageError(f"None of these {asked.what} has a metric or parameter {name!r}.", why=why)
+        if asked.by:
+            self.names = self.names if asked.by in self.names else [asked.by, *self.names]
+            self._sort(asked)
 
-    def cells(self, run_id: str) -> list[str]:
-        """Return what the columns show of a run."""
-        return [_shown(self._values[run_id].get(name)) for name in self.names]
+    def cells(self, one: T) -> list[str]:
+        """Return what the columns show of one."""
+        return [shown(value) for value in self.values(one).values()]
 
-    def data(self, run_id: str) -> dict[str, Any]:
-        """Return the columns of a run as JSON data; nothing where none were asked for."""
-        return {"columns": {name: self._values[run_id].get(name) for name in self.names}} if self.names else {}
+    def values(self, one: T) -> dict[str, Any]:
+        """Return the values of one in the columns, None where it has none."""
+        values = self._values.get(id(one), {})
+        return {name: values.get(name) for name in self.names}
 
-    def _sort(self, *, descends: bool) -> None:
-        """Sort by value, numbers before texts; what a run has not, or is NaN, comes last."""
+    def _sort(self, asked: Asked) -> None:
+        """Sort by value, numbers before texts; what is not there, or is NaN, comes last."""
+        values = {id(one): self._values[id(one)].get(asked.by) for one in self.found}
 
-        def place(row: Row) -> Any:
-            value = self._values[row["run_id"]][self._by]
+        def place(one: T) -> Any:
+            value = values[id(one)]
             return (0, value, "") if isinstance(value, int | float) else (1, 0, str(value))
 
-        def is_there(row: Row) -> bool:
-            value = self._values[row["run_id"]].get(self._by)
+        def is_there(one: T) -> bool:
+            value = values[id(one)]
             return value is not None and value == value
 
-        last = [row for row in self.rows if not is_there(row)]
-        self.rows = [*sorted(filter(is_there, self.rows), key=place, reverse=descends), *last]
+        last = [one for one in self.found if not is_there(one)]
+        self.found = [*sorted(filter(is_there, self.found), key=place, reverse=asked.is_reversed), *last]
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a value for people; '' for none."""
     if value is None:
         return ""
     return short(value) if isinstance(value, float) else str(value)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Mapping
+from typing import Any
 
-from filiera.cli.compared import Compared
+from filiera.cli.compared import Asked, Compared
 from filiera.cli.output import how_long, print_json, print_table, shortened, when
-from filiera.cli.show_command import run_data
+from filiera.cli.show_command import parameters_of, run_data
 from filiera.errors import UsageError, did_you_mean
 from filiera.ports import Row
 from filiera.project.listing import NEWEST, Wanted, find_runs, place_of
+from filiera.project.metrics import summaries_of_run
 from filiera.project.project import Project
 from filiera.project.runs import get_run, shown_state
 
@@ -25,13 +28,17 @@ def run(options: argparse.Namespace) -> int:
     wanted = Wanted(pipeline=options.pipeline, state=options.state, search=options.search)
     before = place_of(get_run(project, options.before)) if options.before else NEWEST
     page = find_runs(project, wanted, before=before, limit=options.limit)
-    compared = Compared(project, page.rows, options.columns, options.sort)
+
+    def values_of(row: Row) -> dict[str, Any]:
+        logged = summaries_of_run(project, row["run_id"])
+        return {**parameters_of(row), **{name: summary.last for name, summary in logged.items()}}
+
+    compared = Compared(page.rows, values_of, Asked(columns=options.columns, sort=options.sort, what="runs"))
     if options.json:
-        data = [run_data(project, row) for row in compared.rows]
-        print_json([{**one, **compared.data(one["run"])} for one in data])
+        print_json([{**run_data(project, row), **_columns(compared.values(row))} for row in compared.found])
     elif page.rows:
         header = ["run", "state", "done", "hits", "started", "took", *compared.names, "message"]
-        lines = [_line(project, row, compared.cells(row["run_id"])) for row in compared.rows]
+        lines = [_line(project, row, compared.cells(row)) for row in compared.found]
         print_table(header, lines, right=("done", "hits", "took", *compared.names))
     elif options.search or options.before:
         print("There are no such runs.")
@@ -42,6 +49,11 @@ def run(options: argparse.Namespace) -> int:
     if page.older and not options.json:
         print(f"older: {_same_before(options, page.older[1])}")
     return 0
+
+
+def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return columns as JSON data; nothing where none were asked for."""
+    return {"columns": values} if values else {}
 
 
 def _check(options: argparse.Namespace) -> None:

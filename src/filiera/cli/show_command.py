@@ -6,7 +6,7 @@ import argparse
 import json
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from filiera.errors import FilieraError, StoreError, UsageError
 from filiera.ports import Row
 from filiera.project.approvals import questions
 from filiera.project.collecting import collected_by_run, collected_for
+from filiera.project.origin import parameters_of as parameters_of_versions
 from filiera.project.project import Project
 from filiera.project.runs import shown_state
 from filiera.project.sharing import storage_of
@@ -216,7 +217,7 @@ def _show_version(project: Project, version: Version, options: argparse.Namespac
         print(f"wrote {options.open}")
         return
     if options.json:
-        print_json(version_data(project, version))
+        print_json(versions_data(project, [version])[0])
         return
     description = dict(version.description)
     metrics, columns = description.pop("metrics", {}), description.pop("columns", {})
@@ -300,8 +301,13 @@ def _plainly(value: Any) -> str:
     return str(value)
 
 
-def version_data(project: Project, version: Version) -> dict[str, Any]:
-    """Return a version as JSON data."""
+def versions_data(project: Project, versions: Sequence[Version]) -> list[dict[str, Any]]:
+    """Return versions as JSON data."""
+    parameters = parameters_of_versions(project.records, versions)
+    return [{**_version_data(project, version), "parameters": parameters[version.ref]} for version in versions]
+
+
+def _version_data(project: Project, version: Version) -> dict[str, Any]:
     return {
         "kind": version.kind,
         "name": version.name,

@@ -209,6 +209,10 @@ def _add_product_verbs(verbs: Verbs) -> None:
     sub = verbs.add_with_json("versions", "list versions of datasets and models")
     sub.add_argument("name", nargs="?", default="", help="of this product only")
     sub.add_argument("--before", metavar="NAME@VERSION", default="", help="older than this one only: the next page")
+    text = "show these metrics, with intervals, and parameters of steps, such as 'f1_macro,fit.depth'; 'all' shows all"
+    sub.add_argument("--columns", metavar="NAMES", default="", help=text)
+    text = "sort all by this metric, the best first, or parameter, the least first; '-NAME': the other way round"
+    sub.add_argument("--sort", metavar="NAME", default="", help=text)
     sub.add_argument("--limit", type=int, default=100, help="at most so many (default: 100)")
     sub.add_argument("--moves", action="store_true", help="list instead who moved its aliases, when and why")
     sub = verbs.add("promote", "point an alias at a version")

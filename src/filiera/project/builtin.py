@@ -260,6 +260,10 @@ def gate(
     return report, champion, reference
 
 
+_NOTED = ("value", "low", "high", "n", "greater_is_better")
+"""What the description of a version says of each metric: what lists show and sort by."""
+
+
 @step(stage="publish")
 def publish_model(
     model: Any,
@@ -289,8 +293,9 @@ def publish_model(
     description = {
         "task": card.task,
         "estimator": card.model,
-        "metrics": {one.name: {"value": one.value, "low": one.low, "high": one.high, "n": one.n} for one in metrics},
+        "metrics": {one.name: {name: getattr(one, name) for name in _NOTED} for one in metrics},
         "gates": verdict.summary,
+        "gated": list(dict.fromkeys(result.gate.metric for result in verdict.results)),
         "inputs": len(card.signature.inputs),
         "signature": card.signature.hash,
         "notes": list(card.notes),

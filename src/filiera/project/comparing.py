@@ -58,7 +58,8 @@ def compare(project: Project, versions: Sequence[Version]) -> Comparison:
         UsageError: There are fewer than two, or one is no model.
     """
     if len(versions) < 2:
-        raise UsageError("One version cannot be compared.", do="Name two or more: filiera compare MODEL@1 MODEL@2")
+        do = "Name two or more: filiera compare MODEL@1 MODEL@2; all are listed by filiera versions MODEL --columns all"
+        raise UsageError("One version cannot be compared.", do=do)
     for version in versions:
         if version.kind != "model":
             raise UsageError(

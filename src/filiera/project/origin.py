@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from filiera.core.products import ProductRef
@@ -48,6 +49,26 @@ def origin_of(records: MetadataStore, version: Version) -> Origin | None:
         parameters={f"{row['step']}.{name}": value for row in steps for name, value in _given(row)},
         stages={row["step"]: row["stage"] for row in steps},
     )
+
+
+def parameters_of(records: MetadataStore, versions: Sequence[Version]) -> dict[str, dict[str, Any]]:
+    """Return the parameters of versions as ``Origin`` has them, by version: {} when the records of its run are gone.
+
+    It is one query for each product, however many versions there are.
+    """
+    found: dict[str, dict[str, Any]] = {version.ref: {} for version in versions}
+    for (kind, name), same in groupby(sorted(versions, key=_product), key=_product):
+        numbers = [version.number for version in same]
+        where = {"kind": kind, "name": name, "least": min(numbers), "greatest": max(numbers)}
+        for row in records.read("arguments_of_versions", where):
+            held = found.get(f"{name}@{row['number']}")
+            if held is not None:
+                held.update((f"{row['step']}.{parameter}", value) for parameter, value in _given(row))
+    return found
+
+
+def _product(version: Version) -> tuple[str, str]:
+    return version.kind, version.name
 
 
 def _given(step: Row) -> Iterator[tuple[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from filiera.core.digest import digest
 from filiera.core.graph import Publication
 from filiera.core.products import CHAMPION, LATEST, OF_EXPERIMENT, ProductKind, ProductRef, check_name
 from filiera.core.value import dataclass
-from filiera.engine.rows import read_refs, to_json, write_refs
+from filiera.engine.rows import FindInline, read_refs, to_json, write_refs
 from filiera.errors import StoreError, UsageError, did_you_mean
 from filiera.ports import MetadataStore, Row, Statement
 from filiera.project import audit
@@ -41,6 +41,29 @@ class Version:
     def ref(self) -> str:
         """Return ``name@number``."""
         return f"{self.name}@{self.number}"
+
+
+class Attachments(Mapping[str, ArtifactRef]):
+    """Artifacts as the records name them; the bytes of a small one are looked up when it is asked for.
+
+    A list of a thousand versions names ten thousand, of which it shows none.
+    """
+
+    def __init__(self, written: Mapping[str, str], inline: FindInline) -> None:
+        self._written = written
+        self._inline = inline
+
+    def __getitem__(self, name: str) -> ArtifactRef:
+        return read_refs(self._written[name], self._inline)[0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._written)
+
+    def __len__(self) -> int:
+        return len(self._written)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._written
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -257,27 +280,27 @@ class Versions:
 
     def _version(self, row: Row, aliases: Mapping[int, Sequence[str]]) -> Version:
         body = json.loads(row["body"])
+        digest, codec, size = row["artifact"].split(" ")
+        if row["is_kept"] is None:
+            raise _unknown(digest)
         return Version(
             kind=row["kind"],
             name=row["name"],
             number=row["number"],
-            artifact=self._refs(row["artifact"])[0],
+            artifact=ArtifactRef(digest=digest, codec=codec, size_bytes=int(size), inline=row["inline"]),
             run_id=row["run_id"],
             created_at=row["created_at"],
             description=body["description"],
             inputs=body["inputs"],
-            attachments={name: self._refs(text)[0] for name, text in body["attachments"].items()},
+            attachments=Attachments(body["attachments"], self.inline),
             aliases=tuple(aliases.get(row["number"], ())),
         )
-
-    def _refs(self, text: str) -> tuple[ArtifactRef, ...]:
-        return read_refs(text, self.inline)
 
     def inline(self, digest: str, codec: str) -> bytes | None:
         """Return the bytes of a small artifact, or None for one in the blob store. Raises StoreError when unknown."""
         rows = self._records.read("get_artifact", {"digest": digest, "codec": codec})
         if not rows:
-            raise StoreError(f"Artifact {digest[:12]} is not in the records.", do="filiera doctor")
+            raise _unknown(digest)
         content: bytes | None = rows[0]["inline"]
         return content
 
@@ -293,6 +316,10 @@ class Versions:
             why=f"The store has: {known}.",
             do="Run the pipeline that publishes it, or name one of those.",
         )
+
+
+def _unknown(digest: str) -> StoreError:
+    return StoreError(f"Artifact {digest[:12]} is not in the records.", do="filiera doctor")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

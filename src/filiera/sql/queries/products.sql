@@ -17,22 +17,53 @@ SELECT number FROM product_version
  ORDER BY CASE WHEN run_id = :run_id THEN 0 ELSE 1 END, number DESC LIMIT 1;
 
 -- newest_product_version --
--- The newest version of a product, or no row.
-SELECT * FROM product_version WHERE kind = :kind AND name = :name ORDER BY number DESC LIMIT 1;
+-- The newest version of a product, or no row; with the bytes of its artifact when small, as in the next three.
+SELECT product_version.*, artifact.digest AS is_kept, artifact.inline
+  FROM product_version
+  LEFT JOIN artifact ON artifact.digest = SUBSTR(product_version.artifact, 1, 64)
+        AND product_version.artifact = artifact.digest || ' ' || artifact.codec || ' ' || artifact.size_bytes
+ WHERE product_version.kind = :kind AND product_version.name = :name
+ ORDER BY product_version.number DESC LIMIT 1;
 
 -- get_product_version --
 -- One version of a product, or no row.
-SELECT * FROM product_version WHERE kind = :kind AND name = :name AND number = :number;
+SELECT product_version.*, artifact.digest AS is_kept, artifact.inline
+  FROM product_version
+  LEFT JOIN artifact ON artifact.digest = SUBSTR(product_version.artifact, 1, 64)
+        AND product_version.artifact = artifact.digest || ' ' || artifact.codec || ' ' || artifact.size_bytes
+ WHERE product_version.kind = :kind AND product_version.name = :name AND product_version.number = :number;
 
 -- find_product_versions --
 -- The newest versions of all products before a place in the list.
-SELECT * FROM product_version WHERE (created_at, kind, name, number) < (:before_at, :before_kind, :before_name, :before)
- ORDER BY created_at DESC, kind DESC, name DESC, number DESC LIMIT :limit;
+SELECT product_version.*, artifact.digest AS is_kept, artifact.inline
+  FROM product_version
+  LEFT JOIN artifact ON artifact.digest = SUBSTR(product_version.artifact, 1, 64)
+        AND product_version.artifact = artifact.digest || ' ' || artifact.codec || ' ' || artifact.size_bytes
+ WHERE (product_version.created_at, product_version.kind, product_version.name, product_version.number)
+       < (:before_at, :before_kind, :before_name, :before)
+ ORDER BY product_version.created_at DESC, product_version.kind DESC, product_version.name DESC,
+          product_version.number DESC
+ LIMIT :limit;
 
 -- find_versions_of_product --
 -- The newest versions of one product before a number.
-SELECT * FROM product_version WHERE kind = :kind AND name = :name AND number < :before
- ORDER BY number DESC LIMIT :limit;
+SELECT product_version.*, artifact.digest AS is_kept, artifact.inline
+  FROM product_version
+  LEFT JOIN artifact ON artifact.digest = SUBSTR(product_version.artifact, 1, 64)
+        AND product_version.artifact = artifact.digest || ' ' || artifact.codec || ' ' || artifact.size_bytes
+ WHERE product_version.kind = :kind AND product_version.name = :name AND product_version.number < :before
+ ORDER BY product_version.number DESC LIMIT :limit;
+
+-- arguments_of_versions --
+-- What the steps of the runs were called with that published versions of a product; not what a map or branch became, nor
+-- steps that are added to every pipeline.
+SELECT product_version.number, step_run.step, step_run.arguments
+  FROM product_version
+  JOIN step_run ON step_run.run_id = product_version.run_id
+ WHERE product_version.kind = :kind AND product_version.name = :name
+   AND product_version.number BETWEEN :least AND :greatest
+   AND step_run.step NOT IN ('gate', 'publish', 'time_model') AND step_run.arguments <> '{}' AND step_run.step NOT LIKE '%[%' AND step_run.step NOT LIKE '%/%'
+ ORDER BY product_version.number, step_run.position;
 
 -- kinds_of_product --
 -- What a name is: one row, or none, or more when kinds share it.
