@@ -48,6 +48,8 @@ def test_what_ran_is_committed_with_its_record(lab: Lab) -> None:
     metric = record.metric("accuracy")
     assert metric is not None and metric.value == done.run.value("judge").metrics["accuracy"].value
     assert record.split and record.rows == 200
+    assert (record.product, record.gates) == ("judge", {"accuracy at least 0.6": "accuracy"})
+    assert record.step_parameters == {"fit.depth": 5} and next(iter(record.metrics)) == "accuracy"
     assert lab.git("log", "--format=%s", "main..exp/deeper").splitlines() == ["Run train", "Start experiment deeper"]
 
 
@@ -71,6 +73,7 @@ def test_a_rejected_run_is_recorded_and_a_failed_one_is_not(lab: Lab) -> None:
     lab.edit("worse", "flows/model.py", "at_least=0.6", "at_least=1.1")
     done = lab.try_out("worse")
     assert done.run.status == "rejected" and done.record is not None and "accuracy" in done.record.message
+    assert done.record.published == "" and done.record.evaluation.split()[1] == "evaluation/1"
     lab.edit("worse", "flows/model.py", "return DecisionTree", "raise RuntimeError('no') or DecisionTree")
     failed = lab.try_out("worse")
     assert failed.run.status == "failed" and failed.record is None
@@ -89,6 +92,7 @@ def test_a_data_pipeline_of_its_own(lab: Lab) -> None:
     assert own is not None and other is not None
     assert own.inputs == {"points": "points~features@1"} and other.inputs == {"points": "points@1"}
     assert own.split == other.split
+    assert own.sources == other.sources and len(own.sources) == 1 and own.sources[0].startswith("raw ")
 
 
 def test_it_keeps_the_dataset_it_began_with(lab: Lab) -> None:

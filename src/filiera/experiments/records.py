@@ -46,13 +46,18 @@ class RunRecord:
     message: str = ""  #: why it was rejected
     tree: str  #: what ran: the tree of all the repository's files
     parameters: Mapping[str, Any] = field(default_factory=dict)  #: those that were given
+    step_parameters: Mapping[str, Any] = field(default_factory=dict)  #: all that steps had, by "step.parameter"
     inputs: Mapping[str, str] = field(default_factory=dict)  #: name → version, or source and fingerprint
     contents: Mapping[str, str] = field(default_factory=dict)  #: version in ``inputs`` → its digest
+    sources: Sequence[str] = ()  #: what all of it was made from in the end: "raw" and the digest of its content
     steps: Mapping[str, str] = field(default_factory=dict)  #: step → digest of the code it reaches
+    product: str = ""  #: what its pipeline publishes: "flow-classifier"
+    gates: Mapping[str, str] = field(default_factory=dict)  #: as they are printed → the metric each decides on
     published: str = ""  #: "flow-classifier~deeper@1", or "" when it was rejected
     artifact: str = ""  #: digest of what was published
     task: str = ""
     metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  #: name → fields of a Metric
+    evaluation: str = ""  #: artifact of the evaluation: digest, codec and size in bytes; "" where there is none
     split: str = ""  #: digest of the rows that were evaluated and their truths; "" where none are kept
     rows: int = 0  #: how many these are
     took_s: float = 0.0
@@ -74,7 +79,7 @@ _KINDS: dict[str, type[StartRecord] | type[RunRecord]] = {"start": StartRecord, 
 
 def write_record(record: Record) -> bytes:
     """Return a record as JSON text."""
-    return (json.dumps(asdict(record), indent=1, sort_keys=True) + "\n").encode()
+    return (json.dumps(asdict(record), indent=1) + "\n").encode()
 
 
 def read_record(content: bytes, where: str) -> Record:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from filiera.adapters.git_repository import RefChange, Repository
+from filiera.core.artifact import ArtifactRef
 from filiera.core.digest import digest
 from filiera.core.evaluation import Evaluation, metrics_of
-from filiera.core.graph import OutputRef
+from filiera.core.graph import Node, OutputRef
 from filiera.core.parameters import parse
 from filiera.core.pipeline import Pipeline
 from filiera.core.products import ProductRef
 from filiera.core.value import dataclass
+from filiera.engine.rows import write_refs
 from filiera.errors import ProjectError, Rejected, UsageError, did_you_mean
 from filiera.experiments.names import branch_of, new_id
 from filiera.experiments.place import Place
 from filiera.experiments.records import RunRecord, path_of, runs_in, write_record
 from filiera.project.audit import actor
+from filiera.project.collecting import STEP
 from filiera.project.index import pipelines
 from filiera.project.launch import Launch, start_many
+from filiera.project.origin import given_to, own_steps, version_named
 from filiera.project.project import Listener, Project
 from filiera.project.runs import Run
 
@@ -123,7 +127,8 @@ def record_of(place: Place, name: str, tree: str, done: Run, values: Mapping[str
     row = project.records.read("get_run", {"run_id": done.run_id})[0]
     steps = project.records.read("steps_of_run", {"run_id": done.run_id})
     inputs = _inputs(row)
-    found = _evaluation(done)
+    judged = _evaluation(done)
+    found = None if judged is None else project.value(judged)
     metrics = None if found is None else metrics_of(found)
     split, rows = split_of(found)
     return RunRecord(
@@ -137,13 +142,18 @@ def record_of(place: Place, name: str, tree: str, done: Run, values: Mapping[str
         message=done.state.message if done.status == "rejected" else "",
         tree=tree,
         parameters={key: _plain(value) for key, value in values.items()},
+        step_parameters=given_to(row for row in own_steps(steps) if not _is_added(row["step"])),
         inputs=inputs,
         contents=_contents(project, inputs),
+        sources=sources_of(project, inputs.values()),
         steps={each["step"]: each["closure_digest"] for each in steps if each["closure_digest"]},
+        product="" if done.graph.publication is None else done.graph.publication.name,
+        gates=_gates(done),
         published="" if done.version is None else done.version.ref,
         artifact="" if done.version is None else done.version.artifact.digest,
         task="" if metrics is None else metrics.task,
         metrics={} if metrics is None else {each.name: asdict(each) for each in metrics},
+        evaluation="" if judged is None else write_refs([judged]),
         split=split,
         rows=rows,
         took_s=(row["finished_at"] or row["started_at"]) - row["started_at"],
@@ -163,14 +173,37 @@ def split_of(evaluation: Any) -> tuple[str, int]:
     return digest("split/1", content), rows.height
 
 
-def _evaluation(done: Run) -> Any:
+def _evaluation(done: Run) -> ArtifactRef | None:
     """Return what the gates of a run decided on, or None."""
-    gate = next((node for node in done.graph.nodes if node.name == "gate"), None)
+    gate = _gate(done)
     made = None if gate is None else gate.arguments.get("evaluation")
     if not isinstance(made, OutputRef) or made.node not in done.state.steps:
         return None
     outputs = done.state.steps[made.node].outputs
-    return done.project.value(outputs[made.index]) if len(outputs) > made.index else None
+    return outputs[made.index] if len(outputs) > made.index else None
+
+
+def _is_added(step: str) -> bool:
+    """Tell whether a step was added for checks or a source: what it is given is in the code or the inputs."""
+    return step == "validate" or step.startswith(STEP)
+
+
+def _gate(done: Run) -> Node | None:
+    return next((node for node in done.graph.nodes if node.name == "gate"), None)
+
+
+def _gates(done: Run) -> dict[str, str]:
+    gate = _gate(done)
+    return {} if gate is None else {str(each): each.metric for each in gate.arguments.get("gates", ())}
+
+
+def sources_of(project: Project, references: Iterable[str]) -> list[str]:
+    """Return the sources that inputs were made from, through all versions in between, sorted."""
+    found: set[str] = set()
+    for reference in references:
+        version = version_named(project.versions, reference)
+        found |= {reference} if version is None else set(sources_of(project, version.inputs.values()))
+    return sorted(found)
 
 
 def _inputs(row: Mapping[str, Any]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -35,18 +35,14 @@ def origin_of(records: MetadataStore, version: Version) -> Origin | None:
     if not runs:
         return None
     record = json.loads(runs[0]["record"])
-    steps = [
-        row
-        for row in records.read("steps_of_run", {"run_id": version.run_id})
-        if not any(mark in row["step"] for mark in "[/") and row["step"] not in _ADDED
-    ]
+    steps = own_steps(records.read("steps_of_run", {"run_id": version.run_id}))
     facts = {name: str(record.get(name, "")) for name in ("python", "platform", "filiera")}
     return Origin(
         run_id=version.run_id,
         commit=record.get("commit", ""),
         is_dirty=bool(record.get("is_dirty")),
         environment={**{name: value for name, value in facts.items() if value}, **_libraries(records, steps)},
-        parameters={f"{row['step']}.{name}": value for row in steps for name, value in _given(row)},
+        parameters=given_to(steps),
         stages={row["step"]: row["stage"] for row in steps},
     )
 
@@ -69,6 +65,16 @@ def parameters_of(records: MetadataStore, versions: Sequence[Version]) -> dict[s
 
 def _product(version: Version) -> tuple[str, str]:
     return version.kind, version.name
+
+
+def own_steps(steps: Iterable[Row]) -> list[Row]:
+    """Return those steps of a run that its pipeline has by itself: no items of maps, nothing added."""
+    return [row for row in steps if not any(mark in row["step"] for mark in "[/") and row["step"] not in _ADDED]
+
+
+def given_to(steps: Iterable[Row]) -> dict[str, Any]:
+    """Return the plain values that recorded steps were given, defaults too, by "step.parameter"."""
+    return {f"{row['step']}.{name}": value for row in steps for name, value in _given(row)}
 
 
 def _given(step: Row) -> Iterator[tuple[str, Any]]:
@@ -109,7 +115,7 @@ def lineage(versions: Versions, version: Version, depth: int = 0) -> Iterator[tu
         with the digest of its content; and the version, if it is one that the store has.
     """
     for reference in dict.fromkeys(version.inputs.values()):
-        found = _version(versions, reference)
+        found = version_named(versions, reference)
         yield depth, reference, found
         if found is not None and depth < _DEEPEST:
             yield from lineage(versions, found, depth + 1)
@@ -119,7 +125,8 @@ _DEEPEST = 20
 """A version is made from older ones only, so that there is an end; but tampered records might have none."""
 
 
-def _version(versions: Versions, reference: str) -> Version | None:
+def version_named(versions: Versions, reference: str) -> Version | None:
+    """Return the version that a recorded reference names; None when it names a source, or the version is gone."""
     if "@" not in reference:
         return None
     try:
