@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from filiera.core.artifact import ArtifactRef
-from filiera.core.graph import Known, Publication
 from filiera.core.products import ProductRef
 from filiera.engine.rows import read_refs
 from filiera.ports import MetadataStore
@@ -111,10 +110,7 @@ class House(SmallProject):
                 inputs={},
                 attachments={str(place): ref for place, ref in enumerate(refs)},
             )
-            publication = Publication(
-                kind="dataset", name=name, artifact=Known(refs[0], ""), description=Known(refs[0], "")
-            )
-            version, _ = project.versions.publish(publication, run_id=run_id, at=project.clock(), made=made)
+            version, _ = project.versions.publish("dataset", name, run_id=run_id, at=project.clock(), made=made)
             return version.number
 
     def promote(self, number: int, alias: str, name: str = "kept") -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from filiera.core.graph import OutputRef, Publication
 from filiera.project.project import Project
 from filiera.project.versions import Made, Version
 
@@ -34,8 +33,7 @@ def publish(project: Project, content: bytes, *, run: str = "train-1", rows: int
     made = [project.artifacts.put(value) for value in (content, {"note": "a" * 20}, folder)]
     columns = ("digest", "codec", "size_bytes", "inline")
     project.records.write([("put_artifact", {name: getattr(ref, name) for name in columns}) for ref in made])
-    publication = Publication(kind="model", name="m", artifact=OutputRef("fit", 0), description=OutputRef("publish", 0))
     attachments = {"note": made[1], "files": made[2]}
     description = {"rows": rows, "metrics": {"f1": {"value": 0.9, "low": 0.8, "high": 0.95, "n": 10}}}
     what = Made(artifact=made[0], description=description, inputs={"rows": "flows@1"}, attachments=attachments)
-    return project.versions.publish(publication, run_id=run, at=project.clock(), made=what)[0]
+    return project.versions.publish("model", "m", run_id=run, at=project.clock(), made=what)[0]

@@ -10,8 +10,7 @@ import pytest
 from filiera.adapters.sqlite_records import SqliteRecords
 from filiera.core.artifact import ArtifactRef
 from filiera.core.digest import blob_digest
-from filiera.core.graph import OutputRef, Publication
-from filiera.core.products import ProductRef
+from filiera.core.products import ProductKind, ProductRef
 from filiera.errors import StoreError, UsageError
 from filiera.project.versions import Made, Version, Versions
 
@@ -35,17 +34,11 @@ def artifact(records: SqliteRecords, content: bytes) -> ArtifactRef:
 
 
 def publish(
-    records: SqliteRecords, content: bytes, *, run: str = "train-1", kind: str = "model"
+    records: SqliteRecords, content: bytes, *, run: str = "train-1", kind: ProductKind = "model"
 ) -> tuple[Version, bool]:
-    publication = Publication(
-        kind=kind,  # type: ignore[arg-type]
-        name="m",
-        artifact=OutputRef("fit", 0),
-        description=OutputRef("publish", 0),
-    )
     ref = artifact(records, content)
     made = Made(artifact=ref, description={"rows": 3}, inputs={"raw": "raw"}, attachments={"report": ref})
-    return Versions(records).publish(publication, run_id=run, at=5.0, made=made)
+    return Versions(records).publish(kind, "m", run_id=run, at=5.0, made=made)
 
 
 def test_a_version_has_all_that_was_published(records: SqliteRecords, versions: Versions) -> None:

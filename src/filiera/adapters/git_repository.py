@@ -134,7 +134,7 @@ class Repository:
     def commit(self, tree: str, parents: Sequence[str], message: str) -> str:
         """Return a new commit, which no reference points at yet."""
         words = [word for parent in parents for word in ("-p", parent)]
-        return self.git("commit-tree", tree, *words, "-F", "-", given=message.encode(), variables=self._somebody)
+        return self.git("commit-tree", tree, *words, "-F", "-", given=message.encode(), variables=self.somebody)
 
     def with_file(self, tree: str, path: str, content: bytes) -> str:
         """Return a tree with one file added or replaced."""
@@ -200,7 +200,7 @@ class Repository:
         return self.git("mktree", "-z", given="".join(f"{line}\0" for line in [*kept, new]).encode())
 
     @property
-    def _somebody(self) -> dict[str, str]:
+    def somebody(self) -> dict[str, str]:
         """Return a name for commits where git knows none, as on a new machine."""
         if self.git("config", "user.email", check=False) or os.environ.get("GIT_AUTHOR_EMAIL"):
             return {}

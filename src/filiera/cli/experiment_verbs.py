@@ -42,6 +42,15 @@ def _add_work(verbs: Verbs) -> None:
 
 
 def _add_ends(verbs: Verbs) -> None:
+    sub = verbs.add_with_json("sync", "bring an experiment up to date with its target: files and datasets")
+    sub.add_argument("name", nargs="?", default="", help=_NAME)
+    sub = verbs.add_with_json("accept", "merge an experiment whose gates pass, and publish what it has made")
+    sub.add_argument("name", nargs="?", default="", help=_NAME)
+    sub.add_argument("--into", default="", metavar="BRANCH", help="merge into this branch (default: as it was started)")
+    sub.add_argument("--squash", action="store_true", help="make one commit of it")
+    sub.add_argument("--drop-others", action="store_true", help="move all other experiments into the archive")
+    sub.add_argument("--allow-data-change", action="store_true", help="although its target uses other data by now")
+    sub.add_argument("--dry-run", action="store_true", help="say whether it can be accepted, and change nothing")
     sub = verbs.add_with_json("drop", "move experiments into the archive: their branches and folders go")
     sub.add_argument("name", nargs="*", help="the experiments")
     sub.add_argument("--all-but", default="", metavar="NAME", help="all but this one")

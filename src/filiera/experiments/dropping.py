@@ -36,7 +36,7 @@ def drop(place: Place, name: str, *, force: bool = False) -> Dropped:
         worktree = place.worktree(name)
         kept, is_dirty = tip, False
         if worktree is not None:
-            kept = _with_changes(Repository(worktree), worktree, name, tip, force=force)
+            kept = with_changes(worktree, name, tip, force=force)
             is_dirty = kept != tip
         ref = f"{ARCHIVE}{name}/{new_id()}"
         changes = [RefChange(ref, kept, NONE)]
@@ -87,8 +87,13 @@ def merged(place: Place) -> list[str]:
     return found
 
 
-def _with_changes(repository: Repository, worktree: Path, name: str, tip: str, *, force: bool) -> str:
-    """Return the commit to archive: the tip, or one more with what is not committed. Raises UsageError."""
+def with_changes(worktree: Path, name: str, tip: str, *, force: bool) -> str:
+    """Return the commit that has all of an experiment: its tip, or with *force* one more with what is not committed.
+
+    Raises:
+        UsageError: There is something that is not committed, or another branch is checked out.
+    """
+    repository = Repository(worktree)
     if repository.branch() != branch_of(name):
         raise UsageError(
             f"{worktree} is not on branch exp/{name}.",

@@ -121,6 +121,16 @@ def values_of(pipeline: Pipeline, texts: Mapping[str, str]) -> dict[str, Any]:
     return {name: parse(text, known[name]) for name, text in texts.items()}
 
 
+def values_back(pipeline: Pipeline, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a run as its record has them: what JSON does not know is a text there."""
+    types = {each.name: each for each in pipeline.parameters}
+    return {
+        name: parse(value, types[name]) if isinstance(value, str) and types[name].type is not str else value
+        for name, value in parameters.items()
+        if name in types
+    }
+
+
 def record_of(place: Place, name: str, tree: str, done: Run, values: Mapping[str, Any]) -> RunRecord:
     """Return what is kept of a run."""
     project = done.project

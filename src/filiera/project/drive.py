@@ -133,7 +133,8 @@ def _publish(project: Project, assembled: Assembled, recorder: Recorder) -> tupl
                 why="It was removed, or damaged and set aside, while the run went on.",
                 do=f"filiera resume {recorder.run_id}",
             )
-    return project.versions.publish(publication, run_id=recorder.run_id, at=project.clock(), made=made)
+    kind, name = publication.kind, publication.name
+    return project.versions.publish(kind, name, run_id=recorder.run_id, at=project.clock(), made=made)
 
 
 @contextmanager

@@ -117,6 +117,16 @@ def import_module(config: ProjectConfig, module: str) -> ModuleType:
     return found
 
 
+def forget_modules(folder: Path) -> None:
+    """Let modules that were imported from below *folder* be imported anew, from wherever they are then."""
+    inside = str(folder) + os.sep
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(inside):
+            del sys.modules[name]
+    sys.path[:] = [path for path in sys.path if not path.startswith(inside)]
+    importlib.invalidate_caches()
+
+
 def _place(error: BaseException, root: Path) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"in {error.filename}, line {error.lineno}"

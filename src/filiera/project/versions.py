@@ -10,7 +10,6 @@ from typing import Any, Protocol
 from filiera.core.artifact import ArtifactRef
 from filiera.core.collected import ATTACHED
 from filiera.core.digest import digest
-from filiera.core.graph import Publication
 from filiera.core.products import CHAMPION, LATEST, OF_EXPERIMENT, ProductKind, ProductRef, check_name
 from filiera.core.value import dataclass
 from filiera.engine.rows import FindInline, read_refs, to_json, write_refs
@@ -202,7 +201,7 @@ class Versions:
                     do=f"Call the {kind} otherwise.",
                 )
 
-    def publish(self, publication: Publication, *, run_id: str, at: float, made: Made) -> tuple[Version, bool]:
+    def publish(self, kind: ProductKind, name: str, *, run_id: str, at: float, made: Made) -> tuple[Version, bool]:
         """Return the version that holds what a run made, and whether it is new.
 
         Nothing is added when the newest version, or one that this run published before it was interrupted, is the same:
@@ -210,7 +209,7 @@ class Versions:
         anew with the same rows makes no version; that it was collected is among the records of the run. The first
         version of a model becomes its champion, since there is nothing to compare it with; not in an experiment.
         """
-        name = publication.name if self._scope is None else self._scope.own(publication.name)
+        name = name if self._scope is None else self._scope.own(name)
         body = {
             "description": made.description,
             "inputs": dict(made.inputs),
@@ -218,7 +217,7 @@ class Versions:
         }
         artifact = write_refs([made.artifact])
         row = {
-            "kind": publication.kind,
+            "kind": kind,
             "name": name,
             "artifact": artifact,
             "content": content_digest(artifact, body),
@@ -227,15 +226,15 @@ class Versions:
             "body": to_json(body),
         }
         statements: list[Statement] = [("add_product_version", row), ("published_version", row)]
-        if publication.kind == "model" and self._scope is None:
+        if kind == "model" and self._scope is None:
             first = {"alias": CHAMPION, "reason": "first version that passed its gates", "by": audit.actor()}
             statements += [("note_first_alias", {**row, **first}), ("set_first_alias", {**row, **first})]
-        said = {"kind": publication.kind, "run": run_id, "digest": made.artifact.digest}
+        said = {"kind": kind, "run": run_id, "digest": made.artifact.digest}
         statements.append(audit.entry_of_new_version(row, at=at, detail=said))
         # In one transaction: another run may publish right behind us, and a model without a champion cannot be.
         added, found, *_ = self._records.write(statements, durable=True)
         number = str(found[0]["number"])
-        version = self.get(publication.kind, ProductRef(name, number))
+        version = self.get(kind, ProductRef(name, number))
         if self._seal is not None:
             self._seal.published(version)
         return version, bool(added)

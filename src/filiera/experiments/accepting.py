@@ -1,0 +1,324 @@
+"""Merging the preferred experiment: what is merged is what was evaluated, and its gates have passed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import field, replace
+from pathlib import Path
+
+from filiera.adapters.git_repository import RefChange, Repository
+from filiera.core.products import OF_EXPERIMENT
+from filiera.core.value import dataclass
+from filiera.errors import ProjectError, Rejected, StepFailed, UsageError
+from filiera.experiments import journal
+from filiera.experiments.dropping import with_changes
+from filiera.experiments.journal import Entry, Finished
+from filiera.experiments.names import ARCHIVE, RECORDS, new_id
+from filiera.experiments.place import MAKING, Place
+from filiera.experiments.records import RunRecord, StartRecord, path_of, runs_in, start_in, write_record
+from filiera.experiments.running import record_of, values_back
+from filiera.project.index import forget_modules
+from filiera.project.launch import Launch, start_many
+from filiera.project.project import Listener
+from filiera.project.versions import Version
+
+LEASE = ".accept"
+_TRIES = 3
+_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acceptance:
+    """How an experiment is to be accepted."""
+
+    into: str = ""  #: branch; "": the one that it was started for
+    squash: bool = False  #: one commit on the target, without the experiment's
+    drop_others: bool = False  #: all other experiments go into the archive, with what is not committed in them
+    allow_data_change: bool = False  #: although the target uses other data by now
+    dry_run: bool = False  #: find out whether it can be, and change nothing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accepted:
+    """An experiment that was accepted, or would be."""
+
+    name: str
+    target: str
+    commit: str  #: that the target is at now
+    is_evaluated_again: bool  #: the target had moved: what came of merging was run
+    records: tuple[RunRecord, ...]  #: the runs that count
+    finished: Finished | None  #: None: it was a dry run
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Candidate:
+    name: str
+    tip: str
+    target: str
+    start: StartRecord
+    worktree: Path | None
+    runs: tuple[RunRecord, ...]  #: those to be repeated, in order
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Evaluated:
+    tree: str  #: what is merged, with records
+    records: tuple[RunRecord, ...]
+    versions: tuple[Version, ...]
+    is_again: bool = field(default=False)
+
+
+def accept(place: Place, name: str, wanted: Acceptance, *, listener: Listener | None = None) -> Accepted:
+    """Merge an experiment into its target, publish its versions there, and move it into the archive.
+
+    First its pipelines run again on what would be merged, which computes nothing where the target has not moved: that
+    they succeed says that all gates pass against the champion of now.
+
+    Raises:
+        UsageError: There is no such experiment or branch; something is not committed.
+        Rejected: A gate fails, the runs are not of the newest files, data or files are in conflict.
+        StepFailed: What would be merged does not run.
+        StoreBusy: Another process accepts, or works on the experiment.
+        ProjectError: git does not do what it is asked.
+    """
+    with place.lease(LEASE), place.lease(name):
+        journal.recover(place)
+        for _ in range(_TRIES):
+            candidate = _candidate(place, name, wanted)
+            old = place.repository.resolve(candidate.target)
+            evaluated = _evaluate(place, candidate, old, listener)
+            parents = [old] if wanted.squash else [old, candidate.tip]
+            message = message_of(candidate.name, evaluated.records, evaluated.versions)
+            new = place.repository.commit(evaluated.tree, parents, message)
+            done = Accepted(
+                name=name,
+                target=candidate.target,
+                commit=new,
+                is_evaluated_again=evaluated.is_again,
+                records=evaluated.records,
+                finished=None,
+            )
+            if wanted.dry_run:
+                return done
+            with _others(place, name, wanted) as archive:
+                archive[name] = (f"{ARCHIVE}{name}/{new_id()}", candidate.tip, candidate.tip)
+                refs = tuple(version.ref for version in evaluated.versions)
+                entry = Entry(name=name, target=candidate.target, old=old, new=new, published=refs, archive=archive)
+                journal.write(place, entry)
+                if not _moved(place, entry):
+                    journal.clear(place)
+                    continue  # somebody else moved the target meanwhile
+            return replace(done, finished=journal.finish(place, entry))
+        raise Rejected(
+            f"{candidate.target.removeprefix('refs/heads/')} moved {_TRIES} times while {name} was being accepted.",
+            do="Try again.",
+        )
+
+
+def _candidate(place: Place, name: str, wanted: Acceptance) -> _Candidate:
+    """Return what is to be merged, when nothing forbids it."""
+    tip = place.tip(name)
+    records = place.records(name)[name]
+    begun = start_in(records) or place.start_of(name)
+    target = f"refs/heads/{wanted.into.removeprefix('refs/heads/')}" if wanted.into else begun.target
+    if not place.repository.resolve(target):
+        raise UsageError(f"There is no branch {target.removeprefix('refs/heads/')!r}.", do="--into names another one.")
+    worktree = place.worktree(name)
+    if worktree is not None:
+        _require_committed(Repository(worktree), worktree, tip, name)
+    runs = _runs(place, name, tip, runs_in(records))
+    if not wanted.allow_data_change:
+        _require_same_data(place, name, begun, runs)
+    return _Candidate(name=name, tip=tip, target=target, start=begun, worktree=worktree, runs=runs)
+
+
+def _require_committed(repository: Repository, worktree: Path, tip: str, name: str) -> None:
+    if repository.resolve("HEAD") != tip or repository.busy():
+        raise ProjectError(
+            f"{worktree} is not at the end of exp/{name}.",
+            why="Something else is checked out, or a merge or rebase is under way.",
+            do=f"git -C {worktree} status",
+        )
+    if files := repository.changed(tip, repository.snapshot(worktree)):
+        raise Rejected(
+            f"{worktree} has changes that did not run: {', '.join(files[:5])}.",
+            why="What is merged must be what was evaluated.",
+            do=f"filiera experiment run {name}, or take them back: git -C {worktree} restore .",
+        )
+
+
+def _runs(place: Place, name: str, tip: str, runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
+    """Return the newest run of each pipeline that the experiment has run, datasets first.
+
+    Raises:
+        Rejected: One was rejected, ran other files than those of *tip*, or used a dataset that was made anew since.
+    """
+    if not runs:
+        raise Rejected(f"Experiment {name!r} has not run yet.", do=f"filiera experiment run {name}")
+    newest = {run.pipeline: run for run in runs}
+    made = {run.published.partition("@")[0]: run for run in newest.values() if run.published}
+    for run in newest.values():
+        again = f"filiera experiment run {name} --pipeline {run.pipeline}"
+        if files := code_changes(place, run.tree, tip):
+            raise Rejected(
+                f"The files of experiment {name!r} are not those that {run.run_id} ran.",
+                why=f"Different: {', '.join(files[:5])}.",
+                do=again,
+            )
+        if run.status != "succeeded":
+            raise Rejected(f"Run {run.run_id} was rejected.", why=run.message, do=f"filiera show {run.run_id}")
+        for source in filter(None, (made.get(ref.partition("@")[0]) for ref in run.inputs.values())):
+            if source.artifact not in run.contents.values():
+                raise Rejected(f"{run.run_id} used an older dataset than {source.published}.", do=again)
+    return tuple(sorted(newest.values(), key=lambda run: bool(run.task)))
+
+
+def code_changes(place: Place, before: str, after: str) -> list[str]:
+    """Return the files that differ between two trees or commits, but for records of experiments."""
+    return [
+        file for file in place.repository.changed(before, after) if not file.startswith(place.prefix + RECORDS + "/")
+    ]
+
+
+def _require_same_data(place: Place, name: str, begun: StartRecord, runs: Sequence[RunRecord]) -> None:
+    """Refuse when the target would use other data by now: pinned versions, or other sources of its own datasets."""
+    versions = place.project.versions
+    for run in runs:
+        for reference in run.inputs.values():
+            product = reference.partition("@")[0]
+            if product in begun.pins and reference == f"{product}@{begun.pins[product]}":
+                newest = versions.newest("dataset", product)
+                if newest is not None and newest.artifact.digest != run.contents.get(reference):
+                    raise _other_data(name, f"it used {reference}, and the newest is {newest.ref}")
+        before = versions.newest("dataset", run.published.partition(OF_EXPERIMENT)[0]) if not run.task else None
+        for given, content in run.inputs.items() if before is not None else ():
+            other = before.inputs.get(given, content) if before is not None else content
+            if other != content and "@" not in content:
+                raise _other_data(name, f"its source {given} was {content}; of the newest version it was {other}")
+
+
+def _other_data(name: str, why: str) -> Rejected:
+    return Rejected(
+        f"The data have moved on since experiment {name!r} ran.",
+        why=f"{why[0].upper()}{why[1:]}.",
+        do=f"filiera experiment sync {name}, or accept it as it is: --allow-data-change",
+    )
+
+
+def _evaluate(place: Place, candidate: _Candidate, old: str, listener: Listener | None) -> _Evaluated:
+    """Run the candidate's pipelines on what comes of merging it, and return that with what they published."""
+    merge = place.repository.merge(old, candidate.tip)
+    target = candidate.target.removeprefix("refs/heads/")
+    if merge.conflicts:
+        raise Rejected(
+            f"Experiment {candidate.name!r} is in conflict with {target}: {', '.join(merge.conflicts[:10])}.",
+            why="Both have changed the same lines. Nothing was changed.",
+            do=f"filiera experiment sync {candidate.name}",
+        )
+    if place.repository.git("merge-base", old, candidate.tip, check=False) == candidate.tip:
+        raise UsageError(f"{target} has all of experiment {candidate.name!r}: there is nothing to accept.")
+    is_moved = bool(code_changes(place, candidate.tip, merge.tree))
+    if not is_moved and candidate.worktree is not None:
+        found = _run_in(place, candidate, candidate.worktree, listener)
+        return _Evaluated(tree=merge.tree, records=candidate.runs, versions=tuple(v for _, v in found))
+    with _scratch(place, candidate, merge.tree, old) as folder:
+        found = _run_in(place, candidate, folder, listener)
+    if not is_moved:
+        return _Evaluated(tree=merge.tree, records=candidate.runs, versions=tuple(v for _, v in found))
+    tree = merge.tree
+    for record, _ in found:
+        tree = place.repository.with_file(tree, path_of(record, place.prefix), write_record(record))
+    return _Evaluated(tree=tree, records=tuple(r for r, _ in found), versions=tuple(v for _, v in found), is_again=True)
+
+
+def _run_in(
+    place: Place, candidate: _Candidate, folder: Path, listener: Listener | None
+) -> list[tuple[RunRecord, Version]]:
+    """Run the pipelines in a folder and return their records and versions. Raises Rejected, StepFailed."""
+    forget_modules(place.worktrees)
+    project = place.project_in(folder)
+    tree = place.repository.snapshot(folder)
+    found = []
+    for record in candidate.runs:
+        pipeline = project.pipeline(record.pipeline)
+        values = values_back(pipeline, record.parameters)
+        done = start_many(project, [Launch(pipeline=pipeline, values=values)], listener=listener)[0]
+        if done.status != "succeeded" or done.version is None:
+            kind = Rejected if done.status == "rejected" else StepFailed
+            raise kind(
+                f"What would be merged does not pass: {done.run_id} {done.status}.",
+                why=done.state.message,
+                do=f"filiera show {done.run_id}",
+            )
+        found.append((record_of(place, candidate.name, tree, done, values), done.version))
+    return found
+
+
+@contextmanager
+def _scratch(place: Place, candidate: _Candidate, tree: str, old: str) -> Iterator[Path]:
+    """Give a folder with the files of a tree, which counts as the experiment's for as long as it is there."""
+    commit = place.repository.commit(tree, [old, candidate.tip], "What would be merged\n")
+    folder = place.worktrees / f"{MAKING}merge-{candidate.name}"
+    place.worktrees.mkdir(parents=True, exist_ok=True)
+    if folder.exists():
+        place.repository.remove_worktree(folder, force=True)
+    place.repository.add_worktree(folder, commit)
+    try:
+        place.mark(folder, candidate.start)
+        yield folder
+    finally:
+        place.repository.remove_worktree(folder, force=True)
+
+
+@contextmanager
+def _others(place: Place, name: str, wanted: Acceptance) -> Iterator[dict[str, tuple[str, str, str]]]:
+    """Give what goes into the archive along with the accepted one; nobody works on these meanwhile."""
+    found: dict[str, tuple[str, str, str]] = {}
+    with ExitStack() as leases:
+        for other, tip in place.branches().items() if wanted.drop_others else ():
+            if other != name:
+                leases.enter_context(place.lease(other))
+                worktree = place.worktree(other)
+                kept = tip if worktree is None else with_changes(worktree, other, tip, force=True)
+                ref = f"{ARCHIVE}{other}/{new_id()}"
+                found[other] = (ref, kept, tip)
+        yield found
+
+
+def _moved(place: Place, entry: Entry) -> bool:
+    """Move the target, where it is checked out with its files; return False when it is not where it was.
+
+    Raises UsageError when files of that folder are in the way.
+    """
+    folder = next((each.path for each in place.repository.worktrees() if each.branch == entry.target), None)
+    try:
+        if folder is not None and folder.is_dir():
+            place.repository.git("merge", "--ff-only", "--quiet", entry.new, cwd=folder)
+        else:
+            place.repository.update([RefChange(entry.target, entry.new, entry.old)], f"filiera: accept {entry.name}")
+    except ProjectError as error:
+        if place.repository.resolve(entry.target) != entry.old:
+            return False
+        journal.clear(place)
+        raise UsageError(
+            f"{entry.target.removeprefix('refs/heads/')} cannot take experiment {entry.name!r}: nothing was changed.",
+            why=error.why,
+            do=f"Commit or put away these changes in {folder or place.repository.top}, then accept again.",
+        ) from error
+    return place.repository.resolve(entry.target) == entry.new
+
+
+def message_of(name: str, records: Sequence[RunRecord], versions: Sequence[Version]) -> str:
+    """Return the message of the commit that accepts an experiment: what came of it is in its trailers."""
+    trailers = [f"Experiment: {name}", *(f"Run: {record.run_id}" for record in records)]
+    for record in records:
+        shown = [
+            f"{key}={one['value']:.4f} ({one['low']:.4f} to {one['high']:.4f})" for key, one in record.metrics.items()
+        ]
+        trailers += [f"Metrics: {', '.join(shown[:5])}"] if shown else []
+        trailers += [f"Dataset: {ref} {content[:12]}" for ref, content in record.contents.items()]
+    for version in versions:
+        if "signature" in version.attachments:
+            trailers.append(f"Signature: {version.attachments['signature'].digest[:12]}")
+    return f"Accept experiment {name}\n\n" + "\n".join(dict.fromkeys(trailers)) + "\n"

@@ -1,0 +1,166 @@
+"""What accepting an experiment has yet to do once its target has moved: written before, so that it can be ended."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, field
+from pathlib import Path
+
+from filiera.adapters.git_repository import NONE, RefChange
+from filiera.adapters.local_disk import disk_error, sync_folder
+from filiera.core.products import OF_EXPERIMENT, ProductRef
+from filiera.core.value import dataclass
+from filiera.errors import ProjectError, StoreBusy
+from filiera.experiments.names import branch_of
+from filiera.experiments.place import Place
+from filiera.project import audit
+from filiera.project.versions import Made, Version
+
+_FILE = "accept.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """An acceptance that has been decided."""
+
+    name: str
+    target: str  #: the branch that moves
+    old: str  #: from this commit
+    new: str  #: to this one
+    published: tuple[str, ...]  #: versions of the experiment that become the project's, datasets first
+    archive: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+    """Experiments that go into the archive: name → reference, commit that is kept, commit that the branch is at."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finished:
+    """What an acceptance came to."""
+
+    published: tuple[Version, ...]
+    archived: tuple[str, ...]
+    left: Mapping[str, str]  #: experiments that were to go and stay: why
+
+
+def write(place: Place, entry: Entry) -> None:
+    """Write an entry down so that it survives a power cut. Raises StoreError."""
+    file = _file(place)
+    beside = file.with_suffix(".new")
+    try:
+        with beside.open("w") as out:
+            json.dump(asdict(entry), out)
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(file)
+        sync_folder(file.parent, os.fsync)
+    except OSError as error:
+        raise disk_error(error, file) from error
+
+
+def read(place: Place) -> Entry | None:
+    """Return the entry that is written down, or None. Raises ProjectError when it is damaged."""
+    try:
+        told = json.loads(_file(place).read_text())
+        archive = {name: tuple(three) for name, three in told.pop("archive").items()}
+        return Entry(**{**told, "published": tuple(told["published"])}, archive=archive)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ProjectError(f"{_file(place)} is damaged: {error}.", do="Remove it, and accept again.") from error
+
+
+def clear(place: Place) -> None:
+    """Forget the entry."""
+    _file(place).unlink(missing_ok=True)
+
+
+def recover(place: Place) -> str:
+    """End what an acceptance that was killed has begun, or forget it; return which, in words, or ''.
+
+    It counts as decided when its target has the new commit. The caller has the lease of ``.accept``.
+    """
+    entry = read(place)
+    if entry is None:
+        return ""
+    done = place.repository.git("merge-base", "--is-ancestor", entry.new, entry.target, check=False)
+    contains = place.repository.git("branch", "--contains", entry.new, "--format=%(refname)", check=False)
+    if done or entry.target not in contains.splitlines():
+        clear(place)
+        return f"accepting {entry.name} was not decided yet: nothing was done"
+    finish(place, entry)
+    return f"ended accepting {entry.name}"
+
+
+def finish(place: Place, entry: Entry) -> Finished:
+    """Publish, tag, archive, and forget the entry; what is done already is not done again."""
+    published = _publish(place, entry)
+    gone, left = [], {}
+    with ExitStack() as leases:
+        for name in entry.archive:
+            try:
+                if name != entry.name:
+                    leases.enter_context(place.lease(name))
+                _remove_worktree(place, name, entry)
+                gone.append(name)
+            except (StoreBusy, ProjectError) as error:
+                left[name] = f"{error.what} {error.why}".strip()
+        changes = [change for name in gone for change in _archiving(place, name, entry)]
+        changes += _tags(place, entry, published)
+        if changes:
+            place.repository.update(changes, f"filiera: accept {entry.name}")
+    detail = {"commit": entry.new, "target": entry.target}
+    noted = audit.entry("accept", f"exp/{entry.name}", at=place.project.clock(), detail=detail)
+    place.project.records.write([noted], durable=True)
+    clear(place)
+    return Finished(published=published, archived=tuple(gone), left=left)
+
+
+def _publish(place: Place, entry: Entry) -> tuple[Version, ...]:
+    """Make versions of the experiment the project's own; later ones name earlier ones as they are called now."""
+    versions = place.project.versions
+    names: dict[str, str] = {}
+    found = []
+    for text in entry.published:
+        ref = ProductRef.parse(text)
+        own = versions.get(versions.kind_of(ref.name), ref)
+        made = Made(
+            artifact=own.artifact,
+            description=own.description,
+            inputs={name: names.get(made_of, made_of) for name, made_of in own.inputs.items()},
+            attachments=own.attachments,
+        )
+        name = own.name.partition(OF_EXPERIMENT)[0]
+        version, _ = versions.publish(own.kind, name, run_id=own.run_id, at=place.project.clock(), made=made)
+        names[own.ref] = version.ref
+        found.append(version)
+    return tuple(found)
+
+
+def _remove_worktree(place: Place, name: str, entry: Entry) -> None:
+    """Remove an experiment's folder. Raises ProjectError when it has changes that are not in the archive."""
+    worktree = place.worktree(name)
+    if worktree is None:
+        return
+    _, kept, tip = entry.archive[name]
+    tree = place.repository.snapshot(worktree)
+    if place.repository.changed(kept, tree):
+        raise ProjectError(f"{worktree} has changed meanwhile.", do=f"filiera experiment drop {name} --force")
+    place.repository.remove_worktree(worktree, force=kept != tip)
+
+
+def _archiving(place: Place, name: str, entry: Entry) -> list[RefChange]:
+    ref, kept, tip = entry.archive[name]
+    changes = [] if place.repository.resolve(ref) else [RefChange(ref, kept, NONE)]
+    return changes + ([RefChange(branch_of(name), NONE, tip)] if place.repository.resolve(branch_of(name)) else [])
+
+
+def _tags(place: Place, entry: Entry, published: tuple[Version, ...]) -> list[RefChange]:
+    tags = [f"refs/tags/{version.kind}/{version.name}@v{version.number}" for version in published]
+    return [RefChange(tag, entry.new, NONE) for tag in tags if not place.repository.resolve(tag)]
+
+
+def _file(place: Place) -> Path:
+    place.folder.mkdir(parents=True, exist_ok=True)
+    return place.folder / _FILE

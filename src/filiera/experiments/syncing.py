@@ -1,0 +1,61 @@
+"""Bringing an experiment up to date with its target: its files, and the datasets it uses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from filiera.adapters.git_repository import Repository
+from filiera.core.value import dataclass
+from filiera.errors import Rejected
+from filiera.experiments.dropping import with_changes
+from filiera.experiments.names import new_id
+from filiera.experiments.place import Place, pins_of
+from filiera.experiments.records import StartRecord, path_of, write_record
+from filiera.project.audit import actor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Synced:
+    """An experiment that has its target in it."""
+
+    record: StartRecord
+    is_changed: bool  #: False: it was up to date
+
+
+def sync(place: Place, name: str) -> Synced:
+    """Merge the target into an experiment, in its worktree, and let it use the datasets of now.
+
+    Raises:
+        UsageError: There is no such experiment, or it has changes that are not committed.
+        Rejected: Files are in conflict: they are left in the worktree, to be resolved and committed there.
+        StoreBusy: Another process works on it.
+        ProjectError: The worktree is not as it should be.
+    """
+    with place.lease(name):
+        worktree = place.ensure_worktree(name)
+        repository = Repository(worktree)
+        before = place.start_of(name)
+        with_changes(worktree, name, place.tip(name), force=False)
+        base = repository.resolve(before.target)
+        merged = repository.merge(place.tip(name), base)
+        message = f"Bring {name} up to date\n\nExperiment: {name}\n"
+        if merged.conflicts:
+            words = ("merge", "--no-ff", "-m", message, base)
+            repository.git(*words, cwd=worktree, variables=repository.somebody, check=False)
+            raise Rejected(
+                f"Experiment {name!r} is in conflict with its target: {', '.join(merged.conflicts[:10])}.",
+                why=f"The files in {worktree} show both sides.",
+                do=f"Resolve them there, git add, git commit; then: filiera experiment sync {name}",
+            )
+        pins, contents = pins_of(place.project)
+        tip = place.tip(name)
+        has_base = repository.git("merge-base", tip, base, check=False) == base
+        if has_base and before.base == base and dict(before.pins) == dict(pins):
+            return Synced(record=before, is_changed=False)
+        now = place.project.clock()
+        record = replace(before, id=new_id(), at=now, by=actor(), base=base, pins=pins, contents=contents)
+        tree = repository.with_file(merged.tree, path_of(record, place.prefix), write_record(record))
+        commit = repository.commit(tree, [tip] if has_base else [tip, base], message)
+        repository.git("merge", "--ff-only", "--quiet", commit, cwd=worktree)
+        place.mark(worktree, record)
+        return Synced(record=record, is_changed=True)
