@@ -214,7 +214,7 @@ def test_pulls_are_what_one_more_row_does() -> None:
     for row in range(0, 500, 41):
         both = (np.append(each, each[row]) for each in (labels, answers))
         more = ClassSample(class_answers(*both, None), None, Units.of_rows(501))
-        for before, after in zip(one.wanted(), more.wanted(), strict=True):
+        for before, after in zip(one.estimates([]), more.estimates([]), strict=True):
             assert after.value - before.value == pytest.approx(before.pulls[row] / 500, rel=0.1, abs=1e-4), before.name
 
 

@@ -13,7 +13,7 @@ from filiera.core.value import dataclass
 from filiera.errors import UsageError
 from filiera.model.answers import Codes, Floats, check_lengths, number_array
 from filiera.model.metrics import interval
-from filiera.model.metrics.estimate import Pull, measured
+from filiera.model.metrics.estimate import Mean, Pull, measured
 from filiera.model.metrics.probabilities import average_precision, roc_area
 from filiera.model.metrics.units import Units
 
@@ -80,9 +80,9 @@ class AnomalySample:
         truth, flagged = (None if each is None else each[rows] for each in (self.truth, self.flagged))
         return AnomalySample(truth, self.scores[rows], flagged, self.contamination, self.units.take(rows))
 
-    def measure(self, seed: int) -> Metrics:
-        """Return the metrics of ``anomaly_metrics``; with flags also their precision, recall and share of rows."""
-        wanted, notes = [], []
+    def estimates(self, notes: list[str]) -> list[Mean | Pull]:
+        """Return what is to be measured; what is undefined is told in *notes*."""
+        wanted: list[Mean | Pull] = []
         if self.truth is None:
             notes.append("No anomalies are known: all that can be said is how many rows were flagged.")
         elif self.truth.all() or not self.truth.any():
@@ -91,6 +91,12 @@ class AnomalySample:
             wanted += _scored(self, self.truth)
         if self.flagged is not None:
             wanted += _flagged(self.flagged, self.truth, self.units)
+        return wanted
+
+    def measure(self, seed: int) -> Metrics:
+        """Return the metrics of ``anomaly_metrics``; with flags also their precision, recall and share of rows."""
+        notes: list[str] = []
+        wanted = self.estimates(notes)
         parts = [b"" if self.truth is None else self.truth.tobytes(), self.scores.astype("<f8").tobytes()]
         parts.append(b"" if self.flagged is None else self.flagged.tobytes())
         found = measured(wanted, self.units, seed)
@@ -164,7 +170,8 @@ def _share_of(hits: Floats, whole: Floats, name: str, units: Units, dummy: float
     rows = float(units.effective(hits[:, None], whole[:, None])[0])
     low, high = interval.wilson(value * rows, rows, interval.quantile(units))
     within = (float(low), float(high))
-    return Pull(name=name, value=value, pulls=hits * 0, baseline=dummy, within=within, method="wilson")
+    pulls = (hits - value * whole) / whole.mean()
+    return Pull(name=name, value=value, pulls=pulls, baseline=dummy, within=within, method="wilson", is_exact=True)
 
 
 def _few(hits: float, n: int) -> interval.Interval | None:

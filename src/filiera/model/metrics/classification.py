@@ -7,12 +7,13 @@ training set would change it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from filiera.core.digest import digest
-from filiera.core.metric import ClassScore, Metric, Metrics
+from filiera.core.metric import ClassScore, Metrics
 from filiera.core.plain import encode
 from filiera.core.value import dataclass
 from filiera.errors import UsageError
@@ -74,11 +75,18 @@ class ClassSample:
         answers = ClassAnswers(labels=one.labels, truth=one.truth[rows], predicted=one.predicted[rows])
         return ClassSample(answers, None if self.table is None else self.table[rows], self.units.take(rows))
 
-    def wanted(self) -> list[Pull]:
-        """Return the metrics of the labels alone, but accuracy; MCC comes last, if it is defined."""
+    def estimates(self, notes: list[str]) -> list[Mean | Pull]:
+        """Return what is to be measured, accuracy first; what is undefined is told in *notes*."""
         counts = self.answers.counts()
         shares, correlation = _Shares(self.answers, counts, self.units), _matthews(self.answers, counts)
-        return [*shares.means(), *shares.weighted(), *([] if correlation is None else [correlation])]
+        wanted: list[Mean | Pull] = [shares.accuracy(), *shares.means(), *shares.weighted()]
+        if correlation is None:
+            notes.append("MCC is left out: all rows are of one class, or were put into one.")
+        else:
+            wanted.append(correlation)
+        if self.table is not None:
+            wanted += probability_metrics(self.table, self.answers.truth, self.units, notes)
+        return wanted
 
     def measure(self, seed: int) -> Metrics:
         """Return the metrics of ``classification_metrics``."""
@@ -89,15 +97,12 @@ class ClassSample:
             for label, rows in zip(answers.labels, counts.sum(axis=0) + counts.sum(axis=1), strict=True)
             if rows == 0
         ]
-        wanted: list[Mean | Pull] = [*self.wanted()]
-        if wanted[-1].name != "mcc":
-            notes.append("MCC is left out: all rows are of one class, or were put into one.")
+        wanted = self.estimates(notes)
         parts = [encode(answers.labels), _bytes(answers.truth), _bytes(answers.predicted)]
         if self.table is not None:
-            wanted += probability_metrics(self.table, answers.truth, self.units, notes)
             parts.append(self.table.astype("<f8").tobytes())
         return Metrics(
-            (_Shares(answers, counts, self.units).accuracy(), *measured(wanted, self.units, seed)),
+            tuple(measured(wanted, self.units, seed)),
             task="classification",
             classes=_class_scores(answers.labels, counts),
             notes=tuple(notes),
@@ -120,20 +125,19 @@ class _Shares:
         self.common_share = float(self.rows[common] / self.n)
         self.common_f1 = 2 * self.common_share / (1 + self.common_share)
 
-    def accuracy(self) -> Metric:
+    def accuracy(self) -> Pull:
         ones = np.ones((self.n, 1))
         rows = float(self.units.effective(self.hit[:, None], ones)[0])
         value = float(self.correct.sum() / self.n)
         low, high = interval.wilson(value * rows, rows, interval.quantile(self.units))
-        method = "wilson" if self.units.kind == "rows" else f"wilson on effective rows, {self.units.told}"
-        return Metric(
+        return Pull(
             name="accuracy",
             value=value,
-            low=min(float(low), value),
-            high=max(float(high), value),
-            n=self.n,
-            method=method,
+            pulls=self.hit - value,
             baseline=self.common_share,
+            within=(float(low), float(high)),
+            method="wilson" if self.units.kind == "rows" else "wilson on effective rows",
+            is_exact=True,
         )
 
     def means(self) -> list[Pull]:
@@ -160,8 +164,7 @@ class _Shares:
         weights = self.rows / self.n
         precision, f1 = float(weights @ self.precision), float(weights @ self.f1)
         accurate = self.accuracy()
-        again = {"value": accurate.value, "pulls": self.hit - accurate.value, "baseline": self.common_share}
-        within = (accurate.low, accurate.high)
+        within = accurate.within
         return [
             Pull(
                 name="precision_weighted",
@@ -177,8 +180,7 @@ class _Shares:
                 baseline=self.common_share * self.common_f1,
                 within=within if f1 in (0, 1) else None,
             ),
-            Pull(name="recall_weighted", within=within, method=_EITHER, **again),
-            Pull(name="f1_micro", within=within, method=_EITHER, **again),
+            *(replace(accurate, name=name, method=_EITHER, is_exact=False) for name in ("recall_weighted", "f1_micro")),
         ]
 
     def _is_scarce(self) -> bool:

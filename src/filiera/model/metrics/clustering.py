@@ -214,14 +214,14 @@ def _worst_ratios(points: Floats, members: Codes) -> tuple[float, Floats]:
 
 
 def _agreement(truth: Codes, members: Codes, dummy: Codes) -> list[Pull]:
-    baselines = {one.name: one.value for one in _agreements(truth, dummy)}
+    baselines = {one.name: one.value for one in agreements(truth, dummy)}
     return [
         Pull(name=one.name, value=one.value, pulls=one.pulls, scale=one.scale, baseline=baselines[one.name])
-        for one in _agreements(truth, members)
+        for one in agreements(truth, members)
     ]
 
 
-def _agreements(truth: Codes, members: Codes) -> list[Pull]:
+def agreements(truth: Codes, members: Codes) -> list[Pull]:
     """Return how far clusters are the labels.
 
     Source:

@@ -79,6 +79,7 @@ class Pull:
     greater_is_better: bool = True
     within: Interval | None = None  #: an interval that must lie within, which knows that n is finite
     method: str = "linearised"
+    is_exact: bool = False  #: *within* is the interval, whatever the pulls say
 
 
 def mean_of(values: Floats, name: str, *, baseline: float | None = None, scale: Scale = "loss") -> Mean:
@@ -105,7 +106,8 @@ def measured(wanted: Sequence[Mean | Pull], units: Units, seed: int) -> list[Met
             method = "bootstrap-t"
         else:
             value, ends, method = one.value, linearised(one, units), one.method
-        low, high = (law.least, law.most) if units.count < 2 else ends
+        is_known = units.count > 1 or (isinstance(one, Pull) and one.is_exact)
+        low, high = ends if is_known else (law.least, law.most)
         found.append(
             Metric(
                 name=one.name,
@@ -121,12 +123,25 @@ def measured(wanted: Sequence[Mean | Pull], units: Units, seed: int) -> list[Met
     return found
 
 
+def pull_of(one: Mean | Pull) -> tuple[float, Floats]:
+    """Return the value, and how far each row pulls it, shape ``(n,)``, of mean 0: of a mean by its slopes."""
+    if isinstance(one, Pull):
+        return one.value, one.pulls
+    means = one.columns.mean(axis=0)
+    away = one.columns - means
+    steps = _STEP * np.sqrt(np.square(away).mean(axis=0))
+    slopes = [_slope(one.of, means[None], column, step)[0] for column, step in enumerate(steps)]
+    return float(one.of(means)), away @ np.array(slopes)
+
+
 def linearised(one: Pull, units: Units) -> Interval:
     """Return the interval of a value from how far rows pull it: Student's t on its scale."""
     from scipy.special import stdtrit
 
     law = _LAWS[one.scale]
     ends = (one.value, one.value)
+    if one.is_exact and one.within is not None:
+        return wider(ends, one.within)
     variance = float(units.variance(one.pulls[:, None])[0])
     if variance > 0 and law.least < one.value < law.most:
         reach = stdtrit(units.count - 1, (1 + LEVEL) / 2) * variance**0.5 * law.slope(one.value)

@@ -81,6 +81,14 @@ class ForecastSample:
             Hyndman and Koehler (2006), MASE; Makridakis, Spiliotis and Assimakopoulos (2020, 2022), the sMAPE of M4 and
             the RMSSE of M5; Koenker and Bassett (1978), pinball loss.
         """
+        notes: list[str] = []
+        wanted = self.estimates(notes)
+        parts = [each.astype("<f8").tobytes() for each in (self.truth, self.predicted, self.quantiles)]
+        found = tuple(measured(wanted, self.units, seed))
+        return Metrics(found, task="forecasting", notes=tuple(notes), evaluation=digest("evaluation/1", *parts))
+
+    def estimates(self, notes: list[str]) -> list[Mean | Pull]:
+        """Return what is to be measured; what is undefined is told in *notes*."""
         truth, error = self.truth, self.predicted - self.truth
         dummies = self._dummies()
         wanted: list[Mean | Pull] = [
@@ -93,11 +101,9 @@ class ForecastSample:
             ),
             mean_of(smape(truth, self.predicted), "smape", baseline=dummies.get("smape")),
         ]
-        scaled, notes = self._scaled(dummies)
-        wanted += [*scaled, *self._of_quantiles(dummies)]
-        parts = [each.astype("<f8").tobytes() for each in (truth, self.predicted, self.quantiles)]
-        found = tuple(measured(wanted, self.units, seed))
-        return Metrics(found, task="forecasting", notes=tuple(notes), evaluation=digest("evaluation/1", *parts))
+        scaled, left_out = self._scaled(dummies)
+        notes += left_out
+        return [*wanted, *scaled, *self._of_quantiles(dummies)]
 
     def _dummies(self) -> dict[str, float]:
         if np.isnan(self.naive).any():
@@ -216,4 +222,5 @@ def _coverage(name: str, inside: np.ndarray[tuple[int], np.dtype[np.bool_]], uni
     value = float(hits.mean())
     rows = float(units.effective(hits[:, None], np.ones((len(hits), 1)))[0])
     low, high = interval.wilson(value * rows, rows, interval.quantile(units))
-    return Pull(name=name, value=value, pulls=hits * 0, within=(float(low), float(high)), method="wilson")
+    within = (float(low), float(high))
+    return Pull(name=name, value=value, pulls=hits - value, within=within, method="wilson", is_exact=True)

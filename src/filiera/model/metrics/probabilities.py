@@ -63,7 +63,8 @@ def _top(table: Floats, truth: Codes, top: int, units: Units, dummy: float) -> P
     low, high = interval.wilson(value * rows, rows, interval.quantile(units))
     within = (float(low), float(high))
     name = f"top_{top}_accuracy"
-    return Pull(name=name, value=value, pulls=hit * 0, baseline=dummy, within=within, method="wilson")
+    pulls = hit - value
+    return Pull(name=name, value=value, pulls=pulls, baseline=dummy, within=within, method="wilson", is_exact=True)
 
 
 def roc_area(is_positive: np.ndarray[tuple[int], np.dtype[np.bool_]], score: Floats, units: Units) -> Pull:

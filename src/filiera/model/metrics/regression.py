@@ -12,7 +12,7 @@ from filiera.core.value import dataclass
 from filiera.errors import UsageError
 from filiera.model.answers import Codes, Floats, check_lengths, number_array
 from filiera.model.metrics import interval
-from filiera.model.metrics.estimate import Mean, mean_of, measured
+from filiera.model.metrics.estimate import Mean, Pull, mean_of, measured
 from filiera.model.metrics.units import Units
 
 
@@ -59,25 +59,32 @@ class NumberSample:
         """Return the sample of some rows."""
         return NumberSample(self.truth[rows], self.predicted[rows], self.units.take(rows))
 
-    def measure(self, seed: int) -> Metrics:
-        """Return the metrics of ``regression_metrics``."""
+    def estimates(self, notes: list[str]) -> list[Mean | Pull]:
+        """Return what is to be measured, but the median; what is undefined is told in *notes*."""
         y, error = self.truth, self.predicted - self.truth
         centred = y - y.mean()
         spread = float(np.square(centred).mean()) if y.min() < y.max() else 0.0
-        wanted = [
+        wanted: list[Mean | Pull] = [
             mean_of(np.abs(error), "mae", baseline=float(np.abs(centred).mean())),
             Mean(name="rmse", columns=np.column_stack((np.ones(len(y)), error**2)), of=_root, baseline=spread**0.5),
             mean_of(error, "mean_error", scale="plain", baseline=0.0),
         ]
-        notes: tuple[str, ...] = ("R² is left out: all true values are equal.",)
-        if spread:
+        if not spread:
+            notes.append("R² is left out: all true values are equal.")
+        else:
             columns = np.column_stack((np.ones(len(y)), error**2 / spread, centred / spread**0.5, centred**2 / spread))
             gain = Mean(name="r2", columns=columns, of=_gain, scale="gain", baseline=0.0, greater_is_better=True)
             wanted.append(gain)
-            notes = ()
-        parts = (y.astype("<f8").tobytes(), self.predicted.astype("<f8").tobytes())
-        found = (*measured(wanted, self.units, seed), _median(np.abs(error), np.abs(centred), self.units))
-        return Metrics(found, task="regression", notes=notes, evaluation=digest("evaluation/1", *parts))
+        return wanted
+
+    def measure(self, seed: int) -> Metrics:
+        """Return the metrics of ``regression_metrics``."""
+        notes: list[str] = []
+        wanted = self.estimates(notes)
+        error, centred = np.abs(self.predicted - self.truth), np.abs(self.truth - self.truth.mean())
+        parts = (self.truth.astype("<f8").tobytes(), self.predicted.astype("<f8").tobytes())
+        found = (*measured(wanted, self.units, seed), _median(error, centred, self.units))
+        return Metrics(found, task="regression", notes=tuple(notes), evaluation=digest("evaluation/1", *parts))
 
 
 def regression_values(means: Floats, spread: float) -> tuple[Floats, Floats, Floats]:
