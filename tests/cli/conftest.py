@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -19,6 +20,18 @@ from tests.project.published import make_project as make_published_project
 from tests.project.published import publish
 
 Ask = Callable[..., Answer]
+EVALUATED = """
+
+@step(stage="evaluate")
+def evaluate(model: DecisionTreeClassifier, rows: pl.DataFrame) -> Evaluation:
+    return evaluation.evaluate(model, rows, target="big")
+
+
+@pipeline(kind="model", publishes=Model("spender", gates=[Gate("accuracy", at_least=0.5)], may_share_rows=True))
+def train(rows: pl.DataFrame = Dataset("orders@latest"), depth: int = 5):
+    model = fit(rows, depth)
+    return model, evaluate(model, rows)
+"""
 
 
 @pytest.fixture
@@ -45,6 +58,20 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = make_shop(tmp_path_factory.mktemp("shop") / "shop")
     done("run", "orders", cwd=folder)
     done("run", "train", cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def two(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a shop with a version that kept no rows, and two of different depth that did."""
+    folder = shutil.copytree(shop, tmp_path_factory.mktemp("two") / "shop")
+    file = folder / "shopflows" / "model.py"
+    text = file.read_text().partition('\n\n@step(stage="evaluate")')[0] + EVALUATED
+    text = text.replace("import Dataset, Gate, Metrics", "import Dataset, Evaluation, Gate")
+    imported = "\nfrom filiera.model.metrics"
+    file.write_text(text.replace(imported, f"\nfrom filiera.model import evaluation{imported}"))
+    for depth in ("1", "5"):
+        done("run", "train", "--depth", depth, cwd=folder)
     return folder
 
 

@@ -1,39 +1,10 @@
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import done
 from tests.cli.conftest import Ask
-
-EVALUATED = """
-
-@step(stage="evaluate")
-def evaluate(model: DecisionTreeClassifier, rows: pl.DataFrame) -> Evaluation:
-    return evaluation.evaluate(model, rows, target="big")
-
-
-@pipeline(kind="model", publishes=Model("spender", gates=[Gate("accuracy", at_least=0.5)], may_share_rows=True))
-def train(rows: pl.DataFrame = Dataset("orders@latest"), depth: int = 5):
-    model = fit(rows, depth)
-    return model, evaluate(model, rows)
-"""
-
-
-@pytest.fixture(scope="session")
-def two(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a shop with a version that kept no rows, and two of different depth that did."""
-    folder = shutil.copytree(shop, tmp_path_factory.mktemp("two") / "shop")
-    file = folder / "shopflows" / "model.py"
-    text = file.read_text().partition('\n\n@step(stage="evaluate")')[0] + EVALUATED
-    text = text.replace("import Dataset, Gate, Metrics", "import Dataset, Evaluation, Gate")
-    imported = "\nfrom filiera.model.metrics"
-    file.write_text(text.replace(imported, f"\nfrom filiera.model import evaluation{imported}"))
-    for depth in ("1", "5"):
-        done("run", "train", "--depth", depth, cwd=folder)
-    return folder
 
 
 def test_two_versions_are_shown_side_by_side(two: Path, ask: Ask) -> None:

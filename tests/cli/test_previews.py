@@ -11,6 +11,7 @@ from filiera.cli.previews import preview, write_file
 from filiera.core.evaluation import Evaluation, Fairness, Slice
 from filiera.core.report import Svg
 from filiera.errors import UsageError
+from filiera.model.importance import Importance, InputImportance, Permuting
 from filiera.project.project import Project
 from tests.cli.command import make_project
 
@@ -129,6 +130,16 @@ def test_an_evaluation_is_shown_with_its_parts() -> None:
         f"sex: {line}",
         "write all, with plots, to a page: --open FILE.html",
     ]
+
+
+def test_the_importance_of_inputs_is_shown_and_written_as_a_page(opened: Project, tmp_path: Path) -> None:
+    """A step may return it: a table for the terminal, a page with a drawing for a browser."""
+    mae = next(iter(evaluation().metrics))
+    one = InputImportance(columns=("size",), value=0.5, low=0.25, high=0.75, repeats=(0.5,))
+    found = Importance(task="regression", baseline=mae, inputs=(one,), how=Permuting(repeats=1), rows="0" * 64)
+    assert "| size  |      +0.5000 | +0.2500 to +0.7500 | matters |" in preview(found)
+    write_file(opened, opened.artifacts.put(found), tmp_path / "i.html")
+    assert "<svg" in (tmp_path / "i.html").read_text(encoding="utf-8")
 
 
 def test_an_evaluation_is_written_as_a_page(opened: Project, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from filiera.cli.profile_text import profile_text
 from filiera.core.artifact import ArtifactRef
 from filiera.core.check import CheckReport
 from filiera.core.chunks import TABLE_CODEC
+from filiera.core.document import Document
 from filiera.core.evaluation import Evaluation, metrics_of
 from filiera.core.files import Files
 from filiera.core.gate import GateReport
@@ -24,6 +25,7 @@ from filiera.core.report import Html, Markdown, Svg
 from filiera.data.profile import Profile
 from filiera.errors import UsageError
 from filiera.model.study import Study, counted
+from filiera.project.plugins import document_html
 from filiera.project.project import Project
 
 _LONGEST = 4000
@@ -53,7 +55,7 @@ def preview(value: Any) -> str:
         from filiera.data.images_report import images_text
 
         return images_text(value)
-    text = _text(value)
+    text = _importance(value).markdown if _is_importance(value) else _text(value)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + f"\n… {len(text) - _LONGEST:,} characters more"
 
 
@@ -120,6 +122,8 @@ def write_file(project: Project, ref: ArtifactRef, file: Path) -> None:
                 from filiera.data.images_report import images_html
 
                 file.write_text(images_html(value).text, encoding="utf-8")
+            case _ if file.suffix == ".html" and _is_importance(value):
+                file.write_text(document_html(_importance(value)).text, encoding="utf-8")
             case str():
                 file.write_text(value, encoding="utf-8")
             case Files():
@@ -139,6 +143,17 @@ def write_file(project: Project, ref: ArtifactRef, file: Path) -> None:
 def _is_of_images(value: Any) -> bool:
     """Tell whether it is a profile of images, without loading what makes them."""
     return (type(value).__module__, type(value).__name__) == ("filiera.data.images", "ImageProfile")
+
+
+def _is_importance(value: Any) -> bool:
+    """Tell whether it is the importance of a model's inputs, without loading what finds it."""
+    return (type(value).__module__, type(value).__name__) == ("filiera.model.importance", "Importance")
+
+
+def _importance(value: Any) -> Document:
+    from filiera.model.importance_text import importance_document
+
+    return importance_document(value)
 
 
 def _listing(path: Path) -> str:

@@ -225,6 +225,15 @@ def _add_product_verbs(verbs: Verbs) -> None:
     sub = verbs.add_with_json("compare", "show model versions side by side, and which is better on the same rows")
     sub.add_argument("model", nargs="+", help=f"two or more; the others are compared with the first: {_MODEL}")
     sub.add_argument("--html", metavar="FILE", help="write it as a page with drawings instead")
+    sub = verbs.add_with_json("importance", "say how much worse a model gets without what each input tells")
+    sub.add_argument("model", help=_MODEL)
+    text = "what gets worse (default: what the model's first gate looks at, if it can be, or the usual for its task)"
+    sub.add_argument("--metric", default="", help=text)
+    sub.add_argument("--repeats", type=int, default=5, help="permute each input so many times (default: 5)")
+    text = "permute these inputs together, such as bytes,packets; may be given several times"
+    sub.add_argument("--group", action="append", default=[], metavar="INPUTS", help=text)
+    sub.add_argument("--seed", type=int, default=0, help="of the permutations (default: 0)")
+    sub.add_argument("--html", metavar="FILE", help="write it as a page with drawings instead")
     sub = verbs.add_with_json("prove", "rebuild a version from its record in a clean place and compare every output")
     sub.add_argument("what", help=f"NAME@VERSION, or {_RUN}")
     text = "use what is installed here, though the run had other distributions"

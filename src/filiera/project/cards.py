@@ -13,10 +13,12 @@ from filiera.core.fit import Fit
 from filiera.core.gate import GateReport, GateResult
 from filiera.core.reference import ReferenceProfile
 from filiera.core.signature import Field, Signature
-from filiera.errors import BlobCorrupted, BlobMissing, CodecError, UsageError
+from filiera.errors import UsageError
 from filiera.model.evaluation_text import evaluation_sections
 from filiera.model.interval_chart import Measured, interval_chart
+from filiera.project.attached import LOST, stored
 from filiera.project.collecting import collected_for
+from filiera.project.importances import kept_importances
 from filiera.project.origin import Origin, lineage, origin_of
 from filiera.project.project import Project
 from filiera.project.versions import Version
@@ -24,8 +26,6 @@ from filiera.project.versions import Version
 _MOST_VALUES = 12
 _MOST_INPUTS = 20
 _HIDDEN = "(hidden)"
-_LOST = (BlobMissing, BlobCorrupted, CodecError)
-"""What reading a stored value raises when its bytes are not there, or are not what they were."""
 
 
 def card(project: Project, version: Version) -> Document:
@@ -48,6 +48,7 @@ def card(project: Project, version: Version) -> Document:
         *_signature(project, version),
         _training(project, version, origin),
         *_parameters(origin),
+        *_importance(project, version),
         *_fit(project, version),
         _lineage(project, version, made_from),
         _made_by(project, version, origin),
@@ -66,14 +67,6 @@ def _lead(project: Project, version: Version) -> str:
     if notes := description.get("notes", ()):
         lines.append(listed(notes))
     return "\n\n".join(lines)
-
-
-def stored(project: Project, version: Version, name: str) -> Any:
-    """Return what is attached to a version under a name; None when there is no such thing, or its bytes are lost."""
-    try:
-        return project.value(version.attachments[name])
-    except (KeyError, *_LOST):
-        return None
 
 
 def _evaluation(project: Project, version: Version, sensitive: set[str]) -> Iterator[Section]:
@@ -103,6 +96,14 @@ def _verdict(result: GateResult) -> str:
     if result.waiver is not None:
         return f"WAIVED until {result.waiver.until} ({result.waiver.reason})"
     return "passed" if result.passed else "FAILED"
+
+
+def _importance(project: Project, version: Version) -> Iterator[Section]:
+    kept = kept_importances(project, version)
+    if kept:
+        from filiera.model.importance_text import importance_section
+
+        yield importance_section(kept[-1])
 
 
 def _fit(project: Project, version: Version) -> Iterator[Section]:
@@ -187,7 +188,7 @@ def plainly(value: Any) -> str:
 def _lineage(project: Project, version: Version, made_from: list[tuple[int, str, Version | None]]) -> Section:
     collected: dict[str, Collected] = {}
     for each in (version, *(found for *_, found in made_from if found is not None)):
-        with suppress(*_LOST):
+        with suppress(*LOST):
             collected |= collected_for(project, each)
     lines = []
     for depth, reference, found in made_from:

@@ -15,7 +15,8 @@ from filiera.errors import UsageError
 from filiera.model.evaluation_text import interval_text, number
 from filiera.model.interval_chart import Measured, interval_chart
 from filiera.model.paired import common_rows, improvement
-from filiera.project.cards import domain, plainly, stored
+from filiera.project.attached import stored
+from filiera.project.cards import domain, plainly
 from filiera.project.origin import origin_of
 from filiera.project.project import Project
 from filiera.project.versions import Version

@@ -19,6 +19,7 @@ from filiera.engine.rows import read_metrics, read_refs
 from filiera.errors import BlobCorrupted, BlobMissing, CodecError
 from filiera.ports import Row
 from filiera.project import plugins
+from filiera.project.importances import importance_key
 from filiera.project.profiles import profile_key
 from filiera.project.project import Project
 from filiera.project.record import blobs_named
@@ -174,10 +175,13 @@ class Needed:
         place = {"kind": "", "name": "", "number": 0}
         while rows := self._project.records.read("versions_after", {**place, "limit": _AT_ONCE}):
             for row in rows:
-                for text in (row["artifact"], *json.loads(row["body"])["attachments"].values()):
+                attached = json.loads(row["body"])["attachments"]
+                for text in (row["artifact"], *attached.values()):
                     self.mark(text)
                 for ref in read_refs(row["artifact"], _no_bytes):
                     self.keys.add(profile_key(ref))
+                    for evaluation in read_refs(attached.get("evaluation", ""), _no_bytes):
+                        self.keys.add(importance_key(ref, evaluation))
             place = {name: rows[-1][name] for name in place}
 
     def _mark(self, ref: ArtifactRef) -> None:

@@ -7,15 +7,13 @@ keeps one in which nothing is hidden as long as a version of a dataset has that 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from filiera.core.artifact import ArtifactRef
 from filiera.core.digest import digest
 from filiera.data.profile import FORMAT
-from filiera.engine.rows import read_refs, write_whole_refs
-from filiera.errors import CodecError, StoreError
+from filiera.project.remembered import remember, remembered
 
 if TYPE_CHECKING:
     from filiera.data.profile import Profile
@@ -44,27 +42,8 @@ def profile_of(project: Project, table: NamedTable) -> Profile:
     if table.artifact is None:
         return explore(table.frame, title=table.name, sensitive=table.sensitive)
     key = profile_key(table.artifact, table.sensitive)
-    found = _remembered(project, key)
-    if found is None:
-        found = explore(table.frame, sensitive=table.sensitive)
-        with suppress(StoreError):  # somebody else's store, say, which may be read only: then it is made again
-            _remember(project, key, found)
-    return replace(found, title=table.name)
-
-
-def _remembered(project: Project, key: str) -> Profile | None:
-    for row in project.records.read("try_cache_entry", {"key": key}):
-        with suppress(StoreError, CodecError):  # lost, damaged, or of another version of Filiera
-            found: Profile = project.value(*read_refs(row["outputs"], project.versions.inline))
-            return found
-    return None
-
-
-def _remember(project: Project, key: str, profile: Profile) -> None:
-    ref = project.artifacts.put(profile)
-    project.settle([ref])
-    value = {"digest": ref.digest, "codec": ref.codec, "size_bytes": ref.size_bytes, "inline": ref.inline}
-    result = {"key": key, "outputs": write_whole_refs([ref]), "blocked": "", "run_id": "", "step": "profile"}
-    project.records.write(
-        [("put_artifact", value), ("put_cache_entry", {**result, "stored_at": project.clock()})], durable=True
-    )
+    kept: list[Profile] = remembered(project, key)
+    if not kept:
+        kept = [explore(table.frame, sensitive=table.sensitive)]
+        remember(project, key, kept, name="profile")
+    return replace(kept[0], title=table.name)

@@ -71,7 +71,7 @@ def table_of(project: Project, version: Version) -> NamedTable:
     """Return the table of a dataset's version. Raises StoreError, CodecError."""
     return NamedTable(
         name=version.ref,
-        frame=_query(project, version.artifact, version.ref),
+        frame=query_of(project, version.artifact, version.ref),
         version=version,
         artifact=version.artifact,
         sensitive=_sensitive(project, version),
@@ -106,7 +106,7 @@ def quarantine_of(project: Project, text: str) -> NamedTable:
         )
     return NamedTable(
         name=version.ref,
-        frame=_query(project, ref, f"the quarantine of {version.ref}"),
+        frame=query_of(project, ref, f"the quarantine of {version.ref}"),
         version=version,
         sensitive=_sensitive(project, version),
     )
@@ -168,13 +168,14 @@ def _of_step(project: Project, text: str) -> NamedTable:
         raise UsageError(f"Step {step!r} of {run_id} has no output.", why=why, do=f"filiera show {run_id}")
     return NamedTable(
         name=f"{run_id}/{step}",
-        frame=_query(project, refs[0], f"{run_id}/{step}"),
+        frame=query_of(project, refs[0], f"{run_id}/{step}"),
         artifact=refs[0],
         sensitive=_sensitive(project),
     )
 
 
-def _query(project: Project, ref: ArtifactRef, name: str) -> pl.LazyFrame:
+def query_of(project: Project, ref: ArtifactRef, name: str) -> pl.LazyFrame:
+    """Return a stored table; *name* is what an error calls it. Raises StoreError, CodecError."""
     from filiera.data.as_table import as_query
 
     found: Any = project.artifacts.get(ref, lazily=True)
