@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 from hypothesis import strategies as st
@@ -44,9 +46,9 @@ KINDS = {**NUMBERS, **TIMES, **CATEGORIES, **OTHERS}
 
 
 @st.composite
-def columns(draw: st.DrawFn, *, max_rows: int = 12) -> pl.Series:
-    """Draw a column of any type, with missing values and repeated ones."""
-    dtype, values = KINDS[draw(st.sampled_from(sorted(KINDS)))]
+def columns(draw: st.DrawFn, *, max_rows: int = 12, kinds: Mapping[str, Any] = KINDS) -> pl.Series:
+    """Draw a column of any type, or of one in *kinds*, with missing values and repeated ones."""
+    dtype, values = kinds[draw(st.sampled_from(sorted(kinds)))]
     pool = draw(st.lists(values, min_size=1, max_size=max_rows))
     rows = draw(st.lists(st.none() | st.sampled_from(pool), max_size=max_rows))
     return pl.Series("x", rows, dtype=dtype, strict=False)

@@ -61,7 +61,7 @@ def _head(profile: Profile) -> str:
 
 def _line(column: Column, profile: Profile) -> dict[str, str]:
     rows = profile.rows or 1
-    median = number(column.quantiles[2]) if column.quantiles else ""
+    median = _end(column.quantiles[2]) if column.quantiles else ""
     log = " log scale" if column.scale == "log" else ""
     bars = [f"▕{histogram_line([bar.count for bar in column.bars])}▏{log}"] if column.scale != "values" else []
     answer = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,9 @@ from filiera.data.distribution import (
 from filiera.data.profile import Bar, Column, Gaps
 from filiera.data.survey import ColumnSurvey
 from filiera.data.tally import Tally, unit_s
+
+_EXACT = 2**51
+"""Whole numbers below come back from a division and a multiplication by the same float."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +76,7 @@ class Seen:
         bars = tuple(map(_bar, labels(groups, values, shape), rows))
         described = replace(
             column,
-            quantiles=quantiles if column.kind == "number" else (),
+            quantiles=quantiles if column.kind == "number" else tuple(_moments(tally, quantiles)),
             gaps=_gaps(tally, values, is_exact=is_exact),
             bars=bars,
             scale=shape.scale,
@@ -90,6 +94,15 @@ def _end(tally: Tally, value: Any) -> str | float | int | None:
     if value is None or tally.kind != "time":
         return value  # type: ignore[no-any-return]
     return time_text(value, tally.dtype)
+
+
+def _moments(tally: Tally, seconds: Sequence[float]) -> Iterator[str]:
+    """Yield times as texts: of a number of steps too great for a float, thousands are known."""
+    for moment in seconds:
+        steps, known = moment / unit_s(tally.dtype), 1
+        while abs(steps) / known >= _EXACT:
+            known *= 1000
+        yield time_text(round(steps / known) * known, tally.dtype)
 
 
 def _float(tally: Tally, value: Any) -> float:

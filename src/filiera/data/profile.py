@@ -62,7 +62,7 @@ class Column:
     maximum: str | float | int | None = None
     mean: float | None = None
     deviation: float | None = None  #: standard deviation, of the sample
-    quantiles: tuple[float, ...] = ()  #: at 5, 25, 50, 75 and 95 %; of numbers
+    quantiles: tuple[str | float, ...] = ()  #: at 5, 25, 50, 75 and 95 %; of numbers, and as texts of times
     lengths: Lengths | None = None
     gaps: Gaps | None = None  #: of dates and timestamps; None also where they are too many and in no order
     bars: tuple[Bar, ...] = ()  #: ranges in order; values in order, or the most frequent first

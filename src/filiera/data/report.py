@@ -202,8 +202,8 @@ def _facts(column: Column, rows: int) -> Iterable[tuple[str, str]]:
         yield "deviation", plots.number(column.deviation)
     if column.quantiles:
         about = "~" if column.is_sampled else ""
-        yield "median", f"{about}{plots.number(column.quantiles[2])}"
-        yield "5 to 95 %", f"{about}{plots.number(column.quantiles[0])} to {plots.number(column.quantiles[4])}"
+        yield "median", f"{about}{_end(column.quantiles[2])}"
+        yield "5 to 95 %", f"{about}{_end(column.quantiles[0])} to {_end(column.quantiles[4])}"
     if column.lengths is not None:
         lengths = column.lengths
         yield "length", f"{lengths.shortest:,} to {lengths.longest:,}, mean {plots.number(lengths.mean)}"
