@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from filiera.cli.verbs import build_parser
-from tests.cli.command import COMMAND, done, environment, filiera
+from tests.cli.command import COMMAND, done, environment, filiera, make_project
 from tests.cli.conftest import Ask
 
 VERBS = sorted(build_parser().verbs)
@@ -120,3 +120,17 @@ def test_a_terminal_without_arrows_shows_the_rest(history: Path) -> None:
     answer = filiera("--help", cwd=history, env={"PYTHONIOENCODING": "ascii"})
     assert (answer.code, answer.err) == (0, "")
     assert "data pipeline  ? dataset flows@1" in answer.out
+
+
+def test_a_library_that_counts_what_is_left_has_nothing_to_say(tmp_path: Path) -> None:
+    """DuckDB prints what its bindings find alive at the end, and finds nothing."""
+    pytest.importorskip("duckdb")
+    root = make_project(
+        tmp_path / "small",
+        code="import duckdb\nfrom filiera import pipeline, step\n"
+        "@step\ndef asked() -> duckdb.DuckDBPyRelation:\n    return duckdb.sql('SELECT 1 AS a')\n"
+        "@pipeline(kind='data')\ndef flow():\n    return asked()\n",
+    )
+    for verb in ("run", "plan"):
+        answer = filiera(verb, "flow", cwd=root, env={"PYTHONWARNINGS": ""})
+        assert (answer.code, answer.err) == (0, "")

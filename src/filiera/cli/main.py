@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _ended(sys.argv[1:])
     finally:
-        gc.freeze()  # else the interpreter looks twice for garbage before it ends, which takes 7 ms each time
+        if "_duckdb" not in sys.modules:  # which would call what is frozen leaked, and list it in 47 lines
+            gc.freeze()  # else the interpreter looks twice for garbage before it ends, which takes 7 ms each time
 
 
 def _ended(arguments: Sequence[str]) -> int:
