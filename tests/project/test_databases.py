@@ -52,6 +52,19 @@ def in_sqlite(tmp_path: Path) -> SmallProject:
 
 
 @pytest.fixture
+def in_duckdb(tmp_path: Path) -> Any:
+    duckdb = pytest.importorskip("duckdb")
+
+    def do(text: str) -> None:
+        with duckdb.connect(tmp_path / "shop.duckdb") as connection:
+            connection.execute(text)
+
+    do(SOLD)
+    toml = CATALOG.format(uri="duckdb:shop.duckdb")
+    return SmallProject(tmp_path, {"flows.py": FLOWS, "filiera.toml": toml}), do
+
+
+@pytest.fixture
 def in_postgres(tmp_path: Path, postgres: PostgresServer) -> Any:
     name = postgres.new_database()
     postgres.sql(SOLD, name)
@@ -78,6 +91,30 @@ def test_from_sqlite_to_a_version(in_sqlite: SmallProject) -> None:
         connection.executescript("INSERT INTO sold VALUES (4, 4.5)")
     in_sqlite.run("sales")
     assert [frame.height for frame in published(in_sqlite)] == [3, 2]
+
+
+def test_from_duckdb_to_a_version(in_duckdb: Any) -> None:
+    """The same from DuckDB's file; one that is written while it is read is refused, and read in the next run."""
+    from filiera.adapters.sql.duckdb import DuckDb
+
+    project, do = in_duckdb
+    project.run("sales")
+    assert [frame["id"].to_list() for frame in published(project)] == [[2, 3]]
+    assert set(statuses(project.run("sales")).values()) == {"hit"}
+    do("UPDATE sold SET price = 5 WHERE id = 1")
+    original = DuckDb.read
+
+    def read(self: DuckDb, *arguments: Any) -> Any:
+        yield from original(self, *arguments)
+        do("UPDATE sold SET price = 6 WHERE id = 1")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(DuckDb, "read", read)
+        failure = project.run("sales").state.steps["collect-sold"].failure
+    assert failure is not None
+    assert "changed while" in failure.message
+    project.run("sales")
+    assert published(project)[0].sort("id")["price"].to_list() == [6, 2.5, 3.5]
 
 
 def test_from_postgresql_to_a_version(in_postgres: Any) -> None:
@@ -215,10 +252,10 @@ def collected(project: SmallProject) -> tuple[list[int], int]:
     return sorted(table["id"]), told.more["rows_read"]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "duckdb", "postgresql"])
 def shop(request: pytest.FixtureRequest) -> Any:
-    if request.param == "postgresql":
-        return request.getfixturevalue("in_postgres")
+    if request.param != "sqlite":
+        return request.getfixturevalue("in_duckdb" if request.param == "duckdb" else "in_postgres")
     project = request.getfixturevalue("in_sqlite")
 
     def do(text: str) -> None:
@@ -278,10 +315,27 @@ def test_another_database_is_read_anew(
     assert collected(in_sqlite) == ([2, 3], 2)
 
 
-def test_a_watermark_needs_an_order(in_postgres: Any) -> None:
+@pytest.mark.parametrize("database", ["duckdb", "postgres"])
+def test_a_watermark_needs_an_order(request: pytest.FixtureRequest, database: str) -> None:
     """Texts are sorted in as many ways as there are languages, so they are refused."""
-    project, do = in_postgres
+    project, do = request.getfixturevalue(f"in_{database}")
     do("ALTER TABLE sold ADD what text")
     growing(project, watermark='"what"')
     with pytest.raises(SourceError, match="cannot grow by its column 'what', which is String"):
         project.run("sales")
+
+
+@pytest.mark.parametrize(
+    "watermark",
+    ["timestamptz '2026-01-01' + interval 1 hour * id", "timestamp_ns '2026-01-01' + interval 1 hour * id",
+     "date '2026-01-01' + id", "id::hugeint", "time '00:00' + interval 1 hour * id", "id::decimal(9, 3)"],
+)  # fmt: skip
+def test_watermarks_of_duckdb(in_duckdb: Any, watermark: str) -> None:
+    """Each type that has an order that both sides agree on."""
+    project, do = in_duckdb
+    do(f"CREATE VIEW seen AS SELECT *, {watermark} AS mark FROM sold")
+    text = (project.root / "filiera.toml").read_text().replace('table = "sold"', 'table = "seen"\nwatermark = "mark"')
+    project.write({"filiera.toml": text})
+    assert collected(project) == ([1, 2, 3], 3)
+    do("INSERT INTO sold VALUES (4, 4.5), (5, 5.5)")
+    assert collected(project) == ([1, 2, 3, 4, 5], 3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import polars as pl
@@ -53,20 +52,24 @@ def test_a_name_that_the_catalog_has_not_is_a_file(tmp_path: Path) -> None:
             sink(project, "elsewhere")
 
 
-def test_a_table_of_a_database_is_a_sink(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
+def test_a_table_of_a_database_is_a_sink(tmp_path: Path, kind: str) -> None:
     """All of it or nothing, and one that is there only when that is asked for."""
-    entry = 'type = "sql"\nuri = "sqlite:shop.sqlite"\ntable = "Sold"'
+    if kind == "duckdb":
+        pytest.importorskip("duckdb")
+    entry = f'type = "sql"\nuri = "{kind}:shop.db"\ntable = "Sold"'
     small = SmallProject(tmp_path, {"filiera.toml": f'[project]\nname = "small"\n[catalog.out]\n{entry}'})
     with small.opened() as project:
         found = sink(project, "out")
         assert found.write(named(pl.DataFrame({"a": [1, 2]}))) == (2, "rows")
-        with pytest.raises(SourceError, match="Cannot write sqlite:shop"):
+        with pytest.raises(SourceError, match=f"Cannot write {kind}:shop"):
             found.write(named(pl.DataFrame({"b": [1]})))
         assert found.write(named(pl.DataFrame({"b": [3]})), replace=True) == (1, "rows")
         with pytest.raises(UsageError, match="cannot be divided"):
             sink(project, "out", by="a")
-    with sqlite3.connect(tmp_path / "shop.sqlite") as shop:
-        assert shop.execute("SELECT b FROM Sold").fetchall() == [(3,)]
+        written = project.config.entry("out")
+        back = source_reader("sql").read(written, tmp_path, Collected(entry=written)).collect()
+    assert back.rows(named=True) == [{"b": 3}]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Tables written into SQLite and PostgreSQL."""
+"""Tables written into SQLite, DuckDB and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ TABLE = pl.DataFrame(
 )
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "duckdb", "postgresql"])
 def entry(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
-    uri = "sqlite:shop.sqlite"
+    uri = f"{request.param}:shop.{request.param}"
+    if request.param == "duckdb":
+        pytest.importorskip("duckdb")
     if request.param == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres")
         uri = server.uri(server.new_database())
@@ -93,6 +95,29 @@ write_table({ENTRY!r}, Path({ROOT!r}), rows, mode="replace")
 """
 
 
+def test_rows_are_appended_by_the_names_of_columns(entry: dict[str, Any], tmp_path: Path) -> None:
+    """Two columns of one type never change places, whatever their order."""
+    write_table(entry, tmp_path, pl.LazyFrame({"a": [1], "b": [2]}))
+    write_table(entry, tmp_path, pl.LazyFrame({"b": [4], "a": [3]}), mode="append")
+    assert sorted(found(entry, tmp_path).rows()) == [(1, 2), (3, 4)]
+    with pytest.raises(SourceError):
+        write_table(entry, tmp_path, pl.LazyFrame({"a": [5], "c": [6]}), mode="append")
+    assert found(entry, tmp_path).height == 2
+
+
+def test_ctrl_c_leaves_the_table_as_it_was(entry: dict[str, Any], tmp_path: Path) -> None:
+    """It arrives in the midst of the rows, and goes on to whoever started the export."""
+    write_table(entry, tmp_path, TABLE.lazy())
+
+    def stopped(frame: pl.DataFrame) -> pl.DataFrame:
+        raise KeyboardInterrupt
+
+    rows = pl.concat([pl.LazyFrame({"Id": range(200_000)}), pl.LazyFrame({"Id": [0]}).map_batches(stopped)])
+    with pytest.raises((KeyboardInterrupt, SourceError, pl.exceptions.PolarsError)):
+        write_table(entry, tmp_path, rows, mode="replace")
+    assert found(entry, tmp_path).select("Id", "what").equals(TABLE.select("Id", "what"))
+
+
 def test_a_killed_export_leaves_the_table_as_it_was(entry: dict[str, Any], tmp_path: Path) -> None:
     """Nobody has to repair anything: the database undoes what was never committed."""
     write_table(entry, tmp_path, TABLE.lazy())
@@ -123,6 +148,50 @@ def test_what_cannot_be_written_to(entry: dict[str, Any], tmp_path: Path) -> Non
         write_table({**{k: v for k, v in entry.items() if k != "table"}, "query": "SELECT 1"}, tmp_path, TABLE.lazy())
     with pytest.raises(UsageError, match="'upsert'"):
         write_table(entry, tmp_path, TABLE.lazy(), mode="upsert")
+
+
+def test_types_that_duckdb_keeps(tmp_path: Path) -> None:
+    """What other databases have to be given as text comes back as it was."""
+    pytest.importorskip("duckdb")
+    entry = {"type": "sql", "uri": "duckdb:shop.duckdb", "table": "t"}
+    at = datetime(2026, 1, 2, 3, 4, 5, 6)
+    table = pl.DataFrame(
+        [
+            pl.Series("list", [[1, None], []], dtype=pl.List(pl.Int16)),
+            pl.Series("pair", [[1, 2], None], dtype=pl.Array(pl.UInt8, 2)),
+            pl.Series("struct", [{"x": 1, "Y z": ["a"]}, None]),
+            pl.Series("exact", ["12345678901234567890.25", None]).cast(pl.Decimal(30, 2)),
+            pl.Series("raw", [b"\x00\xff", None]),
+            pl.Series("yes", [True, None]),
+            pl.Series("day", [date(2026, 1, 2), None]),
+            pl.Series("at", [at, None]),
+            pl.Series("ns", [at, None], dtype=pl.Datetime("ns")),
+            pl.Series("zoned", [at.replace(tzinfo=UTC), None]),
+            pl.Series("clock", [at.time(), None]),
+            pl.Series("small", [1.5, None], dtype=pl.Float32),
+            pl.Series("unsigned", [2**64 - 1, None], dtype=pl.UInt64),
+        ]
+    )
+    write_table(entry, tmp_path, table.lazy())
+    back = found(entry, tmp_path)
+    assert back.schema == table.schema
+    assert back.equals(table)
+    write_table(entry, tmp_path, pl.LazyFrame({"e": ["a"], "took": [at - at]}, schema_overrides={"e": pl.Enum(["a"])}),
+                mode="replace")  # fmt: skip
+    assert found(entry, tmp_path).rows() == [("a", "00:00:00")]
+
+
+@pytest.mark.parametrize("database", ["sqlite", "duckdb", "postgresql"])
+def test_a_type_that_no_database_has_is_told(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> None:
+    """Whoever finds it, the driver or Arrow on the way to it."""
+    uri = f"{database}:x"
+    if database == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        uri = server.uri(server.new_database())
+    wide = pl.LazyFrame({"a": [1]}, schema={"a": pl.Int128})
+    with pytest.raises(SourceError, match="Cannot write") as caught:
+        write_table({"type": "sql", "uri": uri, "table": "t"}, tmp_path, wide)
+    assert "Convert that column" in caught.value.do
 
 
 def test_times_with_a_zone(postgres: PostgresServer, tmp_path: Path) -> None:

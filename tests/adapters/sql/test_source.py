@@ -1,4 +1,4 @@
-"""Tables and queries of SQLite and PostgreSQL, the same rules for both."""
+"""Tables and queries of SQLite, DuckDB and PostgreSQL, the same rules for all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from filiera.testing.source import SourceReaderContract, read
 from tests.postgres import PostgresServer
 
 SHOP = """
-CREATE TABLE sold (id integer PRIMARY KEY, what text, price numeric(10,2), at timestamp);
+CREATE TABLE sold (id integer PRIMARY KEY, what text, price numeric(10,2), "at" timestamp);
 INSERT INTO sold VALUES (1, 'tea', 2.5, '2026-01-01 10:00:00'), (2, 'crème', 3.25, '2026-01-02 10:00:00'),
                         (3, NULL, NULL, '2026-01-03 10:00:00');
 """
@@ -62,16 +62,27 @@ def sqlite_shop(root: Path) -> Shop:
     return Shop("sqlite:shop.sqlite", do, root)
 
 
+def duckdb_shop(root: Path) -> Shop:
+    root.mkdir(exist_ok=True)
+    duckdb = pytest.importorskip("duckdb")
+
+    def do(text: str) -> None:
+        with duckdb.connect(root / "shop.duckdb") as connection:
+            connection.execute(text)
+
+    return Shop("duckdb:shop.duckdb", do, root)
+
+
 def postgres_shop(server: PostgresServer, root: Path) -> Shop:
     root.mkdir(exist_ok=True)
     name = server.new_database()
     return Shop(server.uri(name), lambda text: (server.sql(text, name), None)[1], root)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "duckdb", "postgresql"])
 def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Shop:
-    if request.param == "sqlite":
-        return sqlite_shop(tmp_path / "project")
+    if request.param != "postgresql":
+        return {"sqlite": sqlite_shop, "duckdb": duckdb_shop}[request.param](tmp_path / "project")
     return postgres_shop(request.getfixturevalue("postgres"), tmp_path / "project")
 
 
@@ -101,6 +112,16 @@ class TestSqlite(SqlContract):
 
     def missing(self, path: str) -> str:
         return f"sqlite:{path}"
+
+
+class TestDuckDb(SqlContract):
+    @pytest.fixture
+    def project(self, tmp_path: Path) -> Path:
+        self.shop = duckdb_shop(tmp_path / "project")
+        return self.shop.root
+
+    def missing(self, path: str) -> str:
+        return f"duckdb:{path}"
 
 
 class TestPostgreSql(SqlContract):

@@ -18,10 +18,16 @@ if TYPE_CHECKING:
     import pyarrow
 
 _PREFIX = re.compile(
-    r"^([A-Z_]+: )?(\[\w+\] )?(Failed to [a-z ]+: |failed to execute: |Execution error \[\w+\]: )*((ERROR|FATAL): +)?"
+    r"^([A-Z_]+: )?(\[\w+\] )?(Failed to [a-z ]+: |failed to execute: |Execution error \[\w+\]: )*"
+    r"((ERROR|FATAL): +|[A-Z]\w*( [A-Z]\w*)? Error: )?"
 )
-_SUFFIX = re.compile(r"(\n\s*[Qq]uery was:.*|\nquery: .*|\. SQLSTATE: \w+\s*)$", re.DOTALL)
+_SUFFIX = re.compile(
+    r"(\n\s*[Qq]uery was:.*|\nquery: .*|\. SQLSTATE: \w+\s*"
+    r"|\n\s*LINE \d+: .*|\. (However, you would be|See also https:).*)$",
+    re.DOTALL,
+)
 _SEVERAL_DIMENSIONS = 'malformed array literal: "[['  # provoked by the expression that reads arrays
+_CONVERSION_WORDS = ("could not cast", "could not convert", "within the acceptable range")
 _PASSWORD_WORDS = ("password", "authentication", "no pg_hba.conf entry")
 
 
@@ -35,6 +41,7 @@ class Target:
     place: str  #: where it is and what is asked of it, for people
     statements: Sequence[str] = ()  #: done first, in every connection
     is_written: bool = False  #: else read
+    extra: str = "sql"  #: what installs the driver
 
     def __repr__(self) -> str:
         return f"Target({self.place})"
@@ -48,7 +55,7 @@ class Target:
                 why=f"A column of a table holds lists, not lists of lists of any depth. The server says: {text}",
                 do='Read it as text: query = "SELECT …, to_json(COLUMN)::text …".',
             )
-        if rows:
+        if rows and not _is_conversion(text):
             what = f"{self.place}: reading broke off after {rows:,} rows."
             return SourceError(what, why=text, do="Run again; nothing of it was kept.")
         return SourceError(f"Cannot {'write' if self.is_written else 'read'} {self.place}.", why=text, do=_advice(text))
@@ -71,9 +78,17 @@ def _advice(text: str) -> str:
         return "Check that the server runs, and uri in the catalog of filiera.toml."
     if "already exists" in lowered:
         return "Name another table, or replace this one: filiera data export … --replace."
-    if "unsupported type" in lowered or "out of range" in lowered:
+    if "could not set lock" in lowered:
+        return "Wait until that program has closed it, and run again: one process may write to it, or several read it."
+    if _is_conversion(text):
+        return 'Say in a query what that value shall be: query = "SELECT …, CAST(COLUMN AS text) …".'
+    if "unsupported type" in lowered or "unsupported format" in lowered or "out of range" in lowered:
         return "Convert that column in a step (they are counted from 0), or write a file of Parquet."
     return "Correct the entry in the catalog of filiera.toml."
+
+
+def _is_conversion(text: str) -> bool:
+    return any(words in text.lower() for words in _CONVERSION_WORDS)
 
 
 class Connection:
@@ -82,7 +97,7 @@ class Connection:
     def __init__(self, target: Target) -> None:
         """Connect. Raises SourceError; ProjectError when the driver is not installed."""
         self._target = target
-        manager, driver = _driver(target.driver)
+        manager, driver = _driver(target)
         self._manager: Any = manager
         self._database: Any = None
         self._connection: Any = None
@@ -153,19 +168,27 @@ class Connection:
             except (self._manager.Error, pyarrow.ArrowException, OSError) as error:
                 raise self._target.error(error, rows=rows) from error
 
-    def ingest(self, table: str, rows: pl.LazyFrame, *, mode: str, schema: str = "") -> int:
+    def ingest(self, table: str, rows: pl.LazyFrame, *, mode: str, is_temporary: bool = False) -> int:
         """Write *rows* into a table, batch by batch, and return how many.
 
-        *mode* is "create", "append" or "replace".
+        *mode* is "create", "append" or "replace"; a temporary table is gone when the connection is.
         """
+        import pyarrow
+
+        schema, _, name = table.rpartition(".")
         where = {"adbc.ingest.target_db_schema": schema} if schema else {}
+        where |= {"adbc.ingest.temporary": "true"} if is_temporary else {}
         with self.errors(), self._statement("") as prepared:
             prepared.set_options(
-                **{"adbc.ingest.target_table": table, "adbc.ingest.mode": f"adbc.ingest.mode.{mode}", **where}
+                **{"adbc.ingest.target_table": name, "adbc.ingest.mode": f"adbc.ingest.mode.{mode}", **where}
             )
             counted = _Counted(rows)
-            prepared.bind_stream(counted.reader())
+            try:
+                prepared.bind_stream(counted.reader())
+            except pyarrow.ArrowException as error:
+                raise self._target.error(error) from error
             prepared.execute_update()
+            counted.require_whole(self._target)
             return counted.rows
 
     def commit(self) -> None:
@@ -192,11 +215,22 @@ class Connection:
 
 
 class _Counted:
-    """A query as an Arrow stream that counts its rows: drivers do not always say how many they wrote."""
+    """A query as an Arrow stream that counts its rows: drivers do not always say how many they wrote, or that it broke.
+
+    DuckDB's takes a stream that breaks for one that has ended.
+    """
 
     def __init__(self, query: pl.LazyFrame) -> None:
         self._query = query
+        self._failure: BaseException | None = None
         self.rows = 0
+
+    def require_whole(self, target: Target) -> None:
+        """Raise what broke the query, if anything did: in our words, unless it is Ctrl-C or the like."""
+        if isinstance(self._failure, Exception):
+            raise target.error(self._failure) from self._failure
+        if self._failure is not None:
+            raise self._failure
 
     def reader(self) -> pyarrow.RecordBatchReader:
         """Return the stream, which runs the query."""
@@ -209,18 +243,22 @@ class _Counted:
     def _batches(self) -> Iterator[pyarrow.RecordBatch]:
         import polars as pl
 
-        for frame in self._query.collect_batches(maintain_order=True, engine="streaming"):
-            self.rows += frame.height
-            yield from frame.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
+        try:
+            for frame in self._query.collect_batches(maintain_order=True, engine="streaming"):
+                self.rows += frame.height
+                yield from frame.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
+        except BaseException as error:
+            self._failure = error
+            raise
 
 
-def _driver(name: str) -> tuple[Any, str]:
+def _driver(target: Target) -> tuple[Any, str]:
     try:
         manager = importlib.import_module("adbc_driver_manager")
-        driver = importlib.import_module(name)
+        driver = importlib.import_module(target.driver)
         importlib.import_module("pyarrow")
     except ImportError as error:
         raise ProjectError(
-            f"Reading databases needs {error.name}, which is not installed.", do="pip install 'filiera[sql]'"
+            f"Such a database needs {error.name}, which is not installed.", do=f"pip install 'filiera[{target.extra}]'"
         ) from error
-    return manager, driver._driver_path()
+    return manager, driver.driver_path() if hasattr(driver, "driver_path") else driver._driver_path()

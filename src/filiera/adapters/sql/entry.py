@@ -13,8 +13,8 @@ from filiera.core.task import Entry
 from filiera.core.value import dataclass
 from filiera.errors import ProjectError, did_you_mean
 
-SQLITE, POSTGRESQL = "sqlite", "postgresql"
-_SCHEMES = {"sqlite": SQLITE, "postgresql": POSTGRESQL, "postgres": POSTGRESQL}
+SQLITE, DUCKDB, POSTGRESQL = "sqlite", "duckdb", "postgresql"
+_SCHEMES = {"sqlite": SQLITE, "duckdb": DUCKDB, "postgresql": POSTGRESQL, "postgres": POSTGRESQL}
 _REFERENCE = re.compile(r"\$\{[^{}]*\}")
 _PASSWORD = re.compile(r"[?&](?:ssl)?password=([^&]*)")
 _ADVICE = 'Write uri = "sqlite:data/shop.sqlite" or uri = "postgresql://app:${SHOP_PASSWORD}@db.example.org/shop".'
@@ -25,7 +25,7 @@ class SqlEntry:
     """What an entry asks for, checked."""
 
     uri: str  #: as ``filiera.toml`` has it: credentials are references to environment variables
-    database: str  #: "sqlite" or "postgresql"; "" when a reference stands for all of the address
+    database: str  #: "sqlite", "duckdb" or "postgresql"; "" when a reference stands for all of the address
     table: str = ""  #: "invoice" or "sales.invoice"; else ``query``
     query: str = ""  #: one SELECT
     columns: tuple[str, ...] = ()  #: the ones to read, in order; none: all
@@ -111,10 +111,10 @@ def _check_option(name: str, value: Any) -> None:
 
 def _database(uri: str) -> str:
     scheme = uri.partition(":")[0]
-    if scheme not in _SCHEMES or uri.startswith("sqlite://"):
+    if scheme not in _SCHEMES or uri.startswith(("sqlite://", "duckdb://")):
         raise ProjectError(
             "Option 'uri' of an sql source names no database.",
-            why="It begins with sqlite: and a path, relative to filiera.toml or absolute, or with postgresql://.",
+            why="It begins with sqlite: or duckdb: and a path, relative to filiera.toml or absolute, or with postgresql://.",
             do=_ADVICE,
         )
     return _SCHEMES[scheme]
@@ -153,7 +153,7 @@ class Address:
     """An address as the driver needs it. Not to be shown, logged or stored."""
 
     uri: str
-    database: str  #: "sqlite" or "postgresql"
+    database: str  #: "sqlite", "duckdb" or "postgresql"
     secrets: tuple[str, ...]  #: what must not appear in any message
 
     def __repr__(self) -> str:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filiera.adapters.sql.connection import Connection, Target
-from filiera.adapters.sql.entry import Address
-from filiera.adapters.sql.statements import Column, column_name, select
+from filiera.adapters.sql.endless import refuse_endless
+from filiera.adapters.sql.entry import Address, SqlEntry
+from filiera.adapters.sql.statements import Column, column_name, relation, select
 from filiera.errors import SourceError
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ _CASTS = {"numeric": "float8", "oid": "int8", "money": "numeric(19,2)"}
 _TYPE, _MODIFIER = b"POSTGRESQL:type", b"POSTGRESQL:typmod"
 _MOST_DIGITS = 38
 
-# "infinity" and what lies beyond the calendar come as any number; the oldest day PostgreSQL has is in 4713 BC.
-_OLDEST = {"Date": -2_440_588, "Datetime": -2_440_588 * 86_400_000_000}
+# Infinity comes as any number before the oldest day that PostgreSQL has, which is in 4713 BC.
+_OLDEST_DAY, _DAY_US = -2_440_588, 86_400_000_000
+_ENDS = {"Date": (_OLDEST_DAY - 1, 2**31), "Datetime": (_OLDEST_DAY * _DAY_US - 1, 2**63)}
 
 
 class PostgreSql:
@@ -71,8 +73,8 @@ class PostgreSql:
         [found] = connection.rows("SELECT system_identifier::text, current_database()::text FROM pg_control_system()")
         return "/".join(found)
 
-    def columns(self, connection: Connection, rows: str, table: str) -> tuple[Column, ...]:
-        return tuple(_column(field.name, field.metadata or {}) for field in connection.schema(rows))
+    def columns(self, connection: Connection, asked: SqlEntry) -> tuple[Column, ...]:
+        return tuple(_column(field.name, field.metadata or {}) for field in connection.schema(relation(asked)))
 
     def read(
         self, connection: Connection, columns: Sequence[Column], rows: str, order_by: Sequence[str]
@@ -81,11 +83,14 @@ class PostgreSql:
 
         converted: Any = {column.name: column.dtype for column in columns if column.dtype is not None}
         for batch in connection.batches(select(columns, rows, order_by)):
-            _refuse_infinite(batch)
+            refuse_endless(batch, _ENDS, "PostgreSQL")
             try:
                 yield batch.cast(converted) if converted else batch
             except pl.exceptions.PolarsError as error:
                 raise _no_number(batch, converted) from error
+
+    def write(self, connection: Connection, table: str, rows: pl.LazyFrame, mode: str) -> int:
+        return connection.ingest(table, rows, mode=mode)
 
 
 def _column(column: str, facts: Mapping[bytes, bytes]) -> Column:
@@ -116,19 +121,6 @@ def _digits(facts: Mapping[bytes, bytes]) -> tuple[int, int] | None:
     modifier = int(facts.get(_MODIFIER, b"-1")) - 4
     precision, scale = modifier >> 16 & 0xFFFF, modifier & 0x7FF
     return (precision, scale) if modifier >= 0 and scale <= precision <= _MOST_DIGITS else None
-
-
-def _refuse_infinite(batch: pl.DataFrame) -> None:
-    for series in batch:
-        kind = series.dtype.base_type().__name__
-        if kind in _OLDEST:
-            low: Any = series.to_physical().min()
-            if low is not None and low < _OLDEST[kind]:
-                raise SourceError(
-                    f"Column {series.name!r} holds a time that no table can: infinity.",
-                    why="PostgreSQL has that value, Arrow and Parquet have not.",
-                    do=f"Say in a query what it means: query = \"SELECT …, NULLIF({series.name}, 'infinity') …\".",
-                )
 
 
 def _no_number(batch: pl.DataFrame, converted: Mapping[str, pl.DataType]) -> SourceError:

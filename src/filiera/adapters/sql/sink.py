@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filiera.adapters.sql.connection import Connection
-from filiera.adapters.sql.entry import SQLITE, address, read_entry
-from filiera.adapters.sql.postgresql import PostgreSql
-from filiera.adapters.sql.sqlite import Sqlite
+from filiera.adapters.sql.dialects import DIALECTS
+from filiera.adapters.sql.entry import address, read_entry
 from filiera.core.task import Entry
 from filiera.errors import ProjectError, UsageError
 
@@ -39,9 +38,8 @@ def write_table(entry: Entry, root: Path, table: pl.LazyFrame, *, mode: str = "c
     if not asked.table:
         raise ProjectError("An sql entry that is written to needs the option 'table'.", do='Write table = "NAME".')
     where = address(asked)
-    dialect = Sqlite() if where.database == SQLITE else PostgreSql()
-    schema, _, name = asked.table.rpartition(".")
+    dialect = DIALECTS[where.database]
     with Connection(dialect.writing_target(where, asked.place, root)) as connection:
-        rows = connection.ingest(name, table, mode=mode, schema=schema)
+        rows = dialect.write(connection, asked.table, table, mode)
         connection.commit()
     return rows

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from filiera.adapters.sources.entries import fingerprint
-from filiera.adapters.sql.connection import Connection, Target
-from filiera.adapters.sql.entry import SQLITE, Address, SqlEntry, address, read_entry
+from filiera.adapters.sql.connection import Connection
+from filiera.adapters.sql.dialects import DIALECTS, Dialect
+from filiera.adapters.sql.entry import SqlEntry, address, read_entry
 from filiera.adapters.sql.growth import Growth, refuse_unordered
-from filiera.adapters.sql.postgresql import PostgreSql
-from filiera.adapters.sql.sqlite import Sqlite
 from filiera.adapters.sql.statements import Column, column_name, earlier, literal, name, relation
 from filiera.core.collected import Collected
 from filiera.core.digest import digest
@@ -28,33 +27,8 @@ _READER = "sql/1"
 _DATABASE, _READ = "database", "rows_read"  # kept with what is recorded of a collection
 
 
-class Dialect(Protocol):
-    """What databases do each in their own way."""
-
-    is_snapshot: bool  #: a state of the database never comes back, so what is read later than asked for does no harm
-
-    def target(self, address: Address, place: str, root: Path) -> Target:
-        """Return how to connect. Raises SourceError when it is clear already that it cannot be."""
-
-    sorts_text: bool  #: by its bytes, as Polars does
-
-    def identity(self, connection: Connection) -> str:
-        """Return what tells this database from all others."""
-
-    def state(self, connection: Connection) -> str:
-        """Return what names the content of the database."""
-
-    def columns(self, connection: Connection, rows: str, table: str) -> tuple[Column, ...]:
-        """Return the columns of a SELECT, which is from a *table* unless that is empty, and how to read each."""
-
-    def read(
-        self, connection: Connection, columns: Sequence[Column], rows: str, order_by: Sequence[str]
-    ) -> Iterator[pl.DataFrame]:
-        """Yield the rows of a SELECT in batches. Raises SourceError."""
-
-
 class SqlSource:
-    """Reads ``type = "sql"``: a table or a query of SQLite or PostgreSQL, in batches.
+    """Reads ``type = "sql"``: a table or a query of SQLite, DuckDB or PostgreSQL, in batches.
 
     Options: ``uri``; ``table`` or ``query``; ``columns`` (the ones to read) and ``filter`` (a condition in SQL), which
     the server applies; ``order_by`` (columns); ``watermark``, ``late_by`` and ``key``, to read only what is new.
@@ -67,8 +41,9 @@ class SqlSource:
     def fingerprint(self, entry: Entry, root: Path) -> str:
         """Return a digest that changes when the database does; with a watermark, when that grows. Raises SourceError.
 
-        It costs no look at rows that have no index: of SQLite it is of the file's bytes, of PostgreSQL of the snapshot,
-        which other tables change too. With a watermark it is of its greatest value and how many rows have that.
+        It costs no look at rows that have no index: of a database that is a file it is of the file's bytes, of
+        PostgreSQL of the snapshot, which other tables change too. With a watermark it is of its greatest value and how
+        many rows have that.
         """
         asked = read_entry(entry)
         with _connected(asked, root) as (connection, dialect):
@@ -135,14 +110,14 @@ def _counted(batches: Iterator[pl.DataFrame], collected: Collected) -> Iterator[
 @contextmanager
 def _connected(asked: SqlEntry, root: Path) -> Iterator[tuple[Connection, Dialect]]:
     where = address(asked)
-    dialect: Dialect = Sqlite() if where.database == SQLITE else PostgreSql()
+    dialect = DIALECTS[where.database]
     with Connection(dialect.target(where, asked.place, root)) as connection:
         yield connection, dialect
 
 
 def _columns(connection: Connection, dialect: Dialect, asked: SqlEntry) -> tuple[Column, ...]:
     """Return the columns to read, all that the entry names among them. Raises SourceError."""
-    found = dialect.columns(connection, relation(asked), asked.table)
+    found = dialect.columns(connection, asked)
     names = [column.name for column in found]
     twice = next((column for column, count in Counter(names).items() if count > 1), None)
     if twice is not None:

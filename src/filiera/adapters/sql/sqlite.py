@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from filiera.adapters.sources.entries import file_digest, find_file
 from filiera.adapters.sql.connection import Connection, Target
-from filiera.adapters.sql.entry import Address
-from filiera.adapters.sql.statements import Column, column_name, literal, name
-from filiera.core.digest import digest
+from filiera.adapters.sql.entry import Address, SqlEntry
+from filiera.adapters.sql.files import database_file, state_of_files, writable_file
+from filiera.adapters.sql.statements import Column, column_name, literal, name, relation
 from filiera.errors import SourceError
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ class Sqlite:
     sorts_text = True
 
     def target(self, address: Address, place: str, root: Path) -> Target:
-        path = _path(address, root)
+        path = database_file(address, root)
         return Target(
             driver=_DRIVER,
             options={"uri": f"file:{quote(str(path))}?mode=ro"},
@@ -43,30 +42,27 @@ class Sqlite:
 
     def writing_target(self, address: Address, place: str, root: Path) -> Target:
         """Return how to connect in order to write; the file may be new."""
-        path = root / address.uri.partition(":")[2]
-        if not path.parent.is_dir():
-            raise SourceError(f"Cannot write {place}.", why=f"There is no folder {path.parent}.", do="Make it first.")
-        busy = f"PRAGMA busy_timeout = {_BUSY_MS}"
         return Target(
             driver=_DRIVER,
-            options={"uri": f"file:{quote(str(path))}"},
+            options={"uri": f"file:{quote(str(writable_file(address, place, root)))}"},
             address=address,
             place=place,
-            statements=(busy,),
+            statements=(f"PRAGMA busy_timeout = {_BUSY_MS}",),
             is_written=True,
         )
 
     def state(self, connection: Connection) -> str:
         """Return the digest of the file, and of what was written and is not in it yet."""
-        return file_state(Path(self.identity(connection)))
+        return state_of_files(Path(self.identity(connection)), "-wal")
 
     def identity(self, connection: Connection) -> str:
         """Return the path of the database's file."""
         [found] = [row[2] for row in connection.rows("PRAGMA database_list") if row[1] == "main"]
         return str(found)
 
-    def columns(self, connection: Connection, rows: str, table: str) -> tuple[Column, ...]:
+    def columns(self, connection: Connection, asked: SqlEntry) -> tuple[Column, ...]:
         """Return the columns with types found from all values: SQLite's columns promise nothing."""
+        rows, table = relation(asked), asked.table
         names = [field.name for field in connection.schema(f"SELECT * FROM ({rows}) AS wanted LIMIT 0")]
         declared = dict(connection.rows(f"SELECT name, type FROM pragma_table_info({literal(table)})")) if table else {}
         kinds = ", ".join(f"group_concat(DISTINCT typeof({column_name(column)}))" for column in names)
@@ -95,16 +91,8 @@ class Sqlite:
         for number, batch in enumerate(connection.batches(query)):
             yield batch.slice(0 if number else 1).drop(_MARK)
 
-
-def file_state(path: Path) -> str:
-    """Return the digest of a database's file and of the changes that wait beside it. Raises SourceError."""
-    waiting = path.with_name(f"{path.name}-wal")
-    parts = [file_digest(path), file_digest(waiting) if waiting.is_file() and waiting.stat().st_size else ""]
-    return digest("sqlite/1", *(part.encode() for part in parts))
-
-
-def _path(address: Address, root: Path) -> Path:
-    return find_file({"type": "sql", "path": address.uri.partition(":")[2]}, root)
+    def write(self, connection: Connection, table: str, rows: pl.LazyFrame, mode: str) -> int:
+        return connection.ingest(table, rows, mode=mode)
 
 
 def _column(column: str, kinds: set[str], declared: str) -> Column:
