@@ -106,8 +106,8 @@ def _calibration(evaluation: Evaluation) -> Iterator[Section]:
         return
     verdict = "more than chance explains" if found.is_off else "no more than chance explains"
     said = (
-        f"Of {found.of}: expected calibration error {found.error:.4f}, {verdict} (a true model would exceed "
-        f"{found.limit:.4f} in 5 of 100); Brier score {found.brier:.4f}."
+        f"Of {found.of}: expected calibration error {found.error:.4f} ({found.low:.4f} to {found.high:.4f}), {verdict} "
+        f"(a true model would exceed {found.limit:.4f} in 5 of 100); Brier score {found.brier:.4f}."
     )
     rows = [
         (f"{one.least:.2f} to {one.most:.2f}", f"{one.n:,}", number(one.predicted), number(one.observed),

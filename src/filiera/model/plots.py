@@ -83,7 +83,9 @@ def confusion(evaluation: Evaluation) -> Svg:
 def reliability(evaluation: Evaluation) -> Svg:
     """Return how often what was said to be likely came true, with 95 % intervals. Raises UsageError: as there."""
     found = calibration(evaluation)
-    title = f"Calibration error: {found.error:.3f} (by chance {found.by_chance:.3f})"
+    title = (
+        f"Calibration error: {found.error:.3g} ({found.low:.3g} to {found.high:.3g}), by chance {found.by_chance:.2g}"
+    )
     plot = Plot(title, (0, 1), (0, 1))
     plot.line(np.array([0.0, 1.0]), np.array([0.0, 1.0]), _GREY, dash="4 4")
     most = max(each.n for each in found.bins)

@@ -94,7 +94,8 @@ def _calibration(evaluation: Evaluation) -> Iterator[str]:
     except UsageError:
         return
     verdict = "more than chance explains" if found.is_off else "no more than chance explains"
-    yield f"<h2>Calibration of {_text(found.of)}</h2><p>Expected calibration error {found.error:.4f}: {verdict} "
+    yield f"<h2>Calibration of {_text(found.of)}</h2><p>Expected calibration error {found.error:.4f} "
+    yield f"({found.low:.4f} to {found.high:.4f}): {verdict} "
     yield f"(a true model would show {found.by_chance:.4f} in the mean, and exceed {found.limit:.4f} in 5 of 100). "
     yield f"Brier score {found.brier:.4f} = reliability {found.reliability:.4f} - resolution {found.resolution:.4f} "
     yield f"+ uncertainty {found.uncertainty:.4f} + within bins {found.within:.4f}.</p>"
