@@ -25,6 +25,7 @@ ON_THEIR_OWN = (
     "forecast",
     "gate-a-model",
     "go-on-inside-a-step",
+    "group-machines",
     "hide-sensitive-columns",
     "isolate-a-step",
     "keep-house",

@@ -11,6 +11,7 @@ import pytest
 from filiera.adapters.sources.csv_file import CsvSource
 from filiera.core.collected import Collected
 from filiera.data.checks import run_checks
+from filiera.model.gates import decide
 
 TEMPLATE = Path(__file__).parents[2] / "src/filiera/templates/resource_clustering"
 MODULES = ("flows", "machines")
@@ -59,17 +60,21 @@ def test_dataset_passes_its_checks(project, raw):
 
 
 def test_groups_are_better_than_those_by_mean_use(project, raw):
-    """On a day that neither was made from, as the page of the template says."""
-    from flows.model import split_days
-    from machines.clusters import BY_MEAN, assigned, clustered, misses, silhouettes
+    """On a day that neither was made from, as the page of the template says; and its gates say so."""
+    from flows.model import GATES, evaluate, fit, split_days
 
     train_rows, test_rows = split_days(project.features(project.clean(raw)))
-    ours, by_mean = clustered(train_rows, 6, 0), clustered(train_rows, 6, 0, BY_MEAN)
-    fits = [silhouettes(ours, assigned(model, test_rows), test_rows).mean() for model in (ours, by_mean)]
-    missed = [misses(model, train_rows, test_rows).mean() for model in (ours, by_mean)]
+    model = fit(train_rows, clusters=6, seed=0)
+    found = evaluate(model, test_rows, train_rows, seed=0)
+    assert all(result.passed for result in decide(GATES, found, None))
     page = (TEMPLATE / "README.md").read_text()
-    assert f"{fits[1]:.3f} | {fits[0]:.3f}" in page
-    assert f"{missed[1]:.2f} | {missed[0]:.2f}" in page
+    for name in ("silhouette", "silhouette_gain", "stability", "spread_gain"):
+        one = found.metrics[name]
+        assert one.low > one.baseline
+    gain = found.metrics["silhouette_gain"]
+    assert f"| {found.metrics['silhouette'].value - gain.value:.3f} | {found.metrics['silhouette'].value:.3f} |" in page
+    assert f"| {gain.low:.3f} to {gain.high:.3f} |" in page
+    assert found.rows["silhouette"].mean() == pytest.approx(found.metrics["silhouette"].value)
 
 
 def test_unit_tests_of_the_template_pass(project):

@@ -27,7 +27,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 main { max-width: 980px; margin: 0 auto; padding: 24px 20px 60px }
 h1 { font-size: 22px; margin: 0 0 4px } h2 { font-size: 16px; margin: 28px 0 6px }
 p { color: var(--dim); margin: 2px 0 10px }
-svg { width: 100%; height: auto; display: block } svg text { font-size: 11px; fill: var(--dim);
+svg { width: 100%; height: auto; display: block } svg:not([xmlns]) text { font-size: 11px; fill: var(--dim);
   paint-order: stroke; stroke: var(--back); stroke-width: 3px }
 .grid { stroke: var(--grid) } .line { fill: none; stroke-width: 1.6; stroke-linejoin: round }
 .band { opacity: .22 }

@@ -1,13 +1,15 @@
 """From the dataset "machines" to the model "machine-groups"."""
 
-import numpy as np
+from dataclasses import replace
+
 import polars as pl
-from machines.clusters import BY_MEAN, assigned, clustered, misses, silhouettes, stability, sweep
+from machines.clusters import BY_MEAN, assigned, clustered, mean_of, misses, silhouette_gain, stability, sweep
 from machines.drawing import drawn
-from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from filiera import Dataset, Gate, Html, Metric, Metrics, Model, pipeline, step
+from filiera import Dataset, Evaluation, Gate, Html, Model, pipeline, step
+from filiera.model import evaluation
+from filiera.model.evaluation import Design
 from filiera.model.split import split_by_time
 
 GATES = [
@@ -32,29 +34,18 @@ def fit(train_rows: pl.DataFrame, clusters: int, seed: int) -> Pipeline:
 
 
 @step(stage="evaluate")
-def evaluate(model: Pipeline, train_rows: pl.DataFrame, test_rows: pl.DataFrame, seed: int) -> Metrics:
+def evaluate(model: Pipeline, test_rows: pl.DataFrame, train_rows: pl.DataFrame, seed: int) -> Evaluation:
     """Return how well the machines of a new day fall into the clusters, and the gain over clusters by mean use."""
     count = model[-1].n_clusters
     by_mean = clustered(train_rows, count, seed, BY_MEAN)
-    ours = silhouettes(model, assigned(model, test_rows), test_rows)
-    theirs = silhouettes(model, assigned(by_mean, test_rows), test_rows)
     missed, missed_by_mean = (misses(each, train_rows, test_rows) for each in (model, by_mean))
-    found = (
-        _mean("silhouette", ours, seed, baseline=float(theirs.mean())),
-        _mean("silhouette_gain", ours - theirs, seed),
-        _mean("stability", stability(train_rows, test_rows, count, seed), seed, baseline=0.0),
-        _mean("spread_gain", missed_by_mean - missed, seed),
+    found = evaluation.evaluate(model, test_rows, target="", task="clustering", design=Design(key=("vm",), seed=seed))
+    gains = (
+        silhouette_gain(model, by_mean, test_rows),
+        mean_of("stability", stability(train_rows, test_rows, count, seed), seed, baseline=0.0),
+        mean_of("spread_gain", missed_by_mean - missed, seed, baseline=0.0),
     )
-    return Metrics(found, task="clustering")
-
-
-def _mean(name: str, values: NDArray[np.float64], seed: int, baseline: float | None = None) -> Metric:
-    """Return the mean and the middle 95 % of 2,000 means of values drawn anew."""
-    drawn_anew = np.random.default_rng(seed).choice(values, (2000, len(values))).mean(axis=1)
-    low, high = np.quantile(drawn_anew, [0.025, 0.975])
-    return Metric(
-        name=name, value=values.mean(), low=low, high=high, n=len(values), method="bootstrap", baseline=baseline
-    )
+    return replace(found, metrics=replace(found.metrics, metrics=(*gains, *found.metrics.metrics)))
 
 
 @step(stage="tune")
@@ -64,9 +55,9 @@ def try_counts(train_rows: pl.DataFrame, seed: int) -> list[tuple[int, float, fl
 
 
 @step(stage="evaluate")
-def draw(model: Pipeline, test_rows: pl.DataFrame, counts: list[tuple[int, float, float]]) -> Html:
-    """Return a page: the day of each cluster, what marks it, and why so many."""
-    return drawn(test_rows, assigned(model, test_rows), counts)
+def draw(model: Pipeline, test_rows: pl.DataFrame, found: Evaluation, counts: list[tuple[int, float, float]]) -> Html:
+    """Return a page: the day of each cluster, what marks it, how well machines fit, and why so many."""
+    return drawn(test_rows, assigned(model, test_rows), found, counts)
 
 
 @pipeline(kind="model", publishes=Model("machine-groups", task="clustering", gates=GATES))
@@ -74,5 +65,6 @@ def train(machines: pl.DataFrame = Dataset("machines@latest"), clusters: int = 6
     """Split by day, cluster, evaluate, draw, gate and publish groups of machines."""
     train_rows, test_rows = split_days(machines)
     model = fit(train_rows, clusters=clusters, seed=seed)
-    draw(model, test_rows, try_counts(train_rows, seed=seed))
-    return model, evaluate(model, train_rows, test_rows, seed=seed)
+    found = evaluate(model, test_rows, train_rows, seed=seed)
+    draw(model, test_rows, found, try_counts(train_rows, seed=seed))
+    return model, found

@@ -4,10 +4,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score, silhouette_samples, silhouette_score
+from sklearn.metrics import adjusted_rand_score, silhouette_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from filiera import Metric
+from filiera.model.metrics.clustering import silhouette_pulls
 from machines.use import FEATURES, LATER
 
 BY_MEAN = ("level",)
@@ -26,13 +28,30 @@ def assigned(model: Pipeline, rows: pl.DataFrame) -> NDArray[np.int64]:
     return np.asarray(model.predict(rows.select(list(model.feature_names_in_))), dtype=np.int64)
 
 
-def silhouettes(model: Pipeline, members: NDArray[np.int64], rows: pl.DataFrame) -> NDArray[np.float64]:
-    """Return how well each row fits its cluster, -1 to 1, shape ``(n,)``, in the space of all scaled features.
+def silhouette_gain(model: Pipeline, other: Pipeline, rows: pl.DataFrame) -> Metric:
+    """Return by how much the mean silhouette, -1 to 1, of *model*'s clusters is higher than that of *other*'s.
+
+    Both are taken in the space of all features as *model* scales them. A row changes the silhouettes of others, too:
+    how far it pulls both means is what the interval is made of.
 
     Source:
         Rousseeuw (1987), Silhouettes: a graphical aid to the interpretation and validation of cluster analysis.
     """
-    return np.asarray(silhouette_samples(model[0].transform(rows.select(FEATURES)), members))
+    points = model[0].transform(rows.select(FEATURES))
+    (ours, pulls), (theirs, other_pulls) = (silhouette_pulls(points, assigned(one, rows)) for one in (model, other))
+    reach = 1.96 * np.std(pulls - other_pulls, ddof=1) / np.sqrt(rows.height)
+    gain, how = ours - theirs, f"linearised, paired with {theirs:.3f} by mean use"
+    return Metric(
+        name="silhouette_gain", value=gain, low=gain - reach, high=gain + reach, n=rows.height, method=how, baseline=0.0
+    )
+
+
+def mean_of(name: str, values: NDArray[np.float64], seed: int, *, baseline: float) -> Metric:
+    """Return the mean of *values*, with the middle 95 % of 2,000 means of values drawn anew."""
+    drawn_anew = np.random.default_rng(seed).choice(values, (2000, len(values))).mean(axis=1)
+    low, high = np.quantile(drawn_anew, [0.025, 0.975])
+    n = len(values)
+    return Metric(name=name, value=values.mean(), low=low, high=high, n=n, method="bootstrap", baseline=baseline)
 
 
 def stability(rows: pl.DataFrame, new: pl.DataFrame, clusters: int, seed: int) -> NDArray[np.float64]:

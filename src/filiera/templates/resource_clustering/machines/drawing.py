@@ -4,15 +4,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from filiera import Html
+from filiera import Evaluation, Html
 from filiera.core.charts import Line, line_chart, page, table
+from filiera.model.plots import silhouette
 from machines.use import FEATURES, LATER
 
 HOURS = [f"hour_{number:02}" for number in range(24)]
 
 
-def drawn(rows: pl.DataFrame, members: NDArray[np.int64], counts: list[tuple[int, float, float]]) -> Html:
-    """Return a page of *rows*: the mean day of each cluster, the medians of its features, and *counts* of clusters."""
+def drawn(
+    rows: pl.DataFrame, members: NDArray[np.int64], found: Evaluation, counts: list[tuple[int, float, float]]
+) -> Html:
+    """Return a page of *rows*: the mean day of each cluster, its medians and silhouettes, and *counts* of clusters."""
     clusters = rows.with_columns(cluster=pl.Series(members)).partition_by("cluster", as_dict=True)
     groups = [(f"cluster {number}", group) for (number,), group in sorted(clusters.items())]
     days = [Line(name, list(enumerate(group.select(HOURS).mean().row(0)))) for name, group in groups]
@@ -40,6 +43,9 @@ def drawn(rows: pl.DataFrame, members: NDArray[np.int64], counts: list[tuple[int
             "<h2>What marks each cluster</h2>",
             "<p>Medians over its machines; the last column was not known when they were grouped.</p>",
             table(header, medians, right=header[1:]),
+            "<h2>How well machines fit</h2>",
+            "<p>A bar per machine: 1 is in the midst of its cluster, 0 between two, less is nearer to another.</p>",
+            f'<div style="max-width: 560px">{silhouette(found).text}</div>',
             "<h2>Why so many</h2>",
             "<p>Silhouette, and how alike the clusters are when the machines are drawn anew (1: the same).</p>",
             line_chart(tried, label="Silhouette and stability by number of clusters", x_label="clusters"),

@@ -8,7 +8,7 @@ SAMPLES = [f"t{number:03}" for number in range(288)]
 KNOWN = 216
 """The first 18 hours describe a machine; the last 6 are what the description should be good for."""
 FEATURES = ("level", "variability", "peak", "rhythm", "burstiness")
-LEVEL, LATER = "mean_use", "later_spread"
+LATER = "later_spread"
 
 
 def described(raw: pl.DataFrame) -> pl.DataFrame:

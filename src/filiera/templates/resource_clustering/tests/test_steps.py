@@ -50,10 +50,10 @@ def test_plain_groups_are_found_on_another_day() -> None:
     model = fit(train_rows, clusters=3, seed=0)
     members = assigned(model, test_rows)
     assert [len({*members[kind::3]}) for kind in range(3)] == [1, 1, 1]
-    found = evaluate(model, train_rows, test_rows, seed=0)
-    assert found["silhouette"].value > 0.5
-    assert found["stability"].value > 0.9
-    assert "cluster 2" in draw(model, test_rows, try_counts(train_rows, seed=0)[:2]).text
+    found = evaluate(model, test_rows, train_rows, seed=0)
+    assert found.metrics["silhouette"].value > 0.5
+    assert found.metrics["stability"].value > 0.9
+    assert "cluster 2" in draw(model, test_rows, found, try_counts(train_rows, seed=0)[:2]).text
 
 
 def test_what_is_expected_is_the_median_of_the_group() -> None:
