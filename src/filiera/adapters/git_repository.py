@@ -131,6 +131,11 @@ class Repository:
             self.git("add", "--all", cwd=worktree, variables=variables)
             return self.git("write-tree", cwd=worktree, variables=variables)
 
+    def new_files(self, worktree: Path) -> list[str]:
+        """Return files that are neither ignored nor known to git; of a repository in it only its folder, with ``/``."""
+        listed = self.git("ls-files", "--others", "--exclude-standard", "-z", cwd=worktree)
+        return [name for name in listed.split("\0") if name]
+
     def commit(self, tree: str, parents: Sequence[str], message: str) -> str:
         """Return a new commit, which no reference points at yet."""
         words = [word for parent in parents for word in ("-p", parent)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from filiera.adapters.git_repository import NONE, RefChange, Repository
 from filiera.core.value import dataclass
 from filiera.errors import UsageError
+from filiera.experiments.files import require_keepable
 from filiera.experiments.names import ARCHIVE, branch_of, new_id
 from filiera.experiments.place import Place
 from filiera.project import audit
@@ -100,6 +101,7 @@ def with_changes(worktree: Path, name: str, tip: str, *, force: bool) -> str:
             why="It would be removed with what is checked out there.",
             do=f"git -C {worktree} switch exp/{name}",
         )
+    require_keepable(repository, worktree, most_bytes=None)
     tree = repository.snapshot(worktree)
     files = repository.changed(tip, tree)
     if not files:

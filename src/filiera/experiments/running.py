@@ -19,6 +19,7 @@ from filiera.core.products import ProductRef
 from filiera.core.value import dataclass
 from filiera.engine.rows import write_refs
 from filiera.errors import ProjectError, Rejected, UsageError, did_you_mean
+from filiera.experiments.files import require_keepable
 from filiera.experiments.names import branch_of, new_id
 from filiera.experiments.place import Place
 from filiera.experiments.records import RunRecord, path_of, runs_in, write_record
@@ -66,6 +67,7 @@ def run(place: Place, name: str, wanted: Wanted, *, listener: Listener | None = 
         worktree = place.ensure_worktree(name)
         repository = _on_its_branch(worktree, name)
         before = repository.resolve("HEAD")
+        require_keepable(repository, worktree)
         tree = repository.snapshot(worktree)
         project = place.project_in(worktree)
         pipeline = project.pipeline(wanted.pipeline)

@@ -8,6 +8,7 @@ from typing import Literal
 from filiera.adapters.git_repository import NONE, RefChange, Repository
 from filiera.core.value import dataclass
 from filiera.errors import ProjectError, UsageError
+from filiera.experiments.files import require_keepable
 from filiera.experiments.names import branch_of, check_experiment_name, new_id
 from filiera.experiments.place import Place, pins_of
 from filiera.experiments.records import StartRecord, path_of, write_record
@@ -47,6 +48,7 @@ def start(place: Place, name: str, *, base: str = "HEAD", dirty: Dirty = "carry"
         tree = place.repository.git("rev-parse", f"{commit}^{{tree}}")
         is_carried = False
         if dirty != "ignore" and commit == place.repository.resolve("HEAD"):
+            require_keepable(place.repository, place.repository.top)
             now = place.repository.snapshot(place.repository.top)
             is_carried, tree = now != tree, now
             if is_carried and dirty == "refuse":
