@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from filiera.cli.experiment_names import named
+from filiera.cli.experiment_names import named, setting
 from filiera.cli.output import print_json
 from filiera.cli.progress import Progress
 from filiera.cli.run_command import as_data, exit_code, report
-from filiera.errors import UsageError
 from filiera.experiments.place import Place
 from filiera.experiments.running import Recorded, Wanted, default_pipeline
 from filiera.experiments.running import run as run_experiment
@@ -18,7 +17,7 @@ def run(options: argparse.Namespace) -> int:
     """Run a pipeline of an experiment and return how it ended as an exit code; of several, the worst."""
     place = Place(profile=options.profile)
     names = options.name or [named(place, "")]
-    settings = dict(map(_setting, options.set))
+    settings = dict(map(setting, options.set))
     if len(names) > 1:
         from filiera.cli.experiment_runs import run_several
 
@@ -34,13 +33,6 @@ def run(options: argparse.Namespace) -> int:
     code = report(done.run, as_json=False)
     print(_told(name, done))
     return code
-
-
-def _setting(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise UsageError(f"--set takes PARAMETER=VALUE, such as max_depth=20, not {text!r}.")
-    return name, value
 
 
 def _told(name: str, done: Recorded) -> str:

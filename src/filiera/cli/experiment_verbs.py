@@ -10,6 +10,7 @@ _NAME = "the experiment (default: the one whose worktree this is)"
 def add_experiment_verbs(verbs: Verbs) -> None:
     """Add the verbs behind ``filiera experiment``."""
     _add_work(verbs)
+    _add_sweep(verbs)
     _add_ends(verbs)
 
 
@@ -39,6 +40,24 @@ def _add_work(verbs: Verbs) -> None:
     sub.add_argument("--archived", action="store_true", help="list those that were dropped")
     sub = verbs.add_with_json("show", "show an experiment: how it began, its runs, what differs from its target")
     sub.add_argument("name", nargs="?", default="", help=_NAME)
+
+
+def _add_sweep(verbs: Verbs) -> None:
+    sub = verbs.add_with_json("sweep", "run a pipeline of an experiment with many parameters")
+    sub.add_argument("name", nargs="?", default="", help=_NAME)
+    text = "values of a parameter, such as max_depth=4,8,12; may be given several times"
+    sub.add_argument("--grid", action="append", default=[], metavar="PARAMETER=VALUES", help=text)
+    text = "the range of a parameter, such as max_depth=2..20 or rate=0.001..0.1:log; may be given several times"
+    sub.add_argument("--space", action="append", default=[], metavar="PARAMETER=RANGE", help=text)
+    text = "draw so many at random (default: run all combinations)"
+    sub.add_argument("--trials", type=int, default=0, metavar="N", help=text)
+    sub.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed draws the same (default: 0)")
+    text = "set a parameter in all runs; may be given several times"
+    sub.add_argument("--set", action="append", default=[], metavar="PARAMETER=VALUE", help=text)
+    text = "the pipeline (default: the one it has run last, or the only one of kind model)"
+    sub.add_argument("--pipeline", default="", metavar="NAME", help=text)
+    text = "sort by this metric (default: that of the first gate)"
+    sub.add_argument("--metric", default="", metavar="NAME", help=text)
 
 
 def _add_ends(verbs: Verbs) -> None:

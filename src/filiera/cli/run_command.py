@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from itertools import takewhile
 from typing import Any, get_args
 
@@ -26,6 +27,8 @@ EXIT_CODES = {
     "cancelled": Cancelled.exit_code,
     "waiting": Waiting.exit_code,
 }
+_WORST_FIRST = (130, 5, 6, 1, 3, 9, 0)
+"""Exit codes: stopped, store, source, failed, rejected, waiting, done."""
 MOST_PROBLEMS = 20
 """So many failures and questions are printed at most."""
 
@@ -71,6 +74,12 @@ def exit_code(done: Run) -> int:
                 if isinstance(kind, type) and issubclass(kind, SourceError | StoreError):
                     return kind.exit_code
     return EXIT_CODES[done.status]
+
+
+def worst_exit_code(done: Iterable[Run]) -> int:
+    """Return the exit code of the one of several runs that ended worst."""
+    codes = set(map(exit_code, done))
+    return next(code for code in _WORST_FIRST if code in codes)
 
 
 def told(error: str, message: str, traceback: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from filiera.cli.output import print_json, shortened
-from filiera.cli.run_command import as_data, exit_code, print_problems
+from filiera.cli.run_command import as_data, print_problems, worst_exit_code
 from filiera.cli.several_progress import SeveralProgress
 from filiera.core.value import dataclass
 from filiera.errors import UsageError
@@ -19,8 +19,6 @@ from filiera.project.several import in_order, load_several, upstream
 
 _FEW = 10
 """Of so many runs is told what they published and what is wrong; tracebacks, when there are no more runs at all."""
-_WORST_FIRST = (130, 5, 6, 1, 3, 9, 0)
-"""Exit codes: stopped, store, source, failed, rejected, waiting, done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +55,7 @@ def run_several(project: Project, wanted: list[str], options: argparse.Namespace
         print_json([as_data(done) for done in ended.values()] + [_left_as_data(one) for one in left])
     else:
         _report(list(ended.values()), left)
-    codes = {exit_code(done) for done in ended.values()}
-    return next(code for code in _WORST_FIRST if code in codes)
+    return worst_exit_code(ended.values())
 
 
 def _missing(needed: Iterable[str], ended: Mapping[str, Run]) -> str:

@@ -18,6 +18,7 @@ RECORDS = "experiments"
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,47}")
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _TIME_BITS, _CHANCE_BITS, _BITS = 48, 80, 5
+_last_number = 0
 
 
 def check_experiment_name(name: str) -> str:
@@ -51,9 +52,12 @@ def new_id() -> str:
     """Return a name for a record: 26 letters and digits, of which later ones sort after earlier ones.
 
     Source:
-        The ULID specification: 48 bits of milliseconds since the epoch, 80 bits of chance, in Crockford's base 32.
+        The ULID specification: 48 bits of milliseconds since the epoch, 80 bits of chance, in Crockford's base 32; in a
+        process each is greater than the one before, also in the same millisecond.
     """
-    number = (time.time_ns() // 1_000_000) << _CHANCE_BITS | secrets.randbits(_CHANCE_BITS)
+    global _last_number
+    now = (time.time_ns() // 1_000_000) << _CHANCE_BITS | secrets.randbits(_CHANCE_BITS)
+    number = _last_number = max(now, _last_number + 1)
     places = range((_TIME_BITS + _CHANCE_BITS) // _BITS, -1, -1)
     return "".join(_LETTERS[number >> (place * _BITS) & (2**_BITS - 1)] for place in places)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from filiera.errors import ProjectError, Rejected, UsageError, did_you_mean
 from filiera.experiments.files import require_keepable
 from filiera.experiments.names import branch_of, new_id
 from filiera.experiments.place import Place
+from filiera.experiments.ranking import best_first, deciding_metric
 from filiera.experiments.records import RunRecord, path_of, runs_in, write_record
 from filiera.project.audit import actor
 from filiera.project.collecting import STEP
@@ -49,13 +50,14 @@ class Wanted:
     pipeline: str
     settings: Sequence[Mapping[str, str]] = ({},)  #: parameters as texts, for each run
     fresh: frozenset[str] = frozenset()  #: steps to run although they are in the cache
+    metric: str = ""  #: which of several runs is the best; "": the metric of the first gate
 
 
 def run(place: Place, name: str, wanted: Wanted, *, listener: Listener | None = None) -> list[Recorded]:
     """Run a pipeline of an experiment, once for each setting, and return how each run ended.
 
     Its files are taken as they are. Where a run succeeds or is rejected, they are committed to the experiment's branch
-    with its record; where all fail, nothing is.
+    with its record; where all fail, nothing is. The best of several is recorded as the newest: that one counts.
 
     Raises:
         UsageError, GraphError, SourceError: The run could not be planned.
@@ -85,11 +87,10 @@ def run(place: Place, name: str, wanted: Wanted, *, listener: Listener | None = 
                 why="What ran is not what is there now, so that nothing was recorded in the branch.",
                 do=f"Run it again: filiera experiment run {name}",
             )
-        records = {
-            one.run_id: record_of(place, name, tree, one, values)
-            for one, values in zip(done, several, strict=True)
-            if one in kept
-        }
+        pairs = zip(done, several, strict=True)
+        found = [record_of(place, name, tree, one, values) for one, values in pairs if one in kept]
+        best_last = best_first(found, wanted.metric or deciding_metric(found))[::-1]
+        records = {one.run_id: replace(one, id=new_id()) for one in best_last}
         _commit(place, repository, _Change(name, before, tree), list(records.values()))
         return [Recorded(run=one, record=records.get(one.run_id)) for one in done]
 
