@@ -15,7 +15,11 @@ from filiera.errors import ProjectError
 
 NONE = "0" * 40
 """In place of a commit: the reference is not there."""
+SCRATCH = "filiera-index-"
+"""Begins the names of folders, beside what git keeps, that a killed process may leave."""
 _LEAST_VERSION = (2, 38)  # merge-tree --write-tree
+_OF_ANOTHER = ("GIT_DIR", "GIT_COMMON_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
+"""Variables that git sets for its hooks: they would name another worktree than the one that is meant."""
 _BUSY = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply", "BISECT_LOG")
 
 
@@ -128,13 +132,18 @@ class Repository:
         Blobs of files that git does not have yet are added to its objects.
         """
         with self._index(worktree) as variables:
-            self.git("add", "--all", cwd=worktree, variables=variables)
+            self.git("add", "--all", "--sparse", cwd=worktree, variables=variables)
             return self.git("write-tree", cwd=worktree, variables=variables)
 
     def new_files(self, worktree: Path) -> list[str]:
         """Return files that are neither ignored nor known to git; of a repository in it only its folder, with ``/``."""
         listed = self.git("ls-files", "--others", "--exclude-standard", "-z", cwd=worktree)
         return [name for name in listed.split("\0") if name]
+
+    def staged(self, worktree: Path) -> str:
+        """Return a tree of what is staged in *worktree*; '' while files are in conflict there."""
+        with self._index(worktree) as variables:
+            return self.git("write-tree", cwd=worktree, variables=variables, check=False)
 
     def commit(self, tree: str, parents: Sequence[str], message: str) -> str:
         """Return a new commit, which no reference points at yet."""
@@ -171,12 +180,29 @@ class Repository:
         self.git("worktree", "add", "--quiet", str(path), commit, variables=parallel)
 
     def remove_worktree(self, path: Path, *, force: bool = False) -> None:
-        """Remove a worktree and its folder; without *force* only when all its changes are committed."""
+        """Remove a worktree and its folder, also where that is gone; without *force* not when it has changes."""
         self.git("worktree", "unlock", str(path), check=False)
-        if path.exists():
-            self.git("worktree", "remove", *(["--force"] if force else []), str(path))
-        else:
-            self.git("worktree", "prune")
+        self.git("worktree", "remove", *(["--force"] if force or not path.exists() else []), str(path))
+
+    def discard_worktree(self, path: Path) -> None:
+        """Remove a folder that was to become a worktree, and what git knows of it, however far that had come."""
+        shutil.rmtree(path, ignore_errors=True)
+        for known in self._known(path):
+            shutil.rmtree(known)
+
+    def knows_worktree(self, path: Path) -> bool:
+        """Tell whether git keeps something for a worktree at *path*, even if too little to list it."""
+        return bool(self._known(path))
+
+    def _known(self, path: Path) -> list[Path]:
+        found = []
+        for known in (self.common / "worktrees").glob("*"):
+            try:
+                is_of_path = Path((known / "gitdir").read_text().strip()).parent == path
+            except OSError:  # git had not come so far; it names the folder after the worktree's
+                is_of_path = known.name.rstrip("0123456789") == path.name.replace(".", "-", 1)
+            found += [known] if is_of_path else []
+        return found
 
     @contextmanager
     def _index(self, worktree: Path) -> Iterator[dict[str, str]]:
@@ -185,7 +211,7 @@ class Repository:
         It is as old as the index: git reads a file anew that was written in the same second as the index or later.
         """
         index = Path(self.git("rev-parse", "--path-format=absolute", "--git-path", "index", cwd=worktree))
-        with tempfile.TemporaryDirectory(prefix="filiera-index-") as folder:
+        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self.common) as folder:
             copy = Path(folder) / "index"
             if index.exists():
                 shutil.copy2(index, copy)
@@ -202,7 +228,7 @@ class Repository:
             new = f"040000 tree {self._with_entry(below, rest, blob)}\t{name}"
         else:
             new = f"100644 blob {blob}\t{name}"
-        return self.git("mktree", "-z", given="".join(f"{line}\0" for line in [*kept, new]).encode())
+        return self.git("mktree", "-z", given=os.fsencode("".join(f"{line}\0" for line in [*kept, new])))
 
     @property
     def somebody(self) -> dict[str, str]:
@@ -219,7 +245,8 @@ class Repository:
         given: bytes | None = None,
     ) -> subprocess.CompletedProcess[str]:
         command = ["git", "-C", str(cwd or self._folder), *words]
-        environment = {**os.environ, **(variables or {}), "LC_ALL": "C.UTF-8"}
+        outside = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER}
+        environment = {**outside, **(variables or {}), "LC_ALL": "C.UTF-8"}
         text = None if given is None else given.decode("utf-8", "surrogateescape")
         try:
             return subprocess.run(

@@ -261,14 +261,13 @@ def _scratch(place: Place, candidate: _Candidate, tree: str, old: str) -> Iterat
     commit = place.repository.commit(tree, [old, candidate.tip], "What would be merged\n")
     folder = place.worktrees / f"{MAKING}merge-{candidate.name}"
     place.worktrees.mkdir(parents=True, exist_ok=True)
-    if folder.exists():
-        place.repository.remove_worktree(folder, force=True)
+    place.repository.discard_worktree(folder)
     place.repository.add_worktree(folder, commit)
     try:
         place.mark(folder, candidate.start)
         yield folder
     finally:
-        place.repository.remove_worktree(folder, force=True)
+        place.repository.discard_worktree(folder)
 
 
 @contextmanager
@@ -280,7 +279,7 @@ def _others(place: Place, name: str, wanted: Acceptance) -> Iterator[dict[str, t
             if other != name:
                 leases.enter_context(place.lease(other))
                 worktree = place.worktree(other)
-                kept = tip if worktree is None else with_changes(worktree, other, tip, force=True)
+                kept = tip if worktree is None else with_changes(worktree, other, tip)
                 ref = f"{ARCHIVE}{other}/{new_id()}"
                 found[other] = (ref, kept, tip)
         yield found

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from filiera.adapters.git_repository import NONE, RefChange, Repository
 from filiera.core.value import dataclass
-from filiera.errors import UsageError
+from filiera.errors import ProjectError, UsageError
 from filiera.experiments.files import require_keepable
 from filiera.experiments.names import ARCHIVE, branch_of, new_id
 from filiera.experiments.place import Place
+from filiera.experiments.records import start_in
 from filiera.project import audit
 
 
@@ -26,91 +27,122 @@ class Dropped:
 def drop(place: Place, name: str, *, force: bool = False) -> Dropped:
     """Move an experiment into the archive: its branch and worktree go, its commits, runs and versions stay.
 
-    With *force* changes in its worktree that are not committed are committed to the archive first.
+    With *force* changes in its worktree that are not committed are committed to the archive first. Files that git
+    ignores go with the folder. The archive gets it and the branch goes in one act; a folder that a killed process
+    leaves then is removed by ``put_away``.
 
     Raises:
         UsageError: There is no such experiment, or it has changes that are not committed.
         StoreBusy: Another process works on it.
+        ProjectError: Its branch is checked out elsewhere.
     """
     with place.lease(name):
         tip = place.tip(name)
         worktree = place.worktree(name)
-        kept, is_dirty = tip, False
+        kept = tip
         if worktree is not None:
-            kept = with_changes(worktree, name, tip, force=force)
-            is_dirty = kept != tip
+            kept = with_changes(worktree, name, tip)
+            if not force:
+                require_committed(place, worktree, tip, kept)
         ref = f"{ARCHIVE}{name}/{new_id()}"
-        changes = [RefChange(ref, kept, NONE)]
-        if is_dirty:  # before the folder goes
-            place.repository.update(changes, f"filiera: keep changes of {name}")
-            changes = []
-        if worktree is not None:
-            place.repository.remove_worktree(worktree, force=is_dirty)
-        elif any(each.branch == branch_of(name) for each in place.repository.worktrees()):
-            place.repository.git("worktree", "prune")
-        changes.append(RefChange(branch_of(name), NONE, tip))
-        place.repository.update(changes, f"filiera: drop {name}")
+        gone = RefChange(branch_of(name), NONE, tip)
+        place.repository.update([RefChange(ref, kept, NONE), gone], f"filiera: drop {name}")
+        put_away(place, name)
         place.project.records.write([audit.entry("drop", f"exp/{name}", at=place.project.clock(), detail={"ref": ref})])
-        return Dropped(name=name, ref=ref, commit=kept, is_kept_dirty=is_dirty)
+        return Dropped(name=name, ref=ref, commit=kept, is_kept_dirty=kept != tip)
 
 
 def restore(place: Place, name: str) -> Path:
     """Bring the newest state of an experiment back from the archive; return its worktree.
 
+    Where only the folder is missing, that is made anew.
+
     Raises:
         UsageError: It is not in the archive, or there is an experiment of that name.
+        StoreBusy: Another process works on it.
+        ProjectError: Its folder cannot be made.
     """
     with place.lease(name):
         found = place.archived().get(name)
+        if place.repository.resolve(branch_of(name)):
+            if not found and place.worktree(name) is None:
+                return place.ensure_worktree(name)
+            raise UsageError(
+                f"There is an experiment {name!r}.",
+                why="Its branch would be overwritten." if found else "It was not dropped.",
+                do=f"filiera experiment drop {name}, or: git branch -m exp/{name} exp/{name}-2" if found else "",
+            )
         if not found:
             known = ", ".join(place.archived()) or "none"
             raise UsageError(f"The archive has no experiment {name!r}.", why=f"It has: {known}.")
-        if place.repository.resolve(branch_of(name)):
-            raise UsageError(
-                f"There is an experiment {name!r}.",
-                why="Its branch would be overwritten.",
-                do=f"filiera experiment drop {name}, or: git branch -m exp/{name} exp/{name}-2",
-            )
-        ref, commit = list(found.items())[-1]
+        put_away(place, name)
+        ref, commit = list(place.archived()[name].items())[-1]
         back = [RefChange(branch_of(name), commit, NONE), RefChange(ref, NONE, commit)]
         place.repository.update(back, f"filiera: restore {name}")
         place.project.records.write([audit.entry("restore", f"exp/{name}", at=place.project.clock())])
         return place.ensure_worktree(name)
 
 
-def merged(place: Place) -> list[str]:
-    """Return the experiments whose branches their targets have in them."""
-    found = []
-    for name in place.branches():
-        target = place.start_of(name).target
-        done = place.repository.git("branch", "--list", "--merged", target, f"exp/{name}", check=False)
-        found += [name] if done else []
-    return found
+def put_away(place: Place, name: str) -> bool:
+    """Remove the folder of an experiment that is in the archive; tell whether there was one.
 
-
-def with_changes(worktree: Path, name: str, tip: str, *, force: bool) -> str:
-    """Return the commit that has all of an experiment: its tip, or with *force* one more with what is not committed.
+    What changed in it since it was dropped goes into the archive first.
 
     Raises:
-        UsageError: There is something that is not committed, or another branch is checked out.
+        ProjectError: The folder is on another branch than the experiment's.
+    """
+    worktree = place.worktree(name)
+    if worktree is None:
+        return place.clear(name)
+    ref, commit = list(place.archived()[name].items())[-1]
+    kept = with_changes(worktree, name, commit)
+    if kept != commit:
+        place.repository.update([RefChange(ref, kept, commit)], f"filiera: keep changes of {name}")
+    place.repository.remove_worktree(worktree, force=True)
+    return True
+
+
+def require_committed(place: Place, worktree: Path, tip: str, kept: str) -> None:
+    """Refuse a worktree whose changes made of its *tip* the commit *kept*. Raises UsageError."""
+    if kept != tip:
+        files = place.repository.changed(tip, kept) or place.repository.changed(tip, f"{kept}^")
+        raise UsageError(
+            f"{worktree} has changes that are not committed: {', '.join(files[:5])}.",
+            do="Commit them, or keep them in the archive: filiera experiment drop --force",
+        )
+
+
+def with_changes(worktree: Path, name: str, commit: str) -> str:
+    """Return *commit*, or one behind it that has what is staged in its worktree, and then all its files.
+
+    Raises:
+        ProjectError: The worktree is on another branch.
     """
     repository = Repository(worktree)
     if repository.branch() != branch_of(name):
-        raise UsageError(
+        raise ProjectError(
             f"{worktree} is not on branch exp/{name}.",
             why="It would be removed with what is checked out there.",
             do=f"git -C {worktree} switch exp/{name}",
         )
     require_keepable(repository, worktree, most_bytes=None)
-    tree = repository.snapshot(worktree)
-    files = repository.changed(tip, tree)
-    if not files:
-        return tip
-    if not force:
-        raise UsageError(
-            f"{worktree} has changes that are not committed: {', '.join(files[:5])}.",
-            do="Commit them, or keep them in the archive: --force",
-        )
-    return repository.commit(
-        tree, [tip], f"Keep what was not committed when {name} was dropped\n\nExperiment: {name}\n"
-    )
+    known = repository.git("log", "-3", "--first-parent", "--format=%T", commit).splitlines()
+    staged, files = repository.staged(worktree), repository.snapshot(worktree)
+    what = f"when {name} was dropped\n\nExperiment: {name}\n"
+    if staged and staged not in (*known, files):
+        commit = repository.commit(staged, [commit], f"Keep what was staged {what}")
+    if files != repository.git("rev-parse", f"{commit}^{{tree}}"):
+        commit = repository.commit(files, [commit], f"Keep what was not committed {what}")
+    return commit
+
+
+def merged(place: Place) -> list[str]:
+    """Return the experiments whose branches their targets have in them."""
+    found = []
+    for name, records in place.records(*place.branches()).items():
+        start = start_in(records)
+        if start is None:
+            continue
+        done = place.repository.git("branch", "--list", "--merged", start.target, f"exp/{name}", check=False)
+        found += [name] if done else []
+    return found

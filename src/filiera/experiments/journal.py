@@ -14,6 +14,7 @@ from filiera.adapters.local_disk import disk_error, sync_folder
 from filiera.core.products import OF_EXPERIMENT, ProductRef
 from filiera.core.value import dataclass
 from filiera.errors import ProjectError, StoreBusy
+from filiera.experiments.dropping import put_away
 from filiera.experiments.names import branch_of
 from filiera.experiments.place import Place
 from filiera.project import audit
@@ -84,9 +85,8 @@ def recover(place: Place) -> str:
     entry = read(place)
     if entry is None:
         return ""
-    done = place.repository.git("merge-base", "--is-ancestor", entry.new, entry.target, check=False)
     contains = place.repository.git("branch", "--contains", entry.new, "--format=%(refname)", check=False)
-    if done or entry.target not in contains.splitlines():
+    if entry.target not in contains.splitlines():
         clear(place)
         return f"accepting {entry.name} was not decided yet: nothing was done"
     finish(place, entry)
@@ -98,11 +98,12 @@ def finish(place: Place, entry: Entry) -> Finished:
     published = _publish(place, entry)
     gone, left = [], {}
     with ExitStack() as leases:
-        for name in entry.archive:
+        for name, (_, _, tip) in entry.archive.items():
             try:
                 if name != entry.name:
                     leases.enter_context(place.lease(name))
-                _remove_worktree(place, name, entry)
+                if place.repository.resolve(branch_of(name)) not in ("", tip):
+                    raise ProjectError(f"exp/{name} has new commits.", do=f"filiera experiment drop {name}")
                 gone.append(name)
             except (StoreBusy, ProjectError) as error:
                 left[name] = f"{error.what} {error.why}".strip()
@@ -110,6 +111,11 @@ def finish(place: Place, entry: Entry) -> Finished:
         changes += _tags(place, entry, published)
         if changes:
             place.repository.update(changes, f"filiera: accept {entry.name}")
+        for name in gone:
+            try:
+                put_away(place, name)
+            except ProjectError as error:  # its folder is on another branch
+                left[name] = f"{error.what} {error.why}".strip()
     detail = {"commit": entry.new, "target": entry.target}
     noted = audit.entry("accept", f"exp/{entry.name}", at=place.project.clock(), detail=detail)
     place.project.records.write([noted], durable=True)
@@ -136,18 +142,6 @@ def _publish(place: Place, entry: Entry) -> tuple[Version, ...]:
         names[own.ref] = version.ref
         found.append(version)
     return tuple(found)
-
-
-def _remove_worktree(place: Place, name: str, entry: Entry) -> None:
-    """Remove an experiment's folder. Raises ProjectError when it has changes that are not in the archive."""
-    worktree = place.worktree(name)
-    if worktree is None:
-        return
-    _, kept, tip = entry.archive[name]
-    tree = place.repository.snapshot(worktree)
-    if place.repository.changed(kept, tree):
-        raise ProjectError(f"{worktree} has changed meanwhile.", do=f"filiera experiment drop {name} --force")
-    place.repository.remove_worktree(worktree, force=kept != tip)
 
 
 def _archiving(place: Place, name: str, entry: Entry) -> list[RefChange]:

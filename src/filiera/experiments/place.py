@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +39,7 @@ class Place:
         place = root.relative_to(self.repository.top.resolve()).as_posix()
         self.prefix = "" if place == "." else f"{place}/"  #: where the project lies in the repository: "" or "sub/"
         self.folder = self.project.store / "experiments"
-        self.worktrees = worktrees_folder(self.repository.common)
+        self.worktrees = worktrees_folder(self.repository.common).resolve()
 
     def branches(self) -> dict[str, str]:
         """Return the experiments with the commits they are at."""
@@ -84,9 +83,14 @@ class Place:
         return found
 
     def worktree(self, name: str) -> Path | None:
-        """Return the folder in which an experiment's branch is checked out, or None."""
-        found = next((each for each in self.repository.worktrees() if each.branch == branch_of(name)), None)
-        return found.path if found is not None and found.path.is_dir() else None
+        """Return an experiment's own folder, whatever is checked out there, or None.
+
+        Raises:
+            ProjectError: Its branch is checked out elsewhere.
+        """
+        there = [each for each in self._registered(name) if each.path.is_dir() and each.path.name != f"{MAKING}{name}"]
+        found = next((each for each in there if each.branch == branch_of(name)), there[0] if there else None)
+        return None if found is None else self._ours(found, name)
 
     def ensure_worktree(self, name: str) -> Path:
         """Return an experiment's worktree, made anew where it is missing. The caller has the experiment's lease.
@@ -95,20 +99,27 @@ class Place:
             ProjectError: The branch is checked out in a worktree that is not ours, or git cannot make one.
         """
         self.tip(name)
-        path = self.worktrees / name
-        found = [each for each in self.repository.worktrees() if each.branch == branch_of(name)]
-        if any(not each.path.is_dir() for each in found):  # removed by hand
-            for each in found:
-                self.repository.remove_worktree(each.path)
-            found = []
-        half = [each for each in found if each.path.name.startswith(MAKING)]
-        for each in half:
-            self.repository.remove_worktree(each.path, force=True)
-        whole = [each for each in found if each not in half]
-        if whole:
-            return self._ours(whole[0], name)
-        self._make(path, name)
-        return path
+        found = self.worktree(name)
+        if found is None and self.clear(name):
+            found = self.worktree(name)
+        if found is None:
+            found = self.worktrees / name
+            self._make(found, name)
+        return found
+
+    def clear(self, name: str) -> bool:
+        """Forget worktrees of an experiment that are gone or were never whole; tell whether there were any."""
+        half, whole = self.worktrees / f"{MAKING}{name}", self.worktrees / name
+        gone = [each.path for each in self._registered(name) if not each.path.is_dir()]
+        if half in gone and (whole / ".git").exists():  # killed while it was moved to its place
+            self.repository.git("worktree", "repair", str(whole))
+            return True
+        for path in gone:
+            self.repository.remove_worktree(path)
+        is_half = half.exists() or self.repository.knows_worktree(half)
+        if is_half:
+            self.repository.discard_worktree(half)
+        return bool(gone) or is_half
 
     def mark(self, worktree: Path, start: StartRecord) -> None:
         """Write down, where git keeps what it knows of a worktree, for which experiment it is."""
@@ -151,12 +162,17 @@ class Place:
         finally:
             os.close(descriptor)
 
+    def _registered(self, name: str) -> list[Worktree]:
+        """Return worktrees that are an experiment's by their branch or their place."""
+        places = {self.worktrees / name, self.worktrees / f"{MAKING}{name}"}
+        return [each for each in self.repository.worktrees() if each.branch == branch_of(name) or each.path in places]
+
     def _ours(self, found: Worktree, name: str) -> Path:
-        if not (git_folder(found.path) / MARKER).exists():
+        if found.path != self.worktrees / name and not has_marker(found.path):
             raise ProjectError(
                 f"exp/{name} is checked out in {found.path}.",
                 why="That is not the worktree that Filiera made for it; a branch can be checked out once.",
-                do=f"git worktree remove {found.path}, or switch it to another branch.",
+                do=f"Switch that one to another branch: git -C {found.path} switch --detach",
             )
         return found.path
 
@@ -170,13 +186,15 @@ class Place:
             )
         self.worktrees.mkdir(parents=True, exist_ok=True)
         half = path.with_name(f"{MAKING}{name}")
-        if half.exists():
-            shutil.rmtree(half)
-            self.repository.git("worktree", "prune")
         self.repository.add_worktree(half, f"exp/{name}")
         self.mark(half, self.start_of(name))
         self.repository.git("worktree", "move", str(half), str(path))
         self.repository.git("worktree", "lock", "--reason", "an experiment of Filiera", str(path))
+
+
+def has_marker(worktree: Path) -> bool:
+    """Tell whether a worktree says for which experiment it is."""
+    return (worktree / ".git").is_file() and (git_folder(worktree) / MARKER).exists()
 
 
 def pins_of(project: Project) -> tuple[Mapping[str, int], Mapping[str, str]]:

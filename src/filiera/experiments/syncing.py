@@ -7,7 +7,7 @@ from dataclasses import replace
 from filiera.adapters.git_repository import Repository
 from filiera.core.value import dataclass
 from filiera.errors import Rejected
-from filiera.experiments.dropping import with_changes
+from filiera.experiments.dropping import require_committed, with_changes
 from filiera.experiments.names import new_id
 from filiera.experiments.place import Place, pins_of
 from filiera.experiments.records import StartRecord, path_of, write_record
@@ -35,7 +35,8 @@ def sync(place: Place, name: str) -> Synced:
         worktree = place.ensure_worktree(name)
         repository = Repository(worktree)
         before = place.start_of(name)
-        with_changes(worktree, name, place.tip(name), force=False)
+        tip = place.tip(name)
+        require_committed(place, worktree, tip, with_changes(worktree, name, tip))
         base = repository.resolve(before.target)
         merged = repository.merge(place.tip(name), base)
         message = f"Bring {name} up to date\n\nExperiment: {name}\n"
