@@ -109,6 +109,6 @@ def test_unit_tests_of_the_template_pass(project):
     """What a new project is given to start from is green."""
     tests = runpy.run_path(str(TEMPLATE / "tests/test_steps.py"))
     names = [name for name in tests if name.startswith("test_")]
-    assert len(names) == 8
+    assert len(names) == 9
     for name in names:
         tests[name]()

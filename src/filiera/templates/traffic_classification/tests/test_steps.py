@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 from flows.data import clean, features
 from flows.model import evaluate, fit, fit_unaware, split_flows
+from flows.unseen import hold, measure
 from traffic.cleaning import LONGEST_S
 from traffic.columns import COUNTS, FEATURES, FLAGS, KIND, RATES, TARGET
 from traffic.comparing import by_kind, gain, means
@@ -106,3 +107,12 @@ def test_the_gain_counts_kinds_not_rows() -> None:
     best, low, high = gain(found)
     assert (best, low, high) == (0.0, -0.5, 0.5)
     assert by_kind(found).rows() == [("dos", 100, 0.0, 1.0), ("rare kinds", 2, 1.0, 0.0)]
+
+
+def test_a_recipe_that_finds_nothing_new_is_rejected() -> None:
+    """As is one that raises alarms all the time; one that finds most kinds and is mostly silent passes."""
+    kinds = ["normal"] * 400 + [f"kind {number % 10}" for number in range(100)]
+    is_attack = [kind != "normal" for kind in kinds]
+    for answers, passes in ((is_attack, True), ([False] * 500, False), ([True] * 500, False)):
+        found = pl.DataFrame({"kind": kinds, "plain": [False] * 500, "detector": answers})
+        assert hold(measure([found[:300], found[300:]])).blocks is not passes

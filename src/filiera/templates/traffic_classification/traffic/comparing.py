@@ -21,6 +21,14 @@ def means(found: pl.DataFrame, name: str) -> tuple[float, float, float]:
     return attacks, alarms, (attacks + 1 - alarms) / 2
 
 
+def attacks_found(found: pl.DataFrame, name: str, *, draws: int = 2000, seed: int = 0) -> tuple[float, float, float]:
+    """Return the share of attacks found, as the mean over kinds, and its 95 % interval: kinds are drawn anew."""
+    of_kinds = found.filter(pl.col(KIND) != NORMAL).group_by(KIND).agg(pl.col(name).mean()).sort(KIND)[name].to_numpy()
+    drawn = np.random.default_rng(seed).choice(of_kinds, (draws, len(of_kinds))).mean(axis=1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(of_kinds.mean()), float(low), float(high)
+
+
 def gain(found: pl.DataFrame, *, draws: int = 2000, seed: int = 0) -> tuple[float, float, float]:
     """Return by how much balanced accuracy is higher in "detector" than in "plain", and its 95 % interval.
 
