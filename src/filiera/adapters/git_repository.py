@@ -18,6 +18,9 @@ NONE = "0" * 40
 SCRATCH = "filiera-index-"
 """Begins the names of folders, beside what git keeps, that a killed process may leave."""
 _LEAST_VERSION = (2, 38)  # merge-tree --write-tree
+_CHANGES = ("worktree", "update-ref", "merge")
+_NO_SERVANTS = ("-c", "gc.auto=0", "-c", "core.fsmonitor=false")
+"""No processes that outlive the command: they would keep its locks."""
 _OF_ANOTHER = ("GIT_DIR", "GIT_COMMON_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
 """Variables that git sets for its hooks: they would name another worktree than the one that is meant."""
 _BUSY = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply", "BISECT_LOG")
@@ -58,6 +61,11 @@ class Repository:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.held: list[int] = []
+        """Open locks that those git processes inherit which change worktrees and references.
+
+        Where this process is killed they go on: until they have ended, nobody else begins.
+        """
         found = self._try("rev-parse", "--path-format=absolute", "--git-common-dir", "--git-dir", cwd=folder)
         if found.returncode:
             raise ProjectError(
@@ -244,7 +252,8 @@ class Repository:
         variables: Mapping[str, str] | None = None,
         given: bytes | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        command = ["git", "-C", str(cwd or self._folder), *words]
+        is_change = bool(self.held) and words[0] in _CHANGES
+        command = ["git", "-C", str(cwd or self._folder), *(_NO_SERVANTS if is_change else ()), *words]
         outside = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER}
         environment = {**outside, **(variables or {}), "LC_ALL": "C.UTF-8"}
         text = None if given is None else given.decode("utf-8", "surrogateescape")
@@ -256,6 +265,7 @@ class Repository:
                 stdin=subprocess.DEVNULL if text is None else None,
                 capture_output=True,
                 check=False,
+                pass_fds=self.held if is_change else (),
                 encoding="utf-8",
                 errors="surrogateescape",
             )

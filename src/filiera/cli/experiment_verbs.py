@@ -75,5 +75,8 @@ def _add_ends(verbs: Verbs) -> None:
     sub.add_argument("--all-but", default="", metavar="NAME", help="all but this one")
     sub.add_argument("--merged", action="store_true", help="all whose branches are merged into their targets")
     sub.add_argument("--force", action="store_true", help="keep changes that are not committed in the archive")
+    text = "look for what killed processes left of experiments, such as half-made folders and locks"
+    sub = verbs.add_with_json("doctor", text)
+    sub.add_argument("--repair", action="store_true", help="mend what can be mended")
     sub = verbs.add_with_json("restore", "bring an experiment back from the archive")
     sub.add_argument("name", help="the experiment")

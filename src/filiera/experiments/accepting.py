@@ -255,11 +255,16 @@ def _run_in(
     return found
 
 
+def merge_folder(name: str) -> str:
+    """Return what the folder is called in which that runs what would be merged: no experiment can have this name."""
+    return f"{MAKING}{name}.merged"
+
+
 @contextmanager
 def _scratch(place: Place, candidate: _Candidate, tree: str, old: str) -> Iterator[Path]:
     """Give a folder with the files of a tree, which counts as the experiment's for as long as it is there."""
     commit = place.repository.commit(tree, [old, candidate.tip], "What would be merged\n")
-    folder = place.worktrees / f"{MAKING}merge-{candidate.name}"
+    folder = place.worktrees / merge_folder(candidate.name)
     place.worktrees.mkdir(parents=True, exist_ok=True)
     place.repository.discard_worktree(folder)
     place.repository.add_worktree(folder, commit)

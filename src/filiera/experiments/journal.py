@@ -15,6 +15,7 @@ from filiera.core.products import OF_EXPERIMENT, ProductRef
 from filiera.core.value import dataclass
 from filiera.errors import ProjectError, StoreBusy
 from filiera.experiments.dropping import put_away
+from filiera.experiments.locks import dead_locks, remove_locks
 from filiera.experiments.names import branch_of
 from filiera.experiments.place import Place
 from filiera.project import audit
@@ -87,10 +88,42 @@ def recover(place: Place) -> str:
         return ""
     contains = place.repository.git("branch", "--contains", entry.new, "--format=%(refname)", check=False)
     if entry.target not in contains.splitlines():
+        _take_back(place, entry)
         clear(place)
         return f"accepting {entry.name} was not decided yet: nothing was done"
     finish(place, entry)
     return f"ended accepting {entry.name}"
+
+
+def _take_back(place: Place, entry: Entry) -> None:
+    """Give the target's folder its files back where git was killed while it wrote those of the new commit.
+
+    Git wrote only to files that were as the target has them. One that is neither so nor as far as git would have come
+    was changed by somebody since, and stays.
+    """
+    folder = next((each.path for each in place.repository.worktrees() if each.branch == entry.target), None)
+    if folder is None or not folder.is_dir():
+        return
+    remove_locks(dead_locks(place))
+    names = place.repository.changed(entry.old, entry.new)
+    befores = place.repository.read([f"{entry.old}:{name}" for name in names])
+    afters = place.repository.read([f"{entry.new}:{name}" for name in names])
+    for name, before, after in zip(names, befores, afters, strict=True):
+        now = _content(folder / name)
+        if now == before or not (now is None or (after or b"").startswith(now)):
+            continue
+        if before is None:
+            (folder / name).unlink(missing_ok=True)
+        else:
+            words = ("restore", f"--source={entry.old}", "--worktree", "--", f":(top,literal){name}")
+            place.repository.git(*words, cwd=folder)
+
+
+def _content(file: Path) -> bytes | None:
+    try:
+        return os.fsencode(file.readlink()) if file.is_symlink() else file.read_bytes()
+    except OSError:
+        return None
 
 
 def finish(place: Place, entry: Entry) -> Finished:

@@ -107,19 +107,25 @@ class Place:
             self._make(found, name)
         return found
 
+    def unfinished(self, name: str) -> list[Path]:
+        """Return folders of an experiment that git knows and that are gone, or that were never whole."""
+        half = self.worktrees / f"{MAKING}{name}"
+        gone = [each.path for each in self._registered(name) if not each.path.is_dir()]
+        is_half = half not in gone and (half.exists() or self.repository.knows_worktree(half))
+        return [*gone, half] if is_half else gone
+
     def clear(self, name: str) -> bool:
         """Forget worktrees of an experiment that are gone or were never whole; tell whether there were any."""
         half, whole = self.worktrees / f"{MAKING}{name}", self.worktrees / name
-        gone = [each.path for each in self._registered(name) if not each.path.is_dir()]
-        if half in gone and (whole / ".git").exists():  # killed while it was moved to its place
-            self.repository.git("worktree", "repair", str(whole))
-            return True
-        for path in gone:
-            self.repository.remove_worktree(path)
-        is_half = half.exists() or self.repository.knows_worktree(half)
-        if is_half:
-            self.repository.discard_worktree(half)
-        return bool(gone) or is_half
+        unfinished = self.unfinished(name)
+        for path in unfinished:
+            if path == half and not half.exists() and (whole / ".git").exists():  # killed while it was moved
+                self.repository.git("worktree", "repair", str(whole))
+            elif path == half:
+                self.repository.discard_worktree(half)
+            else:
+                self.repository.remove_worktree(path)
+        return bool(unfinished)
 
     def mark(self, worktree: Path, start: StartRecord) -> None:
         """Write down, where git keeps what it knows of a worktree, for which experiment it is."""
@@ -158,8 +164,11 @@ class Place:
                 ) from error
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            self.repository.held.append(descriptor)
             yield
         finally:
+            if descriptor in self.repository.held:
+                self.repository.held.remove(descriptor)
             os.close(descriptor)
 
     def _registered(self, name: str) -> list[Worktree]:

@@ -20,7 +20,7 @@ from filiera.core.value import dataclass
 from filiera.engine.rows import write_refs
 from filiera.errors import ProjectError, Rejected, UsageError, did_you_mean
 from filiera.experiments.files import require_keepable
-from filiera.experiments.names import branch_of, new_id
+from filiera.experiments.names import RECORDS, branch_of, new_id
 from filiera.experiments.place import Place
 from filiera.experiments.ranking import best_first, deciding_metric
 from filiera.experiments.records import RunRecord, path_of, runs_in, write_record
@@ -32,6 +32,7 @@ from filiera.project.origin import given_to, own_steps, version_named
 from filiera.project.project import Listener, Project
 from filiera.project.runs import Run
 
+_UNFINISHED = ".new"
 _KEPT = ("succeeded", "rejected")
 
 
@@ -69,6 +70,8 @@ def run(place: Place, name: str, wanted: Wanted, *, listener: Listener | None = 
         worktree = place.ensure_worktree(name)
         repository = _on_its_branch(worktree, name)
         before = repository.resolve("HEAD")
+        for left in (repository.top / place.prefix / RECORDS / name).glob(f"*{_UNFINISHED}"):
+            left.unlink()
         require_keepable(repository, worktree)
         tree = repository.snapshot(worktree)
         project = place.project_in(worktree)
@@ -255,7 +258,9 @@ def _commit(place: Place, repository: Repository, change: _Change, records: Sequ
         tree = repository.with_file(tree, path, write_record(record))
         file = repository.top / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(write_record(record))
+        beside = file.with_suffix(_UNFINISHED)
+        beside.write_bytes(write_record(record))
+        beside.replace(file)  # half a record would be committed by the next run, and read by nobody
         files.append(path)
     repository.git("add", "--all", cwd=repository.top)
     repository.git("add", "--force", "--", *files, cwd=repository.top)
