@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,4 @@ def published_lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lab(published_lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """Return a lab of its own, whose worktrees lie beside it."""
     monkeypatch.setenv("FILIERA_WORKTREES", str(tmp_path / "worktrees"))
-    shutil.copytree(published_lab / "repository", tmp_path / "repository")
-    found = Lab.__new__(Lab)
-    found.root = found.repository = tmp_path / "repository"
-    return found
+    return Lab.copied(published_lab, tmp_path)

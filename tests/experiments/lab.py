@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -82,6 +83,14 @@ class Lab(SmallProject):
         toml.write_text(f'{toml.read_text()}\n[catalog.raw]\ntype = "csv"\npath = "raw.csv"\n')
         self.git("init", "--quiet", "--initial-branch", "main")
         self.commit("first state")
+
+    @classmethod
+    def copied(cls, folder: Path, to: Path) -> Lab:
+        """Return a copy of the lab in a folder."""
+        shutil.copytree(folder / "repository", to / "repository")
+        found = cls.__new__(cls)
+        found.root = found.repository = to / "repository"
+        return found
 
     def git(self, *words: str, cwd: Path | None = None, check: bool = True) -> str:
         """Return what git prints."""

@@ -52,6 +52,15 @@ class Merge:
     conflicts: tuple[str, ...]  #: files; none: ``tree`` is the result
 
 
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """How many lines of a file differ."""
+
+    name: str
+    added: int | None  #: None: it is no text
+    removed: int | None
+
+
 class Repository:
     """The repository that a folder lies in.
 
@@ -174,6 +183,15 @@ class Repository:
     def changed(self, before: str, after: str) -> list[str]:
         """Return the files that differ between two commits or trees."""
         return [name for name in self.git("diff-tree", "-r", "--name-only", "-z", before, after).split("\0") if name]
+
+    def file_changes(self, before: str, after: str, *where: str) -> list[FileChange]:
+        """Return how many lines of which files differ between two commits or trees, of those that pathspecs allow."""
+        listed = self.git("diff-tree", "-r", "--numstat", "--no-renames", "-z", before, after, "--", *where)
+        found = []
+        for line in filter(None, listed.split("\0")):
+            added, removed, name = line.split("\t", 2)
+            found.append(FileChange(name, *(None if each == "-" else int(each) for each in (added, removed))))
+        return found
 
     def read(self, names: Sequence[str]) -> list[bytes | None]:
         """Return the contents of objects, such as ``refs/heads/x:file``; None for one that is not there."""

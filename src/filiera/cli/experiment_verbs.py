@@ -10,6 +10,7 @@ _NAME = "the experiment (default: the one whose worktree this is)"
 def add_experiment_verbs(verbs: Verbs) -> None:
     """Add the verbs behind ``filiera experiment``."""
     _add_work(verbs)
+    _add_looks(verbs)
     _add_sweep(verbs)
     _add_ends(verbs)
 
@@ -34,12 +35,25 @@ def _add_work(verbs: Verbs) -> None:
     sub.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="of several experiments run N at once (default: 1)"
     )
+
+
+def _add_looks(verbs: Verbs) -> None:
     sub = verbs.add_with_json("list", "list experiments with their newest metrics")
     text = "show these metrics, such as f1_macro,accuracy (default: the first three)"
     sub.add_argument("--metric", default="", metavar="NAMES", help=text)
     sub.add_argument("--archived", action="store_true", help="list those that were dropped")
-    sub = verbs.add_with_json("show", "show an experiment: how it began, its runs, what differs from its target")
+    sub = verbs.add_with_json("show", "show an experiment: how it began, how it stands, its runs, what to do next")
     sub.add_argument("name", nargs="?", default="", help=_NAME)
+    sub = verbs.add_with_json("compare", "show experiments side by side, and which is better on the same rows")
+    text = (
+        "experiments, NAME/RUN for one run of one, or main for what the target has; the others are compared with the"
+        " first (default: main, and the experiment whose worktree this is)"
+    )
+    sub.add_argument("name", nargs="*", help=text)
+    sub.add_argument("--metric", default="", metavar="NAMES", help="only these, such as f1_macro,accuracy")
+    sub.add_argument("--html", metavar="FILE", help="write it as a page with drawings instead")
+    text = "compare them although other rows were evaluated or other data used; each report says so"
+    sub.add_argument("--allow-different-data", action="store_true", help=text)
 
 
 def _add_sweep(verbs: Verbs) -> None:

@@ -158,9 +158,9 @@ def record_of(place: Place, name: str, tree: str, done: Run, values: Mapping[str
         message=done.state.message if done.status == "rejected" else "",
         tree=tree,
         parameters={key: _plain(value) for key, value in values.items()},
-        step_parameters=given_to(row for row in own_steps(steps) if not _is_added(row["step"])),
+        step_parameters=given_to(row for row in own_steps(steps) if not is_added(row["step"])),
         inputs=inputs,
-        contents=_contents(project, inputs),
+        contents=contents_of(project, inputs),
         sources=sources_of(project, inputs.values()),
         steps={each["step"]: each["closure_digest"] for each in steps if each["closure_digest"]},
         product="" if done.graph.publication is None else done.graph.publication.name,
@@ -199,7 +199,7 @@ def _evaluation(done: Run) -> ArtifactRef | None:
     return outputs[made.index] if len(outputs) > made.index else None
 
 
-def _is_added(step: str) -> bool:
+def is_added(step: str) -> bool:
     """Tell whether a step was added for checks or a source: what it is given is in the code or the inputs."""
     return step == "validate" or step.startswith(STEP)
 
@@ -226,7 +226,7 @@ def _inputs(row: Mapping[str, Any]) -> dict[str, str]:
     return dict(json.loads(row["record"]).get("inputs", {}))
 
 
-def _contents(project: Project, inputs: Mapping[str, str]) -> dict[str, str]:
+def contents_of(project: Project, inputs: Mapping[str, str]) -> dict[str, str]:
     """Return the digests of the versions among the inputs of a run."""
     found = {}
     for reference in inputs.values():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -77,25 +77,28 @@ def compare(project: Project, versions: Sequence[Version]) -> Comparison:
         ],
     }
     found = [stored(project, version, "evaluation") for version in versions]
-    gained = {ref: _gained(found[0], other) for ref, other in zip(_refs(versions[1:]), found[1:], strict=True)}
-    different = {name: _beside(columns) for name, columns in tables.items()}
+    improved = {ref: gained(found[0], other) for ref, other in zip(_refs(versions[1:]), found[1:], strict=True)}
+    different = {name: beside(columns) for name, columns in tables.items()}
     return Comparison(
         versions=tuple(_refs(versions)),
-        facts=_beside([dict(_facts(project, version)) for version in versions]),
+        facts=beside([dict(_facts(project, version)) for version in versions]),
         metrics=tuple(Metrics((), task="classification") if one is None else metrics_of(one) for one in found),
         equal={name: sum(len(set(row)) == 1 for row in rows.values()) for name, rows in different.items()},
-        improvements={ref: one for ref, one in gained.items() if not isinstance(one, str)},
-        not_paired={ref: one for ref, one in gained.items() if isinstance(one, str)},
+        improvements={ref: one for ref, one in improved.items() if not isinstance(one, str)},
+        not_paired={ref: one for ref, one in improved.items() if isinstance(one, str)},
         **{name: {k: row for k, row in rows.items() if len(set(row)) > 1} for name, rows in different.items()},
     )
 
 
 def comparison_document(found: Comparison) -> Document:
     """Return a comparison as a document, with the improvements drawn."""
-    sections = [Section("Versions", _table("", found, found.facts)), Section("Metrics", _metrics(found))]
-    for ref, gained in found.improvements.items():
+    sections = [
+        Section("Versions", _table("", found, found.facts)),
+        Section("Metrics", metrics_table(found.versions, found.metrics)),
+    ]
+    for ref, improved in found.improvements.items():
         title = f"{ref} against {found.versions[0]}, on the same rows"
-        sections.append(Section(title, *_improvements(gained)))
+        sections.append(Section(title, *improvements(improved)))
     if found.not_paired:
         lines = [f"{ref} is not compared on the same rows: {why}" for ref, why in found.not_paired.items()]
         sections.append(Section("Not compared row by row", listed(lines)))
@@ -124,38 +127,45 @@ def _facts(project: Project, version: Version) -> Iterator[tuple[str, str]]:
     yield "aliases", ", ".join(version.aliases)
 
 
-def _beside(columns: Sequence[Mapping[str, str]]) -> dict[str, tuple[str, ...]]:
+def beside(columns: Sequence[Mapping[str, str]]) -> dict[str, tuple[str, ...]]:
+    """Return a row of texts for each name that a column has, ``–`` where another one has it not."""
     names = dict.fromkeys(name for column in columns for name in column)
     return {name: tuple(column.get(name, _ABSENT) for column in columns) for name in names}
 
 
-def _gained(base: Any, other: Any) -> dict[str, Improvement] | str:
-    """Return the improvements over *base*, or why there are none."""
+def gained(base: Any, other: Any, only: Collection[str] = ()) -> dict[str, Improvement] | str:
+    """Return the improvements of an evaluation over *base* on the same rows, or why there are none.
+
+    Args:
+        base: An ``Evaluation``; anything else, such as None, is taken for one that is lost.
+        other: Another one.
+        only: Names of metrics; all, where none is given.
+    """
     if not isinstance(base, Evaluation) or not isinstance(other, Evaluation):
         return "an evaluation is lost, or kept no rows"
     rows = common_rows(other, base)
     if rows is None:
         return "they answered too few rows in common, or do different things"
     clusters = other.clusters if other.clusters in rows.columns else ""
-    found = {name: improvement(name, rows, clusters=clusters) for name in other.metrics.names if name in base.metrics}
+    names = [name for name in other.metrics.names if name in base.metrics and (not only or name in only)]
+    found = {name: improvement(name, rows, clusters=clusters) for name in names}
     return {name: one for name, one in found.items() if one is not None}
 
 
-def _metrics(found: Comparison) -> str:
-    names = dict.fromkeys(name for metrics in found.metrics for name in metrics.names)
+def metrics_table(titles: Sequence[str], measured: Sequence[Metrics]) -> str:
+    """Return all metrics with their intervals, a column for each of *titles*."""
+    names = dict.fromkeys(name for metrics in measured for name in metrics.names)
     rows = [
-        (
-            name,
-            *(f"{number(m[name].value)} ({interval_text(m[name])})" if name in m else _ABSENT for m in found.metrics),
-        )
+        (name, *(f"{number(m[name].value)} ({interval_text(m[name])})" if name in m else _ABSENT for m in measured))
         for name in names
     ]
-    return table(("metric", *found.versions), rows) if rows else "Nothing was measured."
+    return table(("metric", *titles), rows) if rows else "Nothing was measured."
 
 
-def _improvements(gained: Mapping[str, Improvement]) -> tuple[str, tuple[Any, ...]]:
+def improvements(gained: Mapping[str, Improvement]) -> tuple[str, tuple[Any, ...]]:
+    """Return improvements as a table, with what their intervals say, and as a drawing."""
     rows = [
-        (name, f"{one.value:+.4f}", f"{one.low:+.4f} to {one.high:+.4f}", _verdict(one), f"{one.n:,}", one.method)
+        (name, f"{one.value:+.4f}", f"{one.low:+.4f} to {one.high:+.4f}", verdict(one), f"{one.n:,}", one.method)
         for name, one in gained.items()
     ]
     header = ("metric", "improvement", "95 % interval", "", "rows", "by")
@@ -164,7 +174,7 @@ def _improvements(gained: Mapping[str, Improvement]) -> tuple[str, tuple[Any, ..
     return table(header, rows, right=("improvement", "rows")), (chart,) if chart else ()
 
 
-def _verdict(one: Improvement) -> str:
+def verdict(one: Improvement) -> str:
     """Return what the interval says; positive is better, also for errors and losses."""
     return "better" if one.low > 0 else "worse" if one.high < 0 else "no telling"
 
