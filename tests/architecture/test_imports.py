@@ -52,7 +52,7 @@ LIBRARIES = {
     "zstandard": {"adapters/sources/unpacking.py"},
     "kedro": {"adapters/sources/kedro_dataset.py"},
     "duckdb": {"adapters/codecs/duckdb_relations.py"},
-    "obstore": {"adapters/sources/remote_files.py"},
+    "obstore": {"adapters/sources/remote_files.py", "adapters/shared_place.py"},
     "sqlite3": {"adapters/sqlite_records.py"},
     "lxml": {"adapters/sources"},
     "keyring": {"adapters/credentials.py"},

@@ -130,6 +130,19 @@ class Repository:
         lines = ["start", *(f"update {one.ref} {one.new} {one.old}" for one in changes), "prepare", "commit", ""]
         self.git("update-ref", "-m", why, "--stdin", given="\n".join(lines).encode())
 
+    def push(self, remote: str, refs: Sequence[str]) -> list[str]:
+        """Push references such as ``refs/heads/a:refs/heads/a``; return the addresses that the remote answers with."""
+        done = self._try("push", remote, *refs)
+        if done.returncode:
+            lines = [line for line in done.stderr.splitlines() if not line.startswith("hint:")]
+            raise ProjectError(
+                f"git push to {remote} failed.",
+                why="\n".join(lines).strip(),
+                do="git remote -v names the remotes; if others have pushed meanwhile, pull first.",
+            )
+        lines = [line for line in done.stderr.splitlines() if line.startswith("remote:")]
+        return [word for line in lines for word in line.split() if word.startswith(("https://", "http://"))]
+
     def worktrees(self) -> list[Worktree]:
         """Return all worktrees, the main one first, also those whose folder is gone."""
         found = []

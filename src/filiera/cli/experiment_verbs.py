@@ -13,6 +13,7 @@ def add_experiment_verbs(verbs: Verbs) -> None:
     _add_looks(verbs)
     _add_sweep(verbs)
     _add_ends(verbs)
+    _add_others(verbs)
 
 
 def _add_work(verbs: Verbs) -> None:
@@ -94,3 +95,19 @@ def _add_ends(verbs: Verbs) -> None:
     sub.add_argument("--repair", action="store_true", help="mend what can be mended")
     sub = verbs.add_with_json("restore", "bring an experiment back from the archive")
     sub.add_argument("name", help="the experiment")
+
+
+def _add_others(verbs: Verbs) -> None:
+    which = "the experiments (default: the one whose worktree this is, elsewhere all)"
+    remote = "the git remote (default: origin)"
+    sub = verbs.add_with_json("push", "push experiments for others: branches, and what their runs have made")
+    sub.add_argument("name", nargs="*", help=which)
+    text = (
+        "a folder or an address such as s3://bucket/experiments, for runs, models and datasets (default: branches only)"
+    )
+    sub.add_argument("--to", default="", metavar="PLACE", help=text)
+    sub.add_argument("--remote", default="origin", metavar="NAME", help=remote)
+    sub = verbs.add_with_json("pull", "take over experiments of others, and what their runs have made")
+    sub.add_argument("name", nargs="*", help=which)
+    sub.add_argument("--from", dest="source", default="", metavar="PLACE", help="what push was given with --to")
+    sub.add_argument("--remote", default="origin", metavar="NAME", help=remote)

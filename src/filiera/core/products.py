@@ -36,6 +36,17 @@ def check_name(name: str, what: str) -> str:
     return name
 
 
+def check_product_name(name: str, what: str = "product") -> str:
+    """Return *name* if it can name a product, also one that an experiment publishes: ``points~deeper``.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    for part in name.split(OF_EXPERIMENT, 1):
+        check_name(part, what)
+    return name
+
+
 @dataclass(frozen=True, slots=True)
 class ProductRef:
     """A product and which version of it: a number, or an alias such as ``champion``; ``latest`` is the newest.
@@ -53,8 +64,7 @@ class ProductRef:
     def parse(cls, text: str) -> ProductRef:
         """Return the reference written as ``name``, ``name@version`` or ``name@alias``. Raises UsageError."""
         name, at, selector = text.partition("@")
-        for part in name.split(OF_EXPERIMENT, 1):
-            check_name(part, "product")
+        check_product_name(name)
         if at and not _VERSION.fullmatch(selector):
             check_name(selector, "version or alias")
         return cls(name, selector if at else LATEST)

@@ -18,6 +18,7 @@ from filiera.project.checkout import MARKER, checkout_of, git_folder
 from filiera.project.config import find_root, load
 from filiera.project.project import Project
 
+_ALL = 1_000_000
 MAKING = ".making-"
 """Begins the name of a worktree that is not whole yet: nobody has worked in it."""
 
@@ -131,7 +132,7 @@ class Place:
         """Write down, where git keeps what it knows of a worktree, for which experiment it is."""
         file = git_folder(worktree) / MARKER
         beside = file.with_suffix(".new")
-        beside.write_text(json.dumps({"experiment": start.experiment, "pins": dict(start.pins)}))
+        beside.write_text(json.dumps({"experiment": start.experiment, "pins": pins_here(self.project, start)}))
         beside.replace(file)
 
     def project_in(self, worktree: Path) -> Project:
@@ -215,6 +216,22 @@ def pins_of(project: Project) -> tuple[Mapping[str, int], Mapping[str, str]]:
             newest = project.versions.find(kind="dataset", name=row["name"], limit=1)[0]
             numbers[newest.name], contents[newest.name] = newest.number, newest.artifact.digest
     return numbers, contents
+
+
+def pins_here(project: Project, start: StartRecord) -> dict[str, int]:
+    """Return the datasets that an experiment uses by their numbers in this store: another one may count otherwise.
+
+    The number is 0, which no version has, where this store has another content under the number and not the right one.
+    """
+    found = dict(start.pins)
+    for name, content in start.contents.items():
+        known = project.versions.find(kind="dataset", name=name, limit=_ALL)
+        same = [version.number for version in known if version.artifact.digest == content]
+        if same and found[name] not in same:
+            found[name] = same[0]
+        elif not same and any(version.number == found[name] for version in known):
+            found[name] = 0
+    return found
 
 
 def _told(name: str) -> str:

@@ -60,6 +60,7 @@ class RunRecord:
     evaluation: str = ""  #: artifact of the evaluation: digest, codec and size in bytes; "" where there is none
     split: str = ""  #: digest of the rows that were evaluated and their truths; "" where none are kept
     rows: int = 0  #: how many these are
+    started_at: float = 0.0  #: by which a run is known in other stores, where it may be called otherwise
     took_s: float = 0.0
     kind: Kind = "run"
 

@@ -172,6 +172,7 @@ def record_of(place: Place, name: str, tree: str, done: Run, values: Mapping[str
         evaluation="" if judged is None else write_refs([judged]),
         split=split,
         rows=rows,
+        started_at=row["started_at"],
         took_s=(row["finished_at"] or row["started_at"]) - row["started_at"],
     )
 

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from filiera.adapters.run_archive import ArchiveReader
 from filiera.core.artifact import INLINE_LIMIT_BYTES, ArtifactRef
 from filiera.core.digest import blob_digest, is_digest
-from filiera.core.products import ProductKind, check_name
+from filiera.core.products import ProductKind, check_product_name
 from filiera.core.runstate import RunState, RunStatus, StepStatus
 from filiera.core.stages import Kind
 from filiera.core.value import dataclass
@@ -198,7 +198,7 @@ class _Reading:
     def _version(self, row: Line) -> None:
         self._of_run(row)
         _require(row["kind"] in get_args(ProductKind), f"{row['name']} is of kind {row['kind']!r}")
-        check_name(row["name"], row["kind"])
+        check_product_name(row["name"], row["kind"])
         body = json.loads(row["body"])
         parts = {name: type(value) for name, value in body.items()}
         _require(parts == dict.fromkeys(("description", "inputs", "attachments"), dict), "a version is not described")

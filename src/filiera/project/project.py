@@ -149,7 +149,7 @@ class Project:
             beside=beside,
         )
         if pipeline.publishes is not None:
-            self.versions.require_free(pipeline.publishes.kind, pipeline.publishes.ref.name)
+            self.versions.require_publishable(pipeline.publishes.kind, pipeline.publishes.ref.name)
             if self.config.signing.sign == "always":
                 self.signing.load_key()  # before the work, not after it
         return assemble(pipeline, values, lookups)

@@ -185,14 +185,21 @@ class Versions:
             do="filiera versions",
         )
 
-    def require_free(self, kind: ProductKind, name: str) -> None:
-        """Refuse a name that a product of the other kind has, or an experiment's. Raises UsageError."""
+    def require_publishable(self, kind: ProductKind, name: str) -> None:
+        """Refuse a name for what a pipeline publishes: a product of the other kind has it, or an experiment's.
+
+        Raises UsageError.
+        """
         if OF_EXPERIMENT in name:
             raise UsageError(
                 f"{name!r} cannot be published.",
                 why="That is what the product of an experiment is called, which its runs add by themselves.",
                 do=f"Publish {name.partition(OF_EXPERIMENT)[0]!r}.",
             )
+        self.require_free(kind, name)
+
+    def require_free(self, kind: ProductKind, name: str) -> None:
+        """Refuse a name that a product of the other kind has. Raises UsageError."""
         for row in self._records.read("kinds_of_product", {"name": name}):
             if row["kind"] != kind:
                 raise UsageError(

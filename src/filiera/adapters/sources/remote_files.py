@@ -81,7 +81,7 @@ def find_remote_files(address: str, *, shown: str) -> list[SourceFile]:
     """
     scheme, host, path = _split(address, shown)
     with _speaking(shown):
-        store = _store(scheme, host, shown)
+        store = open_store(scheme, host, shown)
         if not _WILDCARD.search(path):
             return [_remote(store, _head(store, path), name="", shown=shown)]
         base = fixed_part(path)
@@ -107,7 +107,8 @@ def _split(address: str, shown: str) -> tuple[str, str, str]:
     return parts.scheme, parts.netloc, unquote(parts.path.removeprefix("/"))
 
 
-def _store(scheme: str, host: str, shown: str) -> ObjectStore:
+def open_store(scheme: str, host: str, shown: str) -> ObjectStore:
+    """Return the store at an address. Raises SourceError where its library is missing."""
     try:
         from obstore import store
     except ImportError as error:
@@ -166,17 +167,18 @@ def _speaking(shown: str) -> Iterator[None]:
             do="Correct path in the catalog of filiera.toml.",
         ) from error
     except PermissionError as error:
-        raise SourceError(f"{shown} must not be read.", why=_first_line(error, shown), do=_LET_IN) from error
+        raise SourceError(f"{shown} must not be read.", why=first_line(error, shown), do=_LET_IN) from error
     except OSError as error:
         raise SourceError(f"Cannot read {shown}.", why=f"The system says: {error.strerror or error}.") from error
     except Exception as error:
         if type(error).__module__.partition(".")[0] != "obstore":
             raise
-        raise SourceError(f"Cannot read {shown}.", why=_first_line(error, shown), do=_LET_IN) from error
+        raise SourceError(f"Cannot read {shown}.", why=first_line(error, shown), do=_LET_IN) from error
 
 
 _LET_IN = "Check the address, the network, and the variables with credentials, such as AWS_ACCESS_KEY_ID."
 
 
-def _first_line(error: Exception, shown: str) -> str:
+def first_line(error: Exception, shown: str) -> str:
+    """Return what an error says, without credentials that are in the address *shown*."""
     return hidden(str(error).strip().partition("\n")[0], shown)[:300]

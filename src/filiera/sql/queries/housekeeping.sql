@@ -219,6 +219,11 @@ SELECT * FROM product_version WHERE run_id = :run_id ORDER BY kind, name, number
 SELECT run_id FROM run
  WHERE pipeline = :pipeline AND started_at = :started_at AND parameters = :parameters AND record = :record;
 
+-- run_of_that_time --
+-- The run of a pipeline that was started at that time and took so long, whatever it is called here, or no row.
+SELECT run_id FROM run
+ WHERE pipeline = :pipeline AND started_at = :started_at AND COALESCE(finished_at, started_at) - started_at = :took_s;
+
 -- highest_number --
 -- The highest number among a pipeline's runs; 0 when it has none.
 SELECT COALESCE(MAX(number), 0) AS number FROM run WHERE pipeline = :pipeline;
