@@ -15,6 +15,7 @@ WORLDS: dict[str, Callable[[pytest.FixtureRequest], World]] = {
     "CSV": lambda _: csv_tables.WORLD,
     "Parquet": lambda _: parquet_tables.WORLD,
     "SQLite": lambda _: databases.world(databases.Shop()),
+    "DuckDB": lambda _: databases.world(databases.Duck()),
     "PostgreSQL": lambda request: databases.world(databases.Server(request.getfixturevalue("postgres"))),
     "XML, fingerprints": lambda _: xml_files.BANNERS,
     "XML, network scans": lambda _: xml_files.SCANS,

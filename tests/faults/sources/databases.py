@@ -35,7 +35,6 @@ from tests.faults.sources.world import (
 from tests.postgres import PostgresServer
 
 CHINOOK = TEMPLATES / "music_shop/data/chinook.sqlite"
-FILE = "shop.sqlite"
 GENRES = ("Rock", "Latin", "Metal", "Alternative & Punk", "Other")
 MEDIA = ("is_mpeg", "is_protected", "is_other")
 LIMIT = 500_000_000
@@ -159,7 +158,7 @@ def _filled(table: pl.DataFrame) -> pl.DataFrame:
 class Shop:
     """The database of the project."""
 
-    kind = "SQLite"
+    kind, file = "SQLite", "shop.sqlite"
 
     def __init__(self) -> None:
         self.table = sold()
@@ -172,14 +171,14 @@ class Shop:
         self.write(Place(root), self.table.select("track"), "tracks")
 
     def entry_uri(self) -> str:
-        return f"sqlite:{FILE}"
+        return f"sqlite:{self.file}"
 
     def uri(self, place: Place) -> str:
-        return f"sqlite:///{place / FILE}"
+        return f"sqlite:///{place / self.file}"
 
     def do(self, place: Place, text: str) -> None:
         """Do something in the database."""
-        with closing(sqlite3.connect(place / FILE)) as connection:
+        with closing(sqlite3.connect(place / self.file)) as connection:
             connection.executescript(text)
 
     def renew(self) -> None:
@@ -188,6 +187,28 @@ class Shop:
     def write(self, place: Place, table: pl.DataFrame, name: str = "sold") -> None:
         """Put a table in place of the one that is there."""
         table.write_database(name, self.uri(place), engine="adbc", if_table_exists="replace")
+
+
+class Duck(Shop):
+    """The same in a file of DuckDB."""
+
+    kind, file = "DuckDB", "shop.duckdb"
+
+    def entry_uri(self) -> str:
+        return f"duckdb:{self.file}"
+
+    def do(self, place: Place, text: str) -> None:
+        import duckdb
+
+        with duckdb.connect(place / self.file) as connection:
+            connection.execute(text)
+
+    def write(self, place: Place, table: pl.DataFrame, name: str = "sold") -> None:
+        import duckdb
+
+        with duckdb.connect(place / self.file) as connection:
+            connection.register("given", table.to_arrow())
+            connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM given")
 
 
 class Server(Shop):
@@ -281,30 +302,41 @@ def _bytes_in_a_text(shop: Shop, place: Place, dice: random.Random) -> Caught:
 
 
 def _no_database(shop: Shop, place: Place, dice: random.Random) -> Caught:
-    (place / FILE).write_bytes(dice.choice([b"a text, no database\n" * 99, dice.randbytes(5000)]))
-    return by_source(FILE, "not a database")
+    (place / shop.file).write_bytes(dice.choice([b"a text, no database\n" * 99, dice.randbytes(5000)]))
+    return by_source(shop.file, "not a database")
 
 
 def _gone(shop: Shop, place: Place, dice: random.Random) -> Caught:
-    (place / FILE).unlink()
+    (place / shop.file).unlink()
     if dice.random() < 0.5:
-        (place / FILE).mkdir()
-    return by_source(FILE)
+        (place / shop.file).mkdir()
+    return by_source(shop.file)
+
+
+def _no_duck(shop: Shop, place: Place, dice: random.Random) -> Caught:
+    (place / shop.file).write_bytes(dice.choice([b"a text, no database\n" * 999, dice.randbytes(50_000), b""]))
+    return by_source(shop.file, "not a valid DuckDB database")
+
+
+def _header_cut(shop: Shop, place: Place, dice: random.Random) -> Caught:
+    content = (place / shop.file).read_bytes()
+    (place / shop.file).write_bytes(content[: dice.randrange(0, 12_288)])  # blocks behind may be of what is gone
+    return by_source(shop.file)
 
 
 def _cut(shop: Shop, place: Place, dice: random.Random) -> Caught:
-    content = (place / FILE).read_bytes()
-    (place / FILE).write_bytes(content[: dice.randrange(0, len(content) * 3 // 4)])
-    return by_source(FILE)
+    content = (place / shop.file).read_bytes()
+    (place / shop.file).write_bytes(content[: dice.randrange(0, len(content) * 3 // 4)])
+    return by_source(shop.file)
 
 
 def _pages_overwritten(shop: Shop, place: Place, dice: random.Random) -> Caught:
-    content = bytearray((place / FILE).read_bytes())
+    content = bytearray((place / shop.file).read_bytes())
     for page in range(1, len(content) // 4096):
         if page == 1 or dice.random() < 0.5:
             content[page * 4096 : page * 4096 + 100] = dice.randbytes(100)
-    (place / FILE).write_bytes(content)
-    return by_source(FILE)
+    (place / shop.file).write_bytes(content)
+    return by_source(shop.file)
 
 
 def _wrong_password(shop: Server, place: Place, dice: random.Random) -> Caught:
@@ -394,6 +426,20 @@ SQLITE_ONLY: Mapping[str, Callable[[Shop, Place, random.Random], Caught]] = {
     "file cut off": _cut,
     "pages overwritten": _pages_overwritten,
 }
+DUCKDB_ONLY: Mapping[str, Callable[[Shop, Place, random.Random], Caught]] = {
+    "no database": _no_duck,
+    "file gone, or a folder": _gone,
+    "file cut off": _header_cut,
+    "pages overwritten": _pages_overwritten,
+    "time that is infinite": _sql("UPDATE sold SET sold_at = 'infinity' WHERE line = 77", "'sold_at'", "infinity"),
+    "number that no table can hold": _sql(
+        f"ALTER TABLE sold ALTER bytes TYPE hugeint; UPDATE sold SET bytes = {2**127 - 1} WHERE line = 77",
+        "sold", "Could not cast value",
+    ),
+    "query that reads another file": _entry(
+        TABLE, "query = \"FROM read_text('filiera.toml')\"", "the query", "disabled by configuration"
+    ),
+}  # fmt: skip
 SERVER_ONLY: Mapping[str, Callable[[Server, Place, random.Random], Caught]] = {
     "wrong password": _wrong_password,
     "no right to read": _no_right,
@@ -468,6 +514,14 @@ HARMLESS_SQLITE = {
     "changes wait in a log": _sql_change("PRAGMA journal_mode = WAL; CREATE TABLE later (a)"),
     "times without fractions": _sql_change("UPDATE sold SET sold_at = substr(sold_at, 1, 19)"),
 }
+HARMLESS_DUCKDB = {
+    "file written anew": _sql_change("VACUUM", "FORCE CHECKPOINT", "CREATE TABLE t AS FROM sold; DROP TABLE t"),
+    "other types of texts and times": _sql_change(
+        "ALTER TABLE sold ALTER sold_at TYPE timestamp_ms",
+        "CREATE TYPE style AS ENUM ('Rock', 'Latin', 'Metal', 'Alternative & Punk', 'Other');"
+        " ALTER TABLE sold ALTER genre TYPE style",
+    ),
+}
 HARMLESS_SERVER = {
     "other types of texts and numbers": _sql_change(
         "ALTER TABLE sold ALTER genre TYPE varchar(40), ALTER country TYPE char varying",
@@ -477,6 +531,13 @@ HARMLESS_SERVER = {
     "rewritten, analysed": _sql_change(
         "VACUUM FULL sold", "ANALYZE sold", "CREATE INDEX i ON sold (genre); CLUSTER sold USING i"
     ),
+}
+
+
+OWN: Mapping[str, tuple[Mapping[str, Callable[..., Caught]], Mapping[str, Callable[..., None]]]] = {
+    "SQLite": (SQLITE_ONLY, HARMLESS_SQLITE),
+    "DuckDB": (DUCKDB_ONLY, HARMLESS_DUCKDB),
+    "PostgreSQL": (SERVER_ONLY, HARMLESS_SERVER),
 }
 
 
@@ -491,13 +552,9 @@ def world(shop: Shop) -> World:
         kind: partial(_in_values, shop, wanted, spoil) for kind, (wanted, spoil) in values.items()
     }
     faults |= wrong_checks.faults(f"{shop.kind.lower()}_flows/data.py", "genre")
-    is_server = isinstance(shop, Server)
-    own: Mapping[str, Callable[..., Caught]] = SERVER_ONLY if is_server else SQLITE_ONLY
+    own, own_harmless = OWN[shop.kind]
     faults |= {kind: partial(spoil, shop) for kind, spoil in {**BOTH, **own}.items()}
-    changes: Mapping[str, Callable[..., None]] = {
-        **HARMLESS_BOTH,
-        **(HARMLESS_SERVER if is_server else HARMLESS_SQLITE),
-    }
+    changes: Mapping[str, Callable[..., None]] = {**HARMLESS_BOTH, **own_harmless}
     harmless: dict[str, Change] = {kind: partial(change, shop) for kind, change in changes.items()}
     return World(
         name=shop.kind,

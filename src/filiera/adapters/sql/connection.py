@@ -28,6 +28,7 @@ _SUFFIX = re.compile(
 )
 _SEVERAL_DIMENSIONS = 'malformed array literal: "[['  # provoked by the expression that reads arrays
 _CONVERSION_WORDS = ("could not cast", "could not convert", "within the acceptable range")
+_DAMAGE_WORDS = ("corrupt database", "enough bytes", "not a valid duckdb", "is malformed", "not a database")
 _PASSWORD_WORDS = ("password", "authentication", "no pg_hba.conf entry")
 
 
@@ -80,6 +81,8 @@ def _advice(text: str) -> str:
         return "Name another table, or replace this one: filiera data export … --replace."
     if "could not set lock" in lowered:
         return "Wait until that program has closed it, and run again: one process may write to it, or several read it."
+    if any(words in lowered for words in _DAMAGE_WORDS):
+        return "Put a whole copy of the file in its place, or correct uri in the catalog of filiera.toml."
     if _is_conversion(text):
         return 'Say in a query what that value shall be: query = "SELECT …, CAST(COLUMN AS text) …".'
     if "unsupported type" in lowered or "unsupported format" in lowered or "out of range" in lowered:
