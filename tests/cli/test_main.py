@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from filiera.cli.verbs import build_parser
-from tests.cli.command import COMMAND, done, environment, filiera, make_project
+from tests.cli.command import COMMAND, TOML, done, environment, filiera, make_project
 from tests.cli.conftest import Ask
 
 VERBS = sorted(build_parser().verbs)
@@ -123,14 +123,20 @@ def test_a_terminal_without_arrows_shows_the_rest(history: Path) -> None:
 
 
 def test_a_library_that_counts_what_is_left_has_nothing_to_say(tmp_path: Path) -> None:
-    """DuckDB prints what its bindings find alive at the end, and finds nothing."""
+    """DuckDB prints what its bindings find alive at the end, and finds nothing; nor does what ends late complain."""
     pytest.importorskip("duckdb")
     root = make_project(
         tmp_path / "small",
-        code="import duckdb\nfrom filiera import pipeline, step\n"
+        code="import duckdb\nfrom filiera import Source, pipeline, step\n"
         "@step\ndef asked() -> duckdb.DuckDBPyRelation:\n    return duckdb.sql('SELECT 1 AS a')\n"
-        "@pipeline(kind='data')\ndef flow():\n    return asked()\n",
+        "@pipeline(kind='data')\ndef flow():\n    return asked()\n"
+        "@step\ndef size(rows: object) -> int:\n    return 1\n"
+        "@pipeline(kind='data')\ndef lost(rows=Source('lost')):\n    return size(rows)\n",
+        toml=TOML + '[catalog.lost]\ntype = "csv"\npath = "lost.csv"\n',
     )
+    subprocess.run(["git", "init", "-q", root], check=True)
     for verb in ("run", "plan"):
         answer = filiera(verb, "flow", cwd=root, env={"PYTHONWARNINGS": ""})
         assert (answer.code, answer.err) == (0, "")
+    answer = filiera("run", "lost", cwd=root, env={"PYTHONWARNINGS": ""}).said(6, "There is no")
+    assert answer.err.splitlines()[-1].startswith("Do:")

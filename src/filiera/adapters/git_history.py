@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,8 @@ class GitHistory:
             self._asked = None
 
     def __del__(self) -> None:
-        if self._asked is not None:  # what was begun came to nothing, and nobody collects the answer
+        # What was begun came to nothing, and nobody collects the answer; git ends by itself when this process does.
+        if self._asked is not None and not sys.is_finalizing():
             self._asked.kill()
             self._asked.communicate()
 
