@@ -13,7 +13,7 @@ import pytest
 
 from filiera.adapters.sqlite_records import SqliteRecords
 from filiera.core.products import ProductRef
-from filiera.engine.rows import to_json
+from filiera.engine.rows import to_json, write_refs
 from filiera.project.project import Project
 from tests.cli.command import COMMAND, environment
 from tests.cli.conftest import Ask
@@ -85,6 +85,7 @@ def scored(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = shutil.copytree(shop, tmp_path_factory.mktemp("scored") / "shop")
     project = Project.open(folder)
     first = project.versions.get("model", ProductRef("spender", "1"))
+    attached = {name: write_refs([first.attachments[name]]) for name in ("signature", "evaluation", "gates")}
     for number, score in SCORES.items():
         metrics = {"f1": interval(score), "loss": {**interval(1 - score), "greater_is_better": False}}
         description = {
@@ -93,7 +94,7 @@ def scored(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "gates": "1 of 2 gates passed (known: f1 to 0.1); waived",
             "gated": ["loss", "model_mb"],
         }
-        body = {"description": description, "inputs": {"rows": f"orders@{number}"}, "attachments": {}}
+        body = {"description": description, "inputs": {"rows": f"orders@{number}"}, "attachments": attached}
         run_id = f"train-{number + 1}"
         artifact = f"{first.artifact.digest} {first.artifact.codec} {first.artifact.size_bytes}"
         row = {"kind": "model", "name": "scored", "artifact": artifact, "content": str(number), "run_id": run_id}
@@ -188,7 +189,9 @@ def on_screen(*words: str, columns: int, cwd: Path) -> list[str]:
     return content.decode().replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines()
 
 
-@pytest.mark.parametrize("words", [["scored"], ["scored", "--columns", "all", "--sort", "f1"], ["scored", "--json"]])
+@pytest.mark.parametrize(
+    "words", [["scored"], ["scored", "--columns", "all"], ["scored", "--sort", "f1"], ["scored", "--json"]]
+)
 def test_more_versions_are_not_more_queries(
     words: list[str], scored: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,7 +46,21 @@ def _ask_model(options: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
     version = find_model(project, options.model)
     model, signature = project.model_parts(version)
     served = ServedModel(version.name, model, version=version.number, signature=signature)
-    return served.predict_rows(_rows(options, _names(signature)))
+    return _explained(served.predict_rows(_rows(options, _names(signature))), signature)
+
+
+def _explained(answers: Iterator[Mapping[str, Any]], signature: Signature) -> Iterator[Mapping[str, Any]]:
+    """Yield answers; say what a model raised, which a service does not tell, unless it may quote sensitive values."""
+    from filiera.serving.predictor import PredictionFailed
+
+    try:
+        yield from answers
+    except PredictionFailed as error:
+        if error.__cause__ is not None:
+            error.do = "Let the dataset's checks promise what the model takes, such as Check.in_set; else is refused."
+            if not any(field.sensitive for field in signature.inputs):
+                error.why = f"It raised {type(error.__cause__).__name__}: {error.__cause__}"
+        raise
 
 
 def _ask_service(options: argparse.Namespace) -> Iterator[Mapping[str, Any]]:

@@ -201,7 +201,7 @@ def judge_limit(gate: Gate, metric: Metric, where: str = "") -> GateResult:
     False
     """
     if not metric.is_defined:
-        return refuse(gate, f"the metric is {metric.value:g} with interval {metric.low:g} to {metric.high:g}", where)
+        return refuse(gate, undefined(metric), where)
     if gate.at_least is not None:
         bound, needed, passed, end = metric.low, gate.at_least, metric.low >= gate.at_least, "lower"
     else:
@@ -269,6 +269,11 @@ def independent_improvement(candidate: Metric, champion: Metric) -> Improvement:
         n=min(candidate.n, champion.n),
         method=f"{candidate.n:,} and {champion.n:,} rows taken as independent, which is conservative on the same rows",
     )
+
+
+def undefined(metric: Metric) -> str:
+    """Return why nothing can be decided on a metric that is not defined."""
+    return f"the metric is {metric.value:g} with interval {metric.low:g} to {metric.high:g}, which decides nothing"
 
 
 def refuse(gate: Gate, why: str, where: str = "") -> GateResult:

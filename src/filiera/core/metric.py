@@ -16,7 +16,8 @@ class Metric:
     """One value, measured on *n* rows, with a two-sided interval at *level*.
 
     The interval says how far the value may lie from the one on endlessly many rows of the same kind, given that the
-    test rows are independent draws; it knows nothing of drift. NaN is allowed and makes every gate on it block.
+    test rows are independent draws; it knows nothing of drift. A value that is NaN or infinite makes every gate on it
+    block.
 
     >>> print(Metric(name="accuracy", value=0.8, low=0.49, high=0.943, n=10, method="wilson", baseline=0.5))
     accuracy 0.8000, 95 % interval 0.4900 to 0.9430, on 10 rows (dummy 0.5000)
@@ -45,8 +46,8 @@ class Metric:
 
     @property
     def is_defined(self) -> bool:
-        """Tell whether the value and both ends of its interval are numbers."""
-        return not any(math.isnan(number) for number in (self.value, self.low, self.high))
+        """Tell whether the value is a finite number, and both ends of its interval are no NaN."""
+        return math.isfinite(self.value) and not math.isnan(self.low) and not math.isnan(self.high)
 
     def __str__(self) -> str:
         dummy = "" if self.baseline is None else f" (dummy {self.baseline:.4f})"

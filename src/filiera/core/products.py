@@ -135,7 +135,7 @@ class Model:
 
     Args:
         reference: ``"flow-classifier"`` when published; with ``@version`` or ``@alias`` when consumed.
-        task: What it does; decides the signature's outputs.
+        task: What it does; a run whose evaluation is of another task is refused. None: what its evaluation says.
         gates: Blocking checks on the metrics; one that fails ends the run as rejected.
         onnx: Attach the model as an ONNX graph, too, if one can be made that gives the same answers.
         may_share_rows: Rows that are evaluated may equal rows that were trained on: equal rows are independent
@@ -148,7 +148,7 @@ class Model:
         self,
         reference: str,
         *,
-        task: Task = "classification",
+        task: Task | None = None,
         gates: Any = (),
         onnx: bool = False,
         may_share_rows: bool = False,

@@ -70,6 +70,12 @@ def inputs_of(model: Any, rows: pl.DataFrame, target: str) -> pl.DataFrame:
 def ask(model: Any, task: Task | Told, rows: pl.DataFrame, target: str, units: Units) -> Asked:
     """Return the answers of *model* to *rows*. Raises UsageError, as ``evaluate`` does."""
     inputs, truth = inputs_of(model, rows, target), rows[target] if target else None
+    if target in inputs.columns and not isinstance(task, Forecasting):
+        raise UsageError(
+            f"The model takes the column {target!r}, which it is to predict.",
+            why="Whoever asks it later does not know that value, so that all that is measured here is too good.",
+            do=f"Fit it without: rows.drop({target!r}).",
+        )
     if isinstance(task, AnomalyDetection):
         return _scored(model, inputs, truth, task, units)
     if task == "clustering":

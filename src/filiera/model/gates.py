@@ -13,8 +13,10 @@ from filiera.core.gate import (
     judge_improvement,
     judge_limit,
     refuse,
+    undefined,
 )
 from filiera.core.metric import Metric, Metrics
+from filiera.errors import did_you_mean
 from filiera.model.paired import common_rows, improvement
 
 _Found = Evaluation | Metrics
@@ -86,8 +88,10 @@ def _parts(gate: Gate, found: _Found) -> Iterator[tuple[_Part, Metrics]]:
 def _of_part(gate: Gate, part: _Part, metrics: Metrics, both: tuple[_Found, _Found | None]) -> GateResult:
     where = "" if part is None else f" ({part[0]} = {part[1]})"
     if gate.metric not in metrics:
-        return refuse(gate, f"no such metric; there are: {', '.join(metrics.names) or 'none'}", where)
+        return refuse(gate, _no_metric(gate, metrics), where)
     metric = metrics[gate.metric]
+    if not metric.is_defined:
+        return refuse(gate, undefined(metric), where)
     if not gate.compares:
         return judge_limit(gate, metric, where)
     if both[1] is None:
@@ -98,8 +102,12 @@ def _of_part(gate: Gate, part: _Part, metrics: Metrics, both: tuple[_Found, _Fou
     if gate.metric not in before:
         has = ", ".join(before.names) or "none"
         return refuse(gate, f"the champion's record lacks this metric; it has: {has}; evaluate it again", where)
-    if not metric.is_defined or not before[gate.metric].is_defined:
-        return refuse(gate, "the metric of one of both is not a number; evaluate it again", where)
+    if not before[gate.metric].is_defined:
+        return refuse(
+            gate,
+            f"of the champion, {undefined(before[gate.metric])}; promote another version",
+            where,
+        )
     if metric == before[gate.metric] and metrics.evaluation and metrics.evaluation == before.evaluation:
         same = Improvement(value=0.0, low=0.0, high=0.0, n=metric.n, method=_SAME)
         return judge_improvement(gate, same, where)
@@ -113,6 +121,12 @@ def _paired(name: str, part: _Part, both: tuple[_Found, _Found | None]) -> Impro
         return None
     rows = common_rows(candidate, champion, part)
     return None if rows is None else improvement(name, rows, clusters=candidate.clusters)
+
+
+def _no_metric(gate: Gate, metrics: Metrics) -> str:
+    """Return what there is instead of a metric, and why it may be missing."""
+    known, like = ", ".join(metrics.names) or "none", did_you_mean(gate.metric, metrics.names)
+    return " ".join([f"no such metric; there are: {known}.{like}", *(n for n in metrics.notes if "left out" in n)])
 
 
 def _absent(gate: Gate, found: _Found) -> str:

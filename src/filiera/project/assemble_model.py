@@ -102,7 +102,7 @@ EXPORT = "export_onnx"
 """The name of the step that makes the model an ONNX graph."""
 TIMING = "time_model"
 """The name of the step that measures ``predict_ms``."""
-_UNSUPERVISED = ("clustering", "anomaly")
+_UNSUPERVISED = ("clustering", "anomaly_detection")
 
 
 def _beside_gates(graph: Graph, model: Model, made: tuple[OutputRef, OutputRef], lookups: Lookups) -> dict[str, Any]:
@@ -118,6 +118,8 @@ def _beside_gates(graph: Graph, model: Model, made: tuple[OutputRef, OutputRef],
         # Cross-validation evaluates other models, each fitted without the rows it is asked about.
         if model.task not in _UNSUPERVISED and _comes_from(graph, evaluation.node, fitted.node):
             beside |= {"training": _training_table(graph, fitted), "may_share": model.may_share_rows}
+    if model.task is not None:
+        beside["task"] = model.task
     if waivers := lookups.waivers(model):
         beside["waivers"] = waivers
     if "predict_ms" in wanted and evaluated is not None:

@@ -232,6 +232,7 @@ def gate(
     training: pl.LazyFrame | None = None,
     evaluated: pl.LazyFrame | None = None,
     may_share: bool = False,
+    task: str = "",
     waivers: tuple[Waiver, ...] = (),
     timed: Metric | None = None,
     size: int | None = None,
@@ -241,11 +242,22 @@ def gate(
 
     A model that was tested on rows it was trained on (*training* and *evaluated*, where both are given) stops it, too,
     unless *may_share*. *timed*, *size* and *reference* are given where a gate names what is measured with them.
+
+    Raises:
+        UsageError: The model is declared for another *task* than it was evaluated by.
     """
     from filiera.model.gates import decide
     from filiera.model.shared import shared_rows
     from filiera.project.gating import Measured, costs
 
+    measured = metrics_of(evaluation)
+    if task and task != measured.task:
+        raise UsageError(
+            f"The model is declared for {task}, but was evaluated by the metrics of {measured.task}.",
+            do=f'Declare Model(…, task="{measured.task}"), or evaluate it by those of {task}.',
+        )
+    for note in measured.notes:
+        print(f"note: {note}")
     rows = None if evaluated is None else _query(evaluated)
     found = decide(gates, evaluation, champion, costs(gates, Measured(timed, size, reference), rows))
     shared = None if training is None or rows is None else shared_rows(_query(training), rows, is_allowed=may_share)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -192,7 +192,7 @@ def _lineage(project: Project, version: Version, made_from: list[tuple[int, str,
             collected |= collected_for(project, each)
     lines = []
     for depth, reference, found in made_from:
-        told = _published(found) if found else _read(collected.get(reference.partition(" ")[0]))
+        told = _published(found) if found else _told(reference, collected)
         lines.append(listed([", ".join([reference, *told])], depth=depth))
     return Section("Lineage", "\n".join(lines) or "Made from nothing that is recorded.")
 
@@ -202,6 +202,11 @@ def _published(version: Version) -> list[str]:
     content = f"{version.artifact.codec} {version.artifact.short}"
     published = f"published {utc(version.created_at)} by {version.run_id}"
     return [*([f"{rows:,} rows"] if rows is not None else []), content, published]
+
+
+def _told(reference: str, collected: Mapping[str, Collected]) -> list[str]:
+    """Return what is known of a thing that is no version of the store: a source, or a version that is gone."""
+    return ["no longer in the store"] if "@" in reference else _read(collected.get(reference.partition(" ")[0]))
 
 
 def _read(source: Collected | None) -> list[str]:

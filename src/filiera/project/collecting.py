@@ -138,8 +138,8 @@ def to_grow(project: Project, pipeline: str, source: str, entry: Mapping[str, An
 def collected_for(project: Project, version: Version) -> dict[str, Collected]:
     """Return by source what is recorded of the sources that a version was made from."""
     return {
-        name.removeprefix(ATTACHED): project.value(ref)
-        for name, ref in version.attachments.items()
+        name.removeprefix(ATTACHED): project.value(version.attachments[name])
+        for name in version.attachments
         if name.startswith(ATTACHED)
     }
 

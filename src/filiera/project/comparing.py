@@ -9,7 +9,7 @@ from typing import Any
 from filiera.core.document import Document, Section, listed, table
 from filiera.core.evaluation import Evaluation, metrics_of
 from filiera.core.gate import Improvement
-from filiera.core.metric import Metrics
+from filiera.core.metric import Metric, Metrics
 from filiera.core.value import dataclass
 from filiera.errors import UsageError
 from filiera.model.evaluation_text import interval_text, number
@@ -82,7 +82,9 @@ def compare(project: Project, versions: Sequence[Version]) -> Comparison:
     return Comparison(
         versions=tuple(_refs(versions)),
         facts=beside([dict(_facts(project, version)) for version in versions]),
-        metrics=tuple(Metrics((), task="classification") if one is None else metrics_of(one) for one in found),
+        metrics=tuple(
+            _noted(version) if one is None else metrics_of(one) for version, one in zip(versions, found, strict=True)
+        ),
         equal={name: sum(len(set(row)) == 1 for row in rows.values()) for name, rows in different.items()},
         improvements={ref: one for ref, one in improved.items() if not isinstance(one, str)},
         not_paired={ref: one for ref, one in improved.items() if isinstance(one, str)},
@@ -131,6 +133,14 @@ def beside(columns: Sequence[Mapping[str, str]]) -> dict[str, tuple[str, ...]]:
     """Return a row of texts for each name that a column has, ``–`` where another one has it not."""
     names = dict.fromkeys(name for column in columns for name in column)
     return {name: tuple(column.get(name, _ABSENT) for column in columns) for name in names}
+
+
+def _noted(version: Version) -> Metrics:
+    """Return the metrics that the record has of a version whose evaluation is lost."""
+    noted = version.description["metrics"].items()
+    return Metrics(
+        tuple(Metric(name=name, method="as noted", **one) for name, one in noted), task=version.description["task"]
+    )
 
 
 def gained(base: Any, other: Any, only: Collection[str] = ()) -> dict[str, Improvement] | str:

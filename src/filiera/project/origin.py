@@ -114,7 +114,7 @@ def lineage(versions: Versions, version: Version, depth: int = 0) -> Iterator[tu
         How many hand-overs lie between, from 0; the reference that the run recorded, such as ``flows@1`` or a source
         with the digest of its content; and the version, if it is one that the store has.
     """
-    for reference in dict.fromkeys(version.inputs.values()):
+    for reference in dict.fromkeys(one for text in version.inputs.values() for one in text.split(", ")):
         found = version_named(versions, reference)
         yield depth, reference, found
         if found is not None and depth < _DEEPEST:

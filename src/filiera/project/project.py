@@ -142,7 +142,7 @@ class Project:
         beside = BesideLookups(version=self._dataset, newest=self._newest_dataset, now=self._now)
         lookups = Lookups(
             version=self._version,
-            rivals=Rivals(self.versions, self.artifacts),
+            rivals=Rivals(self.versions, self.artifacts, self.holds),
             waivers=self._waivers,
             source=self._source,
             to_grow=to_grow,

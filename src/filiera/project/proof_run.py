@@ -154,7 +154,7 @@ class _RivalsThen(Rivals):
     """What the recorded run compared with."""
 
     def __init__(self, repeated: Repeated) -> None:
-        super().__init__(repeated.versions, repeated.artifacts)
+        super().__init__(repeated.versions, repeated.artifacts, repeated.holds)
         self._repeated = repeated
 
     def evaluation(self, name: str, model: ArtifactRef, evaluation: ArtifactRef) -> Known:

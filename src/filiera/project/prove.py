@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from filiera.core.closure import changes, decode
 from filiera.core.key import differences
+from filiera.core.products import ProductRef
 from filiera.core.value import dataclass
 from filiera.engine.rows import read_key_parts, to_json
 from filiera.errors import UsageError
@@ -76,7 +77,7 @@ def prove(project: Project, run: Row, *, this_environment: bool = False, tell: T
         tell: Told what goes on.
 
     Raises:
-        UsageError: The run is still running.
+        UsageError: The run is still running, or a version that it was made from was dropped.
         ProjectError: Code or environment cannot be rebuilt, or the rebuilt pipeline cannot run.
         StoreError: What the proof starts from is gone.
     """
@@ -85,6 +86,7 @@ def prove(project: Project, run: Row, *, this_environment: bool = False, tell: T
         raise UsageError(
             f"Run {run_id} is running.", why="What it returns is not known yet.", do=f"filiera show {run_id}"
         )
+    _require_inputs(project, run)
     with tempfile.TemporaryDirectory(prefix="filiera-prove-") as name:
         place = prepare(project, run, Path(name).resolve(), this_environment=this_environment, tell=tell)
         tell("running again in a clean place, with an empty cache")
@@ -99,6 +101,20 @@ def prove(project: Project, run: Row, *, this_environment: bool = False, tell: T
         row = {"run_id": run["run_id"], "at": project.clock(), "by": actor(), "body": to_json(facts)}
         project.records.write([("add_proof", row)], durable=True)
     return proof
+
+
+def _require_inputs(project: Project, run: Row) -> None:
+    """Refuse a run that was made from a version which is no longer there. Raises UsageError."""
+    for text in json.loads(run["record"]).get("inputs", {}).values():
+        for one in text.split(", "):
+            name, _, number = one.partition("@")
+            if number.isdigit():
+                try:
+                    project.versions.get(project.versions.kind_of(name), ProductRef(name, number))
+                except UsageError as error:
+                    why = f"It was made from {one}, which the store has no longer. {error.why}"
+                    do = "Prove what was made from versions that are there: filiera versions"
+                    raise UsageError(f"Run {run['run_id']} cannot be repeated.", why=why, do=do) from error
 
 
 def _compared(project: Project, run: Row, place: Place, records: MetadataStore, answer: Mapping[str, Any]) -> Proof:

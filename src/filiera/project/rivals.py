@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from filiera.core.artifact import ArtifactRef
 from filiera.core.graph import Known
 from filiera.engine.artifacts import Artifacts
+from filiera.errors import BlobMissing
 from filiera.project.versions import Version, Versions
 
 RIVAL, RIVAL_REFERENCE = "rival", "rival reference"
@@ -12,16 +15,17 @@ RIVAL, RIVAL_REFERENCE = "rival", "rival reference"
 
 
 class Rivals:
-    """Looks up what gates compare with.
+    """Looks up what gates compare with. Raises BlobMissing when that is lost.
 
     The champion itself and the newest version keep the rival they had when they were published; else they would be
     compared with another one than then, and running an unchanged pipeline again would not be a hit. Any older version
     that is made again is a candidate like others.
     """
 
-    def __init__(self, versions: Versions, artifacts: Artifacts) -> None:
+    def __init__(self, versions: Versions, artifacts: Artifacts, holds: Callable[[ArtifactRef], bool]) -> None:
         self._versions = versions
         self._artifacts = artifacts
+        self._holds = holds
 
     def evaluation(self, name: str, model: ArtifactRef, evaluation: ArtifactRef) -> Known:
         """Return the evaluation of the rival of a candidate, or None as a value."""
@@ -43,6 +47,12 @@ class Rivals:
         for version in (champion, newest):
             if version is not None and _made(version) == candidate and kept in version.attachments:
                 return Known(version.attachments[kept], f"rival of {version.ref}")
+        if not self._holds(champion.attachments[part]):
+            raise BlobMissing(
+                f"The {part} of the champion {champion.ref} is lost, and gates compare with it.",
+                why="Its bytes are not in the store.",
+                do=f"Run it again as in {champion.run_id}, which makes them anew; or filiera promote {name}@NUMBER.",
+            )
         return Known(champion.attachments[part], f"champion {champion.ref}")
 
 

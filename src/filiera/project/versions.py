@@ -311,6 +311,13 @@ class Versions:
         return content
 
     def _absent(self, kind: ProductKind, ref: ProductRef) -> UsageError:
+        newest = self.find(kind=kind, name=ref.name, limit=1)
+        if newest and ref.number is not None and 0 < ref.number < newest[0].number:
+            return UsageError(
+                f"{ref} is no longer there.",
+                why=f"filiera gc forgot it, with what nothing else needs of it: filiera audit {ref} says when.",
+                do=f"Use a newer one, such as {newest[0].ref}; filiera versions {ref.name} lists those there are.",
+            )
         names = [
             f"{row['name']}@1…{row['newest']}" for row in self._records.read("product_names") if row["kind"] == kind
         ]
