@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from filiera.core.document import Document, Section, escaped, listed, table
+from filiera.core.report import Svg
 
 TEXTS = st.text(st.sampled_from("ab_*`[]()<>&|~\\!#-+=:1.) \n\t\"'@/;{}^$%é"), min_size=1, max_size=12)
 render = MarkdownIt("commonmark", {"html": False}).enable("table").render
@@ -39,3 +40,10 @@ def test_a_document_is_its_sections() -> None:
     """Headings, text, one empty line between; a drawing is for pages."""
     found = Document(kind="Card", title="m@1", lead="lead", sections=(Section("A", "a"), Section("B", "b")))
     assert found.markdown == "# m@1\n\nlead\n\n## A\n\na\n\n## B\n\nb"
+
+
+def test_what_is_only_drawn_is_no_text() -> None:
+    """A section of drawings has no heading in Markdown."""
+    sections = (Section("Plots", "", (Svg("<svg/>"),)), Section("Made by", "me"))
+    text = Document(kind="Card", title="m", lead="", sections=sections).markdown
+    assert "Plots" not in text and "## Made by" in text

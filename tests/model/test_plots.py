@@ -94,7 +94,7 @@ def test_what_fits_is_drawn(task: str) -> None:
         assert ElementTree.fromstring(drawing.text).tag.endswith("svg")
         assert "nan" not in drawing.text and "inf" not in drawing.text
         assert drawing.text in page
-    assert page.count("<svg") == len(FITTING[task])
+    assert page.count("<svg") == len(FITTING[task]) + page.count('class="intervals"')
     assert "<b>" not in page.replace("&lt;b&gt;", "") and "<i>" not in page
     for metric in found.metrics:
         assert metric.name in page
@@ -122,7 +122,7 @@ def test_what_does_not_fit_is_refused(plot: Callable[[Evaluation], Svg], task: s
 def test_the_page_loads_nothing_and_shows_parts() -> None:
     """It has tables of classes, calibration, slices and groups, and no address outside itself."""
     page = evaluation_html(evaluations()["classification"]).text
-    for heading in ("Metrics", "Classes", "Calibration of no", "By site", "Groups by site"):
+    for heading in ("Metrics", "Classes", "Of no: expected calibration error", "By site", "Groups by site"):
         assert heading in page
     assert not re.search(r"(src|href)=|url\(http|<script", page)
 

@@ -18,7 +18,7 @@ class Section:
     """A part of a document under a heading."""
 
     title: str
-    text: str  #: Markdown
+    text: str  #: Markdown; "": there are drawings only
     drawings: tuple[Svg, ...] = ()  #: shown below the text where pictures can be shown
 
 
@@ -41,10 +41,10 @@ class Document:
 
     @property
     def markdown(self) -> str:
-        """Return the document as one text, without its drawings."""
+        """Return the document as one text, without its drawings and the sections that have nothing else."""
         parts = [f"# {escaped(self.title)}", self.lead]
         for section in self.sections:
-            parts += [f"## {escaped(section.title)}", section.text]
+            parts += [f"## {escaped(section.title)}", section.text] if section.text else []
         return "\n\n".join(part for part in parts if part)
 
 

@@ -44,6 +44,11 @@ class Plot:
         if name:
             self._names.append((name, colour, _FAINT))
 
+    def area(self, x: Floats, y: Floats, colour: str) -> None:
+        """Fill what lies inside a line through points."""
+        points = " ".join(f"{self._across(a):.1f},{self._up(b):.1f}" for a, b in zip(x, y, strict=True))
+        self._parts.append(f'<polygon fill="{colour}" points="{points}"/>')
+
     def points(self, x: Floats, y: Floats, colour: str, *, radius: float = 2.0) -> None:
         """Draw points, of at most 1,000."""
         kept, look = thinned(len(x)), f'fill="{colour}" fill-opacity="0.45"'

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,20 @@ from filiera.model.drawing import COLOURS, Plot, framed, label
 _MOST_CLASSES = 15
 _SHOWN_TIMES = 150
 _GREY = "#9ca3af"
+
+
+def drawings(evaluation: Evaluation) -> Iterator[Svg]:
+    """Yield the plots that fit an evaluation's task and that its rows allow."""
+    fitting = {
+        "classification": (roc, precision_recall, confusion, reliability),
+        "anomaly_detection": (roc, precision_recall),
+        "regression": (residuals,),
+        "forecasting": (forecast, residuals),
+        "clustering": (silhouette,),
+    }
+    for plot in fitting.get(evaluation.metrics.task, ()):
+        with suppress(UsageError):  # what a plot needs is not there
+            yield plot(evaluation)
 
 
 def roc(evaluation: Evaluation) -> Svg:
@@ -44,7 +59,7 @@ def precision_recall(evaluation: Evaluation) -> Svg:
         found, false = _steps(truth, score)
         recall, precision = found[1:] / max(found[-1], 1), found[1:] / (found[1:] + false[1:])
         colour = COLOURS[i % len(COLOURS)]
-        plot.line(recall, precision, colour, name=name)
+        plot.line(np.append(0.0, recall), np.append(precision[0], precision), colour, name=name)
         plot.line(np.array([0.0, 1.0]), np.full(2, truth.mean()), colour, dash="2 4")
     return plot.svg("recall", "precision")
 
@@ -83,9 +98,7 @@ def confusion(evaluation: Evaluation) -> Svg:
 def reliability(evaluation: Evaluation) -> Svg:
     """Return how often what was said to be likely came true, with 95 % intervals. Raises UsageError: as there."""
     found = calibration(evaluation)
-    title = (
-        f"Calibration error: {found.error:.3g} ({found.low:.3g} to {found.high:.3g}), by chance {found.by_chance:.2g}"
-    )
+    title = f"Calibration error: {found.error:.3g} ({found.low:.3g} to {found.high:.3g})"
     plot = Plot(title, (0, 1), (0, 1))
     plot.line(np.array([0.0, 1.0]), np.array([0.0, 1.0]), _GREY, dash="4 4")
     most = max(each.n for each in found.bins)
@@ -105,11 +118,10 @@ def residuals(evaluation: Evaluation) -> Svg:
         raise UsageError("Labels have no residuals.", do="Draw confusion(evaluation).")
     predicted, truth = (rows[name].cast(pl.Float64).to_numpy() for name in ("predicted", "truth"))
     errors = predicted - truth
-    far = float(np.abs(errors).max())
-    plot = Plot(
-        _titled(evaluation, "Residuals, RMSE", "rmse"), (predicted.min(), predicted.max()), (-1.05 * far, 1.05 * far)
-    )
-    plot.line(np.array([predicted.min(), predicted.max()]), np.zeros(2), _GREY)
+    far, edge = float(np.abs(errors).max()), 0.03 * float(np.ptp(predicted))
+    x = np.array([predicted.min() - edge, predicted.max() + edge])
+    plot = Plot(_titled(evaluation, "Residuals, RMSE", "rmse"), (x[0], x[1]), (-1.05 * far, 1.05 * far))
+    plot.line(x, np.zeros(2), _GREY)
     plot.points(predicted, errors, COLOURS[0])
     return plot.svg("predicted", "predicted - true")
 
@@ -119,8 +131,10 @@ def silhouette(evaluation: Evaluation) -> Svg:
     rows = _with(evaluation, "predicted", "silhouette").sort("predicted", "silhouette")
     values, clusters = rows["silhouette"].to_numpy(), rows["predicted"].rank("dense").to_numpy().astype(int) - 1
     plot = Plot(_titled(evaluation, "Silhouette", "silhouette"), (min(-0.2, values.min()), 1), (0, len(values)))
-    for i, value in enumerate(values):
-        plot.bar((0, value), (i, i + 1), COLOURS[clusters[i] % len(COLOURS)])
+    for cluster in range(clusters.max() + 1):
+        mine = np.flatnonzero(clusters == cluster)  # one after the other
+        steps = np.repeat(np.append(mine, mine[-1] + 1), 2).astype(np.float64)
+        plot.area(np.concatenate(([0.0], np.repeat(values[mine], 2), [0.0])), steps, COLOURS[cluster % len(COLOURS)])
     return plot.svg("silhouette", "rows, by cluster")
 
 
@@ -213,7 +227,7 @@ def _titled(evaluation: Evaluation, title: str, *names: str) -> str:
     for name in names:
         if name in evaluation.metrics:
             found = evaluation.metrics[name]
-            return f"{title}: {found.value:.3g} ({found.low:.3g} to {found.high:.3g})"
+            return f"{title}: {found.value:.4g} ({found.low:.4g} to {found.high:.4g})"
     return title
 
 
