@@ -32,7 +32,7 @@ LIBRARIES = {
     "scipy": {"model", "monitoring"},
     "sklearn": {"model"},
     "skops": {"adapters/codecs"},
-    "xgboost": {"adapters/codecs", "model/booster.py", "model/onnx_export.py"},
+    "xgboost": {"adapters/codecs", "model/booster.py", "model/contributions.py", "model/onnx_export.py"},
     "torch": {"adapters/codecs", "model/torch.py"},
     "safetensors": {"adapters/codecs"},
     "onnx": {"adapters/codecs"},

@@ -9,7 +9,7 @@ import pytest
 
 from filiera.core.products import ProductRef
 from filiera.project.garbage import collect, drop_version
-from filiera.project.importances import kept_importances
+from filiera.project.importances import importance_key, kept_importances
 from filiera.project.project import Project
 from filiera.project.retention import DAY_S, Retention
 from tests.cli.conftest import Ask
@@ -61,10 +61,11 @@ def test_what_was_found_of_a_forgotten_version_goes_with_it(own: Path, ask: Ask)
     version = project.versions.get("model", ProductRef("spender", "2"))
     later = project.clock() + 400 * DAY_S
     project.clock = lambda: later
+    key = importance_key(version.artifact, version.attachments["evaluation"])
     assert len(kept_importances(project, version)) == 1
     drop_version(project, ProductRef("spender", "2"))
     collect(project, Retention(keep_days=0, keep_runs=0), dry_run=False, tell=lambda _: None)
-    assert kept_importances(project, version) == []
+    assert project.records.read("try_cache_entry", {"key": key}) == []
     project.close()
 
 

@@ -62,7 +62,14 @@ def test_options_are_not_abbreviated(ask: Ask, project: Path) -> None:
 def test_outside_a_project_every_verb_says_so(verb: str, ask: Ask, tmp_path: Path) -> None:
     """Where there is no filiera.toml, the advice is to change the folder or make a project."""
     words = {"predict": ["m", "f.csv"], "keys": ["show"], "export": ["x", "-o", "f"], "data": ["profile", "a"]}
-    words |= {"compare": ["a@1", "b@1"], "card": ["a"], "importance": ["a"], "study": ["x"], "experiment": ["list"]}
+    words |= {
+        "compare": ["a@1", "b@1"],
+        "card": ["a"],
+        "importance": ["a"],
+        "contributions": ["a"],
+        "study": ["x"],
+        "experiment": ["list"],
+    }
     words |= {name: ["a@1"] for name in ("promote", "sign", "verify")}
     needs_one = (
         "run", "plan", "show", "log", "metrics", "resume", "approve", "cancel", "serve", "monitor", "prove", "import",

@@ -11,6 +11,7 @@ from filiera.cli.previews import preview, write_file
 from filiera.core.evaluation import Evaluation, Fairness, Slice
 from filiera.core.report import Svg
 from filiera.errors import UsageError
+from filiera.model.contributions_summary import InputContributions, Summary
 from filiera.model.importance import Importance, InputImportance, Permuting
 from filiera.project.project import Project
 from tests.cli.command import make_project
@@ -140,6 +141,11 @@ def test_the_importance_of_inputs_is_shown_and_written_as_a_page(opened: Project
     assert "| size  |      +0.5000 | +0.2500 to +0.7500 | matters |" in preview(found)
     write_file(opened, opened.artifacts.put(found), tmp_path / "i.html")
     assert "<svg" in (tmp_path / "i.html").read_text(encoding="utf-8")
+    added = InputContributions(name="size", sizes=(0.5,), directions=(1.0,), points=((0.5, 0.0), (-0.5, 1.0)))
+    summed = Summary(outputs=("",), unit="answer", base=(2.0,), n=2, inputs=(added,), rows="0" * 64)
+    assert "| size  | 0.5000 | raise it      |" in preview(summed)
+    write_file(opened, opened.artifacts.put(summed), tmp_path / "c.html")
+    assert (tmp_path / "c.html").read_text(encoding="utf-8").count("<circle") == 4
 
 
 def test_an_evaluation_is_written_as_a_page(opened: Project, tmp_path: Path) -> None:

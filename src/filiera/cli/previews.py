@@ -55,7 +55,8 @@ def preview(value: Any) -> str:
         from filiera.data.images_report import images_text
 
         return images_text(value)
-    text = _importance(value).markdown if _is_importance(value) else _text(value)
+    document = _document_of(value)
+    text = _text(value) if document is None else document.markdown
     return text if len(text) <= _LONGEST else text[:_LONGEST] + f"\n… {len(text) - _LONGEST:,} characters more"
 
 
@@ -122,8 +123,8 @@ def write_file(project: Project, ref: ArtifactRef, file: Path) -> None:
                 from filiera.data.images_report import images_html
 
                 file.write_text(images_html(value).text, encoding="utf-8")
-            case _ if file.suffix == ".html" and _is_importance(value):
-                file.write_text(document_html(_importance(value)).text, encoding="utf-8")
+            case _ if file.suffix == ".html" and (document := _document_of(value)) is not None:
+                file.write_text(document_html(document).text, encoding="utf-8")
             case str():
                 file.write_text(value, encoding="utf-8")
             case Files():
@@ -145,15 +146,18 @@ def _is_of_images(value: Any) -> bool:
     return (type(value).__module__, type(value).__name__) == ("filiera.data.images", "ImageProfile")
 
 
-def _is_importance(value: Any) -> bool:
-    """Tell whether it is the importance of a model's inputs, without loading what finds it."""
-    return (type(value).__module__, type(value).__name__) == ("filiera.model.importance", "Importance")
+def _document_of(value: Any) -> Document | None:
+    """Return what was found of a model's inputs as a document, without loading what finds it; None of all else."""
+    match type(value).__module__, type(value).__name__:
+        case "filiera.model.importance", "Importance":
+            from filiera.model.importance_text import importance_document
 
+            return importance_document(value)
+        case "filiera.model.contributions_summary", "Summary":
+            from filiera.model.contributions_text import contributions_document
 
-def _importance(value: Any) -> Document:
-    from filiera.model.importance_text import importance_document
-
-    return importance_document(value)
+            return contributions_document(value)
+    return None
 
 
 def _listing(path: Path) -> str:

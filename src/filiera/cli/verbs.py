@@ -234,6 +234,11 @@ def _add_product_verbs(verbs: Verbs) -> None:
     sub.add_argument("--group", action="append", default=[], metavar="INPUTS", help=text)
     sub.add_argument("--seed", type=int, default=0, help="of the permutations (default: 0)")
     sub.add_argument("--html", metavar="FILE", help="write it as a page with drawings instead")
+    sub = verbs.add_with_json("contributions", "say what each input added to a model's answers, or to one of them")
+    sub.add_argument("model", help=_MODEL)
+    text = "ask why the model answers this row as it does: a JSON object of its inputs, or of columns that name a row"
+    sub.add_argument("--row", metavar="JSON", help=f"{text} of those it was evaluated on")
+    sub.add_argument("--html", metavar="FILE", help="write it as a page with drawings instead")
     sub = verbs.add_with_json("prove", "rebuild a version from its record in a clean place and compare every output")
     sub.add_argument("what", help=f"NAME@VERSION, or {_RUN}")
     text = "use what is installed here, though the run had other distributions"

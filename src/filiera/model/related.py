@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from filiera.model.answers import Floats
+
 
 def related(rows: pl.DataFrame, least: float) -> list[tuple[str, ...]]:
     """Return sets of columns that hang together: each is correlated with another of its set, by *least* or more.
@@ -15,12 +17,11 @@ def related(rows: pl.DataFrame, least: float) -> list[tuple[str, ...]]:
     >>> related(pl.DataFrame({"a": [1, 2, 3, 4], "b": [9, 7, 6, 1], "c": [1, 4, 1, 4]}), 0.8)
     [('a', 'b')]
     """
-    names = [
-        name for name, kind in rows.schema.items() if kind.is_numeric() or kind.is_temporal() or kind == pl.Boolean
-    ]
+    ranked = {name: own for name in rows.columns if (own := ranks_of(rows[name])) is not None}
+    names = list(ranked)
     if len(names) < 2 or rows.height < 2:
         return []
-    ranks = np.column_stack([_ranks(rows[name]) for name in names])
+    ranks = np.column_stack([ranked[name] for name in names])
     ranks -= ranks.mean(axis=0)
     sizes = np.sqrt(np.square(ranks).sum(axis=0))
     ranks /= np.where(sizes > 0, sizes, 1.0)
@@ -40,9 +41,17 @@ def related(rows: pl.DataFrame, least: float) -> list[tuple[str, ...]]:
     return found
 
 
-def _ranks(column: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    known = column.fill_nan(None) if column.dtype.is_float() else column
-    if known.dtype == pl.Boolean:
-        known = known.cast(pl.Int8)
-    ranks = known.rank("average")
-    return np.asarray(ranks.fill_null(ranks.mean() or 0.0).cast(pl.Float64).to_numpy(), dtype=np.float64).copy()
+def ranks_of(column: pl.Series) -> Floats | None:
+    """Return the ranks of values, equal ones the mean of theirs and missing ones the mean of all, shape ``(n,)``.
+
+    None of a column whose values have no order: texts, lists.
+
+    >>> ranks_of(pl.Series([7, 5, None, 5])).tolist()
+    [3.0, 1.5, 2.0, 1.5]
+    """
+    kind = column.dtype
+    if not (kind.is_numeric() or kind.is_temporal() or kind == pl.Boolean):
+        return None
+    known = column.fill_nan(None) if kind.is_float() else column
+    ranks = (known.cast(pl.Int8) if kind == pl.Boolean else known).rank("average")
+    return np.array(ranks.fill_null(ranks.mean() or 0.0).cast(pl.Float64).to_numpy(), dtype=np.float64)

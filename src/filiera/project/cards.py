@@ -18,6 +18,7 @@ from filiera.model.evaluation_text import evaluation_sections
 from filiera.model.interval_chart import Measured, interval_chart
 from filiera.project.attached import LOST, stored
 from filiera.project.collecting import collected_for
+from filiera.project.contributing import kept_contributions
 from filiera.project.importances import kept_importances
 from filiera.project.origin import Origin, lineage, origin_of
 from filiera.project.project import Project
@@ -104,6 +105,10 @@ def _importance(project: Project, version: Version) -> Iterator[Section]:
         from filiera.model.importance_text import importance_section
 
         yield importance_section(kept[-1])
+    for each in kept_contributions(project, version):
+        from filiera.model.contributions_text import contributions_section
+
+        yield contributions_section(each)
 
 
 def _fit(project: Project, version: Version) -> Iterator[Section]:

@@ -19,6 +19,7 @@ from filiera.engine.rows import read_metrics, read_refs
 from filiera.errors import BlobCorrupted, BlobMissing, CodecError
 from filiera.ports import Row
 from filiera.project import plugins
+from filiera.project.contributing import contributions_key
 from filiera.project.importances import importance_key
 from filiera.project.profiles import profile_key
 from filiera.project.project import Project
@@ -182,6 +183,7 @@ class Needed:
                     self.keys.add(profile_key(ref))
                     for evaluation in read_refs(attached.get("evaluation", ""), _no_bytes):
                         self.keys.add(importance_key(ref, evaluation))
+                        self.keys.add(contributions_key(ref, evaluation))
             place = {name: rows[-1][name] for name in place}
 
     def _mark(self, ref: ArtifactRef) -> None:
