@@ -53,6 +53,17 @@ class Merge:
 
 
 @dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit of a history."""
+
+    name: str
+    parents: tuple[str, ...]
+    at: float  #: when it was made: seconds since the epoch, UTC
+    subject: str
+    trailers: Mapping[str, tuple[str, ...]]  #: the last lines of its message: "Experiment" → values
+
+
+@dataclass(frozen=True, slots=True)
 class FileChange:
     """How many lines of a file differ."""
 
@@ -197,6 +208,36 @@ class Repository:
         """Return the files that differ between two commits or trees."""
         return [name for name in self.git("diff-tree", "-r", "--name-only", "-z", before, after).split("\0") if name]
 
+    def history(self, ends: Iterable[str], *, without: str = "", subject: str = "") -> list[Commit]:
+        """Return all commits that can be reached from *ends*, the newest first.
+
+        Args:
+            ends: Commits or references.
+            without: A commit that is left out with all that can be reached from it.
+            subject: How their first lines begin; "": any.
+        """
+        lines = [*ends, *([f"^{without}"] if without else [])]
+        only = ["--basic-regexp", f"--grep=^{subject}"] if subject else []
+        form = "--format=%H%x1f%P%x1f%ct%x1f%s%x1f%(trailers:only,unfold)"
+        text = self.git("log", "-z", *only, form, "--stdin", given="".join(f"{line}\n" for line in lines).encode())
+        found = []
+        for each in filter(None, text.split("\0")):
+            name, parents, at, head, rest = each.split("\x1f", 4)
+            trailers: dict[str, tuple[str, ...]] = {}
+            for key, _, value in (line.partition(": ") for line in rest.splitlines()):
+                trailers[key] = (*trailers.get(key, ()), value)
+            found.append(Commit(name, tuple(parents.split()), float(at), head, trailers))
+        return found
+
+    def common_base(self, commits: Sequence[str]) -> str:
+        """Return a commit that can be reached from all of them; "" when there is none, or one is not there."""
+        return self.git("merge-base", "--octopus", *commits, check=False) if commits else ""
+
+    def uncommitted(self, worktree: Path) -> list[str]:
+        """Return the files of *worktree* that differ from its commit, new ones too."""
+        words = ("--no-optional-locks", "status", "--porcelain", "--no-renames", "-z", "--untracked-files=all")
+        return [line[3:] for line in self.git(*words, cwd=worktree).split("\0") if line]
+
     def file_changes(self, before: str, after: str, *where: str) -> list[FileChange]:
         """Return how many lines of which files differ between two commits or trees, of those that pathspecs allow."""
         listed = self.git("diff-tree", "-r", "--numstat", "--no-renames", "-z", before, after, "--", *where)
@@ -208,7 +249,7 @@ class Repository:
 
     def read(self, names: Sequence[str]) -> list[bytes | None]:
         """Return the contents of objects, such as ``refs/heads/x:file``; None for one that is not there."""
-        command = ["git", "-C", str(self._folder), "cat-file", "--batch"]
+        command = ["git", "-C", str(self._folder), "cat-file", "--batch", "--buffer"]
         given = "".join(f"{name}\n" for name in names).encode()
         done = subprocess.run(command, input=given, capture_output=True, check=False)
         return list(_objects(done.stdout, len(names)))

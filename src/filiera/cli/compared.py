@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -86,3 +88,30 @@ def shown(value: Any) -> str:
     if value is None:
         return ""
     return short(value) if isinstance(value, float) else str(value)
+
+
+def estimate(metric: Mapping[str, Any]) -> str:
+    """Return a metric with its interval, for a column.
+
+    >>> estimate({"value": 0.9, "low": 0.85, "high": 0.93})
+    '0.9000 (0.8500…0.9300)'
+    """
+    value, low, high = metric["value"], metric["low"], metric["high"]
+    if max(abs(value), abs(low), abs(high)) < 1000:
+        return f"{value:.4f} ({low:.4f}…{high:.4f})"
+    return f"{short(value)} ({short(low)}…{short(high)})"
+
+
+def drop_columns(columns: dict[str, list[str]], expendable: Sequence[str]) -> list[str]:
+    """Take out columns that a screen has no room for, in this order, and return their names."""
+    dropped: list[str] = []
+    if not sys.stdout.isatty():
+        return dropped
+    screen = shutil.get_terminal_size().columns
+    widths = {name: max(map(len, (name, *cells))) for name, cells in columns.items()}
+    for name in expendable:
+        if sum(widths.values()) + 2 * (len(widths) - 1) <= screen:
+            break
+        dropped.append(name)
+        del columns[name], widths[name]
+    return dropped

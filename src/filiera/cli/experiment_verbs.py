@@ -39,9 +39,11 @@ def _add_work(verbs: Verbs) -> None:
 
 
 def _add_looks(verbs: Verbs) -> None:
-    sub = verbs.add_with_json("list", "list experiments with their newest metrics")
-    text = "show these metrics, such as f1_macro,accuracy (default: the first three)"
-    sub.add_argument("--metric", default="", metavar="NAMES", help=text)
+    sub = verbs.add_with_json("list", "list experiments: how they stand, and their newest metrics")
+    text = "show these metrics and parameters, such as f1_macro,fit.depth, or all (default: those that gates decide on)"
+    sub.add_argument("--columns", default="", metavar="NAMES", help=text)
+    sub.add_argument("--sort", default="", metavar="NAME", help="sort by a metric or parameter, the best first")
+    sub.add_argument("--accepted", action="store_true", help="list those that were accepted, the newest first")
     sub.add_argument("--archived", action="store_true", help="list those that were dropped")
     sub = verbs.add_with_json("show", "show an experiment: how it began, how it stands, its runs, what to do next")
     sub.add_argument("name", nargs="?", default="", help=_NAME)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from filiera.cli.collected import sources_of
-from filiera.cli.compared import Asked, Compared, shown
+from filiera.cli.compared import Asked, Compared, drop_columns, estimate, shown
 from filiera.cli.output import how_big, print_json, print_table, when
 from filiera.cli.places import find_version
 from filiera.cli.runs_command import check_limit
 from filiera.cli.show_command import versions_data
-from filiera.core.charts import short
 from filiera.errors import UsageError
 from filiera.project.origin import parameters_of
 from filiera.project.project import Project
@@ -96,17 +93,10 @@ def _measured(version: Version) -> Mapping[str, Any]:
     return found
 
 
-def _estimate(metric: Mapping[str, Any]) -> str:
-    value, low, high = metric["value"], metric["low"], metric["high"]
-    if max(abs(value), abs(low), abs(high)) < 1000:
-        return f"{value:.4f} ({low:.4f}…{high:.4f})"
-    return f"{short(value)} ({short(low)}…{short(high)})"
-
-
 def _cells(version: Version, values: Mapping[str, Any]) -> list[str]:
     """Return what the columns show of a version: metrics with their intervals."""
     metrics = _measured(version)
-    return [_estimate(metrics[name]) if name in metrics else shown(value) for name, value in values.items()]
+    return [estimate(metrics[name]) if name in metrics else shown(value) for name, value in values.items()]
 
 
 def _print_models(versions: Sequence[Version], compared: Compared[Version], *, is_chosen: bool) -> None:
@@ -122,25 +112,10 @@ def _print_models(versions: Sequence[Version], compared: Compared[Version], *, i
         "published": [when(version.created_at) for version in versions],
     }
     further = [] if is_chosen else compared.names[:0:-1]
-    dropped = _drop(columns, ["run", *further, "published", "gates", "data", "aliases"])
+    dropped = drop_columns(columns, ["run", *further, "published", "gates", "data", "aliases"])
     print_table(list(columns), list(zip(*columns.values(), strict=True)))
     if dropped:
         print(f"The screen is too narrow for: {', '.join(dropped)}.")
-
-
-def _drop(columns: dict[str, list[str]], expendable: Sequence[str]) -> list[str]:
-    """Take out what a screen has no room for, in this order, and return its names."""
-    dropped: list[str] = []
-    if not sys.stdout.isatty():
-        return dropped
-    screen = shutil.get_terminal_size().columns
-    widths = {name: max(map(len, (name, *cells))) for name, cells in columns.items()}
-    for name in expendable:
-        if sum(widths.values()) + 2 * (len(widths) - 1) <= screen:
-            break
-        dropped.append(name)
-        del columns[name], widths[name]
-    return dropped
 
 
 def _gates(version: Version) -> str:
@@ -193,4 +168,4 @@ def _what(version: Version) -> str:
     if version.kind == "dataset":
         return f"{description['rows']:,} rows × {len(description['columns'])} columns"
     name, metric = next(iter(_measured(version).items()), ("", {}))
-    return f"{name} {_estimate(metric)}" if name else ""
+    return f"{name} {estimate(metric)}" if name else ""

@@ -76,6 +76,7 @@ class RunRecord:
 
 Record = StartRecord | RunRecord
 _KINDS: dict[str, type[StartRecord] | type[RunRecord]] = {"start": StartRecord, "run": RunRecord}
+_FIELDS = {kind: {each.name for each in fields(kind)} for kind in _KINDS.values()}
 
 
 def write_record(record: Record) -> bytes:
@@ -88,8 +89,7 @@ def read_record(content: bytes, where: str) -> Record:
     try:
         told = json.loads(content)
         kind = _KINDS[told["kind"]]
-        known = {each.name for each in fields(kind)}
-        return kind(**{name: value for name, value in told.items() if name in known})
+        return kind(**{name: told[name] for name in _FIELDS[kind] & told.keys()})
     except (ValueError, KeyError, TypeError) as error:
         raise ProjectError(
             f"{where} is no record of an experiment.", why=f"{type(error).__name__}: {error}", do="git log -- that file"
@@ -108,7 +108,7 @@ def records_at(repository: Repository, commits: Mapping[str, str], prefix: str) 
     places = [
         (name, file, oid)
         for name, tree in zip(names, trees, strict=True)
-        for file, oid in _files(tree or b"", len(commits[name]) // 2)
+        for file, oid in files_in(tree or b"", len(commits[name]) // 2)
     ]
     contents = repository.read([oid for _, _, oid in places])
     found: dict[str, list[Record]] = {name: [] for name in names}
@@ -128,7 +128,7 @@ def start_in(records: Sequence[Record]) -> StartRecord | None:
     return next((each for each in reversed(records) if isinstance(each, StartRecord)), None)
 
 
-def _files(tree: bytes, oid_bytes: int) -> list[tuple[str, str]]:
+def files_in(tree: bytes, oid_bytes: int) -> list[tuple[str, str]]:
     """Return names and object names of the files in a tree object, in the order of their names."""
     found, at = [], 0
     while at < len(tree):
