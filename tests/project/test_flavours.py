@@ -143,10 +143,11 @@ def fit_forecast(rows: pl.DataFrame) -> Forecaster:
 
 @step(stage="evaluate")
 def judge(model: Forecaster, rows: pl.DataFrame) -> Evaluation:
-    return evaluation.evaluate(model, rows.with_columns(pl.col("load") + 0.5), target="load")
+    task = evaluation.Forecasting(time="at")  # asks for quantiles, too
+    return evaluation.evaluate(model, rows.with_columns(pl.col("load") + 0.5), target="load", task=task)
 
 
-@pipeline(kind="model", publishes=Model("forecast", task="regression"))
+@pipeline(kind="model", publishes=Model("forecast", task="forecasting"))
 def forecast(hosts: pl.DataFrame = Dataset("hosts@latest")):
     train, test = days(hosts)
     model = fit_forecast(train)
@@ -289,6 +290,7 @@ def test_a_forecaster_is_served_by_times(project: SmallProject) -> None:
         service.warm_up()
         sent = [{"at": "2026-01-02T03:00:00Z"}, {"at": "2026-01-09T23:00:00Z"}]
         assert [answer["value"] for answer in service.predict_rows(sent)] == [3.0, 11.0]
+        assert {"pinball", "coverage_80"} <= set(version.description["metrics"])
 
 
 def test_show_tells_how_a_model_was_fitted(project: SmallProject) -> None:
