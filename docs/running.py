@@ -14,6 +14,7 @@ lines.
 
 from __future__ import annotations
 
+import glob
 import itertools
 import os
 import re
@@ -74,7 +75,7 @@ class Session:
     def run(self, command: str, expected: str) -> Ran:
         """Run a command and return what came of it."""
         if command.startswith("cd "):
-            self.folder = (self.folder / command[3:].strip()).resolve()
+            self.folder = self._named(command[3:].strip())
             return Ran(command=command, expected=expected, actual="", exit_code=0)
         text = command.replace(_DOCUMENTED_ADDRESS, self.address or _DOCUMENTED_ADDRESS)
         done = subprocess.run(
@@ -90,6 +91,11 @@ class Session:
         )
         return Ran(command=command, expected=expected, actual=self._documented(done.stdout), exit_code=done.returncode)
 
+    def _named(self, folder: str) -> Path:
+        """Return the folder that ``cd`` goes to: ``~`` is the page's home, ``*`` stands for what differs."""
+        path = self.home / folder.removeprefix("~/") if folder.startswith("~/") else self.folder / folder
+        return Path(next(glob.iglob(str(path)), str(path))).resolve()  # noqa: PTH207
+
     def serve(self, command: str, expected: str) -> Ran:
         """Start a service on a free port, which the page calls 8000."""
         lines = self.services.enter_context(_service(f"{command} --port 0", self.folder, self.variables))
@@ -103,7 +109,14 @@ class Session:
         path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
         if self.address:
             kept["SERVICE_URL"] = self.address
-        return {**kept, "PATH": path, "COLUMNS": "100", "PYTHONDONTWRITEBYTECODE": "1"}
+        whole = {
+            "PATH": path,
+            "COLUMNS": "100",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "XDG_STATE_HOME": f"{self.home}/.state",
+        }
+        person = {f"GIT_{who}_{what}": "ada@lab" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        return {**kept, **whole, **person}
 
     def write(self, target: str, text: str) -> None:
         """Write a file of the project, or add to it."""
@@ -149,6 +162,7 @@ def even(text: str) -> str:
         (r"\b\d+ min \d+ s\b|\b\d+(\.\d+)? ?m?s\b", "TIME"),
         (r"\b\d+(\.\d+)? [KMG]iB\b|\b\d+ B\b", "SIZE"),
         (r"\b[0-9a-f]{12,64}\b", "DIGEST"),
+        (r"(?<=-)[0-9a-f]{8}(?=/)", "DIGEST"),
         (r"\b[0-9A-HJKMNP-TV-Z]{26}\b", "ID"),
         (r"-?\b\d+\.\d+(e-?\d+)?\b|\b\d+e-\d+\b", "NUMBER"),
         (r"\b(polars|scikit-learn|cpython|Python|numpy) NUMBER(\.\d+)*|\b(cpython|Python) \d[\d.]*", "VERSION"),

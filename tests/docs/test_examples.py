@@ -20,6 +20,7 @@ ON_THEIR_OWN = (
     "compare-tables",
     "debug-a-step",
     "evaluate",
+    "experiments",
     "explore-a-table",
     "find-runs",
     "forecast",

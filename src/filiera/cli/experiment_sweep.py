@@ -69,8 +69,12 @@ def _report(name: str, metric: str, rows: Sequence[Row], fixed: Mapping[str, str
     varied = [parameter for parameter in rows[0][1] if parameter not in fixed]
     statuses = Counter(one.run.status for one, _ in rows)
     print(f"{len(rows):,} runs: {', '.join(f'{count:,} {status}' for status, count in statuses.items())}\n")
-    header = [*varied, *([metric] if metric else []), "run", "state", "published or why not"]
-    print_table(header, [_row(one, [given[key] for key in varied], metric) for one, given in rows], right=varied)
+    header = [*varied, *([metric] if metric else []), "run", "state"]
+    table = [_row(one, [given[key] for key in varied], metric) for one, given in rows]
+    why = [shortened(one.run.state.message, _LONGEST_MESSAGE) for one, _ in rows]
+    if any(why):
+        header, table = [*header, "why"], [[*row, text] for row, text in zip(table, why, strict=True)]
+    print_table(header, table, right=varied)
     kept = sum(one.record is not None for one, _ in rows)
     print(f"\ncommitted {kept:,} runs to exp/{name}" if kept else f"\nnothing was committed to exp/{name}")
 
@@ -78,8 +82,7 @@ def _report(name: str, metric: str, rows: Sequence[Row], fixed: Mapping[str, str
 def _row(one: Recorded, values: Sequence[str], metric: str) -> list[object]:
     found = None if one.record is None else one.record.metric(metric)
     measured = "" if found is None else f"{found.value:.4f} ({found.low:.4f} to {found.high:.4f})"
-    told = one.run.version.ref if one.run.version is not None else shortened(one.run.state.message, _LONGEST_MESSAGE)
-    return [*values, *([measured] if metric else []), one.run.run_id, one.run.status, told]
+    return [*values, *([measured] if metric else []), one.run.run_id, one.run.status]
 
 
 def _as_data(one: Recorded, given: Mapping[str, str]) -> dict[str, Any]:
