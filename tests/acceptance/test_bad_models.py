@@ -363,7 +363,9 @@ def test_a_model_that_always_says_the_same(change: Change, ask: Ask) -> None:
     """Beside its metrics stand those of one that says the same; a gate that asks for more than chance rejects it."""
     constant = 'return DummyClassifier(strategy="constant", constant="no").fit('
     change(FIT, constant, GATES, '[Gate("balanced_accuracy", at_least=0.5), Gate("mcc", at_least=0.1)]')
-    rejected(ask("run", "train"), "0 of 2 gates passed", "MCC is left out")
+    rejected(
+        ask("run", "train"), "note: The model answers 'no' to every row.", "0 of 2 gates passed", "MCC is left out"
+    )
     assert numbers(ask) == [1]
 
 

@@ -93,14 +93,20 @@ def ask(model: Any, task: Task | Told, rows: pl.DataFrame, target: str, units: U
         return _classified(model, inputs, truth, units)
     if task == "regression":
         sample = NumberSample.of(truth, model.predict(inputs), units)
-        return Asked(
-            sample=sample, columns=(pl.Series("truth", sample.truth), pl.Series("predicted", sample.predicted))
-        )
+        both = pl.Series("truth", sample.truth), pl.Series("predicted", sample.predicted)
+        return Asked(sample=sample, columns=both, notes=_constant(*both))
     raise UsageError(
         f"evaluate does not know the task {task!r}.",
         why="It knows classification, regression and clustering.",
         do="For others say more: task=Ranking(query=…), Forecasting(time=…) or AnomalyDetection().",
     )
+
+
+def _constant(true: pl.Series, predicted: pl.Series) -> tuple[str, ...]:
+    """Return a note if a model gives one answer to rows that differ."""
+    if predicted.n_unique() != 1 or true.n_unique() == 1:
+        return ()
+    return (f"The model answers {predicted[0]!r} to every row.",)
 
 
 def _seen_last(model: Any, inputs: Any) -> Any:
@@ -143,18 +149,22 @@ def _classified(model: Any, inputs: pl.DataFrame, truth: pl.Series, units: Units
     columns: tuple[pl.Series, ...] = (true.alias("truth"), predicted.alias("predicted"))
     learnt = getattr(model, "classes_", None)
     if learnt is None:
-        return Asked(sample=ClassSample(class_answers(true, predicted, None), None, units), columns=columns)
+        sample = ClassSample(class_answers(true, predicted, None), None, units)
+        return Asked(sample=sample, columns=columns, notes=_constant(true, predicted))
     labels = [plain_label(label) for label in learnt]
     strange = [label for label in true.unique().sort().to_list() if label not in set(labels)]
     answers = class_answers(true, predicted, [*labels, *strange])
-    notes = (f"The model has not learnt {', '.join(map(repr, strange))}, which occur among these rows: always wrong.",)
+    notes = _constant(true, predicted)
+    if strange:
+        told = ", ".join(map(repr, strange))
+        notes += (f"The model has not learnt {told}, which occur among these rows: always wrong.",)
     table = _probabilities(model, inputs, len(labels))
     if table is not None:
         columns += tuple(pl.Series(f"p:{label}", table[:, i]) for i, label in enumerate(labels))
         if strange:
             table = np.column_stack((table, np.zeros((len(table), len(strange)))))
         table = checked_probabilities(table, answers, labels_given=True)
-    return Asked(sample=ClassSample(answers, table, units), columns=columns, notes=notes if strange else ())
+    return Asked(sample=ClassSample(answers, table, units), columns=columns, notes=notes)
 
 
 def _probabilities(model: Any, inputs: pl.DataFrame, classes: int) -> Floats | None:
