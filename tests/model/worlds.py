@@ -133,7 +133,7 @@ def truth_of(world: World, n: int) -> dict[str, float]:
     """Return what metrics are on endlessly many rows, nearly."""
     source = np.random.default_rng(12345)
     found: dict[str, list[float]] = {}
-    for _ in range(8 if world is groups else 1):
+    for _ in range(64 if world is groups else 1):
         for metric in world(source, 2000 if world is groups else n).measure(0):
             found.setdefault(metric.name, []).append(metric.value)
     return {name: float(np.mean(values)) for name, values in found.items()}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from filiera.core.metric import Metrics
+from filiera.model.metrics import forecasting
 from filiera.model.metrics.forecasting import (
     ForecastSample,
     past_errors,
@@ -108,16 +109,31 @@ def test_without_a_past_nothing_is_scaled() -> None:
 
 
 def test_errors_that_hang_together_make_longer_blocks() -> None:
-    """Of independent errors each time is a block; the more they persist, the fewer blocks there are."""
+    """Of independent errors each time is a block, nearly; the more they persist, the fewer blocks there are.
+
+    The variance of blocks that hang together is made greater by what a process of order 1 has between them.
+    """
     source = np.random.default_rng(1)
     noise = source.normal(size=600)
     walk = noise.copy()
     for i in range(1, 600):
         walk[i] = 0.8 * walk[i - 1] + noise[i]
     apart, together = time_blocks(np.arange(600), noise), time_blocks(np.arange(600), walk)
-    assert apart.count in (30, 600)
-    assert 5 <= together.count < 30
+    assert (apart.count, apart.inflation) == (200, pytest.approx(1.04, abs=0.01))
+    assert 5 <= together.count < 60
+    assert 1.1 < together.inflation < 1.5
     assert (np.diff(together.members) >= 0).all()
+    alternating = time_blocks(np.arange(600), np.resize([1.0, 3.0], 600))
+    assert (alternating.count, alternating.inflation) == (600, 1.0)
+
+
+def test_what_blocks_have_in_common_is_known() -> None:
+    """Blocks show a known share of the variance of the mean of a process of order 1."""
+    alike, count, length = 0.6, 240, 8
+    covariance = alike ** np.abs(np.subtract.outer(np.arange(count), np.arange(count)))
+    whole = covariance.mean()
+    blocks = covariance[:length, :length].mean() * length / count
+    assert forecasting._left(alike, length) == pytest.approx(blocks / whole, rel=0.02)
 
 
 def test_clusters_take_the_place_of_blocks() -> None:

@@ -166,7 +166,7 @@ def studentised(one: Mean, units: Units, seed: int) -> tuple[float, Interval]:
     here = again[inside]
     t[inside] = (law.to(here) - law.to(value)) / (law.slope(here) * errors[inside])
     least, most = np.quantile(t[~np.isnan(again)], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    reach = law.slope(value) * error
+    reach = law.slope(value) * error * units.inflation**0.5
     with np.errstate(over="ignore"):
         return value, (float(law.back(law.to(value) - most * reach)), float(law.back(law.to(value) - least * reach)))
 

@@ -17,35 +17,48 @@ from filiera.model.metrics.estimate import Mean, Pull, mean_of, measured, ratio
 from filiera.model.metrics.units import Units
 
 _FEWEST_BLOCKS = 5
-_MOST_BLOCKS = 30  # of more the interval gains little, and shorter ones hang together (Schmeiser 1982)
+_MOST_ALIKE = 0.95
+_LEAST_LEFT = 0.2
 
 
 def time_blocks(times: Codes, errors: Floats) -> Units:
-    """Return blocks of consecutive times, such that what is left of one forecast's errors in the next is small.
+    """Return blocks of consecutive times, the longer the more errors of neighbouring times go together.
 
-    How long they are follows from how much the absolute errors of neighbouring times go together: where they do at all,
-    there are 5 to 30, and else one for each time. All series are in the same blocks: what hits them at once is not
-    counted often.
+    Where they do not, each time is a block; there are at least 5. What blocks still have in common makes their variance
+    too small by a factor that is known for a process of order 1; ``inflation`` makes up for it. All series are in the
+    same blocks: what hits them at once is not counted often.
 
     Args:
         times: Number of each row's time, in order, 0 to T - 1, shape ``(n,)``.
         errors: Error of each row.
 
     Source:
-        Carlstein (1986), the length of blocks that do not overlap for a process of order 1.
+        Carlstein (1986), the length of blocks that do not overlap for a process of order 1; Marriott and Pope (1954),
+        how much too small its correlation is found.
     """
     count = int(times.max()) + 1
-    level = np.bincount(times, np.abs(errors), minlength=count) / np.maximum(np.bincount(times, minlength=count), 1)
-    away = level - level.mean()
-    spread = float(away @ away)
-    alike = min(max(float(away[1:] @ away[:-1]) / spread if spread > 0 else 0.0, 0.0), 0.95)
+    alike = max(_alike(times, np.abs(errors), count), _alike(times, np.square(errors), count))
     length = math.ceil((2 * alike / (1 - alike**2)) ** (2 / 3) * count ** (1 / 3)) or 1
-    if length > 1:  # that length makes the error of an estimate least; an interval needs blocks that are less alike
-        length = max(2 * length, math.ceil(count / _MOST_BLOCKS))
     blocks = max(count // length, min(_FEWEST_BLOCKS, count))
     told = f"{blocks:,} blocks of about {count / blocks:.3g} times"
     members = np.unique(times * blocks // count, return_inverse=True)[1]
-    return Units(members.astype(np.int64), blocks, "blocks", told)
+    return Units(members.astype(np.int64), blocks, "blocks", told, 1 / _left(alike, count / blocks))
+
+
+def _alike(times: Codes, sizes: Floats, count: int) -> float:
+    """Return how much the mean sizes of neighbouring times correlate, 0 where they do not."""
+    level = np.bincount(times, sizes, minlength=count) / np.maximum(np.bincount(times, minlength=count), 1)
+    away = level - level.mean()
+    spread = float(away @ away)
+    found = float(away[1:] @ away[:-1]) / spread if spread > 0 else 0.0
+    return min(found + (1 + 4 * found) / count, _MOST_ALIKE) if found > 0 else 0.0
+
+
+def _left(alike: float, length: float) -> float:
+    """Return which share of the variance of a mean over all times blocks of this *length* show."""
+    if length <= 1:
+        return 1.0
+    return float(max(1 - 2 * alike * (1 - alike**length) / (length * (1 - alike**2)), _LEAST_LEFT))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ class Units:
     count: int
     kind: Literal["rows", "clusters", "blocks"]
     told: str = ""  #: how to say it: "40 clusters"
+    inflation: float = 1.0  #: times the variance that independent units would have: what still hangs together
 
     @classmethod
     def of_rows(cls, n: int) -> Units:
@@ -46,7 +47,7 @@ class Units:
             return Units.of_rows(len(rows))
         different, members = np.unique(self.members[rows], return_inverse=True)
         told = self.told.replace(f"{self.count:,}", f"{len(different):,}", 1)
-        return Units(members.astype(np.int64), len(different), self.kind, told)
+        return Units(members.astype(np.int64), len(different), self.kind, told, self.inflation)
 
     def sums(self, columns: Floats) -> Floats:
         """Return the sums of *columns*, shape ``(n, q)``, over each unit, shape ``(count, q)``."""
@@ -75,7 +76,8 @@ class Units:
             return np.full(pulls.shape[1], np.nan)
         sums = self.sums(pulls)
         spread = np.square(sums - sums.mean(axis=0)).sum(axis=0)
-        return np.asarray(spread * self.count / (self.count - 1) / len(self.members) ** 2, dtype=np.float64)
+        scale = self.inflation * self.count / (self.count - 1) / len(self.members) ** 2
+        return np.asarray(spread * scale, dtype=np.float64)
 
     def effective(self, hits: Floats, whole: Floats) -> Floats:
         """Return on how many independent rows each share would be known as well: columns of 0 and 1, ``(n, k)``.
