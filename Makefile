@@ -10,7 +10,7 @@ STAMP := $(VENV)/set-up-$(shell cksum < pyproject.toml | tr -s ' \t' '--')
 PYTEST := PYTHONHASHSEED=0 $(BIN)/pytest -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test campaign bench bench-data docs clean
+.PHONY: help setup demo check test campaign bench bench-data bench-models docs clean
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ bench: $(STAMP)  ## measure against peers, each in a virtual environment of its 
 bench-data: $(STAMP)  ## measure checks, profiles, databases, XML and images beside what one would write by hand
 	for program in checks profiles databases xml_records images; do \
 	  echo "\n## $$program\n"; $(BIN)/python benchmarks/$$program.py || exit 1; done | tee benchmarks/results/data.md
+
+bench-models: $(STAMP)  ## measure fits, studies, recorded runs, metric points and gates beside Optuna, MLflow and SQLite
+	$(BIN)/python benchmarks/models.py
 
 docs: $(STAMP)  ## renew the generated pages and check the links between pages
 	$(BIN)/python docs/build.py

@@ -21,7 +21,7 @@ class Value:
     title: str  #: of what
     subject: str  #: of whom
     number: float
-    unit: str = "s"  #: "s" or "MB"
+    unit: str = "s"  #: seconds, "MB", or the sign of multiplication for a ratio by itself
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,9 +102,10 @@ def goals_table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def write_results(measurements: Measurements, outcomes: Sequence[Outcome], folder: Path) -> None:
-    """Write every measurement as JSON, and the tables as Markdown, under the version of ours."""
+def write_results(measurements: Measurements, outcomes: Sequence[Outcome], folder: Path, *, name: str = "") -> None:
+    """Write every measurement as JSON, and the tables as Markdown, under *name* or the version of ours."""
     version = measurements.versions[OURS]
+    name = name or version
     folder.mkdir(exist_ok=True)
     data = {
         "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -117,14 +118,14 @@ def write_results(measurements: Measurements, outcomes: Sequence[Outcome], folde
         "goals": [{"work": o.work, "reach": o.reach, "found": o.found, "is_reached": o.is_reached} for o in outcomes],
         "units": measurements.units,
         "numbers": {
-            title: {name: [float(f"{value:.6g}") for value in values] for name, values in found.items()}
+            title: {subject: [float(f"{value:.6g}") for value in values] for subject, values in found.items()}
             for title, found in measurements.numbers.items()
         },
     }
-    (folder / f"{version}.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    (folder / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     page = f"# Filiera {version}\n\n{goals_table(outcomes)}\n\n{measurements.table()}\n"
-    (folder / f"{version}.md").write_text(page, encoding="utf-8")
-    print(f"\nwritten to {folder.name}/{version}.json and .md")
+    (folder / f"{name}.md").write_text(page, encoding="utf-8")
+    print(f"\nwritten to {folder.name}/{name}.json and .md")
 
 
 def shown(number: float, unit: str) -> str:
@@ -133,6 +134,8 @@ def shown(number: float, unit: str) -> str:
     >>> shown(0.0123, "s"), shown(2.5, "s"), shown(0.00001234, "s"), shown(320.4, "MB")
     ('12.3 ms', '2.5 s', '12.3 µs', '320 MB')
     """
+    if unit == "×":
+        return f"{number:.4f} ×"
     if unit != "s":
         return f"{number:.0f} {unit}"
     if number < 0.001:

@@ -18,7 +18,7 @@ LIMIT_S = 900
 _PROJECT = """\
 [project]
 name = "benchmark"
-flows = ["pipelines", "table_pipelines"]
+flows = ["pipelines", "table_pipelines", "model_pipelines"]
 
 [profile.local]
 workers = 2
@@ -47,7 +47,7 @@ class Subject:
     def prepare(self) -> str:
         """Make the environment if need be; return the version of what is measured. Raises CommandFailed."""
         self._install()
-        if not self.packages and self.name == "multiprocessing":
+        if self.name in ("multiprocessing", "sqlite3"):  # of the standard library
             return ".".join(map(str, sys.version_info[:3]))
         shown = (self.packages or ("filiera",))[0].partition("[")[0]
         code = f"from importlib.metadata import version; print(version({shown!r}))"

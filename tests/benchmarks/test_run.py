@@ -26,3 +26,12 @@ def test_the_benchmark_measures_us() -> None:
     ):
         assert f"\n| {work}" in done.stdout
     assert {file: file.read_bytes() for file in (ROOT / "benchmarks" / "results").iterdir()} == results
+
+
+def test_the_benchmark_of_models_measures_us() -> None:
+    """The same of studies, recorded runs, metric points, gates and fits."""
+    command = [sys.executable, "benchmarks/models.py", "--quick", "--only", "filiera"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for work in ("study of 3 trials", "a recorded run, of 3 one by one", "a metric point, alone", "four gates", "LGBM"):
+        assert f"\n| {work}" in done.stdout
