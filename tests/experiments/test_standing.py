@@ -1,17 +1,15 @@
-"""How experiments stand beside their targets, and whether a commit has the files that ran."""
+"""How experiments stand beside their targets."""
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from filiera.adapters.git_repository import Commit
-from filiera.experiments.standing import Pair, standings, tree_without
+from filiera.experiments.standing import Pair, standings
 
 
 class History:
@@ -77,29 +75,3 @@ def test_ahead_and_behind_are_what_git_counts(drawn: tuple[History, dict[str, Pa
         known = target - history.ancestors(history.common_base([each.base for each in pairs.values()]))
         is_accepted = any(history.subjects[each] == f"Accept experiment {name}" for each in known)
         assert found[name].is_merged == (own <= target or is_accepted)
-
-
-def test_the_name_of_a_tree_without_files(tmp_path: Path) -> None:
-    """It is the one that git gives it, also where a folder, or all above it, would be empty."""
-
-    def git(*words: str) -> bytes:
-        return subprocess.run(["git", *words], cwd=tmp_path, capture_output=True, check=True).stdout
-
-    def tree(files: Iterable[str]) -> str:
-        git("read-tree", "--empty")
-        for file in files:
-            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / file).write_text(file)
-            git("update-index", "--add", file)
-        return git("write-tree").decode().strip()
-
-    git("init", "--quiet")
-    for others in ([], ["a.py"], ["sub/a.py", "sub.py", "sub-b/c"], ["sub/experiments/other/1.json", "z/experiments"]):
-        for kept in ([], ["1.json"], ["1.json", "3.json"]):
-            folder = [f"sub/experiments/deeper/{file}" for file in kept]
-            gone = ["sub/experiments/deeper/2.json", "sub/experiments/deeper/4.json"]
-            whole = tree([*others, *folder, *gone])
-            names = [whole, *(f"{whole}:{path}" for path in ("sub", "sub/experiments", "sub/experiments/deeper"))]
-            trees = [git("cat-file", "tree", name) for name in names]
-            found = tree_without(trees, ["sub", "experiments", "deeper"], ["2.json", "4.json"], 20)
-            assert found == tree([*others, *folder])

@@ -14,8 +14,9 @@ from filiera.errors import ProjectError, Rejected, StepFailed, UsageError
 from filiera.experiments import journal
 from filiera.experiments.dropping import with_changes
 from filiera.experiments.journal import Entry, Finished
-from filiera.experiments.names import ARCHIVE, RECORDS, new_id
+from filiera.experiments.names import ARCHIVE, new_id
 from filiera.experiments.place import MAKING, Place
+from filiera.experiments.ran import changes_since, code_changes
 from filiera.experiments.records import RunRecord, StartRecord, path_of, runs_in, start_in, write_record
 from filiera.experiments.running import record_of, values_back
 from filiera.project.index import forget_modules
@@ -160,7 +161,7 @@ def _runs(place: Place, name: str, tip: str, runs: Sequence[RunRecord]) -> tuple
     made = {run.published.partition("@")[0]: run for run in newest.values() if run.published}
     for run in newest.values():
         again = f"filiera experiment run {name} --pipeline {run.pipeline}"
-        if files := code_changes(place, run.tree, tip):
+        if files := changes_since(place, run, runs, tip):
             raise Rejected(
                 f"The files of experiment {name!r} are not those that {run.run_id} ran.",
                 why=f"Different: {', '.join(files[:5])}.",
@@ -172,13 +173,6 @@ def _runs(place: Place, name: str, tip: str, runs: Sequence[RunRecord]) -> tuple
             if source.artifact not in run.contents.values():
                 raise Rejected(f"{run.run_id} used an older dataset than {source.published}.", do=again)
     return tuple(sorted(newest.values(), key=lambda run: bool(run.task)))
-
-
-def code_changes(place: Place, before: str, after: str) -> list[str]:
-    """Return the files that differ between two trees or commits, but for records of experiments."""
-    return [
-        file for file in place.repository.changed(before, after) if not file.startswith(place.prefix + RECORDS + "/")
-    ]
 
 
 def _require_same_data(place: Place, name: str, begun: StartRecord, runs: Sequence[RunRecord]) -> None:

@@ -14,8 +14,9 @@ from filiera.adapters.git_repository import Commit
 from filiera.core.value import dataclass
 from filiera.experiments.names import BRANCHES, RECORDS
 from filiera.experiments.place import MAKING, Place
+from filiera.experiments.ran import folders_above, tree_names, tree_without
 from filiera.experiments.records import RunRecord, StartRecord, files_in, read_record
-from filiera.experiments.standing import Pair, Standing, accepted_by, holders, standings, tree_without
+from filiera.experiments.standing import Pair, Standing, accepted_by, holders, standings
 
 _HEADS = "refs/heads/"
 _FORMAT = 1
@@ -170,8 +171,8 @@ def _remember(file: Path, known: Mapping[str, Summary]) -> None:
 
 def _read(place: Place, commits: Mapping[str, str]) -> dict[str, Summary]:
     """Return summaries from the records of experiments, by two calls of git however many they are."""
-    above = [part for part in place.prefix.split("/") if part]
-    asked = {name: _folders(commit, [*above, RECORDS, name]) for name, commit in commits.items()}
+    above = folders_above(place)
+    asked = {name: tree_names(commit, [*above, RECORDS, name]) for name, commit in commits.items()}
     trees = iter(place.repository.read([object_name for each in asked.values() for object_name in each]))
     found = {name: [next(trees) for _ in each] for name, each in asked.items()}
     files = {name: files_in(each[-1] or b"", len(commits[name]) // 2) for name, each in found.items()}
@@ -182,11 +183,6 @@ def _read(place: Place, commits: Mapping[str, str]) -> dict[str, Summary]:
         path = [*above, RECORDS, name]
         summaries[name] = _summary(written, [each or b"" for each in found[name]], path, len(commits[name]) // 2)
     return summaries
-
-
-def _folders(commit: str, path: Sequence[str]) -> list[str]:
-    """Return the names of a commit's tree, and of those of the folders on a path."""
-    return [f"{commit}^{{tree}}", *(f"{commit}:{'/'.join(path[: depth + 1])}" for depth in range(len(path)))]
 
 
 def _summary(written: Mapping[str, bytes], trees: Sequence[bytes], path: Sequence[str], oid_bytes: int) -> Summary:

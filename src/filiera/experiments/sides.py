@@ -15,8 +15,8 @@ from filiera.core.products import OF_EXPERIMENT
 from filiera.core.value import dataclass
 from filiera.engine.rows import read_refs, write_refs
 from filiera.errors import CodecError, StoreError, UsageError, did_you_mean
-from filiera.experiments.names import RECORDS
 from filiera.experiments.place import Place
+from filiera.experiments.ran import commit_of
 from filiera.experiments.records import Record, RunRecord, records_at, runs_in, start_in
 from filiera.experiments.running import contents_of, is_added, sources_of, split_of
 from filiera.project.attached import stored
@@ -56,7 +56,7 @@ def sides_of(place: Place, names: Sequence[str]) -> list[Side]:
     records = records_at(place.repository, commits, place.prefix)
     runs = {name: _run(each, run_id, records[each]) for name, (each, _, run_id) in wanted.items()}
     found = {
-        name: Side(name=name, run=run, files=_commit_of(place, run, commits[wanted[name][0]]))
+        name: Side(name=name, run=run, files=commit_of(place, run, commits[wanted[name][0]]))
         for name, run in runs.items()
     }
     if targets:
@@ -127,12 +127,6 @@ def _run(name: str, run_id: str, records: Sequence[Record]) -> RunRecord:
             do=f"filiera experiment run {name}",
         )
     return measured[-1]
-
-
-def _commit_of(place: Place, run: RunRecord, tip: str) -> str:
-    """Return the commit that keeps a run's record, and the files that ran with it."""
-    file = f":(top){place.prefix}{RECORDS}/{run.experiment}/{run.id}.json"
-    return place.repository.git("log", "-1", "--diff-filter=A", "--format=%H", tip, "--", file) or tip
 
 
 def _only(found: set[str], what: str, default: str = "") -> str:
