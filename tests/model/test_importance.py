@@ -183,6 +183,23 @@ def test_a_forecaster_is_asked_about_its_covariates() -> None:
     assert (found.baseline.name, found.baseline.value) == ("mae", 0) and found.inputs[0].low > 0
 
 
+def test_probabilities_are_asked_for_only_where_the_metric_needs_them() -> None:
+    """Permuted rows cost no more than they must."""
+    model, asked = tree(rows()), []
+
+    class Counted:
+        feature_names_in_, classes_, predict = INPUTS, model.classes_, model.predict
+
+        def predict_proba(self, of: pl.DataFrame) -> Any:
+            asked.append(of.height)
+            return model.predict_proba(of)
+
+    permutation_importance(Counted(), rows(1), target="y")
+    assert len(asked) == 1
+    permutation_importance(Counted(), rows(1), target="y", how=Permuting(metric="log_loss", repeats=1))
+    assert len(asked) == 5
+
+
 def test_of_many_rows_some_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """And that is said."""
     monkeypatch.setattr(module, "MOST_ROWS", 50)

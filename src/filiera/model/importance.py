@@ -36,7 +36,9 @@ USUAL = {
     "anomaly_detection": "average_precision",
     "clustering": "adjusted_rand",
 }
-_NEITHER = ("flagged_share",)
+_NEITHER = ("flagged_share", "coverage_")
+_OF_MORE = ("log_loss", "brier_score", "roc_auc", "average_precision", "top_", "pinball")
+"""What such metrics are called that need more than answers: probabilities or quantiles."""
 _ALIKE = 0.8
 
 Tell = Callable[[str], None]
@@ -183,6 +185,7 @@ def permuted(
     estimates, units = asked.answered(model, asked.rows)
     chosen = _chosen(estimates, how.metric)
     base = pull_of(chosen)
+    asking = model if chosen.name.startswith(_OF_MORE) else _AnswersOnly(model)
     sign = 1.0 if chosen.greater_is_better else -1.0
     found = []
     for number, columns in enumerate(parts):
@@ -190,7 +193,7 @@ def permuted(
         values, pulls = [], np.zeros(len(permutations[0]))
         for order in permutations:
             rows = asked.rows.with_columns(asked.rows.select(columns)[order])
-            value, moved = pull_of(_chosen(_answered(model, asked, rows, columns), chosen.name))
+            value, moved = pull_of(_chosen(_answered(asking, asked, rows, columns), chosen.name))
             values.append(sign * (base[0] - value))
             lost = sign * (base[1] - moved) / len(permutations)
             pulls += lost
@@ -204,6 +207,18 @@ def permuted(
         )
     ordered = sorted(found, key=lambda one: -one.value)
     return measured([chosen], units, how.seed)[0], tuple(ordered)
+
+
+class _AnswersOnly:
+    """A model without its probabilities and quantiles, which cost as much as its answers."""
+
+    def __init__(self, model: object) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> object:
+        if name in ("predict_proba", "predict_quantiles"):
+            raise AttributeError(name)
+        return getattr(self._model, name)
 
 
 def _parts(asked: Question, how: Permuting) -> list[tuple[str, ...]]:
@@ -237,8 +252,8 @@ def measurable(model: object, asked: Question) -> tuple[str, ...]:
 
 
 def _usable(estimates: Iterable[Mean | Pull]) -> dict[str, Mean | Pull]:
-    """Return what can be measured by name, without what is neither good nor bad: a mean error, a width."""
-    return {one.name: one for one in estimates if one.scale != "plain" and one.name not in _NEITHER}
+    """Return what can be measured by name, without what is neither good nor bad: a mean error, a coverage."""
+    return {one.name: one for one in estimates if one.scale != "plain" and not one.name.startswith(_NEITHER)}
 
 
 def _chosen(estimates: Iterable[Mean | Pull], metric: str) -> Mean | Pull:
