@@ -178,7 +178,7 @@ _COLUMNS = {
     "event": "run_id seq at kind body",
     "artifact": "digest codec size_bytes inline",
     "cache_entry": "key outputs blocked run_id step stored_at",
-    "product_version": "kind name number artifact run_id created_at body",
+    "product_version": "kind name number artifact content run_id created_at body",
     "alias": "kind name alias number moved_at",
 }
 
@@ -217,7 +217,9 @@ def _products(runs: int) -> dict[str, list[tuple[Any, ...]]]:
         for index in range(products):
             kind, ref = ("dataset", "model")[index % 2], f"{index:032x}{number:032x} json/1 2"
             at = 1.6e9 + number * 1000.0 + index
-            versions.append((kind, product(index), number, ref, f"{name(index)}-{number}", at, body))
+            versions.append(
+                (kind, product(index), number, ref, f"{index:032x}{number:032x}", f"{name(index)}-{number}", at, body)
+            )
     artifacts = [(version[3].partition(" ")[0], "json/1", 2, b"42") for version in versions]
     for index in range(1, products, 2):
         aliases.append(("model", product(index), "champion", 1, 1.6e9))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -35,3 +36,12 @@ def test_the_benchmark_of_models_measures_us() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     for work in ("study of 3 trials", "a recorded run, of 3 one by one", "a metric point, alone", "four gates", "LGBM"):
         assert f"\n| {work}" in done.stdout
+
+
+def test_the_queries_of_a_store_are_measured() -> None:
+    """Its rows are written past our own code, so that a column that is new must be told to it."""
+    command = [sys.executable, "benchmarks/store_scale.py", "--runs", "100", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    found = json.loads(done.stdout or "{}")
+    assert {"reads", "writes"} <= found.keys(), done.stderr
+    assert min(figure["median_ms"] for figure in found["reads"]) >= 0
