@@ -149,6 +149,13 @@ data suggest-checks people-2/rows
 data quarantined people@2
 data quarantined people@2 --json
 show m@1
+card m@1
+contributions m@1
+contributions m@1 --json
+contributions m@1 --html FILE
+contributions m@1 --row '{"id": 3}'
+contributions m@1 --row '{"id": 3}' --json
+contributions m@1 --row '{"id": 3}' --html FILE
 versions
 explain people-2/validate
 plan people
