@@ -64,12 +64,29 @@ def test_the_better_one_is_preferred_only_where_the_interval_says_so(compared_la
     assert "no telling between" in next(iter(said(found)))
 
 
+def test_both_ways_tell_the_same(compared_lab: Lab) -> None:
+    """Which one is named first changes signs, and no verdict."""
+    place = compared_lab.place()
+    names = ["main", "deeper"]
+    there, back = (compare(place, each, metrics=["f1_macro"]) for each in (names, names[::-1]))
+    one, other = there.improvements["deeper"]["f1_macro"], back.improvements["main"]["f1_macro"]
+    assert one.value == -other.value > 0
+    (verdict,), (again,) = there.verdicts, back.verdicts
+    assert verdict.best == again.best == "deeper" and verdict.is_clear and again.is_clear
+    assert verdict.over["main"] == one
+    turned = again.over["main"]
+    assert (turned.value, turned.low, turned.high) == (-other.value, -other.high, -other.low)
+
+
 def test_a_rejected_run_is_compared_too(compared_lab: Lab) -> None:
     """It has published nothing; what it answered is kept with its run."""
     found = compare(compared_lab.place(), ["main", "strict"])
     assert found.facts["state"] == ("succeeded", "rejected") and found.facts["published"][1] == "nothing"
     assert "accuracy" in found.improvements["strict"] and not found.not_paired
     assert found.gates["accuracy at least 1.1"] == ("–", "asked")
+    assert found.code["strict"].steps == {}, "that it was not published is no change of code"
+    text = comparison_document(found, is_page=False).markdown
+    assert "## Rejected by their gates\n\n- strict: " in text and "misses 1.1" in text
 
 
 def test_a_run_of_an_experiment_is_compared_with_another(compared_lab: Lab) -> None:

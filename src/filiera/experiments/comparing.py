@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from filiera.adapters.git_repository import FileChange
@@ -15,9 +15,11 @@ from filiera.experiments.names import RECORDS
 from filiera.experiments.place import Place
 from filiera.experiments.ranking import deciding_metric
 from filiera.experiments.records import RunRecord
+from filiera.experiments.running import is_added
 from filiera.experiments.sides import Side, evaluation_of, sides_of, steps_behind
 from filiera.project.cards import plainly
 from filiera.project.comparing import beside, gained
+from filiera.project.origin import ADDED
 from filiera.project.project import Project
 
 
@@ -194,6 +196,9 @@ def _code(place: Place, first: Side, other: Side) -> CodeChange:
         before, after = (steps_behind(place.project, side.run) for side in (first, other))
     steps = {}
     for step in dict.fromkeys((*before, *after)):
+        name = step.rpartition("/")[2]
+        if name in ADDED or is_added(name):  # a rejected run has never come to publishing
+            continue
         old, new = before.get(step, ""), after.get(step, "")
         if old != new:
             steps[step] = tuple(_in_words(place.project, old, new))
@@ -219,20 +224,27 @@ def _paired(project: Project, sides: Sequence[Side], metrics: Sequence[str]) -> 
     each = {side.name: gained(found[first], found[side.name], metrics) for side in sides[1:]}
     improved = {name: one for name, one in each.items() if not isinstance(one, str)}
     lost = {name: one for name, one in each.items() if isinstance(one, str)}
-    decisive = list(metrics) or [deciding_metric([side.run for side in sides])]
+
+    def over(best: str, other: str, metric: str) -> Improvement | str:
+        one = each[other] if best == first else gained(found[other], found[best], [metric])
+        if isinstance(one, str) or metric not in one:
+            return one if isinstance(one, str) else "of this metric no paired interval is known"
+        return _turned(one[metric]) if best == first else one[metric]
+
     verdicts = []
-    for metric in decisive:
+    for metric in list(metrics) or [deciding_metric([side.run for side in sides])]:
         best = _best(sides, metric)
         if best:
-            over = {side.name: gained(found[side.name], found[best], [metric]) for side in sides if side.name != best}
-            known = {name: one[metric] for name, one in over.items() if not isinstance(one, str) and metric in one}
-            unknown = {
-                name: one if isinstance(one, str) else "of this metric no paired interval is known"
-                for name, one in over.items()
-                if name not in known
-            }
+            told = {side.name: over(best, side.name, metric) for side in sides if side.name != best}
+            known = {name: one for name, one in told.items() if not isinstance(one, str)}
+            unknown = {name: one for name, one in told.items() if isinstance(one, str)}
             verdicts.append(Verdict(metric=metric, best=best, over=known, unknown=unknown))
     return improved, lost, tuple(verdicts)
+
+
+def _turned(one: Improvement) -> Improvement:
+    """Return the same improvement, seen from the other side: no second bootstrap, which would differ a little."""
+    return replace(one, value=-one.value, low=-one.high, high=-one.low, method=f"from the other side: {one.method}")
 
 
 def _best(sides: Sequence[Side], metric: str) -> str:

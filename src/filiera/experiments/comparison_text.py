@@ -22,6 +22,8 @@ _BAR = 30
 def comparison_document(found: Comparison, *, is_page: bool) -> Document:
     """Return a comparison as a document; on a page intervals are drawn, in a terminal they are made of characters."""
     sections = [Section("What the intervals say", listed(said(found)))] if found.verdicts else []
+    if rejected := [f"{side.name}: {side.run.message}" for side in found.sides if side.run.status == "rejected"]:
+        sections.append(Section("Rejected by their gates", listed(rejected)))
     if found.warnings:
         warning = "Their data differ, so that what follows may say more of the data than of the experiments:"
         sections.insert(0, Section("Warning", f"**{escaped(warning)}**\n\n{listed(found.warnings)}"))

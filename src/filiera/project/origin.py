@@ -13,7 +13,7 @@ from filiera.errors import UsageError
 from filiera.ports import MetadataStore, Row
 from filiera.project.versions import Version, Versions
 
-_ADDED = ("gate", "publish", "time_model")
+ADDED = ("gate", "publish", "time_model")
 """Steps that are added to a pipeline: their arguments are no parameters."""
 
 
@@ -69,7 +69,7 @@ def _product(version: Version) -> tuple[str, str]:
 
 def own_steps(steps: Iterable[Row]) -> list[Row]:
     """Return those steps of a run that its pipeline has by itself: no items of maps, nothing added."""
-    return [row for row in steps if not any(mark in row["step"] for mark in "[/") and row["step"] not in _ADDED]
+    return [row for row in steps if not any(mark in row["step"] for mark in "[/") and row["step"] not in ADDED]
 
 
 def given_to(steps: Iterable[Row]) -> dict[str, Any]:
