@@ -65,6 +65,24 @@ def train(points: pl.DataFrame = Dataset("points@latest"), depth: int = 1):
 """
 
 
+LIGHT = """
+from filiera import Dataset, pipeline, step
+
+WIDTH = 3
+
+
+@step
+def numbers(width: int) -> dict[str, list[int]]:
+    return {"number": list(range(width))}
+
+
+@pipeline(kind="data", publishes=Dataset("counts"))
+def count(width: int = WIDTH):
+    return numbers(width)
+"""
+"""A pipeline of plain Python, which takes next to no time."""
+
+
 class Lab(SmallProject):
     """The project, committed on ``main``, with ``points@1`` and ``judge@1`` published."""
 
@@ -136,6 +154,17 @@ class Lab(SmallProject):
         text = path.read_text()
         assert text.count(old) == 1, (old, text)
         path.write_text(text.replace(old, new))
+
+
+class LightLab(Lab):
+    """A project with one pipeline of plain Python, committed on ``main``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.repository = folder / "repository"
+        files = {".gitignore": ".filiera/\n__pycache__/\n", "flows/__init__.py": "", "flows/data.py": LIGHT}
+        SmallProject.__init__(self, self.repository, files)
+        self.git("init", "--quiet", "--initial-branch", "main")
+        self.commit("first state")
 
 
 def state_of(lab: Lab) -> tuple[str, str, str]:

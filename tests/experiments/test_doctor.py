@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from filiera.adapters.git_repository import SCRATCH
+from filiera.errors import ProjectError
 from filiera.experiments import journal
 from filiera.experiments.accepting import merge_folder
 from filiera.experiments.dropping import restore
@@ -113,6 +114,25 @@ def test_a_folder_that_was_not_moved_to_its_end(lab: Lab) -> None:
     assert (folder / "idea.md").read_text() == "an idea\n" and lab.place().worktree("deeper") == folder
 
 
+def test_a_folder_without_its_git_file(lab: Lab) -> None:
+    """It gets it back, and its files are as they were."""
+    folder = start(lab.place(), "deeper").worktree
+    (folder / "idea.md").write_text("an idea\n")
+    (folder / ".git").unlink()
+    with pytest.raises(ProjectError, match=r"has lost its \.git file"):
+        lab.place().worktree("deeper")
+    assert mended(lab) == [f"{folder} has lost its .git file"]
+    assert lab.git("status", "--porcelain", cwd=folder) == "?? idea.md"
+
+
+def test_a_folder_that_was_being_removed(lab: Lab) -> None:
+    """What is left of it goes."""
+    start(lab.place(), "deeper")
+    left = lab.place().worktrees / f"{MAKING}deeper.gone"
+    (left / "flows").mkdir(parents=True)
+    assert mended(lab) == [f"{left} is not whole"] and not left.exists()
+
+
 def test_a_drop_that_was_killed(lab: Lab) -> None:
     """The folder goes, what was written into it meanwhile stays in the archive."""
     folder = start(lab.place(), "deeper").worktree
@@ -193,6 +213,8 @@ def test_accept_was_killed_before_it_was_decided(lab: Lab) -> None:
     (lab.root / "new.md").write_text("a new file\n")
     (lab.root / "raw.csv").unlink()
     (lab.root / "mine.md").write_text("mine\n")
+    lab.git("update-index", "--add", "--cacheinfo", f"100644,{lab.git('rev-parse', 'exp/deeper:new.md')},new.md")
+    lab.git("update-index", "--force-remove", "raw.csv")
     (lab.repository / ".git/index.lock").touch()
     assert len(mended(lab)) == 2
     (lab.root / "mine.md").unlink()

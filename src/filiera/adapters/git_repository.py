@@ -247,10 +247,10 @@ class Repository:
             found.append(FileChange(name, *(None if each == "-" else int(each) for each in (added, removed))))
         return found
 
-    def read(self, names: Sequence[str]) -> list[bytes | None]:
+    def read(self, names: Sequence[str], cwd: Path | None = None) -> list[bytes | None]:
         """Return the contents of objects, such as ``refs/heads/x:file``; None for one that is not there."""
-        command = ["git", "-C", str(self._folder), "cat-file", "--batch", "--buffer"]
-        given = "".join(f"{name}\n" for name in names).encode()
+        command = ["git", "-C", str(cwd or self._folder), "cat-file", "--batch", "--buffer"]
+        given = os.fsencode("".join(f"{name}\n" for name in names))
         done = subprocess.run(command, input=given, capture_output=True, check=False)
         return list(_objects(done.stdout, len(names)))
 
@@ -259,16 +259,26 @@ class Repository:
         parallel = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "checkout.workers", "GIT_CONFIG_VALUE_0": "0"}
         self.git("worktree", "add", "--quiet", str(path), commit, variables=parallel)
 
-    def remove_worktree(self, path: Path, *, force: bool = False) -> None:
-        """Remove a worktree and its folder, also where that is gone; without *force* not when it has changes."""
-        self.git("worktree", "unlock", str(path), check=False)
-        self.git("worktree", "remove", *(["--force"] if force or not path.exists() else []), str(path))
+    def remove_worktree(self, path: Path, aside: Path) -> None:
+        """Remove a worktree, its folder and all that is in it; a folder that is gone already is only forgotten.
+
+        It is renamed to *aside* first, beside it: whoever is killed does not leave half of the files, which would look
+        as if somebody had deleted the others.
+        """
+        shutil.rmtree(aside, ignore_errors=True)
+        if path.exists():
+            path.rename(aside)
+        self.discard_worktree(path)
+        shutil.rmtree(aside, ignore_errors=True)
 
     def discard_worktree(self, path: Path) -> None:
         """Remove a folder that was to become a worktree, and what git knows of it, however far that had come."""
         shutil.rmtree(path, ignore_errors=True)
         for known in self._known(path):
-            shutil.rmtree(known)
+            aside = self.common / f"{SCRATCH}{known.name}"
+            shutil.rmtree(aside, ignore_errors=True)
+            known.rename(aside)
+            shutil.rmtree(aside)
 
     def knows_worktree(self, path: Path) -> bool:
         """Tell whether git keeps something for a worktree at *path*, even if too little to list it."""

@@ -98,7 +98,7 @@ def put_away(place: Place, name: str) -> bool:
     kept = with_changes(worktree, name, commit)
     if kept != commit:
         place.repository.update([RefChange(ref, kept, commit)], f"filiera: keep changes of {name}")
-    place.repository.remove_worktree(worktree, force=True)
+    place.remove(name, worktree)
     return True
 
 

@@ -96,7 +96,7 @@ def recover(place: Place) -> str:
 
 
 def _take_back(place: Place, entry: Entry) -> None:
-    """Give the target's folder its files back where git was killed while it wrote those of the new commit.
+    """Give the target's folder its files and index back where git was killed while it wrote those of the new commit.
 
     Git wrote only to files that were as the target has them. One that is neither so nor as far as git would have come
     was changed by somebody since, and stays.
@@ -108,15 +108,23 @@ def _take_back(place: Place, entry: Entry) -> None:
     names = place.repository.changed(entry.old, entry.new)
     befores = place.repository.read([f"{entry.old}:{name}" for name in names])
     afters = place.repository.read([f"{entry.new}:{name}" for name in names])
-    for name, before, after in zip(names, befores, afters, strict=True):
+    staged = place.repository.read([f":{name}" for name in names], folder)
+    written, indexed = [], []
+    for name, before, after, index in zip(names, befores, afters, staged, strict=True):
+        if index == after and index != before:
+            indexed.append(name)
         now = _content(folder / name)
         if now == before or not (now is None or (after or b"").startswith(now)):
             continue
         if before is None:
             (folder / name).unlink(missing_ok=True)
         else:
-            words = ("restore", f"--source={entry.old}", "--worktree", "--", f":(top,literal){name}")
-            place.repository.git(*words, cwd=folder)
+            written.append(name)
+    for what, files in (("--staged", indexed), ("--worktree", written)):
+        if files:
+            words = ("restore", f"--source={entry.old}", what, "--pathspec-from-file=-", "--pathspec-file-nul")
+            given = os.fsencode("\0".join(files))
+            place.repository.git(*words, cwd=folder, given=given, variables={"GIT_LITERAL_PATHSPECS": "1"})
 
 
 def _content(file: Path) -> bytes | None:

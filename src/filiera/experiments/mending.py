@@ -109,15 +109,23 @@ class _Look:
         if unfinished and self.repair:
             self.place.clear(self.name)
         for path in unfinished:
-            said = f"{path} was never whole" if path.name.startswith(MAKING) else f"{path} is gone"
-            yield self._told(said, f"forgotten; filiera experiment restore {self.name} makes it anew")
+            if path.name.startswith(MAKING):
+                yield self._told(f"{path} is not whole", "removed")
+            else:
+                yield self._told(f"{path} is gone", f"forgotten; filiera experiment restore {self.name} makes it anew")
+        folder = self.place.worktrees / self.name
+        if self.place.repository.knows_worktree(folder) and folder.is_dir() and not (folder / ".git").exists():
+            if self.repair:
+                self.place.repository.git("worktree", "repair")
+            yield self._told(f"{folder} has lost its .git file", "written anew")
+            if not self.repair:
+                return
         worktree = self.place.worktree(self.name)
         is_live = bool(self.place.repository.resolve(branch_of(self.name)))
         if is_live:
             yield from self._records(worktree)
         elif worktree is not None:
             yield from self._dropped(worktree)
-        folder = self.place.worktrees / self.name
         if worktree is None and folder.exists():
             yield self._finding("warning", f"{folder} is no worktree, and in the way of one: move it elsewhere")
 

@@ -109,24 +109,26 @@ class Place:
         return found
 
     def unfinished(self, name: str) -> list[Path]:
-        """Return folders of an experiment that git knows and that are gone, or that were never whole."""
-        half = self.worktrees / f"{MAKING}{name}"
+        """Return folders of an experiment that git knows and that are gone, or that were never or are no more whole."""
+        half, aside = self.worktrees / f"{MAKING}{name}", self.worktrees / _aside(name)
         gone = [each.path for each in self._registered(name) if not each.path.is_dir()]
         is_half = half not in gone and (half.exists() or self.repository.knows_worktree(half))
-        return [*gone, half] if is_half else gone
+        return [*gone, *([half] if is_half else []), *([aside] if aside.exists() else [])]
 
     def clear(self, name: str) -> bool:
-        """Forget worktrees of an experiment that are gone or were never whole; tell whether there were any."""
+        """Forget worktrees of an experiment that are gone or are not whole; tell whether there were any."""
         half, whole = self.worktrees / f"{MAKING}{name}", self.worktrees / name
         unfinished = self.unfinished(name)
         for path in unfinished:
             if path == half and not half.exists() and (whole / ".git").exists():  # killed while it was moved
                 self.repository.git("worktree", "repair", str(whole))
-            elif path == half:
-                self.repository.discard_worktree(half)
             else:
-                self.repository.remove_worktree(path)
+                self.repository.discard_worktree(path)
         return bool(unfinished)
+
+    def remove(self, name: str, worktree: Path) -> None:
+        """Remove the folder of an experiment with all that is in it."""
+        self.repository.remove_worktree(worktree, worktree.with_name(_aside(name)))
 
     def mark(self, worktree: Path, start: StartRecord) -> None:
         """Write down, where git keeps what it knows of a worktree, for which experiment it is."""
@@ -184,6 +186,12 @@ class Place:
                 why="That is not the worktree that Filiera made for it; a branch can be checked out once.",
                 do=f"Switch that one to another branch: git -C {found.path} switch --detach",
             )
+        if not (found.path / ".git").exists():
+            raise ProjectError(
+                f"{found.path} has lost its .git file.",
+                why="By that git knows which branch its files are of.",
+                do="filiera experiment doctor --repair",
+            )
         return found.path
 
     def _make(self, path: Path, name: str) -> None:
@@ -200,6 +208,11 @@ class Place:
         self.mark(half, self.start_of(name))
         self.repository.git("worktree", "move", str(half), str(path))
         self.repository.git("worktree", "lock", "--reason", "an experiment of Filiera", str(path))
+
+
+def _aside(name: str) -> str:
+    """Return what a folder is called while it is removed: no experiment can have this name."""
+    return f"{MAKING}{name}.gone"
 
 
 def has_marker(worktree: Path) -> bool:

@@ -86,10 +86,11 @@ def _record(place: Place, name: str, base: str, target: str, *, is_carried: bool
 
 def _require_free(place: Place, name: str) -> None:
     if place.repository.resolve(branch_of(name)):
+        is_bare = place.worktree(name) is None
         raise UsageError(
             f"There is an experiment {name!r} already.",
-            why=f"Its branch is exp/{name}.",
-            do=f"Choose another name, or: filiera experiment drop {name}",
+            why=f"Its branch is exp/{name}{' and its folder is gone' if is_bare else ''}.",
+            do=f"Choose another name, or: filiera experiment {'restore' if is_bare else 'drop'} {name}",
         )
     if name in place.archived():
         raise UsageError(

@@ -1,0 +1,224 @@
+"""Killed for good at any moment of a verb: the doctor mends it, nothing is lost, and the verb done again succeeds."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.experiments.keeping import blob, check_kept, check_records
+from tests.experiments.lab import LightLab
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes")
+REPOSITORY = Path(__file__).parents[2]
+KILLS = 12
+CAMPAIGN_KILLS = 1000
+OF_A_BATTLE = 20
+VERBS = ("start", "run", "drop", "restore", "accept", "sync")
+LONGEST_S = 0.8
+"""A verb takes about so long; a kill at a random time comes before that."""
+DONE_BEFORE = {
+    "start": "There is an experiment",
+    "drop": "was dropped",
+    "restore": "It was not dropped",
+    "accept": "was dropped",
+}
+"""What is said where a verb has nothing to do any more."""
+
+
+class Hangman:
+    """Starts commands that may be killed."""
+
+    def __init__(self) -> None:
+        words = [sys.executable, "-m", "tests.experiments.dying"]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(words, cwd=REPOSITORY, stdin=pipe, stdout=pipe, text=True)
+
+    def ask(self, folder: Path, *words: str, **fate: Any) -> dict[str, Any]:
+        """Return how a command ended."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        request = {"folder": str(folder), "words": ["experiment", *words], **fate}
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        answered: dict[str, Any] = json.loads(self._process.stdout.readline())
+        assert "Traceback" not in answered["said"], answered["said"]
+        return answered
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+@dataclass
+class Battle:
+    """One repository, in which verb after verb is killed."""
+
+    lab: LightLab
+    hangman: Hangman
+    chance: random.Random
+    deaths: Counter[tuple[str, str, str]] = field(default_factory=Counter)  #: verb, how killed, what came of it
+    written: dict[str, str] = field(default_factory=dict)  #: content → where it was written
+    calls: dict[str, int] = field(default_factory=dict)  #: how many a verb made
+    number: int = 0
+
+    def fight(self, verb: str) -> None:
+        """Kill a verb, mend, look, and do it again."""
+        name, words = self.prepare(verb)
+        before = self.lab.git("rev-parse", "main"), self.lab.git("status", "--porcelain", "-uall")
+        fate, how = self.fate(verb)
+        died = self.hangman.ask(self.lab.root, verb, *words, **fate)
+        print(verb, name, fate, died["code"], died["seen"])
+        if died["code"] not in (-9, 0):
+            raise AssertionError(died["said"])
+        self.mend()
+        self.check(before, verb)
+        again = self.hangman.ask(self.lab.root, verb, *words)
+        is_done = DONE_BEFORE.get(verb, "never said") in again["said"]
+        assert again["code"] == 0 or is_done, again["said"]
+        self.calls[verb] = max(again["seen"], died["seen"], self.calls.get(verb, 0))
+        if verb == "start" and "its folder is gone" in again["said"]:
+            self.do("restore", name)
+        assert verb not in ("start", "restore") or self.lab.place().worktree(name) is not None
+        self.check(before, verb)
+        outcome = "ended by itself" if died["code"] == 0 else "had been done" if is_done else "done again"
+        self.deaths[verb, how, outcome] += 1
+
+    def fate(self, verb: str) -> tuple[dict[str, Any], str]:
+        """Return when a command is to die, at random, and in a word."""
+        is_group = self.chance.random() < 0.5
+        if self.chance.random() < 0.4:
+            after_s = self.chance.uniform(0.02, LONGEST_S)
+            return {"after_s": after_s, "is_group": is_group}, "any time, git too" if is_group else "any time"
+        number = self.chance.randint(1, self.calls.get(verb, 40))
+        return {"moment": self.chance.choice(("before", "after")), "number": number, "is_group": is_group}, "at a call"
+
+    def mend(self) -> None:
+        """Let the doctor mend, who is sometimes killed himself, and wait for git processes that live on."""
+        if self.chance.random() < 0.15:
+            self.hangman.ask(self.lab.root, "doctor", "--repair", moment="after", number=self.chance.randint(1, 20))
+        for _ in range(200):
+            done = self.hangman.ask(self.lab.root, "doctor", "--repair")
+            assert done["code"] == 0, done["said"]
+            if "not looked at" not in done["said"]:
+                return
+        raise AssertionError(done["said"])
+
+    def check(self, before: tuple[str, str], verb: str) -> None:
+        """Assert what must be so at any time."""
+        commit, status = before
+        check_kept(self.lab, self.written)
+        check_records(self.lab)
+        now = self.lab.git("rev-parse", "main")
+        assert now == commit or (verb == "accept" and self.lab.git("rev-parse", "main^1") == commit)
+        assert self.lab.git("status", "--porcelain", "-uall") == status
+
+    def prepare(self, verb: str) -> tuple[str, list[str]]:
+        """Bring about what a verb needs; return the experiment and the words behind the verb."""
+        self.number += 1
+        name = f"e{self.number}"
+        if verb == "start":
+            self.write(self.lab.root, f"main-{self.number}.md")
+            return name, [name]
+        self.do("start", name, "--dirty", "ignore")  # else main's own new files would be in the way of accepting
+        folder = self.lab.folder_of(name)
+        self.write(folder, "idea.md")
+        if verb in ("accept", "sync"):
+            module = folder / "flows/data.py"
+            module.write_text(f"{module.read_text()}\nVALUE_{self.number} = {self.number}\n")
+            self.written[blob(module.read_bytes())] = name
+            self.do("run", name, "--pipeline", "count")
+            if verb == "sync" or self.chance.random() < 0.5:
+                self.write(self.lab.root, f"main-{self.number}.md")
+                self.lab.git("add", f"main-{self.number}.md")
+                self.lab.git("commit", "--quiet", "-m", f"go on {self.number}")
+            options = [["--squash"], ["--drop-others"], []]
+            return name, [name, *(self.chance.choice(options) if verb == "accept" else [])]
+        if verb == "run":
+            return name, [name, "--pipeline", "count", "--set", f"width={self.number}"]
+        if verb == "restore":
+            self.do("drop", name, "--force")
+            return name, [name]
+        return name, [name, "--force"]
+
+    def do(self, *words: str) -> None:
+        """Do something that nobody kills."""
+        done = self.hangman.ask(self.lab.root, *words)
+        assert done["code"] == 0, done["said"]
+
+    def write(self, folder: Path, file: str) -> None:
+        """Write something that must not be lost."""
+        content = f"{folder.name} {file} {self.number} {self.chance.random()}\n".encode()
+        (folder / file).write_bytes(content)
+        self.written[blob(content)] = f"{folder.name}/{file} {self.number}"
+
+    def end(self) -> None:
+        """Assert that every dropped experiment can be brought back, and that git finds nothing wrong."""
+        for name in self.lab.place().archived():
+            if name not in self.lab.place().branches():
+                self.do("restore", name)
+        check_kept(self.lab, self.written)
+        check_records(self.lab)
+        assert self.lab.git("fsck", "--no-progress", "--no-dangling") == ""
+
+
+@pytest.fixture(scope="module")
+def hangman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hangman]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FILIERA_WORKTREES", str(tmp_path_factory.mktemp("worktrees")))
+        found = Hangman()
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("light")
+    LightLab(folder)
+    return folder / "repository"
+
+
+def wage(folder: Path, light: Path, hangman: Hangman, seed: int, kills: int) -> Counter[tuple[str, str, str]]:
+    """Kill so many verbs, in several repositories one after another; return who died how."""
+    chance = random.Random(seed)
+    deaths: Counter[tuple[str, str, str]] = Counter()
+    calls: dict[str, int] = {}
+    while sum(deaths.values()) < kills:
+        root = folder / f"battle-{sum(deaths.values())}/repository"
+        shutil.copytree(light, root)
+        lab = LightLab.__new__(LightLab)
+        lab.root = lab.repository = root
+        battle = Battle(lab, hangman, chance, calls=calls)
+        for _ in range(min(OF_A_BATTLE, kills - sum(deaths.values()))):
+            battle.fight(chance.choice(VERBS))
+        battle.end()
+        deaths += battle.deaths
+        shutil.rmtree(root.parent)
+    return deaths
+
+
+def test_killed_verbs(tmp_path: Path, light: Path, hangman: Hangman, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sample of kills; the seed is printed."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    assert sum(wage(tmp_path, light, hangman, seed, KILLS).values()) == KILLS
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("share", range(2))
+def test_many_killed_verbs(tmp_path: Path, light: Path, hangman: Hangman, share: int) -> None:
+    """A thousand kills in two shares; a table shows who died how, and what came of it."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    deaths = wage(tmp_path, light, hangman, seed, CAMPAIGN_KILLS // 2)
+    print(f"{'verb':10}{'killed':20}{'then':18}{'times':>6}")
+    for (verb, how, outcome), times in sorted(deaths.items()):
+        print(f"{verb:10}{how:20}{outcome:18}{times:6}")
+    print(f"{'':48}{sum(deaths.values()):6}")
