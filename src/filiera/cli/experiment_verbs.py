@@ -92,6 +92,10 @@ def _add_ends(verbs: Verbs) -> None:
     sub.add_argument("--all-but", default="", metavar="NAME", help="all but this one")
     sub.add_argument("--merged", action="store_true", help="all whose branches are merged into their targets")
     sub.add_argument("--force", action="store_true", help="keep changes that are not committed in the archive")
+    sub = verbs.add_with_json("gc", "let go of what has been in the archive for long, and of what it has published")
+    text = "keep what was dropped within so many days (default: 30)"
+    sub.add_argument("--grace-days", type=float, default=30.0, metavar="DAYS", help=text)
+    sub.add_argument("--dry-run", action="store_true", help="say what would go, with its bytes, and change nothing")
     text = "look for what killed processes left of experiments, such as half-made folders and locks"
     sub = verbs.add_with_json("doctor", text)
     sub.add_argument("--repair", action="store_true", help="mend what can be mended")

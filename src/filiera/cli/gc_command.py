@@ -8,6 +8,7 @@ from dataclasses import asdict
 from filiera.cli.output import how_big, print_json, print_table
 from filiera.cli.ticker import Ticker
 from filiera.core.products import ProductRef
+from filiera.experiments.needs import needs_of
 from filiera.project.garbage import Removed, collect, drop_version
 from filiera.project.old_versions import old_versions
 from filiera.project.project import Project
@@ -31,13 +32,18 @@ def run(options: argparse.Namespace) -> int:
     """Let go of what no kept run or version needs, or say what that would be."""
     project = Project.open(profile=options.profile)
     rules = project.config.profile
+    needs = needs_of(project)
     retention = Retention(
         keep_days=rules.keep_days if options.keep_days is None else options.keep_days,
         keep_runs=rules.keep_runs if options.keep_runs is None else options.keep_runs,
         grace_s=options.grace_hours * 3600.0,
+        runs=frozenset(needs.runs),
     )
     versions = [ProductRef.parse(text) for text in options.drop]
-    old = old_versions(project, options.keep_versions) if options.keep_versions is not None else []
+    for ref in versions:
+        needs.require_unneeded(project.versions.get(project.versions.kind_of(ref.name), ref).ref)
+    keep = options.keep_versions
+    old = [] if keep is None else old_versions(project, keep, needs.versions)
     versions += [ProductRef(version.name, str(version.number)) for version in old]
     if not options.dry_run:
         for version in versions:

@@ -62,6 +62,20 @@ def new_id() -> str:
     return "".join(_LETTERS[number >> (place * _BITS) & (2**_BITS - 1)] for place in places)
 
 
+def time_of(record_id: str) -> float | None:
+    """Return when ``new_id`` made a name, in seconds since the epoch; None for what it has not made.
+
+    >>> time_of("01ARZ3NDEKTSV4RRFFQ69G5FAV")
+    1469922850.259
+    """
+    if len(record_id) != (_TIME_BITS + _CHANCE_BITS) // _BITS + 1 or set(record_id) - set(_LETTERS):
+        return None
+    number = 0
+    for letter in record_id:
+        number = number << _BITS | _LETTERS.index(letter)
+    return (number >> _CHANCE_BITS) / 1000
+
+
 def worktrees_folder(common: Path) -> Path:
     """Return the folder for the worktrees of a repository: outside of it, so that no tool walks into them.
 

@@ -43,7 +43,7 @@ from pathlib import Path
 
 from filiera.adapters.folder_sweep import FolderSweep
 from filiera.core.digest import is_digest
-from filiera.core.products import ProductRef
+from filiera.core.products import ProductKind, ProductRef
 from filiera.core.value import dataclass
 from filiera.errors import UsageError
 from filiera.ports import Row, Statement
@@ -151,6 +151,19 @@ def drop_version(project: Project, ref: ProductRef) -> None:
         why="The next one would get its number, and mean something else.",
         do="Publish another one first.",
     )
+
+
+def drop_product(project: Project, kind: ProductKind, name: str) -> None:
+    """Forget all versions of a product, aliases and signatures too; its name is free then.
+
+    Raises:
+        StoreBusy: Another process keeps house there.
+    """
+    where = {"kind": kind, "name": name}
+    noted = audit.entry("gc", name, at=project.clock())
+    dropped: list[Statement] = [(f"drop_{what}_of_product", where) for what in ("aliases", "signatures", "versions")]
+    with alone(project.store):
+        project.records.write([*dropped, noted])
 
 
 class _Collection:

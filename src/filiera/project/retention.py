@@ -26,6 +26,7 @@ class Retention:
     keep_days: float = KEEP_DAYS  #: days since somebody last drove a run
     keep_runs: int = KEEP_RUNS  #: newest runs of each pipeline
     grace_s: float = DAY_S  #: what was stored within so many seconds stays, whether something needs it or not
+    runs: frozenset[str] = frozenset()  #: these stay in any case
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.keep_days) and self.keep_days >= 0):
@@ -50,6 +51,7 @@ class Kept:
         self.live = [row for row in running if _may_live(row, now)]
         self._live = {row["run_id"] for row in self.live}
         self.abandoned = [row for row in running if row["run_id"] not in self._live]  #: their drivers died
+        self._named = retention.runs
         self._first = dict(self._first_kept(max(retention.keep_runs, 1)))
 
     def stays(self, run: Row) -> bool:
@@ -58,6 +60,7 @@ class Kept:
             run["number"] >= self._first.get(run["pipeline"], 0)
             or (run["heartbeat_at"] or run["started_at"]) >= self._before
             or run["run_id"] in self._publishing
+            or run["run_id"] in self._named
             or run["run_id"] in self._live
         )
 

@@ -182,6 +182,18 @@ RETURNING number;
 DELETE FROM signature WHERE kind = :kind AND name = :name AND number = :number
    AND NOT EXISTS (SELECT 1 FROM product_version WHERE kind = :kind AND name = :name AND number = :number);
 
+-- drop_aliases_of_product --
+-- Forget the aliases of a product.
+DELETE FROM alias WHERE kind = :kind AND name = :name;
+
+-- drop_signatures_of_product --
+-- Forget the signatures of a product's versions.
+DELETE FROM signature WHERE kind = :kind AND name = :name;
+
+-- drop_versions_of_product --
+-- Forget all versions of a product.
+DELETE FROM product_version WHERE kind = :kind AND name = :name;
+
 -- add_interruption --
 -- The event that ends a run whose driver is dead, unless another driver has taken it since it was looked at.
 INSERT INTO event (run_id, seq, at, kind, body)
