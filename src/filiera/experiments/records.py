@@ -80,8 +80,9 @@ _FIELDS = {kind: {each.name for each in fields(kind)} for kind in _KINDS.values(
 
 
 def write_record(record: Record) -> bytes:
-    """Return a record as JSON text."""
-    return (json.dumps(asdict(record), indent=1) + "\n").encode()
+    """Return a record as JSON text, a line for each field."""
+    lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in asdict(record).items()]
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
 
 def read_record(content: bytes, where: str) -> Record:
