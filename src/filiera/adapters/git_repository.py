@@ -308,7 +308,7 @@ class Repository:
             yield {"GIT_INDEX_FILE": str(copy)}
 
     def _with_entry(self, tree: str, path: Sequence[str], blob: str) -> str:
-        listed = self.git("ls-tree", "-z", tree) if tree else ""
+        listed = self.git("ls-tree", "--full-tree", "-z", tree) if tree else ""
         entries = [line for line in listed.split("\0") if line]
         name, rest = path[0], path[1:]
         old = next((line for line in entries if line.partition("\t")[2] == name), "")
