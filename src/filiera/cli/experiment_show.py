@@ -64,7 +64,7 @@ def _standing(found: Shown) -> str:
         return "which is gone"
     if standing.is_merged:
         return "which has it"
-    return f"{standing.ahead:,} commits ahead, {standing.behind:,} behind"
+    return f"{standing.ahead:,} {'commit' if standing.ahead == 1 else 'commits'} ahead, {standing.behind:,} behind"
 
 
 def _print_runs(runs: Sequence[RunRecord]) -> None:

@@ -244,7 +244,9 @@ def _paired(project: Project, sides: Sequence[Side], metrics: Sequence[str]) -> 
 
 def _turned(one: Improvement) -> Improvement:
     """Return the same improvement, seen from the other side: no second bootstrap, which would differ a little."""
-    return replace(one, value=-one.value, low=-one.high, high=-one.low, method=f"from the other side: {one.method}")
+    return replace(
+        one, value=0.0 - one.value, low=0.0 - one.high, high=0.0 - one.low, method=f"from the other side: {one.method}"
+    )
 
 
 def _best(sides: Sequence[Side], metric: str) -> str:
