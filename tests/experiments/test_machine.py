@@ -144,8 +144,10 @@ class Experiments(RuleBasedStateMachine):
     @rule(where=WHERE, chance=st.integers(0, 20))
     def delete_a_file(self, where: str, chance: int) -> None:
         folder = self.place_of(where)
-        spared = ("filiera.toml", ".gitignore")  # without these it is no project, or the store is part of it
-        files = [] if folder is None else sorted(file for file in files_in(folder) if file.name not in spared)
+        # Without these it is no project, the store is part of it, or an experiment does not know how it began.
+        spared = ("filiera.toml", ".gitignore")
+        found = [] if folder is None else files_in(folder)
+        files = sorted(file for file in found if file.name not in spared and file.suffix != ".json")
         if files:
             files[chance % len(files)].unlink()
             self.forgive()

@@ -263,8 +263,8 @@ def _commit(place: Place, repository: Repository, change: _Change, records: Sequ
         beside.write_bytes(write_record(record))
         beside.replace(file)  # half a record would be committed by the next run, and read by nobody
         files.append(path)
-    repository.git("add", "--all", cwd=repository.top)
-    repository.git("add", "--force", "--", *files, cwd=repository.top)
+    repository.git("add", "--all", "--sparse", cwd=repository.top)
+    repository.git("add", "--force", "--sparse", "--", *files, cwd=repository.top)
     commit = repository.commit(tree, [change.before], message_of(records))
     repository.update([RefChange(branch_of(change.name), commit, change.before)], f"filiera: run {records[-1].run_id}")
 
