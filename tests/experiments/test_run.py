@@ -136,3 +136,17 @@ def test_parameters_are_those_of_the_pipeline(lab: Lab) -> None:
         lab.try_out("deeper", dept="3")
     with pytest.raises(UsageError, match="no experiment 'depper'"):
         lab.try_out("depper")
+
+
+@pytest.mark.parametrize("deed", ["removed", "edited"])
+def test_records_are_not_touched(deed: str, lab: Lab) -> None:
+    """Whoever removes or edits one is told how to get it back, and nothing is committed."""
+    folder = start(lab.place(), "deeper").worktree
+    (record,) = (folder / "experiments/deeper").iterdir()
+    record.unlink() if deed == "removed" else record.write_text("{}")
+    tip = lab.place().tip("deeper")
+    with pytest.raises(UsageError, match="Records of experiment 'deeper' were changed") as told:
+        lab.try_out("deeper")
+    assert lab.place().tip("deeper") == tip
+    lab.git(*told.value.do.split()[3:], cwd=folder)
+    assert lab.try_out("deeper").run.status == "succeeded"

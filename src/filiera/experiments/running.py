@@ -74,6 +74,7 @@ def run(place: Place, name: str, wanted: Wanted, *, listener: Listener | None = 
             left.unlink()
         require_keepable(repository, worktree)
         tree = repository.snapshot(worktree)
+        _require_records(place, repository, name, repository.changed(before, tree))
         project = place.project_in(worktree)
         pipeline = project.pipeline(wanted.pipeline)
         several = [values_of(pipeline, texts) for texts in wanted.settings]
@@ -96,6 +97,18 @@ def run(place: Place, name: str, wanted: Wanted, *, listener: Listener | None = 
         records = {one.run_id: replace(one, id=new_id()) for one in best_last}
         _commit(place, repository, _Change(name, before, tree), list(records.values()))
         return [Recorded(run=one, record=records.get(one.run_id)) for one in done]
+
+
+def _require_records(place: Place, repository: Repository, name: str, changed: Iterable[str]) -> None:
+    """Refuse to commit that somebody has changed or removed what is written once. Raises UsageError."""
+    own = f"{place.prefix}{RECORDS}/{name}/"
+    records = [file for file in changed if file.startswith(own)]
+    if records:
+        raise UsageError(
+            f"Records of experiment {name!r} were changed: {', '.join(records[:5])}.",
+            why="They say what ran, and are never written again.",
+            do=f"git -C {repository.top} restore --source=HEAD --staged --worktree -- {own}",
+        )
 
 
 def default_pipeline(place: Place, name: str) -> str:
