@@ -38,7 +38,9 @@ class SmallProject:
 
     def __init__(self, root: Path, files: Mapping[str, str], *, executor: str = "inline") -> None:
         self.root = root
-        self.write({"filiera.toml": CONFIGURATION.format(executor=executor), **files})
+        # Of a folder without it, Python prefers any file flows.py that it finds, wherever on its path.
+        package = {"flows/__init__.py": ""} if any(name.startswith("flows/") for name in files) else {}
+        self.write({"filiera.toml": CONFIGURATION.format(executor=executor), **package, **files})
 
     def write(self, files: Mapping[str, str]) -> None:
         """Write files by their paths; the lines of a text may be indented together."""
