@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -86,20 +87,23 @@ class Repository:
 
         Where this process is killed they go on: until they have ended, nobody else begins.
         """
-        found = self._try("rev-parse", "--path-format=absolute", "--git-common-dir", "--git-dir", cwd=folder)
-        if found.returncode:
+        asked = ("--git-common-dir", "--git-dir", "--is-inside-work-tree", "--show-toplevel")
+        common, own, is_inside, top, *_ = (
+            *self._try("rev-parse", "--path-format=absolute", *asked, cwd=folder).stdout.splitlines(),
+            *[""] * len(asked),
+        )
+        if not own:
             raise ProjectError(
                 f"{folder} is not in a git repository.",
                 why="Each experiment is a branch.",
                 do="git init && git add -A && git commit -m 'first state'",
             )
-        common, own = found.stdout.splitlines()[:2]
         self.common = Path(common)
         self.git_dir = Path(own)
-        _require_version(self.git("version").split()[2])
-        if self.git("rev-parse", "--is-inside-work-tree", check=False) != "true":
+        self.top = Path(top)
+        _require_version()
+        if is_inside != "true":
             raise ProjectError(f"{folder} is a bare repository.", why="It has no files.", do="git clone it.")
-        self.top = Path(self.git("rev-parse", "--show-toplevel"))
 
     @property
     def main(self) -> Path:
@@ -371,7 +375,10 @@ def _objects(answer: bytes, count: int) -> Iterator[bytes | None]:
         at += size + 1
 
 
-def _require_version(text: str) -> None:
+@functools.cache
+def _require_version() -> None:
+    """Refuse a git that is too old, asked once in a process. Raises ProjectError."""
+    text = subprocess.run(["git", "version"], capture_output=True, text=True, check=True).stdout.split()[2]
     numbers = tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
     if numbers < _LEAST_VERSION:
         least = ".".join(map(str, _LEAST_VERSION))
