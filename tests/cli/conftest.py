@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from filiera.cli.main import main
 from filiera.project.audit import ACTOR_VARIABLE
 from filiera.project.project import Project
-from tests.cli.command import Answer, done, filiera, make_project
+from tests.cli.command import Answer, copied, done, filiera, make_project
 from tests.cli.shop import make_shop
 from tests.project.published import make_project as make_published_project
 from tests.project.published import publish
@@ -64,7 +63,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def two(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a shop with a version that kept no rows, and two of different depth that did."""
-    folder = shutil.copytree(shop, tmp_path_factory.mktemp("two") / "shop")
+    folder = copied(shop, tmp_path_factory.mktemp("two") / "shop")
     file = folder / "shopflows" / "model.py"
     text = file.read_text().partition('\n\n@step(stage="evaluate")')[0] + EVALUATED
     text = text.replace("import Dataset, Gate, Metrics", "import Dataset, Evaluation, Gate")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import done, filiera
+from tests.cli.command import copied, done, filiera
 from tests.cli.conftest import Ask
 
 
 @pytest.fixture
 def own(shop: Path, tmp_path: Path) -> Path:
     """Return a copy of the shop that a test may change."""
-    return shutil.copytree(shop, tmp_path / "own")
+    return copied(shop, tmp_path / "own")
 
 
 def test_a_card_says_all_that_the_record_says(shop: Path, ask: Ask) -> None:

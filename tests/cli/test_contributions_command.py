@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.cli.command import copied
 from tests.cli.conftest import Ask
 
 
 @pytest.fixture
 def own(two: Path, tmp_path: Path) -> Path:
     """Return a copy of the shop that a test may change."""
-    return shutil.copytree(two, tmp_path / "own")
+    return copied(two, tmp_path / "own")
 
 
 def test_it_says_what_inputs_add(own: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:

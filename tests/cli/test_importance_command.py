@@ -12,13 +12,14 @@ from filiera.project.garbage import collect, drop_version
 from filiera.project.importances import importance_key, kept_importances
 from filiera.project.project import Project
 from filiera.project.retention import DAY_S, Retention
+from tests.cli.command import copied
 from tests.cli.conftest import Ask
 
 
 @pytest.fixture
 def own(two: Path, tmp_path: Path) -> Path:
     """Return a copy of the shop that a test may change."""
-    return shutil.copytree(two, tmp_path / "own")
+    return copied(two, tmp_path / "own")
 
 
 def test_it_says_what_each_input_is_worth(own: Path, ask: Ask) -> None:

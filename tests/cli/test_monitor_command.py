@@ -13,6 +13,7 @@ from filiera.cli.monitor_command import look
 from filiera.cli.places import find_model
 from filiera.project import plugins
 from filiera.project.project import Project
+from tests.cli.command import copied
 from tests.cli.conftest import Ask
 
 
@@ -20,7 +21,8 @@ from tests.cli.conftest import Ask
 def watched(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project whose log has 400 predictions of dearer orders, long ago, and after them 400 usual ones."""
     folder = tmp_path_factory.mktemp("watched") / "shop"
-    shutil.copytree(shop, folder, ignore=shutil.ignore_patterns("predictions"))
+    copied(shop, folder)
+    shutil.rmtree(folder / ".filiera" / "predictions", ignore_errors=True)
     numbers = random.Random(2)
     log = plugins.prediction_log(folder / ".filiera", "spender")
     log.append([record(numbers, at=1e9 + i, dearer=3.0) for i in range(400)])

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import done, filiera, read_until, started
+from tests.cli.command import copied, done, filiera, read_until, started
 from tests.cli.conftest import Ask
 
 
@@ -42,14 +41,14 @@ def address(process: subprocess.Popen[str]) -> str:
 @pytest.fixture(scope="module")
 def twice(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project with a second version of the model, which is not its champion; for tests to copy."""
-    folder = Path(shutil.copytree(shop, tmp_path_factory.mktemp("twice") / "shop"))
+    folder = copied(shop, tmp_path_factory.mktemp("twice") / "shop")
     assert "published model spender@2" in done("run", "train", "--depth", "4", cwd=folder).out
     return folder
 
 
 def test_the_service_that_runs_keeps_its_version(twice: Path, tmp_path: Path) -> None:
     """The alias is read when a service starts; a moved one counts from the next start on. Ctrl-C ends it well."""
-    folder = Path(shutil.copytree(twice, tmp_path / "shop"))
+    folder = copied(twice, tmp_path / "shop")
     rows: list[dict[str, object]] = [{"pieces": 9, "price": 40.0}]
     for version in (1, 2):
         with started("serve", "spender", "--port", "0", cwd=folder) as process:
@@ -76,7 +75,7 @@ def test_an_address_is_served_once(shop: Path) -> None:
 
 def test_the_service_is_asked_for_what_it_serves(twice: Path, tmp_path: Path, ask: Ask) -> None:
     """From anywhere; another model or version than the one it serves is refused, not answered by what there is."""
-    folder = Path(shutil.copytree(twice, tmp_path / "shop"))
+    folder = copied(twice, tmp_path / "shop")
     (tmp_path / "elsewhere").mkdir()
     file = str(folder / "orders.csv")
     with started("serve", "spender@1", "--port", "0", cwd=folder) as process:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import pty
-import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from filiera.adapters.sqlite_records import SqliteRecords
 from filiera.core.products import ProductRef
 from filiera.engine.rows import to_json, write_refs
 from filiera.project.project import Project
-from tests.cli.command import COMMAND, environment
+from tests.cli.command import COMMAND, copied, environment
 from tests.cli.conftest import Ask
 
 
@@ -82,7 +81,7 @@ SCORES = {1: 0.5, 2: 0.9, 3: float("nan"), 4: 0.7}
 @pytest.fixture(scope="module")
 def scored(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a shop with versions of known scores: of f1, of an error that is 1 - f1, and the depth they had."""
-    folder = shutil.copytree(shop, tmp_path_factory.mktemp("scored") / "shop")
+    folder = copied(shop, tmp_path_factory.mktemp("scored") / "shop")
     project = Project.open(folder)
     first = project.versions.get("model", ProductRef("spender", "1"))
     attached = {name: write_refs([first.attachments[name]]) for name in ("signature", "evaluation", "gates")}
