@@ -74,7 +74,7 @@ def run(place: Place, name: str, wanted: Wanted, *, listener: Listener | None = 
             left.unlink()
         require_keepable(repository, worktree)
         tree = repository.snapshot(worktree)
-        _require_records(place, repository, name, repository.changed(before, tree))
+        _require_records(place, repository, name, (before, tree))
         project = place.project_in(worktree)
         pipeline = project.pipeline(wanted.pipeline)
         several = [values_of(pipeline, texts) for texts in wanted.settings]
@@ -99,10 +99,15 @@ def run(place: Place, name: str, wanted: Wanted, *, listener: Listener | None = 
         return [Recorded(run=one, record=records.get(one.run_id)) for one in done]
 
 
-def _require_records(place: Place, repository: Repository, name: str, changed: Iterable[str]) -> None:
-    """Refuse to commit that somebody has changed or removed what is written once. Raises UsageError."""
+def _require_records(place: Place, repository: Repository, name: str, states: tuple[str, str]) -> None:
+    """Refuse to commit that somebody has changed or removed what is written once. Raises UsageError.
+
+    A new one is left of a run that was killed before its commit, and comes along.
+    """
     own = f"{place.prefix}{RECORDS}/{name}/"
-    records = [file for file in changed if file.startswith(own)]
+    changed = [file for file in repository.changed(*states) if file.startswith(own)]
+    known = repository.read([f"{states[0]}:{file}" for file in changed]) if changed else []
+    records = [file for file, content in zip(changed, known, strict=True) if content is not None]
     if records:
         raise UsageError(
             f"Records of experiment {name!r} were changed: {', '.join(records[:5])}.",
