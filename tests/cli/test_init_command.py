@@ -6,6 +6,7 @@ import pytest
 
 from tests.cli.command import done, filiera
 from tests.cli.conftest import Ask
+from tests.project.test_templates import NAMES
 
 
 def test_a_stranger_follows_the_advice(tmp_path: Path) -> None:
@@ -22,16 +23,7 @@ def test_templates_are_listed(ask: Ask, tmp_path: Path) -> None:
     """Each with what it is."""
     out = ask("init", "--list", cwd=tmp_path).out
     names = [line.split()[0] for line in out.splitlines()]
-    assert names == [
-        "TEMPLATE",
-        "empty",
-        "images",
-        "music-shop",
-        "resource-clustering",
-        "service-banners",
-        "traffic-classification",
-        "traffic-forecasting",
-    ]
+    assert names == ["TEMPLATE", *NAMES]
 
 
 @pytest.mark.parametrize(

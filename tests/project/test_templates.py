@@ -11,33 +11,27 @@ from filiera.project.config import load
 from filiera.project.index import pipelines
 from filiera.project.templates import make_project, templates
 
+NAMES = [
+    "empty",
+    "images",
+    "music-shop",
+    "resource-clustering",
+    "service-banners",
+    "traffic-classification",
+    "traffic-forecasting",
+]
+
 
 def test_each_template_says_what_it_is() -> None:
     """One line each."""
     found = templates()
-    assert list(found) == [
-        "empty",
-        "images",
-        "music-shop",
-        "resource-clustering",
-        "service-banners",
-        "traffic-classification",
-        "traffic-forecasting",
-    ]
+    assert list(found) == NAMES
     assert all(found.values())
 
 
 @pytest.mark.parametrize(
     "template",
-    [
-        "empty",
-        "images",
-        "music-shop",
-        "resource-clustering",
-        "service-banners",
-        "traffic-classification",
-        "traffic-forecasting",
-    ],
+    NAMES,
 )
 def test_a_project_is_made_whole(template: str, tmp_path: Path) -> None:
     """It can be read at once, is called like its folder, and has nothing that belongs to the template alone."""

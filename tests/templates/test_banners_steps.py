@@ -2,7 +2,6 @@
 
 import gzip
 import runpy
-import sys
 import tomllib
 from pathlib import Path
 
@@ -12,26 +11,19 @@ import pytest
 from filiera.adapters.sources.xml_file import XmlSource
 from filiera.data.checks import run_checks
 from filiera.testing.source import read
+from tests.templates.imported import TEMPLATES, importable
 
-TEMPLATE = Path(__file__).parents[2] / "src/filiera/templates/service_banners"
+TEMPLATE = TEMPLATES / "service_banners"
 DATA = Path(__file__).parents[3] / "shared" / "data"
-MODULES = ("flows", "recognition")
 
 
 @pytest.fixture(scope="module")
 def project():
     """Import the template's own packages, and forget them afterwards."""
-    sys.path.insert(0, str(TEMPLATE))
-    dont_write, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
+    with importable(TEMPLATE):
         from flows import banners, scans
 
         yield banners, scans
-    finally:
-        sys.dont_write_bytecode = dont_write
-        sys.path.remove(str(TEMPLATE))
-        for name in [name for name in sys.modules if name.split(".")[0] in MODULES]:
-            del sys.modules[name]
 
 
 @pytest.fixture(scope="module")

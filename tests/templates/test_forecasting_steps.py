@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import runpy
-import sys
 import tomllib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -21,26 +19,20 @@ from filiera.core.evaluation import Evaluation
 from filiera.core.metric import Metrics
 from filiera.data.checks import run_checks
 from filiera.model.gates import decide
+from tests.templates.imported import TEMPLATES, importable
 
-TEMPLATE = Path(__file__).parents[2] / "src/filiera/templates/traffic_forecasting"
+TEMPLATE = TEMPLATES / "traffic_forecasting"
 FILE = TEMPLATE / "data/metro_2012_2017h1.csv.gz"
 
 
 @pytest.fixture(scope="module")
 def project() -> Iterator[ModuleType | Any]:
     """Import the template's own packages, and forget them afterwards."""
-    sys.path.insert(0, str(TEMPLATE))
-    dont_write, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
+    with importable(TEMPLATE):
         import flows
         from flows import data, model  # noqa: F401
 
         yield flows
-    finally:
-        sys.dont_write_bytecode = dont_write
-        sys.path.remove(str(TEMPLATE))
-        for name in [name for name in sys.modules if name.split(".")[0] in ("flows", "traffic")]:
-            del sys.modules[name]
 
 
 @pytest.fixture(scope="module")

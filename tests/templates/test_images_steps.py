@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import runpy
-import sys
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -19,24 +17,18 @@ from filiera.core.collected import Collected
 from filiera.core.files import Files
 from filiera.data.checks import run_checks
 from filiera.data.images_report import images_html
+from tests.templates.imported import TEMPLATES, importable
 
-TEMPLATE = Path(__file__).parents[2] / "src/filiera/templates/images"
+TEMPLATE = TEMPLATES / "images"
 
 
 @pytest.fixture(scope="module")
 def project() -> Iterator[ModuleType | Any]:
     """Import the template's own package, and forget it afterwards."""
-    sys.path.insert(0, str(TEMPLATE))
-    dont_write, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
+    with importable(TEMPLATE):
         from flows import data
 
         yield data
-    finally:
-        sys.dont_write_bytecode = dont_write
-        sys.path.remove(str(TEMPLATE))
-        for name in [name for name in sys.modules if name.split(".")[0] == "flows"]:
-            del sys.modules[name]
 
 
 @pytest.fixture(scope="module")

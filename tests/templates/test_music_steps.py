@@ -3,7 +3,6 @@
 import hashlib
 import runpy
 import shutil
-import sys
 import tomllib
 from pathlib import Path
 
@@ -15,24 +14,18 @@ from filiera.data.checks import run_checks
 from filiera.testing.source import read
 from tests.postgres import PostgresServer
 from tests.projects import SmallProject
+from tests.templates.imported import TEMPLATES, importable
 
-TEMPLATE = Path(__file__).parents[2] / "src/filiera/templates/music_shop"
+TEMPLATE = TEMPLATES / "music_shop"
 
 
 @pytest.fixture(scope="module")
 def data():
     """Import the template's own package, and forget it afterwards."""
-    sys.path.insert(0, str(TEMPLATE))
-    dont_write, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
+    with importable(TEMPLATE):
         from flows import data
 
         yield data
-    finally:
-        sys.dont_write_bytecode = dont_write
-        sys.path.remove(str(TEMPLATE))
-        for name in [name for name in sys.modules if name.split(".")[0] == "flows"]:
-            del sys.modules[name]
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,7 @@
 
 import hashlib
 import runpy
-import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 
@@ -12,25 +10,18 @@ from filiera.adapters.sources.csv_file import CsvSource
 from filiera.core.collected import Collected
 from filiera.data.checks import run_checks
 from filiera.model.gates import decide
+from tests.templates.imported import TEMPLATES, importable
 
-TEMPLATE = Path(__file__).parents[2] / "src/filiera/templates/resource_clustering"
-MODULES = ("flows", "machines")
+TEMPLATE = TEMPLATES / "resource_clustering"
 
 
 @pytest.fixture(scope="module")
 def project():
     """Import the template's own packages, and forget them afterwards."""
-    sys.path.insert(0, str(TEMPLATE))
-    dont_write, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
+    with importable(TEMPLATE):
         from flows import data
 
         yield data
-    finally:
-        sys.dont_write_bytecode = dont_write
-        sys.path.remove(str(TEMPLATE))
-        for name in [name for name in sys.modules if name.split(".")[0] in MODULES]:
-            del sys.modules[name]
 
 
 @pytest.fixture(scope="module")
