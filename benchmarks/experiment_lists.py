@@ -28,6 +28,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from guessing import write_project
+
 ROUNDS = 11
 LIMIT_MS = 200.0
 BASES = 200
@@ -38,34 +40,11 @@ BEGUN = (
     ["run", "first", "--set", "depth=2"],
     ["run", "second", "--set", "depth=9"],
 )
-PROJECT = '[project]\nname = "b"\nflows = ["flows"]\n[profile.local]\nexecutor = "inline"\n'
-FLOWS = """
-import random
-import polars as pl
-from sklearn.tree import DecisionTreeClassifier
-from filiera import Dataset, Evaluation, Gate, Model, pipeline, step
-from filiera.model import evaluation
-
-@step(stage="collect")
-def draw(rows: int) -> pl.DataFrame:
-    numbers = random.Random(1)
-    drawn = [(numbers.random(), numbers.random(), numbers.random()) for _ in range(rows)]
-    return pl.DataFrame(drawn, schema=["a", "b", "noise"], orient="row").with_columns(
-        big=pl.when(pl.col("a") + pl.col("b") + pl.col("noise") / 5 > 1.1).then(pl.lit("yes")).otherwise(pl.lit("no"))
-    ).drop("noise")
-
-@pipeline(kind="data", publishes=Dataset("pairs"))
-def pairs(rows: int = 2000):
-    return draw(rows)
-
+TRAINING = """
 @step(stage="train")
 def fit(rows: pl.DataFrame, depth: int, leaf: float) -> DecisionTreeClassifier:
     tree = DecisionTreeClassifier(max_depth=depth, random_state=0, min_samples_leaf=leaf)
     return tree.fit(rows.select("a", "b"), rows["big"].to_numpy())
-
-@step(stage="evaluate")
-def assess(model: DecisionTreeClassifier, rows: pl.DataFrame) -> Evaluation:
-    return evaluation.evaluate(model, rows, target="big")
 
 @pipeline(kind="model", publishes=Model("guess", gates=[Gate("f1_macro", at_least=0.3)], may_share_rows=True))
 def train(rows: pl.DataFrame = Dataset("pairs@latest"), depth: int = 5):
@@ -85,13 +64,12 @@ def fill(folder: Path, experiments: int) -> None:
     """Make the project, run two experiments, and make branches of further ones."""
     from filiera.experiments.place import Place
 
-    (folder / "filiera.toml").write_text(PROJECT)
-    (folder / "flows.py").write_text(FLOWS)
+    write_project(folder, 'executor = "inline"', TRAINING)
     (folder / ".gitignore").write_text(".filiera/\n__pycache__/\n")
     git("init", "--quiet", "--initial-branch", "main")
     git("add", "--all")
     git("commit", "--quiet", "-m", "first state")
-    for words in (["run", "pairs"], ["run", "train"], *(["experiment", *each] for each in BEGUN)):
+    for words in (["run", "pairs", "--rows", "2000"], ["run", "train"], *(["experiment", *each] for each in BEGUN)):
         subprocess.run([sys.executable, "-m", "filiera.cli.main", *words], capture_output=True, check=True)
     git("fast-import", "--quiet", given=b"".join(notes(git("rev-parse", "main"))))
     bases = git("rev-list", "main").splitlines()

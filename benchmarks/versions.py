@@ -19,36 +19,15 @@ import tempfile
 import time
 from pathlib import Path
 
+from guessing import write_project
+
 ROUNDS = 15
 LIMIT_MS = 100.0
-PROJECT = '[project]\nname = "b"\nflows = ["flows"]\n[profile.local]\nworkers = 2\n'
-FLOWS = """
-import random
-import polars as pl
-from sklearn.tree import DecisionTreeClassifier
-from filiera import Dataset, Evaluation, Gate, Model, pipeline, step
-from filiera.model import evaluation
-
-@step(stage="collect")
-def draw(rows: int) -> pl.DataFrame:
-    numbers = random.Random(1)
-    drawn = [(numbers.random(), numbers.random(), numbers.random()) for _ in range(rows)]
-    return pl.DataFrame(drawn, schema=["a", "b", "noise"], orient="row").with_columns(
-        big=pl.when(pl.col("a") + pl.col("b") + pl.col("noise") / 5 > 1.1).then(pl.lit("yes")).otherwise(pl.lit("no"))
-    ).drop("noise")
-
-@pipeline(kind="data", publishes=Dataset("pairs"))
-def pairs(rows: int = 200):
-    return draw(rows)
-
+TRAINING = """
 @step(stage="train")
 def fit(rows: pl.DataFrame, depth: int, seed: int, splitter: str, leaf: float) -> DecisionTreeClassifier:
     tree = DecisionTreeClassifier(max_depth=depth, random_state=seed, splitter=splitter, min_samples_leaf=leaf)
     return tree.fit(rows.select("a", "b"), rows["big"].to_numpy())
-
-@step(stage="evaluate")
-def assess(model: DecisionTreeClassifier, rows: pl.DataFrame) -> Evaluation:
-    return evaluation.evaluate(model, rows, target="big")
 
 GATES = [Gate("accuracy", at_least=0.3), Gate("f1_macro", not_worse_than="champion", margin=0.9)]
 
@@ -61,8 +40,7 @@ def train(rows: pl.DataFrame = Dataset("pairs@latest"), seed: int = 0, depth: in
 
 def fill(folder: Path, versions: int) -> None:
     """Make the project, and publish so many versions of its model."""
-    (folder / "filiera.toml").write_text(PROJECT)
-    (folder / "flows.py").write_text(FLOWS)
+    write_project(folder, "workers = 2", TRAINING)
     sys.path.insert(0, str(folder))
     import flows
 
