@@ -7,6 +7,7 @@ from pathlib import Path
 
 from filiera.adapters.prediction_segments import SegmentLog
 from filiera.serving.app import App
+from filiera.serving.model_mount import ModelMount
 from filiera.serving.served_model import ServedModel
 from filiera.serving.server import serve
 from tests.serving.offers import SIGNATURE, Rule
@@ -17,7 +18,7 @@ def main() -> None:
 
     def build() -> App:
         model = ServedModel("flows", Rule(), version=3, signature=SIGNATURE, log=log)
-        return App([model], local_names_only=True)
+        return App([ModelMount(model)], local_names_only=True)
 
     serve(build, host="127.0.0.1", port=int(sys.argv[2]), on_ready=lambda url: print(url, flush=True))
     log.close()

@@ -12,20 +12,22 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from filiera.core.signature import Field, Output, Signature
 from filiera.errors import UsageError
+from filiera.serving import openapi
+from filiera.serving.answers import label_key
 from filiera.serving.contract import (
     ModelContract,
     describe,
-    label_key,
-    openapi,
     request_schema,
     response_schema,
     row_schema,
     shown_examples,
 )
 from filiera.serving.domain import INTEGER_RANGES, try_temporal
+from filiera.serving.model_mount import ModelMount
 from filiera.serving.problem import RequestRefused
 from filiera.serving.records import RowDecoder
-from tests.serving.offers import GOOD, SIGNATURE, post, service
+from filiera.serving.served_model import ServedModel
+from tests.serving.offers import GOOD, SIGNATURE, Rule, post, service
 from tests.serving.signatures import rows_of, signatures
 
 CONTRACT = ModelContract(name="flows", version=3, signature=SIGNATURE)
@@ -122,7 +124,8 @@ def test_a_real_answer_follows_the_response_schema() -> None:
 
 def test_the_document_is_openapi_3_1() -> None:
     """The document has the paths, statuses and schemas of the service, and every reference leads somewhere."""
-    document = openapi([CONTRACT], needs_token=True, local_names_only=True)
+    model = ServedModel("flows", Rule(), version=3, signature=SIGNATURE)
+    document = openapi.document([ModelMount(model)], needs_token=True, local_names_only=True)
     operation = document["paths"]["/v1/models/flows:predict"]["post"]
     assert set(operation["responses"]) == {"200", "400", "401", "413", "415", "421", "422", "500", "503"}
     assert operation["requestBody"]["content"]["application/json"]["example"]["instances"][0]["duration"] == 3

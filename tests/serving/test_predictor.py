@@ -16,6 +16,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from filiera.core.signature import Field, Output, Signature, Task
 from filiera.errors import FilieraError, UsageError
+from filiera.serving.answers import Answer, answers_of
+from filiera.serving.batch import Batch
 from filiera.serving.predictor import PredictionFailed, Predictor
 from filiera.serving.problem import RequestRefused
 from filiera.serving.served_model import ServedModel
@@ -50,13 +52,19 @@ def signature(task: Task, *outputs: Output, inputs: tuple[Field, ...] = INPUTS) 
     )
 
 
+def answered(model: Any, signature: Signature, frame: pl.DataFrame) -> list[Answer]:
+    """Return what a service with *model* says about the rows of *frame*."""
+    batch = Batch.of_frame(signature.inputs, frame)
+    return answers_of(signature.outputs, Predictor(model, signature).predict(batch))
+
+
 @pytest.mark.parametrize("as_pandas", [False, True], ids=["polars", "pandas"])
 def test_a_classifier_answers_labels_and_probabilities(as_pandas: bool) -> None:
     """A pipeline that picks columns by name answers as it does itself, whichever frame it was fitted on."""
     frame = ROWS.drop("attack")
     model = pipeline(LogisticRegression())
     model.fit(frame.to_pandas() if as_pandas else frame, ROWS["attack"].to_numpy())
-    answers = Predictor(model, signature("classification", *CLASS_OUTPUTS)).predict(frame)
+    answers = answered(model, signature("classification", *CLASS_OUTPUTS), frame)
     assert [answer["label"] for answer in answers] == model.predict(frame).tolist()
     expected = [dict(zip(LABELS, row, strict=True)) for row in model.predict_proba(frame).tolist()]
     assert [answer["probabilities"] for answer in answers] == expected
@@ -69,7 +77,7 @@ def test_columns_are_given_in_the_order_of_fitting() -> None:
     model = LinearRegression().fit(frame, ROWS["duration"].to_numpy())
     inputs = (Field(name="size", type="int32"), Field(name="duration", type="int32"))
     output = Output(name="value", type="float64", semantics="value")
-    answers = Predictor(model, signature("regression", output, inputs=inputs)).predict(frame.select("size", "duration"))
+    answers = answered(model, signature("regression", output, inputs=inputs), frame.select("size", "duration"))
     assert [round(answer["value"]) for answer in answers] == ROWS["duration"].to_list()
 
 
@@ -78,7 +86,7 @@ def test_a_model_fitted_on_arrays_gets_arrays() -> None:
     numbers = ROWS.select("duration").to_numpy()
     model = KMeans(2, n_init=1, random_state=0).fit(numbers)
     output = Output(name="cluster", type="int32", semantics="cluster")
-    answers = Predictor(model, signature("clustering", output, inputs=INPUTS[:1])).predict(ROWS.select("duration"))
+    answers = answered(model, signature("clustering", output, inputs=INPUTS[:1]), ROWS.select("duration"))
     assert [answer["cluster"] for answer in answers] == model.labels_.tolist()
 
 
@@ -91,7 +99,7 @@ def test_labels_may_be_numbers_or_truth_values() -> None:
             Output(name="label", type="bool", semantics="label", labels=labels),
             Output(name="p", type="float64", semantics="probability", labels=labels),
         )
-        (answer,) = Predictor(model, signature("classification", *outputs)).predict(ROWS.drop("attack").head(1))
+        (answer,) = answered(model, signature("classification", *outputs), ROWS.drop("attack").head(1))
         assert answer["label"] is labels[0]
         assert list(answer["probabilities"]) in (["0", "1"], ["false", "true"])
 
@@ -152,7 +160,7 @@ def test_answers_that_break_the_signature_are_failures(answers: Any) -> None:
     output = Output(name="value", type="float64", semantics="value")
     predictor = Predictor(Answers(answers), signature("regression", output))
     with pytest.raises(PredictionFailed):
-        predictor.predict(ROWS.head(2))
+        predictor.predict(Batch.of_frame(INPUTS, ROWS.head(2)))
 
 
 def test_examples_must_follow_their_signature() -> None:

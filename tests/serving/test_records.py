@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from filiera.core.signature import Field, Signature
 from filiera.errors import UsageError
+from filiera.serving.batch import polars_type
 from filiera.serving.domain import INTEGER_RANGES
 from filiera.serving.problem import RequestRefused
-from filiera.serving.records import RowDecoder, polars_type
+from filiera.serving.records import RowDecoder
 from filiera.serving.served_model import request_body
 from tests.serving.signatures import OUTPUT, TYPES, rows_of, signatures
 
@@ -29,7 +30,7 @@ def signature_of(*inputs: Field, max_rows: int = 4) -> Signature:
 def decode(field: Field, literal: str) -> Any:
     """Return what one field makes of a JSON *literal*."""
     body = f'{{"instances": [{{{json.dumps(field.name)}: {literal}}}]}}'
-    return RowDecoder(signature_of(field)).decode(body.encode())[field.name][0]
+    return RowDecoder(signature_of(field)).decode(body.encode()).frame()[field.name][0]
 
 
 def rule(field: Field, literal: str) -> str:
@@ -112,7 +113,8 @@ def test_each_type_takes_its_values_and_names_the_rule_for_others(kind: Any, lit
 @pytest.mark.parametrize("kind", TYPES)
 def test_null_is_taken_where_the_field_is_nullable(kind: Any) -> None:
     """Null means missing and becomes a null of the column's type."""
-    frame = RowDecoder(signature_of(Field(name="x", type=kind, nullable=True))).decode(b'{"instances": [{"x": null}]}')
+    decoder = RowDecoder(signature_of(Field(name="x", type=kind, nullable=True)))
+    frame = decoder.decode(b'{"instances": [{"x": null}]}').frame()
     assert frame["x"].to_list() == [None]
     assert frame.schema["x"] == polars_type(kind)
 
@@ -202,7 +204,7 @@ def test_a_repeated_key_counts_with_its_last_value() -> None:
     """As most readers of JSON do, whichever pass reads it."""
     signature = signature_of(Field(name="a", type="int8"))
     for first in (b"1", b'"x"'):
-        frame = RowDecoder(signature).decode(b'{"instances": [{"a": ' + first + b', "a": 2}]}')
+        frame = RowDecoder(signature).decode(b'{"instances": [{"a": ' + first + b', "a": 2}]}').frame()
         assert frame["a"].to_list() == [2]
 
 
@@ -211,7 +213,7 @@ def test_valid_rows_become_exactly_their_columns(data: st.DataObject) -> None:
     """For any signature, rows that follow it come out with the names, order, types and values of the signature."""
     signature = data.draw(signatures())
     rows = data.draw(st.lists(rows_of(signature), min_size=1, max_size=signature.max_rows))
-    frame = RowDecoder(signature).decode(request_body(rows))
+    frame = RowDecoder(signature).decode(request_body(rows)).frame()
     assert frame.schema == pl.Schema({field.name: polars_type(field.type) for field in signature.inputs})
     for field in signature.inputs:
         if field.type not in ("date", "timestamp", "float32"):
@@ -233,7 +235,7 @@ def test_both_passes_take_the_same_and_give_the_same(data: st.DataObject) -> Non
 
 def outcome(decoder: RowDecoder, body: bytes) -> Any:
     try:
-        return decoder.decode(body).to_dict(as_series=False)
+        return decoder.decode(body).frame().to_dict(as_series=False)
     except RequestRefused as refused:
         return refused.problem
 

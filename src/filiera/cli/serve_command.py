@@ -16,6 +16,7 @@ TOKEN_VARIABLE = "FILIERA_TOKEN"  # noqa: S105 - the name of the variable, not a
 def run(options: argparse.Namespace) -> int:
     """Serve a model until Ctrl-C; every prediction is logged."""
     from filiera.serving.app import App, must_have_token
+    from filiera.serving.model_mount import ModelMount
     from filiera.serving.served_model import ServedModel
     from filiera.serving.server import serve
 
@@ -33,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     def build() -> App:
         model, signature = project.model_parts(version)
         served = ServedModel(version.name, model, version=version.number, signature=signature, log=log)
-        return App([served], token=token, local_names_only=token is None)
+        return App([ModelMount(served)], token=token, local_names_only=token is None)
 
     def announce(url: str) -> None:
         path = f"{url}/v1/models/{version.name}:predict"

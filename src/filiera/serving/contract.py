@@ -1,4 +1,4 @@
-"""The contract of a service, generated from the signature: JSON Schema 2020-12 and OpenAPI 3.1.
+"""The contract of a model, generated from its signature: JSON Schema 2020-12 and its part of OpenAPI 3.1.
 
 The decoder and these schemas share their rules (``domain``). One difference JSON Schema cannot state: it takes ``1.0``
 for an integer, the service does not.
@@ -7,27 +7,16 @@ for an integer, the service does not.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from filiera.core.signature import Field, Output, Signature
 from filiera.core.value import dataclass
 from filiera.errors import UsageError
+from filiera.serving.answers import ANSWER_KEYS, label_key
 from filiera.serving.domain import INTEGER_RANGES, Domain, domain_of, domains_of, json_value
-from filiera.serving.problem import MEDIA_TYPE, TITLES
-
-Schema = dict[str, Any]
-
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-ANSWER_KEYS: Mapping[str, str] = {
-    "label": "label",
-    "probability": "probabilities",
-    "value": "value",
-    "cluster": "cluster",
-    "score": "score",
-}
-"""Under which key of an answer each kind of output stands."""
+from filiera.serving.mount import ApiPart
+from filiera.serving.openapi import DIALECT, Schema, get_operation, reference, refusals_of
 
 _PREDICT_PROBLEMS = ("not-json", "body-too-large", "not-json-type", "invalid-rows", "prediction-failed", "busy")
 _FORMATS = {"date": "date", "timestamp": "date-time"}
@@ -116,43 +105,23 @@ def describe(contract: ModelContract) -> dict[str, Any]:
     }
 
 
-def openapi(
-    contracts: Sequence[ModelContract], *, needs_token: bool = False, local_names_only: bool = False
-) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of a service."""
-    paths: dict[str, Any] = {}
-    schemas: dict[str, Any] = {"Problem": _PROBLEM_SCHEMA}
-    problems = [*_PREDICT_PROBLEMS]
-    problems += ["unauthorized"] if needs_token else []
-    problems += ["unknown-host"] if local_names_only else []
-    for contract in contracts:
-        schemas[f"{contract.name}.Row"] = _nested(row_schema(contract.signature))
-        schemas[f"{contract.name}.Request"] = _nested(request_schema(contract.signature))
-        schemas[f"{contract.name}.Request"]["properties"]["instances"]["items"] = _ref(f"{contract.name}.Row")
-        schemas[f"{contract.name}.Response"] = _nested(response_schema(contract))
-        paths[f"/v1/models/{contract.name}:predict"] = {"post": _predict_operation(contract, problems)}
-        paths[f"/v1/models/{contract.name}"] = {"get": _get("describe." + contract.name, "Version and signature")}
-    paths |= _COMMON_PATHS
-    document: dict[str, Any] = {
-        "openapi": "3.1.0",
-        "info": {"title": ", ".join(contract.name for contract in contracts), "version": _versions(contracts)},
-        "jsonSchemaDialect": DIALECT,
-        "paths": paths,
-        "components": {"schemas": schemas},
-    }
-    if needs_token:
-        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        document["security"] = [{"token": []}]
-    return document
-
-
-def label_key(label: str | int | bool) -> str:
-    """Return how a label is spelled as the key of its probability.
-
-    >>> label_key(True), label_key(3)
-    ('true', '3')
-    """
-    return str(label).lower() if isinstance(label, bool) else str(label)
+def api_part(contract: ModelContract) -> ApiPart:
+    """Return what a service says about a model in its OpenAPI document."""
+    row = _nested(row_schema(contract.signature))
+    request = _nested(request_schema(contract.signature))
+    request["properties"]["instances"]["items"] = reference(f"{contract.name}.Row")
+    described = get_operation("describe." + contract.name, "Version and signature")
+    return ApiPart(
+        paths={
+            f"/v1/models/{contract.name}:predict": {"post": _predict_operation(contract)},
+            f"/v1/models/{contract.name}": {"get": described},
+        },
+        schemas={
+            f"{contract.name}.Row": row,
+            f"{contract.name}.Request": request,
+            f"{contract.name}.Response": _nested(response_schema(contract)),
+        },
+    )
 
 
 def _field_schema(field: Field) -> Schema:
@@ -206,70 +175,22 @@ def _neutral(domain: Domain) -> Any:
     return least if domain.upper is None else min(least, domain.upper)
 
 
-def _predict_operation(contract: ModelContract, problems: Sequence[str]) -> dict[str, Any]:
-    body: dict[str, Any] = {"schema": _ref(f"{contract.name}.Request")}
+def _predict_operation(contract: ModelContract) -> dict[str, Any]:
+    body: dict[str, Any] = {"schema": reference(f"{contract.name}.Request")}
     examples = shown_examples(contract.signature)[: contract.signature.max_rows]
     if examples:
         body["example"] = {"instances": examples}
-    answer = {"schema": _ref(f"{contract.name}.Response")}
-    refusals = {str(TITLES[kind][0]): _refusal(TITLES[kind][1]) for kind in problems}
+    answer = {"schema": reference(f"{contract.name}.Response")}
     return {
         "operationId": f"predict.{contract.name}",
         "summary": f"Predict with {contract.name}, version {contract.version}",
         "requestBody": {"required": True, "content": {"application/json": body}},
         "responses": {
             "200": {"description": "One prediction per row", "content": {"application/json": answer}},
-            **refusals,
+            **refusals_of(_PREDICT_PROBLEMS),
         },
     }
 
 
-def _refusal(description: str) -> dict[str, Any]:
-    return {"description": description, "content": {MEDIA_TYPE: {"schema": _ref("Problem")}}}
-
-
-def _get(operation: str, summary: str, media_type: str = "application/json") -> dict[str, Any]:
-    answer = {"description": summary, "content": {media_type: {}}}
-    return {"operationId": operation, "summary": summary, "responses": {"200": answer}}
-
-
 def _nested(schema: Schema) -> Schema:
     return {key: value for key, value in schema.items() if key != "$schema"}
-
-
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _versions(contracts: Sequence[ModelContract]) -> str:
-    return ", ".join(str(contract.version) for contract in contracts)
-
-
-_PROBLEM_SCHEMA: Schema = {
-    "type": "object",
-    "description": "RFC 9457 problem details.",
-    "properties": {
-        "type": {"type": "string", "format": "uri"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"at": {"type": "string"}, "rule": {"type": "string"}},
-                "required": ["at", "rule"],
-            },
-        },
-    },
-    "required": ["type", "title", "status", "detail"],
-}
-_OPEN: dict[str, Any] = {"security": []}
-_COMMON_PATHS: dict[str, Any] = {
-    "/v1/models": {"get": _get("models", "Names and versions of the models")},
-    "/health/live": {"get": _get("live", "The process answers") | _OPEN},
-    "/health/ready": {"get": _get("ready", "The models have answered a first prediction") | _OPEN},
-    "/metrics": {"get": _get("metrics", "Counters for Prometheus", "text/plain")},
-    "/openapi.json": {"get": _get("openapi", "This document")},
-}
-_COMMON_PATHS["/health/ready"]["get"]["responses"]["503"] = _refusal("Not ready yet")

@@ -29,17 +29,38 @@ class Request:
     path: str  #: decoded, without the query
     headers: Mapping[str, str]  #: names in lower case; of repeated ones the first
     receive: Receive
+    max_body_bytes: int = 8 * 1024 * 1024
 
     @classmethod
-    def from_scope(cls, scope: Scope, receive: Receive) -> Request:
+    def from_scope(cls, scope: Scope, receive: Receive, *, max_body_bytes: int) -> Request:
         """Return the request that an ASGI *scope* describes."""
         headers: dict[str, str] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
-        return cls(method=scope["method"], path=scope["path"], headers=headers, receive=receive)
+        return cls(
+            method=scope["method"],
+            path=scope["path"],
+            headers=headers,
+            receive=receive,
+            max_body_bytes=max_body_bytes,
+        )
 
-    async def body(self, *, max_bytes: int) -> bytes:
-        """Return the whole body. Raises RequestRefused as soon as it is known to be larger, ClientGone."""
+    @property
+    def media_type(self) -> str:
+        """Return the type of the body, in lower case, without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    async def body(self, *, media_type: str) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            RequestRefused: It is not of *media_type*, or too large, told as soon as it is known.
+            ClientGone: The caller hung up.
+        """
+        if self.media_type != media_type:
+            detail = f"Send the header Content-Type: {media_type}."
+            raise RequestRefused(Problem(kind="not-json-type", detail=detail))
+        max_bytes = self.max_body_bytes
         announced = self.headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > max_bytes:
             raise _too_large(max_bytes)
@@ -64,6 +85,7 @@ class Response:
     content: bytes
     media_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+    rows: int = 0  #: rows predicted, for the metrics
 
     async def send(self, send: Send, *, with_body: bool = True) -> None:
         """Send it; without the body as the answer to HEAD."""

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterable, Mapping
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+GAUGES: Mapping[str, tuple[str, str]] = {
+    "filiera_requests_waiting": ("gauge", "Requests taken and not answered yet."),
+    "filiera_log_dropped_total": ("counter", "Predictions that the log could not keep."),
+}
+"""What a mount may measure of itself: kind and text by name."""
 
 
 class Metrics:
@@ -26,9 +33,9 @@ class Metrics:
         buckets[bisect_left(BUCKETS_S, took_s)] += 1
         self._seconds[model] = self._seconds.get(model, 0.0) + took_s
 
-    def render(self, *, waiting: int, log_dropped: int) -> str:
-        """Return all counters as text, with how many requests wait and how many records the log lost."""
-        lines = _head("filiera_requests_total", "counter", "Predict requests answered, by status.")
+    def render(self, gauges: Iterable[Mapping[str, float]]) -> str:
+        """Return all counters as text, with what each mount measures of itself now, summed."""
+        lines = _head("filiera_requests_total", "counter", "Requests answered, by status.")
         for (model, status), count in sorted(self._requests.items()):
             lines.append(f'filiera_requests_total{{model="{model}",status="{status}"}} {count}')
         lines += _head("filiera_rows_total", "counter", "Rows predicted.")
@@ -36,10 +43,11 @@ class Metrics:
         lines += _head("filiera_request_seconds", "histogram", "Time from the request's head to its answer.")
         for model in sorted(self._buckets):
             lines += self._histogram(model)
-        lines += _head("filiera_requests_waiting", "gauge", "Requests taken and not answered yet.")
-        lines.append(f"filiera_requests_waiting {waiting}")
-        lines += _head("filiera_log_dropped_total", "counter", "Predictions that the log could not keep.")
-        lines.append(f"filiera_log_dropped_total {log_dropped}")
+        sums: Counter[str] = Counter()
+        for each in gauges:
+            sums.update(each)
+        for name, (kind, text) in GAUGES.items():
+            lines += [*_head(name, kind, text), f"{name} {sums[name]:g}"]
         return "\n".join(lines) + "\n"
 
     def _histogram(self, model: str) -> list[str]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from filiera.core.signature import Output, Signature
 from filiera.errors import FilieraError
-from filiera.serving.contract import ANSWER_KEYS, label_key
+from filiera.serving.batch import Batch, Outputs
 
 if TYPE_CHECKING:
-    import polars as pl
-
-Answer = dict[str, Any]
-"""One answer: ``label`` and ``probabilities``, or ``value``, or ``cluster``, or ``score``."""
+    import numpy as np
 
 
 class PredictionFailed(FilieraError):
@@ -31,31 +27,31 @@ class Predictor:
         self._prepare, self._last = _split(model)
         _check_methods(model, signature.outputs)
 
-    def predict(self, frame: pl.DataFrame) -> list[Answer]:
-        """Return one answer per row of *frame*, in its order. *frame* has the signature's columns.
+    def predict(self, batch: Batch) -> Outputs:
+        """Return one array per output of the signature, each with one entry per row of *batch*, in its order.
 
         Raises:
             PredictionFailed: From whatever the model raised; or the answers are too few, too many or not finite.
         """
         try:
+            frame = batch.frame()
             ready = self._prepare(frame.to_numpy() if self._columns is None else frame.select(self._columns))
-            columns = {ANSWER_KEYS[output.semantics]: self._answers(output, ready) for output in self._outputs}
+            outputs = tuple(self._output(output, ready) for output in self._outputs)
         except (Exception, SystemExit) as error:
             raise PredictionFailed("The model failed to predict.", why=f"It raised {type(error).__name__}.") from error
-        if any(len(values) != frame.height for values in columns.values()):
+        if any(len(values) != batch.height for values in outputs):
             raise PredictionFailed("The model failed to predict.", why="It did not give one answer per row.")
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        return outputs
 
-    def _answers(self, output: Output, ready: Any) -> list[Any]:
-        if output.semantics == "probability":
-            keys = [label_key(label) for label in output.labels]
-            rows = self._last.predict_proba(ready).tolist()
-            _check_finite(probability for row in rows for probability in row)
-            return [dict(zip(keys, row, strict=True)) for row in rows]
-        values: list[Any] = self._last.predict(ready).tolist()
+    def _output(self, output: Output, ready: Any) -> np.ndarray[Any, Any]:
+        import numpy as np
+
+        method = self._last.predict_proba if output.semantics == "probability" else self._last.predict
+        values = np.asarray(method(ready))
         if output.type in ("float32", "float64"):
-            values = [float(value) for value in values]
-            _check_finite(values)
+            values = values.astype(np.float64, copy=False)
+            if not np.isfinite(values).all():
+                raise ValueError("an answer is not a finite number")
         return values
 
 
@@ -98,8 +94,3 @@ def _check_methods(model: Any, outputs: Iterable[Output]) -> None:
         if output.semantics == "probability" and classes is not None and list(classes) != list(output.labels):
             why = f"The labels of output {output.name!r} are not the model's, or not in its order."
             raise PredictionFailed("The model and its signature disagree.", why=why)
-
-
-def _check_finite(values: Iterable[float]) -> None:
-    if not all(map(math.isfinite, values)):
-        raise ValueError("an answer is not a finite number")

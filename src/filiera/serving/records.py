@@ -11,16 +11,14 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from filiera.core.signature import FieldType, Signature
+from filiera.core.signature import Signature
+from filiera.serving.batch import Batch
 from filiera.serving.domain import INTEGER_RANGES, NOT_FINITE, Domain, domains_of, try_temporal
 from filiera.serving.problem import MAX_ERRORS, Problem, RequestRefused, RowError
-
-if TYPE_CHECKING:
-    import polars as pl
 
 _INT64_MAX = 2**63 - 1
 _LONGEST_FLOAT = 400  #: digits; a longer whole number is beyond float64 in any case
@@ -37,24 +35,23 @@ class RowDecoder:
     def __init__(self, signature: Signature) -> None:
         """Prepare the decoder. Raises UsageError when the signature cannot be served."""
         self._domains = domains_of(signature)
+        self._fields = signature.inputs
         self._max_rows = signature.max_rows
         self._names = [domain.field.name for domain in self._domains]
         self._known = frozenset(self._names)
         self._fast = _fast_decoder(self._domains)
 
-    def decode(self, body: bytes) -> pl.DataFrame:
-        """Return the rows as columns in the signature's order and types.
-
-        Times come out in UTC without an offset, missing values as nulls.
+    def decode(self, body: bytes) -> Batch:
+        """Return the rows as columns in the signature's order.
 
         Raises:
             RequestRefused: With status 400 (not JSON), 413 (too many rows) or 422 (breaks the signature).
         """
         try:
-            return self._frame(self._fast_columns(body))
+            return self._batch(self._fast_columns(body))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _Mismatch):
             rows = self._checked_rows(body)
-        return self._frame([[row[name] for row in rows] for name in self._names])
+        return self._batch([[row[name] for row in rows] for name in self._names])
 
     def _fast_columns(self, body: bytes) -> Sequence[Sequence[Any]]:
         if self._fast is None:
@@ -68,11 +65,10 @@ class RowDecoder:
                 raise _Mismatch
         return columns
 
-    def _frame(self, columns: Sequence[Sequence[Any]]) -> pl.DataFrame:
-        import polars as pl
-
+    def _batch(self, columns: Sequence[Sequence[Any]]) -> Batch:
         pairs = zip(self._domains, columns, strict=True)
-        return pl.DataFrame({domain.field.name: _series(domain, values) for domain, values in pairs})
+        made = tuple(_values(domain, values) for domain, values in pairs)
+        return Batch(fields=self._fields, columns=made, height=len(made[0]))
 
     def _checked_rows(self, body: bytes) -> list[dict[str, Any]]:
         rows = _rows(_parse(body), self._max_rows)
@@ -96,24 +92,11 @@ class RowDecoder:
                 yield RowError(at=_place(at, name), rule="is not a field of this model")
 
 
-def polars_type(kind: FieldType) -> pl.DataType:
-    """Return the polars type of a column. Times are UTC in microseconds, without a zone."""
-    import polars as pl
-
-    if kind == "timestamp":
-        return pl.Datetime("us")
-    names = {"bool": "Boolean", "uint8": "UInt8", "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64"}
-    found: pl.DataType = getattr(pl, names.get(kind, kind.capitalize()))()
-    return found
-
-
-def _series(domain: Domain, values: Sequence[Any]) -> pl.Series:
-    import polars as pl
-
+def _values(domain: Domain, values: Sequence[Any]) -> Sequence[Any]:
     kind = domain.field.type
     if kind in ("date", "timestamp"):
-        values = [None if value is None else try_temporal(kind, value) for value in values]
-    return pl.Series(values=values, dtype=polars_type(kind), strict=True)
+        return [None if value is None else try_temporal(kind, value) for value in values]
+    return values
 
 
 def _fast_decoder(domains: Sequence[Domain]) -> msgspec.json.Decoder[Any] | None:

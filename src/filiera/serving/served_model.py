@@ -5,22 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from filiera.core.signature import Signature
 from filiera.errors import FilieraError
 from filiera.ports import PredictionLog
+from filiera.serving.answers import Answer, answers_of
+from filiera.serving.batch import Batch
 from filiera.serving.contract import ModelContract
 from filiera.serving.domain import json_value
 from filiera.serving.prediction_ids import PredictionIds
-from filiera.serving.predictor import Answer, Predictor
+from filiera.serving.predictor import Predictor
 from filiera.serving.problem import RequestRefused
 from filiera.serving.records import RowDecoder
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 class ServedModel:
@@ -45,10 +44,11 @@ class ServedModel:
             RequestRefused: The body breaks the contract.
             PredictionFailed: The model failed.
         """
-        frame = self._decoder.decode(body)
-        predictions = [{"id": self._ids.next(), **answer} for answer in self._predictor.predict(frame)]
+        batch = self._decoder.decode(body)
+        answers = answers_of(self.contract.signature.outputs, self._predictor.predict(batch))
+        predictions = [{"id": self._ids.next(), **answer} for answer in answers]
         if self.log is not None:
-            self.log.append(self._records(frame, predictions))
+            self.log.append(self._records(batch, predictions))
         return predictions
 
     def predict_rows(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Answer]:
@@ -80,9 +80,9 @@ class ServedModel:
                 do="publish the model again with examples that follow its signature",
             ) from refusal
 
-    def _records(self, frame: pl.DataFrame, predictions: list[Answer]) -> list[dict[str, Any]]:
+    def _records(self, batch: Batch, predictions: list[Answer]) -> list[dict[str, Any]]:
         at = time.time()
-        inputs = frame.select(self._logged).to_dicts() if self._logged else [{}] * frame.height
+        inputs = batch.frame().select(self._logged).to_dicts() if self._logged else [{}] * batch.height
         return [
             {
                 "id": prediction["id"],

@@ -1,0 +1,101 @@
+"""A model behind an address: rows in, predictions out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from filiera.serving.contract import api_part, describe
+from filiera.serving.http import Request, Response, json_response
+from filiera.serving.mount import ApiPart, Route
+from filiera.serving.predictor import PredictionFailed
+from filiera.serving.problem import Problem, RequestRefused
+from filiera.serving.served_model import ServedModel
+from filiera.serving.worker import Busy, Worker
+
+_log = logging.getLogger("filiera.serving")
+MAX_WAITING = 64
+
+
+class ModelMount:
+    """Serves one model. Predictions run in one thread, so that health is answered meanwhile."""
+
+    kind = "models"
+
+    def __init__(self, model: ServedModel, *, max_waiting: int = MAX_WAITING) -> None:
+        """Prepare to serve *model*; *max_waiting* requests may wait for it, more are refused with 503."""
+        self.name = model.contract.name
+        self._model = model
+        self._worker = Worker(max_waiting=max_waiting)
+
+    def routes(self) -> Mapping[str, Route]:
+        """Return its description and its predict path."""
+        path = f"/v1/models/{self.name}"
+        return {
+            path: Route(method="GET", handler=self._describe),
+            f"{path}:predict": Route(method="POST", handler=self._predict, counts=True),
+        }
+
+    def listed(self) -> Mapping[str, Any]:
+        """Return name and version."""
+        return {"name": self.name, "version": self._model.contract.version}
+
+    def api(self) -> ApiPart:
+        """Return paths and schemas of the model."""
+        return api_part(self._model.contract)
+
+    def start(self) -> None:
+        """Let the model answer its examples. Raises FilieraError."""
+        self._model.warm_up()
+
+    async def stop(self) -> None:
+        """End the predicting thread and flush the log."""
+        self._worker.stop()
+        if self._model.log is not None:
+            await asyncio.to_thread(self._model.log.flush)
+
+    def gauges(self) -> Mapping[str, float]:
+        """Return how many requests wait and how many predictions the log lost."""
+        dropped = self._model.log.dropped() if self._model.log is not None else 0
+        return {"filiera_requests_waiting": self._worker.waiting, "filiera_log_dropped_total": dropped}
+
+    async def _describe(self, request: Request) -> Response:
+        return json_response(describe(self._model.contract))
+
+    async def _predict(self, request: Request) -> Response:
+        # The type is also what keeps a web page from posting to a service on its visitor's loopback: browsers ask
+        # before sending it to a foreign address, and we never say yes.
+        body = await request.body(media_type="application/json")
+        try:
+            content, rows = await self._worker.run(partial(_predict_to_json, self._model, body))
+        except Busy:
+            problem = Problem(kind="busy", detail="Try again in a second.", headers={"Retry-After": "1"})
+            raise RequestRefused(problem) from None
+        except PredictionFailed as failure:
+            _log_failure(self._model, failure)
+            raise RequestRefused(Problem(kind="prediction-failed", detail="See the service's log.")) from failure
+        return Response(content=content, rows=rows)
+
+
+def _predict_to_json(model: ServedModel, body: bytes) -> tuple[bytes, int]:
+    predictions = model.answer(body)
+    contract = model.contract
+    answer = {"model": contract.name, "version": contract.version, "predictions": predictions}
+    return msgspec.json.encode(answer), len(predictions)
+
+
+def _log_failure(model: ServedModel, failure: PredictionFailed) -> None:
+    """Log what happened; messages of exceptions may quote the rows, so with sensitive fields only the frames."""
+    who = f"{model.contract.name}, version {model.contract.version}"
+    if any(field.sensitive for field in model.contract.signature.inputs):
+        cause = failure.__cause__
+        frames = "".join(traceback.format_tb(cause.__traceback__)) if cause is not None else ""
+        _log.error("%s failed to predict: %s\n%s", who, failure.why, frames)
+    else:
+        _log.error("%s failed to predict", who, exc_info=failure)
