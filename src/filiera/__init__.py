@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from filiera.core.approval import approve
     from filiera.core.check import Check
     from filiera.core.commands import In, Out, command_step, shell_step
+    from filiera.core.contract import Contract
     from filiera.core.evaluation import Evaluation
     from filiera.core.files import Files
     from filiera.core.gate import Gate
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Cache",
     "Check",
+    "Contract",
     "Dataset",
     "Evaluation",
     "Files",
@@ -62,6 +64,7 @@ __all__ = [
 _HOMES = {
     "Cache": "options",
     "Check": "check",
+    "Contract": "contract",
     "Dataset": "products",
     "Evaluation": "evaluation",
     "Files": "files",

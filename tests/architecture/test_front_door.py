@@ -26,6 +26,7 @@ def test_front_door_is_small() -> None:
     assert filiera.__all__ == [
         "Cache",
         "Check",
+        "Contract",
         "Dataset",
         "Evaluation",
         "Files",

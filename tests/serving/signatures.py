@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from filiera.core.signature import Field, Output, Signature
 from filiera.serving.domain import INTEGER_RANGES, domain_of, json_value
 
 TYPES = (*INTEGER_RANGES, "bool", "float32", "float64", "string", "date", "timestamp")
+PATTERNS = ("", "^[a-c]*$", r"^\d{1,3}$", "a|b", "^.$")
 LIMIT = st.floats(min_value=-1e6, max_value=1e6, width=32)
 OUTPUT = Output(name="value", type="float64", semantics="value")
 
@@ -30,14 +32,19 @@ def fields(draw: st.DrawFn, name: str) -> Field:
             values = draw(st.lists(st.integers(*sorted(spread)), min_size=1, max_size=4, unique=True))
     elif draw(st.booleans()):
         values = draw(st.lists(plain_values(kind), min_size=1, max_size=4, unique=True))
-    return Field(
+    limits: dict[str, Any] = {}
+    if kind == "string" and values is None:
+        limits = {"max_length": draw(st.none() | st.integers(3, 8)), "pattern": draw(st.sampled_from(PATTERNS))}
+    field = Field(
         name=name,
         type=kind,
         nullable=draw(st.booleans()),
         minimum=minimum,
         maximum=maximum,
         values=None if values is None else tuple(values),
+        **limits,
     )
+    return replace(field, optional=True, default=draw(values_of(field))) if draw(st.booleans()) else field
 
 
 def plain_values(kind: str) -> st.SearchStrategy[Any]:
@@ -60,8 +67,11 @@ def values_of(field: Field) -> st.SearchStrategy[Any]:
         taken = st.integers(domain.lower, domain.upper)  # type: ignore[arg-type]
     elif field.type.startswith("float"):
         taken = st.floats(domain.lower, domain.upper, allow_nan=False, allow_infinity=False)
+    elif field.pattern:
+        fitting = st.from_regex(domain.pattern).map(lambda text: text[: field.max_length])
+        taken = fitting.filter(lambda text: domain.broken_rule(text) is None)
     else:
-        taken = plain_values(field.type)
+        taken = plain_values(field.type).map(lambda value: value[: field.max_length] if field.max_length else value)
     return taken | st.none() if field.nullable else taken
 
 
@@ -77,4 +87,6 @@ def signatures(draw: st.DrawFn) -> Signature:
 
 def rows_of(signature: Signature) -> st.SearchStrategy[dict[str, Any]]:
     """Return rows that follow *signature*."""
-    return st.fixed_dictionaries({field.name: values_of(field) for field in signature.inputs})
+    given = {field.name: values_of(field) for field in signature.inputs if not field.optional}
+    perhaps = {field.name: values_of(field) for field in signature.inputs if field.optional}
+    return st.fixed_dictionaries(given, optional=perhaps)

@@ -10,6 +10,7 @@ from filiera.core.value import dataclass
 from filiera.errors import UsageError
 
 if TYPE_CHECKING:
+    from filiera.core.contract import Contract
     from filiera.core.signature import Task
 
 ProductKind = Literal["dataset", "model"]
@@ -138,6 +139,7 @@ class Model:
         task: What it does; a run whose evaluation is of another task is refused. None: what its evaluation says.
         gates: Blocking checks on the metrics; one that fails ends the run as rejected.
         onnx: Attach the model as an ONNX graph, too, if one can be made that gives the same answers.
+        contract: What applications that call it may count on beyond what training data and checks say.
         may_share_rows: Rows that are evaluated may equal rows that were trained on: equal rows are independent
             observations. Otherwise a run in which they do is rejected, since the model may have learnt them by heart.
     """
@@ -151,10 +153,12 @@ class Model:
         task: Task | None = None,
         gates: Any = (),
         onnx: bool = False,
+        contract: Contract | None = None,
         may_share_rows: bool = False,
     ) -> None:
         self.ref = ProductRef.parse(reference)
         self.onnx = onnx
+        self.contract = contract
         self.task = task
         self.gates = tuple(gates)
         self.may_share_rows = may_share_rows

@@ -21,6 +21,7 @@ FIELD_TYPES: Mapping[str, FieldType] = {
 }  # fmt: skip
 """The type of a field by the name of its column's Polars class; columns of other classes are no fields."""
 Semantics = Literal["label", "probability", "value", "cluster", "score"]
+Value = str | int | float | bool
 Task = Literal["classification", "regression", "clustering", "ranking", "forecasting", "anomaly_detection"]
 
 
@@ -38,6 +39,10 @@ class Field:
     minimum: float | None = None  #: least value taken
     maximum: float | None = None  #: greatest value taken
     values: tuple[str | int | bool, ...] | None = None  #: closed set of values taken
+    max_length: int | None = None  #: most characters (Unicode code points) of a text
+    pattern: str = ""  #: found in each text; see ``core.patterns`` for what it may hold
+    optional: bool = False  #: may be left out of a row; then ``default`` stands for it
+    default: Value | None = None  #: of an optional input, as JSON spells it; None: missing, where null is taken
     unit: str = ""  #: for people
     sensitive: bool = False  #: never logged or echoed
 
@@ -50,6 +55,18 @@ class Output:
     type: FieldType
     semantics: Semantics
     labels: tuple[str | int | bool, ...] = ()  #: in the order of the model, for labels and probabilities
+    extensible: bool = False  #: later versions may have further labels: callers must cope with those they do not know
+    minimum: float | None = None  #: least number given
+    maximum: float | None = None  #: greatest number given
+    unit: str = ""  #: for people
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slo:
+    """How fast a service of the model answers: a service-level objective."""
+
+    p95_ms: float  #: 95 of 100 requests take at most so long
+    rows: int = 1  #: with so many rows each
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,10 +77,13 @@ class Signature:
     inputs: tuple[Field, ...]
     outputs: tuple[Output, ...]
     max_rows: int = 1000  #: rows taken in one request
+    major: int = 1  #: of the contract: versions with the same one can stand in for each other
+    deterministic: bool = True  #: the same row always gets the same answer
+    slo: Slo | None = None
     examples: tuple[Mapping[str, Any], ...] = ()  #: rows from the training data
 
     @property
     def hash(self) -> str:
         """Return the digest of everything but the examples: equal hashes mean the same contract."""
-        parts = (self.task, self.inputs, self.outputs, self.max_rows)
+        parts = (self.task, self.inputs, self.outputs, self.max_rows, self.major, self.deterministic, self.slo)
         return digest("signature/1", *(plain.encode(part) for part in parts))

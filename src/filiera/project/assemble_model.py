@@ -48,6 +48,7 @@ def with_model(graph: Graph, model: Model, lookups: Lookups, of_columns: Mapping
             "evaluated": _table_into(graph, evaluation),
             "evaluation": evaluation,
             "verdict": OutputRef("gate", 0),
+            **({} if model.contract is None else {"contract": model.contract}),
             **of_columns,
         },
     )

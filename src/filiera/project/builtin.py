@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from filiera.core.check import Check, CheckReport, domains
 from filiera.core.collected import Collected
+from filiera.core.contract import Contract
 from filiera.core.evaluation import Evaluation, metrics_of
 from filiera.core.files import Files
 from filiera.core.fit import Fit
@@ -287,6 +289,7 @@ def publish_model(
     promised: list[Promised],
     sensitive: tuple[str, ...] = (),
     about: str = "",
+    contract: Contract | None = None,
 ) -> tuple[Signature, ReferenceProfile, dict[str, Any], Fit]:
     """Return the model's signature, what its training data looked like, what is kept with the version, and its fit."""
     from filiera.model.fitted import fit_of
@@ -302,6 +305,8 @@ def publish_model(
         domains=limits,
     )
     card = without_values_of(sensitive, card, domains=limits)
+    if contract is not None:
+        card = replace(card, signature=contract.applied(card.signature))
     description = {
         "task": card.task,
         "estimator": card.model,

@@ -14,7 +14,7 @@ from filiera.core.signature import Field, Output, Signature
 from filiera.core.value import dataclass
 from filiera.errors import UsageError
 from filiera.serving.answers import ANSWER_KEYS, label_key
-from filiera.serving.domain import INTEGER_RANGES, Domain, domain_of, domains_of, json_value
+from filiera.serving.domain import INTEGER_RANGES, Domain, domain_of, domains_of, json_value, output_domain
 from filiera.serving.mount import ApiPart
 from filiera.serving.openapi import DIALECT, Schema, get_operation, reference, refusals_of
 
@@ -45,7 +45,7 @@ def row_schema(signature: Signature) -> Schema:
         "$schema": DIALECT,
         "type": "object",
         "properties": {field.name: _field_schema(field) for field in signature.inputs},
-        "required": [field.name for field in signature.inputs],
+        "required": [field.name for field in signature.inputs if not field.optional],
         "additionalProperties": False,
     }
 
@@ -97,7 +97,10 @@ def describe(contract: ModelContract) -> dict[str, Any]:
         "signature": {
             "hash": signature.hash,
             "task": signature.task,
+            "major": signature.major,
             "max_rows": signature.max_rows,
+            "deterministic": signature.deterministic,
+            "slo": asdict(signature.slo) if signature.slo else None,
             "inputs": [asdict(field) for field in signature.inputs],
             "outputs": [asdict(output) for output in signature.outputs],
             "examples": shown_examples(signature),
@@ -136,6 +139,12 @@ def _field_schema(field: Field) -> Schema:
         schema["enum"] = [*domain.values, *([None] if field.nullable else [])]
     if field.type in _FORMATS:
         schema["format"] = _FORMATS[field.type]
+    if field.max_length is not None:
+        schema["maxLength"] = field.max_length
+    if domain.pattern:
+        schema["pattern"] = domain.pattern
+    if field.optional:
+        schema["default"] = field.default
     notes = [f"Unit: {field.unit}."] if field.unit else []
     notes += ["Sensitive: never logged."] if field.sensitive else []
     return schema | ({"description": " ".join(notes)} if notes else {})
@@ -149,11 +158,18 @@ def _output_schema(output: Output) -> Schema:
             "type": "object",
             "properties": dict.fromkeys(keys, each),
             "required": keys,
-            "additionalProperties": False,
+            "additionalProperties": each if output.extensible else False,
             "description": "One probability per label; they sum to 1.",
         }
+    domain = output_domain(output)
     schema: Schema = {"type": _json_type(output.type)}
-    return schema | ({"enum": list(output.labels)} if output.labels else {})
+    if domain.lower is not None:
+        schema["minimum"] = domain.lower
+    if domain.upper is not None:
+        schema["maximum"] = domain.upper
+    if domain.values is not None:
+        schema["enum"] = list(domain.values)
+    return schema | ({"description": f"Unit: {output.unit}."} if output.unit else {})
 
 
 def _json_type(kind: str) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
-from filiera.core.signature import Field, Signature
+from filiera.core.patterns import portable
+from filiera.core.signature import Field, Output, Signature
 from filiera.core.value import dataclass
 from filiera.errors import UsageError
 
@@ -43,6 +46,7 @@ class Domain:
     lower: int | float | None  #: least value taken; an int for integer types
     upper: int | float | None  #: greatest value taken
     values: tuple[str | int | bool, ...] | None  #: closed set, already cut to the limits
+    pattern: str = ""  #: found in each text, as every dialect reads it
 
     def broken_rule(self, value: object) -> str | None:
         """Return which rule a decoded JSON *value* breaks, in words that do not repeat the value, or None."""
@@ -57,6 +61,14 @@ class Domain:
             return f"must be at least {self.lower}"
         if self.upper is not None and value > self.upper:  # type: ignore[operator]
             return f"must be at most {self.upper}"
+        return self._broken_text(value) if type(value) is str else None
+
+    def _broken_text(self, text: str) -> str | None:
+        longest = self.field.max_length
+        if longest is not None and len(text) > longest:
+            return f"must have at most {longest} characters"
+        if self.pattern and re.search(self.pattern, text) is None:
+            return f"must match {self.field.pattern}"
         return None
 
     def _broken_type(self, value: object) -> str | None:
@@ -78,8 +90,8 @@ def domain_of(field: Field) -> Domain:
     """Return what *field* takes.
 
     Raises:
-        UsageError: Limits on a type without order, limits that are not finite, values of another type, or a domain
-            that takes nothing.
+        UsageError: Limits on a type without order, limits that are not finite, values of another type, limits of texts
+            on another type, a default that is not taken, or a domain that takes nothing.
 
     >>> domain_of(Field(name="age", type="int8", minimum=0.5)).lower
     1
@@ -89,8 +101,40 @@ def domain_of(field: Field) -> Domain:
         raise _refused(field, f"a {field.type} has no minimum or maximum")
     if not all(math.isfinite(limit) for limit in limits):
         raise _refused(field, "its minimum or maximum is not a finite number")
+    if field.type != "string" and (field.max_length is not None or field.pattern):
+        raise _refused(field, f"a {field.type} has no length or pattern")
+    if field.max_length is not None and field.max_length < 0:
+        raise _refused(field, "its greatest length is negative")
+    domain = _cut(field)
+    if field.optional and (rule := domain.broken_rule(field.default)) is not None:
+        raise _refused(field, f"its default {rule}")
+    if not field.optional and field.default is not None:
+        raise _refused(field, "it has a default and is not optional")
+    return domain
+
+
+def output_domain(output: Output) -> Domain:
+    """Return what *output* gives, the limits of its type and of the signature together; a probability from 0 to 1.
+
+    Raises:
+        UsageError: As ``domain_of``.
+    """
+    is_probability = output.semantics == "probability"
+    return domain_of(
+        Field(
+            name=output.name,
+            type=output.type,
+            minimum=0 if is_probability else output.minimum,
+            maximum=1 if is_probability else output.maximum,
+            values=None if is_probability or output.extensible or not output.labels else output.labels,
+        )
+    )
+
+
+def _cut(field: Field) -> Domain:
     lower, upper = _limits(field)
-    plain = Domain(field=field, lower=lower, upper=upper, values=None)
+    pattern = portable(field.pattern) if field.pattern else ""
+    plain = Domain(field=field, lower=lower, upper=upper, values=None, pattern=pattern)
     if field.values is None:
         if lower is not None and upper is not None and lower > upper:
             raise _refused(field, "no value lies between its minimum and maximum")
@@ -100,7 +144,7 @@ def domain_of(field: Field) -> Domain:
     values = tuple(value for value in field.values if plain.broken_rule(value) is None)
     if not values:
         raise _refused(field, "none of its values is within its limits")
-    return Domain(field=field, lower=lower, upper=upper, values=values)
+    return replace(plain, values=values)
 
 
 def domains_of(signature: Signature) -> tuple[Domain, ...]:

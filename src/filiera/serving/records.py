@@ -51,7 +51,7 @@ class RowDecoder:
             return self._batch(self._fast_columns(body))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _Mismatch):
             rows = self._checked_rows(body)
-        return self._batch([[row[name] for row in rows] for name in self._names])
+        return self._batch([[row.get(field.name, field.default) for row in rows] for field in self._fields])
 
     def _fast_columns(self, body: bytes) -> Sequence[Sequence[Any]]:
         if self._fast is None:
@@ -84,6 +84,8 @@ class RowDecoder:
             return
         for domain in self._domains:
             name = domain.field.name
+            if name not in row and domain.field.optional:
+                continue
             rule = domain.broken_rule(row[name]) if name in row else "is missing"
             if rule is not None:
                 yield RowError(at=_place(at, name), rule=rule)
@@ -101,11 +103,14 @@ def _values(domain: Domain, values: Sequence[Any]) -> Sequence[Any]:
 
 def _fast_decoder(domains: Sequence[Domain]) -> msgspec.json.Decoder[Any] | None:
     """Return the decoder of one request, or None when msgspec cannot spell a field's name (quotes, control signs)."""
-    fields: list[tuple[str, Any]] = [(f"f{i}", _msgspec_type(domain)) for i, domain in enumerate(domains)]
+    fields: list[Any] = [
+        (f"f{i}", _msgspec_type(domain), *((domain.field.default,) if domain.field.optional else ()))
+        for i, domain in enumerate(domains)
+    ]
     names = {f"f{i}": domain.field.name for i, domain in enumerate(domains)}
     if any(ord(sign) < 32 or sign in '"\\' for name in names.values() for sign in name):
         return None
-    row = msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, gc=False)
+    row = msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, gc=False, kw_only=True)
     request = msgspec.defstruct("Request", [("instances", list[row])], forbid_unknown_fields=True)  # type: ignore[valid-type]
     return msgspec.json.Decoder(request)
 
@@ -125,7 +130,12 @@ def _bounded(domain: Domain) -> Any:
     if kind == "bool":
         return bool
     if kind not in INTEGER_RANGES and kind not in ("float32", "float64"):
-        return str
+        longest, pattern = domain.field.max_length, domain.pattern or None
+        return (
+            str
+            if longest is None and pattern is None
+            else Annotated[str, msgspec.Meta(max_length=longest, pattern=pattern)]
+        )
     lower, upper = domain.lower, domain.upper
     if kind == "uint64" and upper is not None and upper > _INT64_MAX:
         upper = None
