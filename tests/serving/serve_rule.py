@@ -1,4 +1,4 @@
-"""Serves the small model in a process of its own: the log's folder, then the port.  Prints the URL when ready."""
+"""Serves the small model in a process of its own: the log's folder, how long a body may take. Prints the URL."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from filiera.adapters.prediction_segments import SegmentLog
-from filiera.serving.app import App
+from filiera.serving.app import App, Limits
 from filiera.serving.model_mount import ModelMount
 from filiera.serving.served_model import ServedModel
 from filiera.serving.server import serve
@@ -18,9 +18,9 @@ def main() -> None:
 
     def build() -> App:
         model = ServedModel("flows", Rule(), version=3, signature=SIGNATURE, log=log)
-        return App([ModelMount(model)], local_names_only=True)
+        return App([ModelMount(model)], local_names_only=True, limits=Limits(body_s=float(sys.argv[2])))
 
-    serve(build, host="127.0.0.1", port=int(sys.argv[2]), on_ready=lambda url: print(url, flush=True))
+    serve(build, host="127.0.0.1", port=0, on_ready=lambda url: print(url, flush=True))
     log.close()
     print("stopped", flush=True)
 

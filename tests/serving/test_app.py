@@ -300,8 +300,16 @@ def test_only_loopback_goes_without_token(host: str, must: bool) -> None:
     assert must_have_token(host) is must
 
 
+@pytest.mark.parametrize(("coding", "status"), [("gzip", 415), ("identity", 200), ("Identity", 200), ("br", 415)])
+def test_compressed_bodies_are_not_taken(app: App, coding: str, status: int) -> None:
+    """Said at once, before the body is read as something else."""
+    headers = {"content-type": "application/json", "content-encoding": coding}
+    body = json.dumps({"instances": [GOOD]}).encode()
+    assert talk(app, lambda client: client.post(PREDICT, content=body, headers=headers)).status_code == status
+
+
 def test_a_caller_that_hangs_up_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
-    """A request cut off in its body ends quietly."""
+    """A request cut off in its body is answered, should anybody listen still, and is nothing for the log."""
     sent: list[Any] = []
 
     async def run() -> None:
@@ -318,7 +326,8 @@ def test_a_caller_that_hangs_up_is_no_error(caplog: pytest.LogCaptureFixture) ->
         await service()(scope, receive, send)
 
     asyncio.run(run())
-    assert sent == []
+    assert [message.get("status") for message in sent] == [400, None]
+    assert b"cut-short" in sent[1]["body"]
     assert caplog.text == ""
 
 

@@ -9,8 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,20 +20,7 @@ from filiera.serving.app import App
 from filiera.serving.client import ServiceClient
 from filiera.serving.server import serve
 from tests.serving.offers import GOOD, service
-
-ROOT = Path(__file__).parents[2]
-
-
-@contextmanager
-def running(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run the service until the block ends; gives the process and its URL once it is ready."""
-    command = [sys.executable, "-m", "tests.serving.serve_rule", str(folder), "0"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process, process.stdout.readline().strip()
-        finally:
-            process.kill()
+from tests.serving.serving import running
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])

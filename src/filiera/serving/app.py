@@ -14,7 +14,6 @@ from functools import partial
 from filiera.core.value import dataclass
 from filiera.serving import metrics
 from filiera.serving.http import (
-    ClientGone,
     Receive,
     Request,
     Response,
@@ -36,6 +35,7 @@ class Limits:
     """How much a service takes before it refuses."""
 
     max_body_bytes: int = 8 * 1024 * 1024
+    body_s: float = 30.0  #: how long the body of a request may take to come
     drain_s: float = 10.0  #: how long stopping waits for requests already taken
 
 
@@ -108,12 +108,10 @@ class App:
             raise ValueError(f"cannot serve {scope['type']!r} connections")
         self._in_flight += 1
         try:
-            response = await self._answer(
-                Request.from_scope(scope, receive, max_body_bytes=self._limits.max_body_bytes)
-            )
+            limits = self._limits
+            request = Request.from_scope(scope, receive, max_body_bytes=limits.max_body_bytes, body_s=limits.body_s)
+            response = await self._answer(request)
             await response.send(send, with_body=scope["method"] != "HEAD")
-        except ClientGone:
-            return
         finally:
             self._in_flight -= 1
             if not self._in_flight:
@@ -141,8 +139,6 @@ class App:
             response = await route.handler(request)
         except RequestRefused as refusal:
             response = problem_response(refusal.problem)
-        except ClientGone:
-            raise
         except Exception:  # noqa: BLE001 - the caller gets an answer, the operator the traceback
             _log.exception("request failed: %s", request.method)
             response = problem_response(Problem(kind="internal-error", detail="See the service's log."))

@@ -18,7 +18,15 @@ from filiera.serving.domain import INTEGER_RANGES, Domain, domain_of, domains_of
 from filiera.serving.mount import ApiPart
 from filiera.serving.openapi import DIALECT, Schema, get_operation, reference, refusals_of
 
-_PREDICT_PROBLEMS = ("not-json", "body-too-large", "not-json-type", "invalid-rows", "prediction-failed", "busy")
+_PREDICT_PROBLEMS = (
+    "not-json",
+    "too-slow",
+    "body-too-large",
+    "not-json-type",
+    "invalid-rows",
+    "prediction-failed",
+    "busy",
+)
 _FORMATS = {"date": "date", "timestamp": "date-time"}
 
 

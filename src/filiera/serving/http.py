@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import field
 from typing import Any
@@ -17,10 +18,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-class ClientGone(Exception):
-    """The caller hung up before its request was complete: nobody is there to answer."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
     """One HTTP request whose body has not been read."""
@@ -29,10 +26,11 @@ class Request:
     path: str  #: decoded, without the query
     headers: Mapping[str, str]  #: names in lower case; of repeated ones the first
     receive: Receive
-    max_body_bytes: int = 8 * 1024 * 1024
+    max_body_bytes: int
+    body_s: float  #: how long the body may take to come
 
     @classmethod
-    def from_scope(cls, scope: Scope, receive: Receive, *, max_body_bytes: int) -> Request:
+    def from_scope(cls, scope: Scope, receive: Receive, *, max_body_bytes: int, body_s: float) -> Request:
         """Return the request that an ASGI *scope* describes."""
         headers: dict[str, str] = {}
         for name, value in scope["headers"]:
@@ -43,6 +41,7 @@ class Request:
             headers=headers,
             receive=receive,
             max_body_bytes=max_body_bytes,
+            body_s=body_s,
         )
 
     @property
@@ -54,21 +53,33 @@ class Request:
         """Return the whole body.
 
         Raises:
-            RequestRefused: It is not of *media_type*, or too large, told as soon as it is known.
-            ClientGone: The caller hung up.
+            RequestRefused: It is not of *media_type*, too large, told as soon as it is known, too slow or not whole.
         """
         if self.media_type != media_type:
             detail = f"Send the header Content-Type: {media_type}."
             raise RequestRefused(Problem(kind="not-json-type", detail=detail))
-        max_bytes = self.max_body_bytes
+        if self.headers.get("content-encoding", "identity").lower() != "identity":
+            # Decoding would let a small body grow without bound before anything looks at it.
+            raise RequestRefused(Problem(kind="encoded-body", detail="Send the body as it is, not compressed."))
         announced = self.headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > max_bytes:
-            raise _too_large(max_bytes)
+        if announced.isdecimal() and int(announced) > self.max_body_bytes:
+            raise _too_large(self.max_body_bytes)
+        try:
+            async with asyncio.timeout(self.body_s):
+                return await self._whole(self.max_body_bytes)
+        except TimeoutError:
+            detail = f"It did not come whole within {self.body_s:g} s."
+            raise RequestRefused(Problem(kind="too-slow", detail=detail, headers={"Connection": "close"})) from None
+
+    async def _whole(self, max_bytes: int) -> bytes:
         chunks, size = [], 0
         while True:
             message = await self.receive()
             if message["type"] == "http.disconnect":
-                raise ClientGone
+                # A caller may have ended only its own half of the connection, and still listen.
+                raise RequestRefused(
+                    Problem(kind="cut-short", detail="Send it whole.", headers={"Connection": "close"})
+                )
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
             if size > max_bytes:

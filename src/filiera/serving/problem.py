@@ -15,12 +15,15 @@ _PREFIX = "urn:filiera:problem:"
 
 TITLES: Mapping[str, tuple[int, str]] = {
     "not-json": (400, "The body is not JSON"),
+    "cut-short": (400, "The body ended before its end"),
     "unauthorized": (401, "A valid token is needed"),
     "unknown-path": (404, "Nothing is served at this path"),
     "method-not-allowed": (405, "This path does not take this method"),
+    "too-slow": (408, "The body did not come in time"),
     "body-too-large": (413, "The body is too large"),
     "too-many-rows": (413, "The request has too many rows"),
     "not-json-type": (415, "The content type is not application/json"),
+    "encoded-body": (415, "The body is compressed"),
     "unknown-host": (421, "The service does not answer to this host name"),
     "invalid-rows": (422, "The request does not follow the signature"),
     "prediction-failed": (500, "The model failed on this request"),

@@ -1,0 +1,1 @@
+"""Hostile requests over the wire, against a real server."""

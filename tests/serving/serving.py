@@ -1,0 +1,23 @@
+"""The small model served by a real server in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def running(folder: Path, *, body_s: float = 30.0) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the service until the block ends; gives the process and its URL once it is ready."""
+    command = [sys.executable, "-m", "tests.serving.serve_rule", str(folder), str(body_s)]
+    with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
