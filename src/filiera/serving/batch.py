@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 Column = Sequence[Any]
-"""Values of one field: a list of Python values with None for missing ones, or a NumPy array."""
+"""Values of one field: a list of Python values with None for missing ones, or a NumPy array of its type, in which NaN
+is missing; times only as a list."""
 
 Outputs: TypeAlias = "tuple[np.ndarray[Any, Any], ...]"
 """One array per output of the signature, in its order, each with one entry per row; probabilities have one column per
@@ -48,7 +49,7 @@ class Batch:
         pairs = zip(self.fields, self.columns, strict=True)
         return pl.DataFrame(
             {
-                field.name: pl.Series(values=values, dtype=polars_type(field.type), strict=True)
+                field.name: pl.Series(values=values, dtype=polars_type(field.type), strict=True, nan_to_null=True)
                 for field, values in pairs
             }
         )

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import msgspec
 
-from filiera.serving.contract import api_part, describe
+from filiera.serving.batch import Batch
+from filiera.serving.contract import ModelContract, api_part, describe
 from filiera.serving.http import Request, Response, json_response
 from filiera.serving.mount import ApiPart, Route
 from filiera.serving.predictor import PredictionFailed
 from filiera.serving.problem import Problem, RequestRefused
-from filiera.serving.served_model import ServedModel
+from filiera.serving.served_model import Predictions, ServedModel
 from filiera.serving.worker import Busy, Worker
 
 _log = logging.getLogger("filiera.serving")
 MAX_WAITING = 64
+Question = tuple[Batch, Callable[[Predictions], Response]]
+"""What a surface reads from a request: the rows, and how their predictions are written for this caller."""
 
 
 class ModelMount:
@@ -72,22 +75,29 @@ class ModelMount:
         # The type is also what keeps a web page from posting to a service on its visitor's loopback: browsers ask
         # before sending it to a foreign address, and we never say yes.
         body = await request.body(media_type="application/json")
+        return await self._answer(lambda model: (model.records.decode(body), partial(_as_records, model.contract)))
+
+    async def _answer(self, read: Callable[[ServedModel], Question]) -> Response:
+        """Return the response to a question, which is read, answered and written in the predicting thread."""
         try:
-            content, rows = await self._worker.run(partial(_predict_to_json, self._model, body))
+            return await self._worker.run(partial(_answered, self._model, read))
         except Busy:
             problem = Problem(kind="busy", detail="Try again in a second.", headers={"Retry-After": "1"})
             raise RequestRefused(problem) from None
         except PredictionFailed as failure:
             _log_failure(self._model, failure)
             raise RequestRefused(Problem(kind="prediction-failed", detail="See the service's log.")) from failure
-        return Response(content=content, rows=rows)
 
 
-def _predict_to_json(model: ServedModel, body: bytes) -> tuple[bytes, int]:
-    predictions = model.answer(body)
-    contract = model.contract
-    answer = {"model": contract.name, "version": contract.version, "predictions": predictions}
-    return msgspec.json.encode(answer), len(predictions)
+def _answered(model: ServedModel, read: Callable[[ServedModel], Question]) -> Response:
+    batch, write = read(model)
+    return write(model.predict(batch))
+
+
+def _as_records(contract: ModelContract, predictions: Predictions) -> Response:
+    answers = predictions.answers()
+    body = {"model": contract.name, "version": contract.version, "predictions": answers}
+    return Response(content=msgspec.json.encode(body), rows=len(answers))
 
 
 def _log_failure(model: ServedModel, failure: PredictionFailed) -> None:

@@ -9,17 +9,32 @@ from typing import Any
 
 import msgspec
 
-from filiera.core.signature import Signature
+from filiera.core.signature import Output, Signature
+from filiera.core.value import dataclass
 from filiera.errors import FilieraError
 from filiera.ports import PredictionLog
 from filiera.serving.answers import Answer, answers_of
-from filiera.serving.batch import Batch
+from filiera.serving.batch import Batch, Outputs
 from filiera.serving.contract import ModelContract
 from filiera.serving.domain import json_value
 from filiera.serving.prediction_ids import PredictionIds
 from filiera.serving.predictor import Predictor
 from filiera.serving.problem import RequestRefused
 from filiera.serving.records import RowDecoder
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Predictions:
+    """What the model gave for the rows of one batch, in their order; a surface makes bytes of it."""
+
+    ids: tuple[str, ...]  #: one name per row
+    promised: tuple[Output, ...]
+    outputs: Outputs
+
+    def answers(self) -> list[Answer]:
+        """Return one mapping per row: its id and the answer."""
+        pairs = zip(self.ids, answers_of(self.promised, self.outputs), strict=True)
+        return [{"id": name, **answer} for name, answer in pairs]
 
 
 class ServedModel:
@@ -30,7 +45,7 @@ class ServedModel:
     ) -> None:
         """Check that everything fits. Raises UsageError for the name or signature, PredictionFailed for the model."""
         self.contract = ModelContract(name=name, version=version, signature=signature)
-        self._decoder = RowDecoder(signature)
+        self.records = RowDecoder(signature)
         self._predictor = Predictor(model, signature)
         self._ids = PredictionIds()
         self.log = log
@@ -44,11 +59,15 @@ class ServedModel:
             RequestRefused: The body breaks the contract.
             PredictionFailed: The model failed.
         """
-        batch = self._decoder.decode(body)
-        answers = answers_of(self.contract.signature.outputs, self._predictor.predict(batch))
-        predictions = [{"id": self._ids.next(), **answer} for answer in answers]
+        return self.predict(self.records.decode(body)).answers()
+
+    def predict(self, batch: Batch) -> Predictions:
+        """Return one prediction per row of *batch*, after queueing them for the log. Raises PredictionFailed."""
+        outputs = self._predictor.predict(batch)
+        ids = tuple(self._ids.next() for _ in range(batch.height))
+        predictions = Predictions(ids=ids, promised=self.contract.signature.outputs, outputs=outputs)
         if self.log is not None:
-            self.log.append(self._records(batch, predictions))
+            self.log.append(self._records(batch, predictions.answers()))
         return predictions
 
     def predict_rows(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Answer]:
@@ -72,7 +91,7 @@ class ServedModel:
         if not examples:
             return
         try:
-            self._predictor.predict(self._decoder.decode(request_body(examples)))
+            self._predictor.predict(self.records.decode(request_body(examples)))
         except RequestRefused as refusal:
             raise FilieraError(
                 f"{self.contract.name}, version {self.contract.version}, does not take its own examples.",
