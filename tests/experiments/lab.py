@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Self
 
 from filiera.experiments.place import Place
 from filiera.experiments.running import Recorded, Wanted, run
@@ -103,11 +104,16 @@ class Lab(SmallProject):
         self.commit("first state")
 
     @classmethod
-    def copied(cls, folder: Path, to: Path) -> Lab:
+    def copied(cls, folder: Path, to: Path) -> Self:
         """Return a copy of the lab in a folder."""
         shutil.copytree(folder / "repository", to / "repository")
+        return cls.at(to / "repository")
+
+    @classmethod
+    def at(cls, repository: Path) -> Self:
+        """Return the lab that is in a folder already."""
         found = cls.__new__(cls)
-        found.root = found.repository = to / "repository"
+        found.root = found.repository = repository
         return found
 
     def git(self, *words: str, cwd: Path | None = None, check: bool = True) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,10 @@ from filiera.experiments import journal
 from filiera.experiments.accepting import merge_folder
 from filiera.experiments.dropping import restore
 from filiera.experiments.mending import examine
+from filiera.experiments.moving import Move
 from filiera.experiments.place import MAKING
 from filiera.experiments.starting import start
+from filiera.experiments.syncing import sync
 from filiera.project.checkout import MARKER, git_folder
 from tests.experiments.lab import Lab, state_of
 from tests.projects import command
@@ -159,6 +163,8 @@ def test_what_only_the_user_can_decide(lab: Lab) -> None:
         "exp/stray": "warning",
     }
     assert gone.exists() and f"git -C {aside} switch exp/aside" in found["exp/aside"][1]
+    lab.git(*found["exp/gone"][1].partition(": git ")[2].split())
+    assert lab.git("status", "--porcelain", cwd=gone) == ""
 
 
 def test_copies_of_an_index(lab: Lab) -> None:
@@ -244,3 +250,20 @@ def test_accept_was_killed_and_the_experiment_went_on(lab: Lab) -> None:
     tip = lab.commit("go on", cwd=folder)
     assert len(mended(lab)) == 1
     assert lab.place().branches() == {"deeper": tip} and Path(folder / "late.md").exists()
+
+
+def test_sync_was_killed_while_git_wrote_files(lab: Lab) -> None:
+    """They are as they were, whoever comes first: the doctor, or the next to sync."""
+    folder = start(lab.place(), "deeper").worktree
+    lab.replace("flows/model.py", "depth: int = 1", "depth: int = 4")
+    (lab.root / "new\nname.md").write_text("a new file\n" * 9)
+    new = lab.commit("go on")
+    before = lab.git("rev-parse", "exp/deeper")
+    wanted = Move(branch="refs/heads/exp/deeper", old=before, new=new)
+    for mend in (lambda: mended(lab), lambda: sync(lab.place(), "deeper")):
+        (lab.place().folder / "deeper.move.json").write_text(json.dumps(asdict(wanted)))
+        (folder / "flows/model.py").write_text((lab.root / "flows/model.py").read_text()[:40])
+        (folder / "new\nname.md").write_text("a new file\n")
+        mend()
+        assert lab.git("status", "--porcelain", cwd=folder) == ""
+    assert "depth: int = 4" in (folder / "flows/model.py").read_text() and (folder / "new\nname.md").exists()

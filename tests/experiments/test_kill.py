@@ -193,8 +193,7 @@ def wage(folder: Path, light: Path, hangman: Hangman, seed: int, kills: int) -> 
     while sum(deaths.values()) < kills:
         root = folder / f"battle-{sum(deaths.values())}/repository"
         shutil.copytree(light, root)
-        lab = LightLab.__new__(LightLab)
-        lab.root = lab.repository = root
+        lab = LightLab.at(root)
         battle = Battle(lab, hangman, chance, calls=calls)
         for _ in range(min(OF_A_BATTLE, kills - sum(deaths.values()))):
             battle.fight(chance.choice(VERBS))

@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from filiera.adapters.git_failures import git_failure
+from filiera.adapters.local_disk import disk_errors
 from filiera.core.value import dataclass
 from filiera.errors import ProjectError
 
@@ -78,6 +80,7 @@ class Repository:
 
     Raises:
         ProjectError: There is none, git is not installed or too old; each method: git does not do what it is asked.
+        StoreFull: Each method that writes: no space is left.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -121,10 +124,7 @@ class Repository:
         """Return what git prints, without the last line's end; with *check* False also when it fails."""
         done = self._try(*words, cwd=cwd, variables=variables, given=given)
         if check and done.returncode:
-            raise ProjectError(
-                f"git {' '.join(words[:2])} failed in {cwd or self._folder}.",
-                why=(done.stderr or done.stdout).strip() or f"It ended with {done.returncode}.",
-            )
+            raise git_failure(words, cwd or self._folder, done)
         return done.stdout.rstrip("\n")
 
     def resolve(self, name: str) -> str:
@@ -188,7 +188,10 @@ class Repository:
     def staged(self, worktree: Path) -> str:
         """Return a tree of what is staged in *worktree*; '' while files are in conflict there."""
         with self._index(worktree) as variables:
-            return self.git("write-tree", cwd=worktree, variables=variables, check=False)
+            done = self._try("write-tree", cwd=worktree, variables=variables)
+        if done.returncode and "unmerged" not in done.stderr:
+            raise git_failure(("write-tree",), worktree, done)
+        return done.stdout.strip()
 
     def commit(self, tree: str, parents: Sequence[str], message: str) -> str:
         """Return a new commit, which no reference points at yet."""
@@ -204,7 +207,7 @@ class Repository:
         """Return what merging two commits comes to, touching no files."""
         done = self._try("merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", ours, theirs)
         if done.returncode not in (0, 1):
-            raise ProjectError(f"git cannot merge {ours[:12]} and {theirs[:12]}.", why=done.stderr.strip())
+            raise git_failure(("merge-tree", ours[:12], theirs[:12]), self._folder, done)
         tree, *files = done.stdout.rstrip("\n").split("\0")
         return Merge(tree, tuple(dict.fromkeys(name for name in files if name)) if done.returncode else ())
 
@@ -305,10 +308,12 @@ class Repository:
         It is as old as the index: git reads a file anew that was written in the same second as the index or later.
         """
         index = Path(self.git("rev-parse", "--path-format=absolute", "--git-path", "index", cwd=worktree))
-        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self.common) as folder:
-            copy = Path(folder) / "index"
-            if index.exists():
-                shutil.copy2(index, copy)
+        with ExitStack() as scratch:
+            with disk_errors(self.common):
+                folder = scratch.enter_context(tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self.common))
+                copy = Path(folder) / "index"
+                if index.exists():
+                    shutil.copy2(index, copy)
             yield {"GIT_INDEX_FILE": str(copy)}
 
     def _with_entry(self, tree: str, path: Sequence[str], blob: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filiera.errors import StoreError, StoreFull
@@ -38,6 +39,15 @@ def sync_folder(folder: Path, sync: Sync) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def disk_errors(file: Path) -> Iterator[None]:
+    """Say in our words what the disk says in the block, which uses *file*. Raises StoreError."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, Path(os.fsdecode(error.filename or file))) from error
+
+
 def disk_error(error: OSError, file: Path) -> StoreError:
     """Return what *error*, met at *file*, means to the user: StoreFull when there is no space, else StoreError."""
     if error.errno in _FULL:
@@ -56,7 +66,8 @@ def full_disk(file: Path, reason: str) -> StoreFull:
     return StoreFull(
         f"No space is left to write {file}.",
         why=f"The system says: {reason}. Nothing was half-written.",
-        do="Free space on that disk, or raise the quota, then run again: finished steps are not repeated.",
+        do="Free space on that disk (filiera gc --dry-run says how much it would), or raise the quota, then run again: "
+        "finished steps are not repeated.",
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from filiera.adapters.git_repository import RefChange, Repository
 from filiera.core.products import OF_EXPERIMENT
 from filiera.core.value import dataclass
-from filiera.errors import ProjectError, Rejected, StepFailed, UsageError
+from filiera.errors import FilieraError, ProjectError, Rejected, StepFailed, StoreFull, UsageError
 from filiera.experiments import journal
 from filiera.experiments.dropping import with_changes
 from filiera.experiments.journal import Entry, Finished
@@ -110,11 +110,21 @@ def accept(place: Place, name: str, wanted: Acceptance, *, listener: Listener | 
                 if not _moved(place, entry):
                     journal.clear(place)
                     continue  # somebody else moved the target meanwhile
-            return replace(done, finished=journal.finish(place, entry))
+            return replace(done, finished=_finished(place, entry))
         raise Rejected(
             f"{candidate.target.removeprefix('refs/heads/')} moved {_TRIES} times while {name} was being accepted.",
             do="Try again.",
         )
+
+
+def _finished(place: Place, entry: Entry) -> journal.Finished:
+    """End what has been decided. Raises what ``journal.finish`` does, saying how it can be ended later."""
+    try:
+        return journal.finish(place, entry)
+    except FilieraError as error:
+        target = entry.target.removeprefix("refs/heads/")
+        error.do = f"{target} has experiment {entry.name!r}; for what is left to do: filiera experiment doctor --repair"
+        raise
 
 
 def _candidate(place: Place, name: str, wanted: Acceptance) -> _Candidate:
@@ -287,7 +297,9 @@ def _others(place: Place, name: str, wanted: Acceptance) -> Iterator[dict[str, t
 def _moved(place: Place, entry: Entry) -> bool:
     """Move the target, where it is checked out with its files; return False when it is not where it was.
 
-    Raises UsageError when files of that folder are in the way.
+    Raises:
+        UsageError: Files of that folder are in the way.
+        StoreFull: No space is left. What was written is taken back, later where there is no space for that either.
     """
     folder = next((each.path for each in place.repository.worktrees() if each.branch == entry.target), None)
     try:
@@ -295,10 +307,13 @@ def _moved(place: Place, entry: Entry) -> bool:
             place.repository.git("merge", "--ff-only", "--quiet", entry.new, cwd=folder)
         else:
             place.repository.update([RefChange(entry.target, entry.new, entry.old)], f"filiera: accept {entry.name}")
-    except ProjectError as error:
-        if place.repository.resolve(entry.target) != entry.old:
-            return False
-        journal.clear(place)
+    except (ProjectError, StoreFull) as error:
+        now = place.repository.resolve(entry.target)
+        if now != entry.old:
+            return now == entry.new
+        journal.recover(place)  # git may have begun to write files
+        if isinstance(error, StoreFull):
+            raise
         raise UsageError(
             f"{entry.target.removeprefix('refs/heads/')} cannot take experiment {entry.name!r}: nothing was changed.",
             why=error.why,

@@ -10,12 +10,12 @@ from dataclasses import asdict, field
 from pathlib import Path
 
 from filiera.adapters.git_repository import NONE, RefChange
-from filiera.adapters.local_disk import disk_error, sync_folder
+from filiera.adapters.local_disk import disk_errors, sync_folder
 from filiera.core.products import OF_EXPERIMENT, ProductRef
 from filiera.core.value import dataclass
 from filiera.errors import ProjectError, StoreBusy
 from filiera.experiments.dropping import put_away
-from filiera.experiments.locks import dead_locks, remove_locks
+from filiera.experiments.moving import Move, take_back
 from filiera.experiments.names import branch_of
 from filiera.experiments.place import Place
 from filiera.project import audit
@@ -50,15 +50,13 @@ def write(place: Place, entry: Entry) -> None:
     """Write an entry down so that it survives a power cut. Raises StoreError."""
     file = _file(place)
     beside = file.with_suffix(".new")
-    try:
+    with disk_errors(file):
         with beside.open("w") as out:
             json.dump(asdict(entry), out)
             out.flush()
             os.fsync(out.fileno())
         beside.replace(file)
         sync_folder(file.parent, os.fsync)
-    except OSError as error:
-        raise disk_error(error, file) from error
 
 
 def read(place: Place) -> Entry | None:
@@ -88,50 +86,11 @@ def recover(place: Place) -> str:
         return ""
     contains = place.repository.git("branch", "--contains", entry.new, "--format=%(refname)", check=False)
     if entry.target not in contains.splitlines():
-        _take_back(place, entry)
+        take_back(place, Move(branch=entry.target, old=entry.old, new=entry.new))
         clear(place)
         return f"accepting {entry.name} was not decided yet: nothing was done"
     finish(place, entry)
     return f"ended accepting {entry.name}"
-
-
-def _take_back(place: Place, entry: Entry) -> None:
-    """Give the target's folder its files and index back where git was killed while it wrote those of the new commit.
-
-    Git wrote only to files that were as the target has them. One that is neither so nor as far as git would have come
-    was changed by somebody since, and stays.
-    """
-    folder = next((each.path for each in place.repository.worktrees() if each.branch == entry.target), None)
-    if folder is None or not folder.is_dir():
-        return
-    remove_locks(dead_locks(place))
-    names = place.repository.changed(entry.old, entry.new)
-    befores = place.repository.read([f"{entry.old}:{name}" for name in names])
-    afters = place.repository.read([f"{entry.new}:{name}" for name in names])
-    staged = place.repository.read([f":{name}" for name in names], folder)
-    written, indexed = [], []
-    for name, before, after, index in zip(names, befores, afters, staged, strict=True):
-        if index == after and index != before:
-            indexed.append(name)
-        now = _content(folder / name)
-        if now == before or not (now is None or (after or b"").startswith(now)):
-            continue
-        if before is None:
-            (folder / name).unlink(missing_ok=True)
-        else:
-            written.append(name)
-    for what, files in (("--staged", indexed), ("--worktree", written)):
-        if files:
-            words = ("restore", f"--source={entry.old}", what, "--pathspec-from-file=-", "--pathspec-file-nul")
-            given = os.fsencode("\0".join(files))
-            place.repository.git(*words, cwd=folder, given=given, variables={"GIT_LITERAL_PATHSPECS": "1"})
-
-
-def _content(file: Path) -> bytes | None:
-    try:
-        return os.fsencode(file.readlink()) if file.is_symlink() else file.read_bytes()
-    except OSError:
-        return None
 
 
 def finish(place: Place, entry: Entry) -> Finished:

@@ -15,6 +15,7 @@ from filiera.experiments import journal
 from filiera.experiments.accepting import LEASE, merge_folder
 from filiera.experiments.dropping import put_away
 from filiera.experiments.locks import dead_locks, remove_locks
+from filiera.experiments.moving import is_broken_off, recover
 from filiera.experiments.names import branch_of, check_experiment_name
 from filiera.experiments.place import MAKING, Place
 from filiera.experiments.records import StartRecord, start_in
@@ -105,6 +106,9 @@ class _Look:
 
     def run(self) -> Iterator[Finding]:
         """Yield what is not as it should be."""
+        if is_broken_off(self.place, self.name):
+            said = recover(self.place, self.name) if self.repair else ""
+            yield self._told("bringing it up to date was broken off", said or "nothing was to be done")
         unfinished = self.place.unfinished(self.name)
         if unfinished and self.repair:
             self.place.clear(self.name)
@@ -146,8 +150,9 @@ class _Look:
 
     def _dropped(self, worktree: Path) -> Iterator[Finding]:
         if self.name not in self.place.archived():
-            detail = f"its branch is gone, and its folder is not: git -C {worktree} switch --orphan, or git branch"
-            yield self._finding("problem", detail)
+            commit = _last_commit(worktree)
+            back = f"git branch exp/{self.name} {commit[:12]}" if commit else f"take what you need out of {worktree}"
+            yield self._finding("problem", f"its branch is gone, and its folder is not: {back}")
             return
         if self.repair:
             put_away(self.place, self.name)
@@ -166,6 +171,14 @@ def _says(marker: Path, start: StartRecord) -> bool:
     except (OSError, ValueError):
         return False
     return bool(told == {"experiment": start.experiment, "pins": dict(start.pins)})
+
+
+def _last_commit(worktree: Path) -> str:
+    """Return the commit that was checked out in a worktree whose branch is gone; "" where git has not noted it."""
+    try:
+        return (git_folder(worktree) / "logs/HEAD").read_text().splitlines()[-1].split()[1]
+    except (OSError, IndexError):
+        return ""
 
 
 def _told(subject: str, what: str, done: str, repair: bool) -> Finding:

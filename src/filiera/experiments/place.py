@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filiera.adapters.git_repository import Repository, Worktree
-from filiera.adapters.local_disk import disk_error
+from filiera.adapters.local_disk import disk_errors
 from filiera.errors import ProjectError, StoreBusy, UsageError, did_you_mean
 from filiera.experiments.names import ARCHIVE, BRANCHES, branch_of, worktrees_folder
 from filiera.experiments.records import Record, StartRecord, records_at, start_in
@@ -126,6 +126,21 @@ class Place:
                 self.repository.discard_worktree(path)
         return bool(unfinished)
 
+    def unmake(self, name: str) -> None:
+        """Remove what there is of the worktree of an experiment that could not begin: nobody has worked in it."""
+        for path in (self.worktrees / f"{MAKING}{name}", self.worktrees / name):
+            self.repository.discard_worktree(path)
+
+    def require_room(self, name: str) -> None:
+        """Refuse where something is in the place of an experiment's worktree. Raises ProjectError."""
+        path = self.worktrees / name
+        if path.exists():
+            raise ProjectError(
+                f"{path} is in the way: the experiment's files belong there.",
+                why="It is no worktree of this repository, or one whose branch is gone.",
+                do=f"filiera experiment doctor says which; or move it away: mv {path} {path}.old",
+            )
+
     def remove(self, name: str, worktree: Path) -> None:
         """Remove the folder of an experiment with all that is in it."""
         self.repository.remove_worktree(worktree, worktree.with_name(_aside(name)))
@@ -134,8 +149,10 @@ class Place:
         """Write down, where git keeps what it knows of a worktree, for which experiment it is."""
         file = git_folder(worktree) / MARKER
         beside = file.with_suffix(".new")
-        beside.write_text(json.dumps({"experiment": start.experiment, "pins": pins_here(self.project, start)}))
-        beside.replace(file)
+        content = json.dumps({"experiment": start.experiment, "pins": pins_here(self.project, start)})
+        with disk_errors(file):
+            beside.write_text(content)
+            beside.replace(file)
 
     def project_in(self, worktree: Path) -> Project:
         """Return the project as an experiment has it. Raises ProjectError."""
@@ -149,12 +166,10 @@ class Place:
             StoreBusy: Another process does; the message says which.
             StoreError: The store cannot be written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / f"{name}.lock"
-        try:
+        with disk_errors(file):
+            self.folder.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise disk_error(error, file) from error
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -165,8 +180,9 @@ class Place:
                     why=f"Process {pid or '?'} works on it.",
                     do="Wait until it has ended.",
                 ) from error
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            with disk_errors(file):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             self.repository.held.append(descriptor)
             yield
         finally:
@@ -196,13 +212,9 @@ class Place:
 
     def _make(self, path: Path, name: str) -> None:
         """Make a worktree beside its place, and move it there when it is whole."""
-        if path.exists():
-            raise ProjectError(
-                f"{path} is in the way: the experiment's files belong there.",
-                why="It is no worktree of this repository.",
-                do=f"Move it away: mv {path} {path}.old",
-            )
-        self.worktrees.mkdir(parents=True, exist_ok=True)
+        self.require_room(name)
+        with disk_errors(path):
+            self.worktrees.mkdir(parents=True, exist_ok=True)
         half = path.with_name(f"{MAKING}{name}")
         self.repository.add_worktree(half, f"exp/{name}")
         self.mark(half, self.start_of(name))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from filiera.adapters.git_repository import RefChange, Repository
+from filiera.adapters.local_disk import disk_errors
 from filiera.core.artifact import ArtifactRef
 from filiera.core.digest import digest
 from filiera.core.evaluation import Evaluation, metrics_of
@@ -20,6 +21,7 @@ from filiera.core.value import dataclass
 from filiera.engine.rows import write_refs
 from filiera.errors import ProjectError, Rejected, UsageError, did_you_mean
 from filiera.experiments.files import require_keepable
+from filiera.experiments.moving import recover
 from filiera.experiments.names import RECORDS, branch_of, new_id
 from filiera.experiments.place import Place
 from filiera.experiments.ranking import best_first, deciding_metric
@@ -68,6 +70,7 @@ def run(place: Place, name: str, wanted: Wanted, *, listener: Listener | None = 
     """
     with place.lease(name):
         worktree = place.ensure_worktree(name)
+        recover(place, name)
         repository = _on_its_branch(worktree, name)
         before = repository.resolve("HEAD")
         for left in (repository.top / place.prefix / RECORDS / name).glob(f"*{_UNFINISHED}"):
@@ -276,10 +279,11 @@ def _commit(place: Place, repository: Repository, change: _Change, records: Sequ
         path = path_of(record, place.prefix)
         tree = repository.with_file(tree, path, write_record(record))
         file = repository.top / path
-        file.parent.mkdir(parents=True, exist_ok=True)
         beside = file.with_suffix(_UNFINISHED)
-        beside.write_bytes(write_record(record))
-        beside.replace(file)  # half a record would be committed by the next run, and read by nobody
+        with disk_errors(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_bytes(write_record(record))
+            beside.replace(file)  # half a record would be committed by the next run, and read by nobody
         files.append(path)
     repository.git("add", "--all", "--sparse", cwd=repository.top)
     repository.git("add", "--force", "--sparse", "--", *files, cwd=repository.top)

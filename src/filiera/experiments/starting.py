@@ -7,7 +7,7 @@ from typing import Literal
 
 from filiera.adapters.git_repository import NONE, RefChange, Repository
 from filiera.core.value import dataclass
-from filiera.errors import ProjectError, UsageError
+from filiera.errors import FilieraError, ProjectError, UsageError
 from filiera.experiments.files import require_keepable
 from filiera.experiments.names import branch_of, check_experiment_name, new_id
 from filiera.experiments.place import Place, pins_of
@@ -64,7 +64,8 @@ def start(place: Place, name: str, *, base: str = "HEAD", dirty: Dirty = "carry"
         place.repository.update([RefChange(branch_of(name), first, NONE)], f"filiera: start {name}")
         try:
             return Started(record=record, worktree=place.ensure_worktree(name))
-        except ProjectError:
+        except FilieraError:
+            place.unmake(name)
             place.repository.update([RefChange(branch_of(name), NONE, first)], f"filiera: start {name} failed")
             raise
 
@@ -98,6 +99,7 @@ def _require_free(place: Place, name: str) -> None:
             why="A name means one experiment; what this one has published is called after it.",
             do=f"Choose another name, or: filiera experiment restore {name}",
         )
+    place.require_room(name)
 
 
 def _base(repository: Repository, base: str) -> str:

@@ -8,7 +8,8 @@ from filiera.adapters.git_repository import Repository
 from filiera.core.value import dataclass
 from filiera.errors import Rejected
 from filiera.experiments.dropping import require_committed, with_changes
-from filiera.experiments.names import new_id
+from filiera.experiments.moving import Move, move, recover
+from filiera.experiments.names import branch_of, new_id
 from filiera.experiments.place import Place, pins_of
 from filiera.experiments.records import StartRecord, path_of, write_record
 from filiera.project.audit import actor
@@ -33,6 +34,7 @@ def sync(place: Place, name: str) -> Synced:
     """
     with place.lease(name):
         worktree = place.ensure_worktree(name)
+        recover(place, name)
         repository = Repository(worktree)
         before = place.start_of(name)
         tip = place.tip(name)
@@ -57,6 +59,6 @@ def sync(place: Place, name: str) -> Synced:
         record = replace(before, id=new_id(), at=now, by=actor(), base=base, pins=pins, contents=contents)
         tree = repository.with_file(merged.tree, path_of(record, place.prefix), write_record(record))
         commit = repository.commit(tree, [tip] if has_base else [tip, base], message)
-        repository.git("merge", "--ff-only", "--quiet", commit, cwd=worktree)
+        move(place, name, Move(branch=branch_of(name), old=tip, new=commit), worktree)
         place.mark(worktree, record)
         return Synced(record=record, is_changed=True)
