@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments.lab import Lab
+from tests.experiments.lab import Lab, LightLab
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +22,10 @@ def lab(published_lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """Return a lab of its own, whose worktrees lie beside it."""
     monkeypatch.setenv("FILIERA_WORKTREES", str(tmp_path / "worktrees"))
     return Lab.copied(published_lab, tmp_path)
+
+
+@pytest.fixture
+def light(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LightLab:
+    """Return a light lab whose worktrees lie beside it."""
+    monkeypatch.setenv("FILIERA_WORKTREES", str(tmp_path / "worktrees"))
+    return LightLab(tmp_path)

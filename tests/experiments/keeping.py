@@ -6,10 +6,12 @@ import hashlib
 from pathlib import Path
 
 from filiera.core.products import ProductRef
+from filiera.experiments.dropping import drop, restore
 from filiera.experiments.place import Place
 from filiera.experiments.records import RunRecord, records_at, start_in
+from filiera.experiments.starting import start
 from tests.crash.soundness import check_held
-from tests.experiments.lab import Lab
+from tests.experiments.lab import Lab, state_of
 
 
 def blob(content: bytes) -> str:
@@ -50,6 +52,17 @@ def check_records(lab: Lab) -> None:
                     check_held(place.project, (version.artifact, *version.attachments.values()))
     finally:
         place.project.close()
+
+
+def check_works(lab: Lab) -> None:
+    """Assert that an experiment with a new file can be started, run, dropped and restored."""
+    before = state_of(lab)
+    folder = start(lab.place(), "odd").worktree
+    (folder / "idea.md").write_text("an idea\n")
+    assert lab.try_out("odd", "count").record is not None
+    drop(lab.place(), "odd")
+    assert (restore(lab.place(), "odd") / "idea.md").exists()
+    assert state_of(lab) == before
 
 
 def _runs(place: Place) -> dict[str, list[RunRecord]]:

@@ -8,34 +8,9 @@ from pathlib import Path
 import pytest
 
 from filiera.errors import ProjectError
-from filiera.experiments.dropping import drop, restore
 from filiera.experiments.starting import start
-from tests.experiments.lab import LightLab, state_of
-
-
-@pytest.fixture
-def light(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LightLab:
-    """Return a light lab whose worktrees lie beside it."""
-    monkeypatch.setenv("FILIERA_WORKTREES", str(tmp_path / "worktrees"))
-    return LightLab(tmp_path)
-
-
-def at(root: Path) -> LightLab:
-    """Return a lab that is there already."""
-    found = LightLab.__new__(LightLab)
-    found.root = found.repository = root
-    return found
-
-
-def check_works(lab: LightLab) -> None:
-    """Assert that an experiment with a new file can be started, run, dropped and restored."""
-    before = state_of(lab)
-    folder = start(lab.place(), "odd").worktree
-    (folder / "idea.md").write_text("an idea\n")
-    assert lab.try_out("odd", "count").record is not None
-    drop(lab.place(), "odd")
-    assert (restore(lab.place(), "odd") / "idea.md").exists()
-    assert state_of(lab) == before
+from tests.experiments.keeping import check_works
+from tests.experiments.lab import LightLab
 
 
 def test_a_sparse_checkout(light: LightLab) -> None:
@@ -53,7 +28,7 @@ def test_a_shallow_clone(light: LightLab, tmp_path: Path) -> None:
     """History ends, experiments do not need it."""
     light.commit("second")
     light.git("clone", "--quiet", "--depth", "1", f"file://{light.root}", str(tmp_path / "clone"))
-    check_works(at(tmp_path / "clone"))
+    check_works(LightLab.at(tmp_path / "clone"))
 
 
 def test_a_bare_repository(light: LightLab, tmp_path: Path) -> None:
@@ -61,7 +36,7 @@ def test_a_bare_repository(light: LightLab, tmp_path: Path) -> None:
     light.git("clone", "--quiet", "--bare", str(light.root), str(tmp_path / "bare"))
     (tmp_path / "bare/filiera.toml").write_text('[project]\nname = "bare"\n')
     with pytest.raises(ProjectError, match="is a bare repository"):
-        at(tmp_path / "bare").place()
+        LightLab.at(tmp_path / "bare").place()
 
 
 def test_names_that_are_no_text(light: LightLab) -> None:
@@ -76,7 +51,7 @@ def test_links(light: LightLab, tmp_path: Path) -> None:
     """A project that is reached by a link, with a link in it that leads nowhere."""
     (light.root / "nowhere").symlink_to("/nothing/here")
     (tmp_path / "link").symlink_to(light.root)
-    check_works(at(tmp_path / "link"))
+    check_works(LightLab.at(tmp_path / "link"))
     assert light.git("cat-file", "-p", "exp/odd:nowhere") == "/nothing/here"
 
 
@@ -86,18 +61,6 @@ def test_a_branch_in_the_way(light: LightLab) -> None:
     with pytest.raises(ProjectError, match="git update-ref"):
         start(light.place(), "odd")
     assert not light.place().branches() and len(light.place().repository.worktrees()) == 1
-
-
-def test_pointers_to_large_files(light: LightLab) -> None:
-    """What a filter such as LFS makes of a file is what a branch keeps; the file in the folder is whole."""
-    light.git("config", "filter.large.clean", "sha256sum")
-    light.git("config", "filter.large.smudge", "cat")
-    (light.root / ".gitattributes").write_text("*.bin filter=large\n")
-    (light.root / "data.bin").write_bytes(b"large")
-    light.commit("pointers")
-    (light.root / "data.bin").write_bytes(b"larger")
-    check_works(light)
-    assert (light.root / "data.bin").read_bytes() == b"larger"
 
 
 def test_variables_of_a_hook(light: LightLab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,7 +125,7 @@ def test_a_branch_that_is_checked_out_elsewhere_is_left_there(lab: Lab, tmp_path
 
 def test_data_that_nobody_meant_to_commit_is_refused(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Large new files, and repositories in the repository, neither of which belongs into a commit."""
-    monkeypatch.setattr("filiera.experiments.files.require_keepable.__kwdefaults__", {"most_bytes": 1000})
+    monkeypatch.setattr("filiera.experiments.files.LARGEST_NEW_BYTES", 1000)
     (lab.root / "table.parquet").write_bytes(b"x" * 2000)
     with pytest.raises(UsageError, match=r"such as table\.parquet"):
         start(lab.place(), "deeper")

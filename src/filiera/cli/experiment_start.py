@@ -7,6 +7,7 @@ import argparse
 from filiera.cli.output import print_json
 from filiera.experiments.place import Place
 from filiera.experiments.starting import start
+from filiera.experiments.submodules import has_submodules
 
 
 def run(options: argparse.Namespace) -> int:
@@ -23,5 +24,6 @@ def run(options: argparse.Namespace) -> int:
     print(f"branch exp/{record.experiment}, to be merged into {record.target.removeprefix('refs/heads/')}")
     for dataset, number in record.pins.items():
         print(f"dataset {dataset}@{number}")
-    print(f"\nnext:\n  cd {folder}\n  filiera experiment run")
+    fill = "\n  git submodule update --init" if has_submodules(started.worktree) else ""
+    print(f"\nnext:\n  cd {folder}{fill}\n  filiera experiment run")
     return 0

@@ -19,6 +19,7 @@ from filiera.experiments.place import MAKING, Place
 from filiera.experiments.ran import changes_since, code_changes
 from filiera.experiments.records import RunRecord, StartRecord, path_of, runs_in, start_in, write_record
 from filiera.experiments.running import record_of, values_back
+from filiera.experiments.submodules import require_pushed_submodules
 from filiera.project.index import forget_modules
 from filiera.project.launch import Launch, start_many
 from filiera.project.project import Listener
@@ -151,6 +152,7 @@ def _require_committed(repository: Repository, worktree: Path, tip: str, name: s
             why="Something else is checked out, or a merge or rebase is under way.",
             do=f"git -C {worktree} status",
         )
+    require_pushed_submodules(repository, worktree)
     if files := repository.changed(tip, repository.snapshot(worktree)):
         raise Rejected(
             f"{worktree} has changes that did not run: {', '.join(files[:5])}.",

@@ -11,6 +11,7 @@ from filiera.experiments.files import require_keepable
 from filiera.experiments.names import ARCHIVE, branch_of, new_id
 from filiera.experiments.place import Place
 from filiera.experiments.records import start_in
+from filiera.experiments.submodules import require_pushed_submodules
 from filiera.project import audit
 
 
@@ -125,7 +126,8 @@ def with_changes(worktree: Path, name: str, commit: str) -> str:
             why="It would be removed with what is checked out there.",
             do=f"git -C {worktree} switch exp/{name}",
         )
-    require_keepable(repository, worktree, most_bytes=None)
+    require_keepable(repository, worktree, may_be_large=True)
+    require_pushed_submodules(repository, worktree)
     known = repository.git("log", "-3", "--first-parent", "--format=%T", commit).splitlines()
     staged, files = repository.staged(worktree), repository.snapshot(worktree)
     what = f"when {name} was dropped\n\nExperiment: {name}\n"

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from filiera.adapters.git_repository import Repository
 from filiera.errors import UsageError
+from filiera.experiments.submodules import require_committed_submodules
 
 LARGEST_NEW_BYTES = 64 * 1024 * 1024
-"""Of new files that are neither ignored nor committed, together."""
+"""Of new files that are neither ignored nor committed, together, of which git would keep all bytes."""
 
 
-def require_keepable(repository: Repository, worktree: Path, *, most_bytes: int | None = LARGEST_NEW_BYTES) -> None:
+def require_keepable(repository: Repository, worktree: Path, *, may_be_large: bool = False) -> None:
     """Refuse new files in *worktree* that a commit cannot keep, or should not.
 
     Raises:
-        UsageError: There is a repository in it, or, unless *most_bytes* is None, new files are larger together.
+        ProjectError: A submodule has changes of its own.
+        UsageError: There is a repository in it, or, unless they *may_be_large*, new files are larger than the limit.
     """
+    require_committed_submodules(repository, worktree)
     names = repository.new_files(worktree)
     inner = [name for name in names if name.endswith("/")]
     if inner:
@@ -25,16 +29,26 @@ def require_keepable(repository: Repository, worktree: Path, *, most_bytes: int 
             why="A commit would keep its name and none of its files.",
             do=f"Move it elsewhere, or ignore it: echo {inner[0]} >> .gitignore",
         )
-    if most_bytes is None:
+    if may_be_large:
         return
     sizes = {name: _size(worktree / name) for name in names}
-    if sum(sizes.values()) > most_bytes:
+    if sum(sizes.values()) > LARGEST_NEW_BYTES:
+        filtered = _filtered(repository, worktree, names)
+        sizes = {name: size for name, size in sizes.items() if name not in filtered}
+    if sum(sizes.values()) > LARGEST_NEW_BYTES:
         largest = max(sizes, key=sizes.__getitem__)
         raise UsageError(
             f"New files of {sum(sizes.values()) / 1e6:,.0f} MB would be committed, such as {largest}.",
             why="They are not ignored, and an experiment keeps all other files in its branch.",
             do=f"Ignore data: echo {largest} >> .gitignore; or commit them yourself.",
         )
+
+
+def _filtered(repository: Repository, worktree: Path, names: list[str]) -> set[str]:
+    """Return those files of which git keeps what a filter makes of them, such as the pointers of LFS."""
+    given = os.fsencode("\0".join(names))
+    told = repository.git("check-attr", "--stdin", "-z", "filter", cwd=worktree, given=given).split("\0")
+    return {name for name, value in zip(told[::3], told[2::3], strict=False) if value not in ("unspecified", "unset")}
 
 
 def _size(file: Path) -> int:

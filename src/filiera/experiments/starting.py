@@ -12,6 +12,7 @@ from filiera.experiments.files import require_keepable
 from filiera.experiments.names import branch_of, check_experiment_name, new_id
 from filiera.experiments.place import Place, pins_of
 from filiera.experiments.records import StartRecord, path_of, write_record
+from filiera.experiments.submodules import require_committed_submodules
 from filiera.project.audit import actor
 
 Dirty = Literal["carry", "ignore", "refuse"]
@@ -118,21 +119,8 @@ def _base(repository: Repository, base: str) -> str:
     commit = repository.resolve(base)
     if not commit:
         raise UsageError(f"There is no commit {base!r}.", do="git log --oneline shows some.")
-    _require_whole(repository)
+    require_committed_submodules(repository, repository.top)
     return commit
-
-
-def _require_whole(repository: Repository) -> None:
-    """Refuse submodules with changes of their own: they would stay behind."""
-    if (repository.top / ".gitmodules").exists():
-        lines = repository.git("status", "--porcelain=v2", "--ignore-submodules=none").splitlines()
-        changed = [line.split(" ")[-1] for line in lines if line[:1] in "12" and set(line.split(" ")[2][2:]) - {"."}]
-        if changed:
-            raise ProjectError(
-                f"Submodules have changes that are not committed: {_some(changed)}.",
-                why="They would not come along.",
-                do="Commit them in their own repositories first.",
-            )
 
 
 def _target(place: Place, into: str) -> str:
