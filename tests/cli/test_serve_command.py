@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import signal
 import socket
 import subprocess
+import threading
+import time
 import urllib.request
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from filiera.core.products import ProductRef
+from filiera.project.project import Project
 from tests.cli.command import copied, done, filiera, read_until, started
 from tests.cli.conftest import Ask
 
@@ -46,20 +51,93 @@ def twice(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_service_that_runs_keeps_its_version(twice: Path, tmp_path: Path) -> None:
-    """The alias is read when a service starts; a moved one counts from the next start on. Ctrl-C ends it well."""
+ROWS: list[dict[str, object]] = [{"pieces": 9, "price": 40.0}]
+
+
+def test_a_version_that_was_named_stays(twice: Path, tmp_path: Path) -> None:
+    """Who serves a number gets that number, whatever aliases do. Ctrl-C ends it well."""
     folder = copied(twice, tmp_path / "shop")
-    rows: list[dict[str, object]] = [{"pieces": 9, "price": 40.0}]
-    for version in (1, 2):
-        with started("serve", "spender", "--port", "0", cwd=folder) as process:
-            url = address(process)
-            assert ask_service(url, rows)["version"] == version
-            done("promote", "spender@2", "--reason", "newer data", cwd=folder)
-            assert ask_service(url, rows)["version"] == version
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate()
-        assert (process.returncode, err) == (0, "")
-        assert out.endswith("stopped; all predictions are logged\n")
+    with started("serve", "spender@1", "--port", "0", cwd=folder) as process:
+        url = address(process)
+        done("promote", "spender@2", "--reason", "newer data", cwd=folder)
+        assert ask_service(url, ROWS)["version"] == 1
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    assert "follows" not in out
+    assert out.endswith("stopped; all predictions are logged\n")
+
+
+class Callers:
+    """Ask a service all the time, each over one connection, and note which version began to answer when."""
+
+    def __init__(self, url: str, count: int) -> None:
+        self.answers: list[tuple[float, int, int]] = []  #: when asked, status, version
+        self._url = url
+        self._is_over = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(count)]
+
+    def __enter__(self) -> Callers:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self) -> None:
+        body = json.dumps({"instances": ROWS}).encode()
+        with closing(http.client.HTTPConnection(self._url.removeprefix("http://"))) as connection:
+            while not self._is_over.is_set():
+                began = time.monotonic()
+                connection.request("POST", "/v1/models/spender:predict", body, {"Content-Type": "application/json"})
+                response = connection.getresponse()
+                answer = json.load(response)
+                self.answers.append((began, response.status, answer.get("version", 0)))
+
+
+def test_a_promoted_version_is_served_without_a_failed_request(twice: Path, tmp_path: Path) -> None:
+    """Under load from several callers: no request fails, and after the switch was said none gets the old version."""
+    folder = copied(twice, tmp_path / "shop")
+    said: list[tuple[float, int]] = []
+    with started("serve", "spender", "--port", "0", cwd=folder) as process:
+        url = address(process)
+        with Callers(url, 4) as callers:
+            for version in (2, 1, 2):
+                done("promote", f"spender@{version}", cwd=folder)
+                read_until(process.stdout, f"now serving spender@{version}")
+                said.append((time.monotonic(), version))
+                seen = len(callers.answers)
+                while len(callers.answers) < seen + 20:
+                    assert process.poll() is None
+        process.terminate()
+        assert process.wait() == 0
+    assert {status for _, status, _ in callers.answers} == {200}
+    for (since, version), (until, _) in itertools.pairwise([*said, (time.monotonic(), 0)]):
+        # From the announcement to that of the next one; the last answers before that may be of the next one already.
+        found = [answer for began, _, answer in callers.answers if since <= began < until]
+        changed = [one != version for one in found]
+        assert found[:1] == [version]
+        assert changed == sorted(changed)
+
+
+def test_a_version_that_cannot_be_served_is_not_switched_to(twice: Path, tmp_path: Path) -> None:
+    """Its bytes are gone: the service says so, counts it, and goes on with the version it has."""
+    folder = copied(twice, tmp_path / "shop")
+    with started("serve", "spender", "--port", "0", cwd=folder) as process:
+        url = address(process)
+        digest = Project.open(folder).versions.get("model", ProductRef("spender", "2")).artifact.digest
+        for blob in (folder / ".filiera" / "blobs").rglob(f"*{digest[2:]}*"):
+            blob.unlink()
+        done("promote", "spender@2", cwd=folder)
+        assert "Still serving spender@1" in read_until(process.stdout, "spender@2 cannot be served")
+        assert ask_service(url, ROWS)["version"] == 1
+        with urllib.request.urlopen(f"{url}/metrics") as response:
+            assert "\nfiliera_version_failures_total 0\n" not in response.read().decode()
+        process.terminate()
+        assert process.wait() == 0
 
 
 def test_an_address_is_served_once(shop: Path) -> None:

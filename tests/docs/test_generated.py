@@ -15,6 +15,7 @@ from filiera.core.signature import Field, Output, Signature
 from filiera.errors import ProjectError
 from filiera.project import config, plugins
 from filiera.serving.app import App
+from filiera.serving.endpoint import Endpoint
 from filiera.serving.model_mount import ModelMount
 from filiera.serving.served_model import ServedModel
 from filiera.sql.loader import load_schema
@@ -112,7 +113,7 @@ def paths_of_a_service() -> Iterator[str]:
         inputs=(Field(name="x", type="float64"),),
         outputs=(Output(name="value", type="float64", semantics="value"),),
     )
-    app = App([ModelMount(ServedModel("m", Constant(), version=1, signature=signature))])
+    app = App([ModelMount(Endpoint(ServedModel("m", Constant(), version=1, signature=signature)))])
     sent: list[Any] = []
 
     async def send(message: Any) -> None:

@@ -14,6 +14,7 @@ import polars as pl
 
 from filiera.core.signature import Field, Output, Signature
 from filiera.serving.app import App, Limits
+from filiera.serving.endpoint import Endpoint
 from filiera.serving.model_mount import MAX_WAITING, ModelMount
 from filiera.serving.served_model import ServedModel
 
@@ -86,7 +87,7 @@ def service(
 ) -> App:
     """Return a started app that serves *model* as ``flows``, version 3."""
     served = ServedModel("flows", model or Rule(), version=3, signature=signature, log=log)
-    mount = ModelMount(served, max_waiting=max_waiting)
+    mount = ModelMount(Endpoint(served), max_waiting=max_waiting)
     app = App([mount], token=token, local_names_only=local_names_only, limits=limits)
     app.start()
     return app

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from filiera.adapters.prediction_segments import SegmentLog
 from filiera.serving.app import App, Limits
+from filiera.serving.endpoint import Endpoint
 from filiera.serving.model_mount import ModelMount
 from filiera.serving.served_model import ServedModel
 from filiera.serving.server import serve
@@ -18,7 +19,7 @@ def main() -> None:
 
     def build() -> App:
         model = ServedModel("flows", Rule(), version=3, signature=SIGNATURE, log=log)
-        return App([ModelMount(model)], local_names_only=True, limits=Limits(body_s=float(sys.argv[2])))
+        return App([ModelMount(Endpoint(model))], local_names_only=True, limits=Limits(body_s=float(sys.argv[2])))
 
     serve(build, host="127.0.0.1", port=0, on_ready=lambda url: print(url, flush=True))
     log.close()

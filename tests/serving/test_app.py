@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from filiera.adapters.prediction_segments import SegmentLog
 from filiera.errors import FilieraError
 from filiera.serving.app import App, Limits, must_have_token
+from filiera.serving.endpoint import Endpoint
 from filiera.serving.model_mount import ModelMount
 from filiera.serving.served_model import ServedModel
 from tests.serving.offers import GOOD, SIGNATURE, Broken, Rule, Stuck, get, post, post_bytes, service, talk
@@ -160,7 +161,7 @@ def test_the_model_describes_itself_without_its_secrets(app: App) -> None:
 
 def test_nothing_is_predicted_before_the_warm_up() -> None:
     """Alive at once, ready after the examples were answered."""
-    app = App([ModelMount(ServedModel("flows", Rule(), version=3, signature=SIGNATURE))])
+    app = App([ModelMount(Endpoint(ServedModel("flows", Rule(), version=3, signature=SIGNATURE)))])
     assert get(app, "/health/live").status_code == 200
     assert get(app, "/health/ready").status_code == 503
     assert post(app, [GOOD]).status_code == 503
@@ -334,7 +335,7 @@ def test_a_caller_that_hangs_up_is_no_error(caplog: pytest.LogCaptureFixture) ->
 def test_stopping_answers_what_was_taken_and_flushes(log: SegmentLog) -> None:
     """Lifespan: ready after startup; shutdown waits for a running prediction and for the log."""
     model = Stuck()
-    app = App([ModelMount(ServedModel("flows", model, version=3, signature=SIGNATURE, log=log))])
+    app = App([ModelMount(Endpoint(ServedModel("flows", model, version=3, signature=SIGNATURE, log=log)))])
 
     async def run() -> httpx.Response:
         inbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()

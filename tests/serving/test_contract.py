@@ -23,6 +23,7 @@ from filiera.serving.contract import (
     shown_examples,
 )
 from filiera.serving.domain import INTEGER_RANGES, try_temporal
+from filiera.serving.endpoint import Endpoint
 from filiera.serving.model_mount import ModelMount
 from filiera.serving.problem import RequestRefused
 from filiera.serving.records import RowDecoder
@@ -125,7 +126,7 @@ def test_a_real_answer_follows_the_response_schema() -> None:
 def test_the_document_is_openapi_3_1() -> None:
     """The document has the paths, statuses and schemas of the service, and every reference leads somewhere."""
     model = ServedModel("flows", Rule(), version=3, signature=SIGNATURE)
-    document = openapi.document([ModelMount(model)], needs_token=True, local_names_only=True)
+    document = openapi.document([ModelMount(Endpoint(model))], needs_token=True, local_names_only=True)
     operation = document["paths"]["/v1/models/flows:predict"]["post"]
     assert set(operation["responses"]) == {"200", "400", "401", "408", "413", "415", "421", "422", "500", "503"}
     assert operation["requestBody"]["content"]["application/json"]["example"]["instances"][0]["duration"] == 3

@@ -44,8 +44,12 @@ def find_step(project: Project, run: Row, step: str) -> Row:
 
 def find_model(project: Project, text: str) -> Version:
     """Return the model version that *text* names; without ``@`` its champion. Raises UsageError."""
-    ref = ProductRef.parse(text if "@" in text else f"{text}@{CHAMPION}")
-    return project.versions.resolve("model", ref)
+    return project.versions.resolve("model", model_ref(text))
+
+
+def model_ref(text: str) -> ProductRef:
+    """Return what *text* says of a model; without ``@`` its champion. Raises UsageError."""
+    return ProductRef.parse(text if "@" in text else f"{text}@{CHAMPION}")
 
 
 def find_version(project: Project, text: str, *, to_use: bool = False) -> Version:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from filiera.cli.places import find_model
+from filiera.cli.places import find_model, model_ref
 from filiera.errors import UsageError
 from filiera.project import plugins
 from filiera.project.project import Project
@@ -15,9 +15,11 @@ TOKEN_VARIABLE = "FILIERA_TOKEN"  # noqa: S105 - the name of the variable, not a
 
 def run(options: argparse.Namespace) -> int:
     """Serve a model until Ctrl-C; every prediction is logged."""
+    from filiera.project.endpoints import AliasDesk
     from filiera.serving.app import App, must_have_token
+    from filiera.serving.endpoint import Endpoint
+    from filiera.serving.follower import Follower
     from filiera.serving.model_mount import ModelMount
-    from filiera.serving.served_model import ServedModel
     from filiera.serving.server import serve
 
     token = os.environ.get(TOKEN_VARIABLE) or None
@@ -31,14 +33,20 @@ def run(options: argparse.Namespace) -> int:
     version = find_model(project, options.model)
     log = plugins.writable_prediction_log(project.store, version.name)
 
+    ref = model_ref(options.model)
+    desk = AliasDesk(project, ref, log=log)
+
     def build() -> App:
-        model, signature = project.model_parts(version)
-        served = ServedModel(version.name, model, version=version.number, signature=signature, log=log)
-        return App([ModelMount(served)], token=token, local_names_only=token is None)
+        endpoint = Endpoint(desk.load(version.number))
+        follower = Follower(endpoint, desk, tell=_tell) if ref.number is None else None
+        mount = ModelMount(endpoint, follower=follower)
+        return App([mount], token=token, local_names_only=token is None)
 
     def announce(url: str) -> None:
         path = f"{url}/v1/models/{version.name}:predict"
         print(f"serving {version.ref} at {url}", flush=True)
+        if ref.number is None:
+            print(f"  follows   {ref}", flush=True)
         print(f"  predict   POST {path}\n  contract  GET  {url}/openapi.json\n  stop      Ctrl-C", flush=True)
 
     try:
@@ -48,3 +56,7 @@ def run(options: argparse.Namespace) -> int:
     lost = log.dropped()
     print(f"stopped; {lost:,} predictions could not be logged" if lost else "stopped; all predictions are logged")
     return 0
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)

@@ -12,6 +12,7 @@ MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 GAUGES: Mapping[str, tuple[str, str]] = {
     "filiera_requests_waiting": ("gauge", "Requests taken and not answered yet."),
     "filiera_log_dropped_total": ("counter", "Predictions that the log could not keep."),
+    "filiera_version_failures_total": ("counter", "Attempts to load a version that did not load or warm up."),
 }
 """What a mount may measure of itself: kind and text by name."""
 

@@ -13,6 +13,8 @@ import msgspec
 
 from filiera.serving.batch import Batch
 from filiera.serving.contract import ModelContract, api_part, describe
+from filiera.serving.endpoint import Endpoint
+from filiera.serving.follower import Follower
 from filiera.serving.http import Request, Response, json_response
 from filiera.serving.mount import ApiPart, Route
 from filiera.serving.predictor import PredictionFailed
@@ -27,14 +29,21 @@ Question = tuple[Batch, Callable[[Predictions], Response]]
 
 
 class ModelMount:
-    """Serves one model. Predictions run in one thread, so that health is answered meanwhile."""
+    """Serves one model, in the version that its endpoint says; predictions run in one thread."""
 
     kind = "models"
 
-    def __init__(self, model: ServedModel, *, max_waiting: int = MAX_WAITING) -> None:
-        """Prepare to serve *model*; *max_waiting* requests may wait for it, more are refused with 503."""
-        self.name = model.contract.name
-        self._model = model
+    def __init__(self, endpoint: Endpoint, *, follower: Follower | None = None, max_waiting: int = MAX_WAITING) -> None:
+        """Prepare to serve what *endpoint* holds.
+
+        Args:
+            endpoint: Holds the version that answers.
+            follower: Replaces it while the service runs; None: it stays.
+            max_waiting: So many requests may wait for it, more are refused with 503.
+        """
+        self.name = endpoint.name
+        self._endpoint = endpoint
+        self._follower = follower
         self._worker = Worker(max_waiting=max_waiting)
 
     def routes(self) -> Mapping[str, Route]:
@@ -47,29 +56,38 @@ class ModelMount:
 
     def listed(self) -> Mapping[str, Any]:
         """Return name and version."""
-        return {"name": self.name, "version": self._model.contract.version}
+        return {"name": self.name, "version": self._endpoint.stable.contract.version}
 
     def api(self) -> ApiPart:
         """Return paths and schemas of the model."""
-        return api_part(self._model.contract)
+        return api_part(self._endpoint.stable.contract)
 
     def start(self) -> None:
         """Let the model answer its examples. Raises FilieraError."""
-        self._model.warm_up()
+        self._endpoint.stable.warm_up()
+        if self._follower is not None:
+            self._follower.start()
 
     async def stop(self) -> None:
         """End the predicting thread and flush the log."""
+        if self._follower is not None:
+            self._follower.stop()
         self._worker.stop()
-        if self._model.log is not None:
-            await asyncio.to_thread(self._model.log.flush)
+        log = self._endpoint.stable.log
+        if log is not None:
+            await asyncio.to_thread(log.flush)
 
     def gauges(self) -> Mapping[str, float]:
         """Return how many requests wait and how many predictions the log lost."""
-        dropped = self._model.log.dropped() if self._model.log is not None else 0
-        return {"filiera_requests_waiting": self._worker.waiting, "filiera_log_dropped_total": dropped}
+        log = self._endpoint.stable.log
+        return {
+            "filiera_requests_waiting": self._worker.waiting,
+            "filiera_log_dropped_total": log.dropped() if log is not None else 0,
+            "filiera_version_failures_total": self._follower.failures if self._follower is not None else 0,
+        }
 
     async def _describe(self, request: Request) -> Response:
-        return json_response(describe(self._model.contract))
+        return json_response(describe(self._endpoint.stable.contract))
 
     async def _predict(self, request: Request) -> Response:
         # The type is also what keeps a web page from posting to a service on its visitor's loopback: browsers ask
@@ -79,14 +97,15 @@ class ModelMount:
 
     async def _answer(self, read: Callable[[ServedModel], Question]) -> Response:
         """Return the response to a question, which is read, answered and written in the predicting thread."""
-        try:
-            return await self._worker.run(partial(_answered, self._model, read))
-        except Busy:
-            problem = Problem(kind="busy", detail="Try again in a second.", headers={"Retry-After": "1"})
-            raise RequestRefused(problem) from None
-        except PredictionFailed as failure:
-            _log_failure(self._model, failure)
-            raise RequestRefused(Problem(kind="prediction-failed", detail="See the service's log.")) from failure
+        with self._endpoint.answering() as model:
+            try:
+                return await self._worker.run(partial(_answered, model, read))
+            except Busy:
+                problem = Problem(kind="busy", detail="Try again in a second.", headers={"Retry-After": "1"})
+                raise RequestRefused(problem) from None
+            except PredictionFailed as failure:
+                _log_failure(model, failure)
+                raise RequestRefused(Problem(kind="prediction-failed", detail="See the service's log.")) from failure
 
 
 def _answered(model: ServedModel, read: Callable[[ServedModel], Question]) -> Response:
