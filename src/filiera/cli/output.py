@@ -17,7 +17,7 @@ _COLOURS = {
     "failed": "31", "rejected": "31", "interrupted": "35", "cancelled": "35", "blocked": "90", "pending": "90",
     "extended": "33", "waiting": "33", "caught": "33", "skipped": "90",
     "drift": "31", "missing column": "31", "run": "33", "after": "90", "skip": "90",
-    "problem": "31", "warning": "33", "repaired": "32",
+    "problem": "31", "warning": "33", "repaired": "32", "ERR": "31", "WARN": "33", "warned": "33",
 }  # fmt: skip
 _OTHER_STATES = (
     "caught", "skipped", "waiting", "failed", "rejected", "blocked", "cancelled", "interrupted", "running", "retrying",

@@ -121,6 +121,7 @@ def build_parser(only: str | None = None) -> Parser:
     _add_data_verbs(verbs)
     _add_experiment_verbs(verbs)
     _add_service_verbs(verbs)
+    _add_contract_verbs(verbs)
     _add_trust_verbs(verbs)
     sub = verbs.add("demo", "walk the whole chain on real network connections")
     text = "project to make or go on with (default: flows-demo)"
@@ -276,6 +277,14 @@ def _add_service_verbs(verbs: Verbs) -> None:
     sub.add_argument("--last", type=int, help="the last so many predictions")
     sub.add_argument("--since", help="predictions since so long ago: 30m, 12h, 7d")
     sub.add_argument("--html", metavar="FILE", help="write a report with plots")
+
+
+def _add_contract_verbs(verbs: Verbs) -> None:
+    group = verbs.add_group("contract", "keep what applications count on: compare, record, verify")
+    if group is not None:
+        from filiera.cli.contract_verbs import add_contract_verbs
+
+        add_contract_verbs(group)
 
 
 def _add_store_verbs(verbs: Verbs) -> None:

@@ -52,7 +52,7 @@ class Domain:
         """Return which rule a decoded JSON *value* breaks, in words that do not repeat the value, or None."""
         if value is None:
             return None if self.field.nullable else "must not be null"
-        rule = self._broken_type(value)
+        rule = self.broken_type(value)
         if rule is not None:
             return f"{rule} or null" if self.field.nullable else rule
         if self.values is not None and value not in self.values:
@@ -71,7 +71,8 @@ class Domain:
             return f"must match {self.field.pattern}"
         return None
 
-    def _broken_type(self, value: object) -> str | None:
+    def broken_type(self, value: object) -> str | None:
+        """Return which rule of the type alone a JSON *value* breaks, or None."""
         kind = self.field.type
         if kind == "bool":
             return None if type(value) is bool else "must be true or false"
@@ -139,7 +140,7 @@ def _cut(field: Field) -> Domain:
         if lower is not None and upper is not None and lower > upper:
             raise _refused(field, "no value lies between its minimum and maximum")
         return plain
-    if any(value is None or plain._broken_type(value) is not None for value in field.values):
+    if any(value is None or plain.broken_type(value) is not None for value in field.values):
         raise _refused(field, f"its values are not all of type {field.type}")
     values = tuple(value for value in field.values if plain.broken_rule(value) is None)
     if not values:

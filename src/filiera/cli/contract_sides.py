@@ -1,0 +1,19 @@
+"""Contracts that people name on the command line: of a model version, or in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from filiera.cli.places import find_model
+from filiera.project.contracts import contract_of
+from filiera.project.project import Project
+from filiera.serving.contract import ModelContract
+from filiera.serving.contracts.signature_file import read_contract
+
+
+def find_contract(text: str, profile: str | None) -> ModelContract:
+    """Return the contract that *text* names; a project is needed for a model, not for a file. Raises UsageError."""
+    if text.endswith(".json"):
+        return read_contract(Path(text))
+    project = Project.open(profile=profile)
+    return contract_of(project, find_model(project, text))
