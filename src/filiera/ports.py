@@ -197,7 +197,14 @@ class PredictionLog(Protocol):
     """Keeps what services answered, append-only, off the hot path."""
 
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Queue records (each with ``id``, ``at``, ``inputs``, ``outputs``); returns at once."""
+        """Keep records (each with ``id``, ``at``, ``inputs``, ``outputs``); does not wait for the disk."""
+
+    def append_request(self, about: Mapping[str, Any], *, request: bytes, answers: bytes, count: int) -> None:
+        """Keep the *count* records of one request as they went over the wire; does not wait for the disk.
+
+        *request* is a JSON object whose ``instances`` are the inputs, *answers* a JSON list of ids with outputs; *about*
+        is what their records share, with ``at`` in it.
+        """
 
     def flush(self) -> None:
         """Return when all that was appended before is on disk."""

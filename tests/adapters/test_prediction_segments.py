@@ -139,6 +139,19 @@ def test_a_killed_process_keeps_what_it_flushed(folder: Path) -> None:
     assert found == list(range(len(found)))
 
 
+def test_a_killed_process_keeps_all_it_was_given(folder: Path) -> None:
+    """After kill -9, every record whose appending came back is there, though nothing was flushed."""
+    program = _WRITER.replace("log.flush()", "").replace("sys.argv[1])", "sys.argv[1]), sync_every_s=3600.0")
+    with subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        for _ in range(5):
+            acknowledged = int(writer.stdout.readline())
+        writer.send_signal(signal.SIGKILL)
+    found = [number for number in ids(SegmentLog(folder)) if number >= 0]
+    assert found[:acknowledged] == list(range(acknowledged))
+    assert found == list(range(len(found)))
+
+
 @contextmanager
 def files_at_most(size_bytes: int) -> Iterator[None]:
     """Let no file grow beyond *size_bytes*: what a full disk feels like, without being root."""
@@ -167,6 +180,41 @@ def test_a_full_disk_is_counted_and_said_once(folder: Path, capsys: pytest.Captu
     assert log.dropped() == 3
     log.close()
     assert capsys.readouterr().err.count("not logged") == 1
+
+
+def test_a_torn_line_that_cannot_be_cut_costs_only_itself(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the rest of a failed write stays in the file, what is written later begins on a line of its own."""
+    log = SegmentLog(folder)
+    log.append([prediction(1)])
+    log.flush()
+
+    def refuse(*_: object) -> None:
+        raise OSError("no")
+
+    with monkeypatch.context() as patch, files_at_most(segments(folder)[0].stat().st_size + 100):
+        patch.setattr("os.ftruncate", refuse)
+        log.append([prediction(2)])
+    log.append([prediction(3)])
+    assert ids(log) == [1, 3]
+    assert (log.dropped(), log.damaged_lines) == (1, 1)
+    log.close()
+
+
+def test_a_sync_that_fails_is_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not proven to be on disk counts as lost, and the next records go to another file."""
+
+    def refuse(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    log = SegmentLog(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", refuse)
+        log.append([prediction(1), prediction(2)])
+        log.flush()
+    assert log.dropped() == 2
+    log.append([prediction(3)])
+    log.close()
+    assert len(segments(folder)) == 2
 
 
 def test_a_slow_disk_does_not_fill_the_memory(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,8 +1,10 @@
 """The prediction log as a folder of append-only segments.
 
-A segment is a text file of one record per line, ``CRC JSON``: eight hex digits of the CRC-32 of the JSON, a space, the
-JSON. A line cut off by a crash has a wrong CRC or no line end, and is skipped. A process only appends to segments that
-it began, so nothing is ever written behind such a line, and several processes may log to one folder.
+A segment is a text file of one record, or the records of one request, per line, ``CRC JSON``: eight hex digits of the
+CRC-32 of the JSON, a space, the JSON. The records of a request are its body and its answers as they went over the wire,
+which nobody has to encode again; reading takes them apart. A line cut off by a crash has a wrong CRC or no line end, and
+is skipped. A process only appends to segments that it began, so nothing is ever written behind such a line, and several
+processes may log to one folder.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,11 @@ _CRC_LENGTH = 8
 
 
 class SegmentLog:
-    """Prediction log in a folder; the folder and the writing thread come with the first record.
+    """Prediction log in a folder; the folder and the syncing thread come with the first record.
 
-    ``append`` never waits for the disk. The thread hands records to the system as they come and to the disk at the
-    latest *sync_every_s* later: a killed process loses only what its thread had not picked up, a power cut at most that
-    interval. When the disk takes nothing more, services go on answering, and what is lost is counted and said once.
+    ``append`` hands records to the system and does not wait for the disk, which a thread does at the latest
+    *sync_every_s* later: a killed process loses nothing, a power cut at most that interval. When the disk takes nothing
+    more, services go on answering, and what is lost is counted and said once.
     """
 
     def __init__(
@@ -47,7 +49,8 @@ class SegmentLog:
             folder: Made when it is absent.
             sync_every_s: How much a power cut may lose.
             segment_bytes: A larger segment is closed and another begun.
-            max_pending_bytes: How much may wait for a slow disk; what comes beyond is counted as dropped.
+            max_pending_bytes: How much may wait for a slow disk; what comes beyond is counted as dropped. The system
+                lets a writer wait only when much more than this waits for the disk.
         """
         self.damaged_lines = 0  #: how many lines the latest ``read`` skipped
         self._folder = folder
@@ -55,9 +58,9 @@ class SegmentLog:
         self._sync_every_s = sync_every_s
         self._max_pending_bytes = max_pending_bytes
         self._changed = threading.Condition()
-        self._pending: list[bytes] = []
-        self._pending_bytes = 0
-        self._accepted = 0  #: records that ever were pending
+        self._pending_bytes = 0  #: not on disk yet
+        self._pending = 0  #: records of them
+        self._accepted = 0  #: records that ever were appended
         self._settled = 0  #: of these, how many are on disk or counted as dropped
         self._dropped = 0
         self._is_urgent = False
@@ -79,22 +82,18 @@ class SegmentLog:
             raise _unusable(self._folder, error) from error
 
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Queue *records*. Raises TypeError for values that JSON has no word for, StoreError once closed."""
+        """Keep *records*. Raises TypeError for values that JSON has no word for, StoreError once closed."""
         lines = [_framed(msgspec.json.encode(record)) for record in records]
-        size = sum(map(len, lines))
-        with self._changed:
-            if self._is_closed:
-                raise StoreError("This prediction log is closed.")
-            if self._pending_bytes + size > self._max_pending_bytes:
-                self._drop(len(lines), "the disk is too slow")
-                return
-            self._pending += lines
-            self._pending_bytes += size
-            self._accepted += len(lines)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="prediction-log", daemon=True)
-                self._thread.start()
-            self._changed.notify_all()
+        if lines:
+            self._write(b"".join(lines), len(lines))
+
+    def append_request(self, about: Mapping[str, Any], *, request: bytes, answers: bytes, count: int) -> None:
+        """Keep the *count* records of one request as they went over the wire. Raises StoreError once closed."""
+        # JSON has line ends only between its words.
+        if b"\n" in request:
+            request = request.replace(b"\n", b" ")
+        head = msgspec.json.encode(about)[:-1]
+        self._write(_framed(b'%b,"request":%b,"answers":%b}' % (head, request, answers)), count)
 
     def flush(self) -> None:
         """Return when all that was appended before is on disk, or counted as dropped."""
@@ -117,9 +116,9 @@ class SegmentLog:
         self.damaged_lines = 0
         try:
             for segment in _segments(self._folder):
-                for record in self._intact(segment):
-                    if since <= record["at"] and (until is None or record["at"] < until):
-                        yield record
+                for line in self._intact(segment):
+                    if since <= line["at"] and (until is None or line["at"] < until):
+                        yield from _records(line)
         except OSError as error:
             raise _unusable(self._folder, error) from error
 
@@ -145,36 +144,49 @@ class SegmentLog:
                 else:
                     self.damaged_lines += 1
 
+    def _write(self, lines: bytes, count: int) -> None:
+        with self._changed:
+            if self._is_closed:
+                raise StoreError("This prediction log is closed.")
+            if self._pending_bytes + len(lines) > self._max_pending_bytes:
+                self._drop(count, "the disk is too slow")
+                return
+            try:
+                self._segment.write(lines)
+            except OSError as error:
+                self._drop(count, error.strerror or str(error))
+                return
+            self._accepted += count
+            self._pending_bytes += len(lines)
+            self._pending += count
+            if self._pending == count:  # the thread sleeps, and for long when nothing is pending
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._work, name="prediction-log", daemon=True)
+                    self._thread.start()
+                self._changed.notify_all()
+
     def _work(self) -> None:
-        taken, written, sync_at_s, is_closed = 0, 0, 0.0, False  # records since the last sync
+        is_closed = False
         while not is_closed:
             with self._changed:
-                patience_s = max(0.0, sync_at_s - time.monotonic()) if taken else None
-                self._changed.wait_for(lambda: self._pending or self._is_urgent or self._is_closed, patience_s)
-                lines, self._pending, self._pending_bytes = self._pending, [], 0
-                is_closed = self._is_closed
-                must_sync = self._is_urgent or is_closed
-                self._is_urgent = False
-            if lines:
-                sync_at_s = sync_at_s if taken else time.monotonic() + self._sync_every_s
-                taken += len(lines)
-                is_kept = self._kept(len(lines), lambda lines=lines: self._segment.write(lines))  # type: ignore[misc]
-                written += len(lines) if is_kept else 0
-            if taken and (must_sync or time.monotonic() >= sync_at_s):
-                self._kept(written, self._segment.sync)
-                self._settle(taken)
-                taken = written = 0
-        self._segment.close()
-
-    def _kept(self, count: int, act: Callable[[], None]) -> bool:
-        """Tell whether *act* went well; else *count* records are lost, and counted."""
-        try:
-            act()
-        except OSError as error:
+                self._changed.wait_for(lambda: self._pending or self._is_closed)
+                self._changed.wait_for(lambda: self._is_urgent or self._is_closed, self._sync_every_s)
+                count, self._pending, self._pending_bytes = self._pending, 0, 0
+                is_closed, self._is_urgent = self._is_closed, False
+            try:
+                self._segment.sync()
+                error = None
+            except OSError as caught:
+                error = caught
             with self._changed:
-                self._drop(count, error.strerror or str(error))
-            return False
-        return True
+                if error is not None:
+                    # What was written meanwhile is in the same file, of which nothing more is known.
+                    count, self._pending, self._pending_bytes = count + self._pending, 0, 0
+                    self._drop(count, error.strerror or str(error))
+                if error is not None or self._segment.is_full or is_closed:
+                    self._segment.close()
+                self._settled += count
+                self._changed.notify_all()
 
     def _drop(self, count: int, why: str) -> None:
         if not self._dropped:
@@ -182,14 +194,9 @@ class SegmentLog:
             print(message, file=sys.stderr, flush=True)
         self._dropped += count
 
-    def _settle(self, count: int) -> None:
-        with self._changed:
-            self._settled += count
-            self._changed.notify_all()
-
 
 class _Segment:
-    """The file written to. After an error either its end is clean again, or the next write begins another file."""
+    """The file written to. After an error either its end is clean again, or the next write begins another line."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder = folder
@@ -197,11 +204,18 @@ class _Segment:
         self._file: int | None = None
         self._size_bytes = 0
         self._started_ns = 0
+        self._is_listed = False  #: its name is on disk, too
+        self._is_torn = False  #: it ends within a line
 
-    def write(self, lines: Sequence[bytes]) -> None:
+    @property
+    def is_full(self) -> bool:
+        """Tell whether another is to be begun, which only ``close`` does: nothing of this one is to miss its sync."""
+        return self._size_bytes > self._max_bytes
+
+    def write(self, lines: bytes) -> None:
         """Hand all *lines* to the system. Raises OSError: then none of them is in the file."""
         file = self._open_file()
-        rest = memoryview(b"".join(lines))
+        rest = memoryview(b"\n" + lines if self._is_torn else lines)
         end = self._size_bytes + len(rest)
         try:
             while rest:
@@ -209,23 +223,24 @@ class _Segment:
         except OSError:
             self._cut(file)
             raise
-        self._size_bytes = end
+        self._size_bytes, self._is_torn = end, False
 
     def sync(self) -> None:
-        """Return when all that was written is on disk. Raises OSError: then none of it counts as kept."""
+        """Return when all that was written before is on disk. Raises OSError: then none of it counts as kept.
+
+        Another thread may write meanwhile, and may not close.
+        """
         if self._file is None:
             return
-        try:
-            os.fsync(self._file)
-        except OSError:
-            self.close()
-            raise
-        if self._size_bytes > self._max_bytes:
-            self.close()
+        os.fsync(self._file)
+        if not self._is_listed:
+            _sync_folder(self._folder)
+            self._is_listed = True
 
     def close(self) -> None:
         """Let go of the file."""
         file, self._file, self._size_bytes = self._file, None, 0
+        self._is_listed = self._is_torn = False
         if file is not None:
             os.close(file)
 
@@ -236,18 +251,27 @@ class _Segment:
             self._started_ns = max(time.time_ns(), self._started_ns + 1)
             name = f"{self._started_ns:019d}-{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}"
             self._file = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
-            _sync_folder(self._folder)
         return self._file
 
     def _cut(self, file: int) -> None:
         try:
             os.ftruncate(file, self._size_bytes)
         except OSError:
-            self.close()
+            self._size_bytes, self._is_torn = os.fstat(file).st_size, True
 
 
 def _framed(content: bytes) -> bytes:
     return b"%08x %b\n" % (zlib.crc32(content), content)
+
+
+def _records(line: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the records of one line: itself, or one for each row of a request."""
+    if "answers" not in line:
+        yield line
+        return
+    request, answers = line.pop("request"), line.pop("answers")
+    for row, answer in zip(request["instances"], answers, strict=True):
+        yield {"id": answer.pop("id"), **line, "inputs": row, "outputs": answer}
 
 
 def _segments(folder: Path) -> list[Path]:
