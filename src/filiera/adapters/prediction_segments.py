@@ -2,7 +2,7 @@
 
 A segment is a text file of one record, or the records of one request, per line, ``CRC JSON``: eight hex digits of the
 CRC-32 of the JSON, a space, the JSON. The records of a request are its body and its answers as they went over the wire,
-which nobody has to encode again; reading takes them apart. A line cut off by a crash has a wrong CRC or no line end, and
+which nobody has to encode again; reading takes them apart. A line cut off by a crash has a wrong CRC or no line end and
 is skipped. A process only appends to segments that it began, so nothing is ever written behind such a line, and several
 processes may log to one folder.
 """
