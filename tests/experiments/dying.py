@@ -68,7 +68,7 @@ def live(request: dict[str, Any], fate: Fate, out: int) -> None:
         os.dup2(out, stream)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.chdir(request["folder"])
-    fate.wrap(Repository, "_try")
+    fate.wrap(Repository, "_run")
     fate.wrap(SqliteRecords, "write")
     for name in ("fsync", "replace", "rename", "unlink"):
         fate.wrap(os, name)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Iterable
-from pathlib import Path
-
 import pytest
 
 from filiera.errors import Rejected
 from filiera.experiments.accepting import Acceptance, accept
-from filiera.experiments.ran import changes_since, tree_without
+from filiera.experiments.ran import changes_since
 from filiera.experiments.records import runs_in
 from filiera.experiments.starting import start
 from tests.experiments.lab import Lab
@@ -55,29 +51,3 @@ def test_other_files_are_noticed(words: tuple[str, ...], is_clean: bool, lab: La
     assert changes(lab, "deeper")
     with pytest.raises(Rejected, match="are not those that"):
         accept(lab.place(), "deeper", Acceptance())
-
-
-def test_the_name_of_a_tree_without_files(tmp_path: Path) -> None:
-    """It is the one that git gives it, also where a folder, or all above it, would be empty."""
-
-    def git(*words: str) -> bytes:
-        return subprocess.run(["git", *words], cwd=tmp_path, capture_output=True, check=True).stdout
-
-    def tree(files: Iterable[str]) -> str:
-        git("read-tree", "--empty")
-        for file in files:
-            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / file).write_text(file)
-            git("update-index", "--add", file)
-        return git("write-tree").decode().strip()
-
-    git("init", "--quiet")
-    for others in ([], ["a.py"], ["sub/a.py", "sub.py", "sub-b/c"], ["sub/experiments/other/1.json", "z/experiments"]):
-        for kept in ([], ["1.json"], ["1.json", "3.json"]):
-            folder = [f"sub/experiments/deeper/{file}" for file in kept]
-            gone = ["sub/experiments/deeper/2.json", "sub/experiments/deeper/4.json"]
-            whole = tree([*others, *folder, *gone])
-            names = [whole, *(f"{whole}:{path}" for path in ("sub", "sub/experiments", "sub/experiments/deeper"))]
-            trees = [git("cat-file", "tree", name) for name in names]
-            found = tree_without(trees, ["sub", "experiments", "deeper"], ["2.json", "4.json"], 20)
-            assert found == tree([*others, *folder])

@@ -64,7 +64,8 @@ def test_a_change_within_the_second_is_seen(lab: Lab) -> None:
     lab.edit("deeper", "flows/model.py", "depth: int = 1", "depth: int = 4")
     os.utime(file, (1e9, 1e9))
     repository = Repository(folder)
-    assert repository.changed("HEAD", repository.snapshot(folder)) == ["flows/model.py"]
+    assert not repository.status().is_clean
+    assert repository.changed("HEAD", repository.snapshot()) == ["flows/model.py"]
 
 
 def test_a_rejected_run_is_recorded_and_a_failed_one_is_not(lab: Lab) -> None:

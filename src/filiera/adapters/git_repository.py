@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 import shutil
@@ -11,7 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from filiera.adapters import git_status
 from filiera.adapters.git_failures import git_failure
+from filiera.adapters.git_objects import Object, folders_of, objects_in, pack, with_files
+from filiera.adapters.git_status import Status, read_status
 from filiera.adapters.local_disk import disk_errors
 from filiera.core.value import dataclass
 from filiera.errors import ProjectError
@@ -108,6 +112,22 @@ class Repository:
         if is_inside != "true":
             raise ProjectError(f"{folder} is a bare repository.", why="It has no files.", do="git clone it.")
 
+    def at(self, worktree: Path) -> Repository:
+        """Return it as another of its worktrees sees it, without asking git. Raises ProjectError."""
+        found = copy.copy(self)
+        found._folder = found.top = worktree
+        marked = worktree / ".git"
+        try:
+            own = marked if marked.is_dir() else worktree / marked.read_text().removeprefix("gitdir:").strip()
+        except OSError as error:
+            raise ProjectError(
+                f"{worktree} has lost its .git file.",
+                why="By that git knows which branch its files are of.",
+                do="filiera experiment doctor --repair",
+            ) from error
+        found.git_dir = own
+        return found
+
     @property
     def main(self) -> Path:
         """Return the main worktree, which all others were made from."""
@@ -171,37 +191,70 @@ class Repository:
         """Return what git is in the middle of in this worktree, such as ``MERGE_HEAD``; '' when nothing."""
         return next((name for name in _BUSY if (self.git_dir / name).exists()), "")
 
-    def snapshot(self, worktree: Path) -> str:
-        """Return a tree of all files of *worktree* that are not ignored, without touching its index.
+    def status(self, *, may_refresh: bool = False) -> Status:
+        """Return what differs from the commit.
+
+        With *may_refresh* git writes down which files it has found to be the same, and need not read them again.
+        """
+        first = () if may_refresh else ("--no-optional-locks",)
+        return read_status(self.git(*first, *git_status.WORDS))
+
+    def snapshot(self) -> str:
+        """Return a tree of all files that are not ignored, without touching the index.
 
         Blobs of files that git does not have yet are added to its objects.
         """
-        with self._index(worktree) as variables:
-            self.git("add", "--all", "--sparse", cwd=worktree, variables=variables)
-            return self.git("write-tree", cwd=worktree, variables=variables)
+        with self._index() as variables:
+            self.git("add", "--all", "--sparse", cwd=self.top, variables=variables)
+            return self.git("write-tree", variables=variables)
 
-    def new_files(self, worktree: Path) -> list[str]:
-        """Return files that are neither ignored nor known to git; of a repository in it only its folder, with ``/``."""
-        listed = self.git("ls-files", "--others", "--exclude-standard", "-z", cwd=worktree)
-        return [name for name in listed.split("\0") if name]
+    def tree(self, commit: str) -> str:
+        """Return the tree of a commit."""
+        return self.git("rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}")
 
-    def staged(self, worktree: Path) -> str:
-        """Return a tree of what is staged in *worktree*; '' while files are in conflict there."""
-        with self._index(worktree) as variables:
-            done = self._try("write-tree", cwd=worktree, variables=variables)
+    def is_same(self, commit: str) -> bool:
+        """Tell whether files and index are those of a commit, where no commit or another one is checked out."""
+        listed = ("ls-files", "--others", "--modified", "--deleted", "--exclude-standard", "-z")
+        is_staged = self._try("diff-index", "--cached", "--quiet", "--ignore-submodules=none", commit, cwd=self.top)
+        return is_staged.returncode == 0 and not self.git(*listed, cwd=self.top)
+
+    def staged(self) -> str:
+        """Return a tree of what is staged; '' while files are in conflict."""
+        with self._index() as variables:
+            done = self._try("write-tree", variables=variables)
         if done.returncode and "unmerged" not in done.stderr:
-            raise git_failure(("write-tree",), worktree, done)
+            raise git_failure(("write-tree",), self.top, done)
         return done.stdout.strip()
+
+    def stage(self, tree: str) -> None:
+        """Let the index be a tree, whatever the files are."""
+        self.git("read-tree", "--reset", tree, cwd=self.top)
 
     def commit(self, tree: str, parents: Sequence[str], message: str) -> str:
         """Return a new commit, which no reference points at yet."""
-        words = [word for parent in parents for word in ("-p", parent)]
-        return self.git("commit-tree", tree, *words, "-F", "-", given=message.encode(), variables=self.somebody)
+        words = ["commit-tree", tree, *(word for parent in parents for word in ("-p", parent)), "-F", "-"]
+        done = self._try("-c", "user.useConfigOnly=true", *words, given=message.encode())
+        if done.returncode:
+            return self.git(*words, given=message.encode(), variables=self.somebody)
+        return done.stdout.strip()
 
-    def with_file(self, tree: str, path: str, content: bytes) -> str:
-        """Return a tree with one file added or replaced."""
-        blob = self.git("hash-object", "-w", "--stdin", given=content)
-        return self._with_entry(tree, path.split("/"), blob)
+    def with_files(self, base: str, files: Mapping[str, bytes]) -> str:
+        """Return the tree of *base*, a commit or a tree, with some files added or replaced.
+
+        Two processes do it, one that reads and one that writes, however many files there are.
+        """
+        folders = folders_of(files)
+        found = self.look([f"{base}^{{tree}}", *(f"{base}:{folder}" for folder in folders[1:])])
+        if found[0] is None:
+            raise ProjectError(f"git does not know {base} in {self._folder}.", do="git fsck")
+        trees = {
+            folder: each.content if each is not None and each.kind == "tree" else b""
+            for folder, each in zip(folders, found, strict=True)
+        }
+        oid_bytes = len(found[0].name) // 2
+        tree, objects = with_files(trees, files, oid_bytes)
+        self._try_bytes("unpack-objects", "-q", given=pack(objects, oid_bytes))
+        return tree
 
     def merge(self, ours: str, theirs: str) -> Merge:
         """Return what merging two commits comes to, touching no files."""
@@ -240,11 +293,6 @@ class Repository:
         """Return a commit that can be reached from all of them; "" when there is none, or one is not there."""
         return self.git("merge-base", "--octopus", *commits, check=False) if commits else ""
 
-    def uncommitted(self, worktree: Path) -> list[str]:
-        """Return the files of *worktree* that differ from its commit, new ones too."""
-        words = ("--no-optional-locks", "status", "--porcelain", "--no-renames", "-z", "--untracked-files=all")
-        return [line[3:] for line in self.git(*words, cwd=worktree).split("\0") if line]
-
     def file_changes(self, before: str, after: str, *where: str) -> list[FileChange]:
         """Return how many lines of which files differ between two commits or trees, of those that pathspecs allow."""
         listed = self.git("diff-tree", "-r", "--numstat", "--no-renames", "-z", before, after, "--", *where)
@@ -254,80 +302,31 @@ class Repository:
             found.append(FileChange(name, *(None if each == "-" else int(each) for each in (added, removed))))
         return found
 
-    def read(self, names: Sequence[str], cwd: Path | None = None) -> list[bytes | None]:
-        """Return the contents of objects, such as ``refs/heads/x:file``; None for one that is not there."""
-        command = ["git", "-C", str(cwd or self._folder), "cat-file", "--batch", "--buffer"]
-        given = os.fsencode("".join(f"{name}\n" for name in names))
-        done = subprocess.run(command, input=given, capture_output=True, check=False)
-        return list(_objects(done.stdout, len(names)))
+    def look(self, names: Sequence[str]) -> list[Object | None]:
+        """Return objects, such as ``refs/heads/x:file``, by one process; None for one that is not there."""
+        asked = [os.fsencode(name) for name in names]
+        answer = self._try_bytes(
+            "cat-file", "--batch", "--buffer", "-z", given=b"".join(each + b"\0" for each in asked)
+        )
+        return list(objects_in(answer, asked))
 
-    def add_worktree(self, path: Path, commit: str) -> None:
-        """Write the files of a commit, or of a branch that is checked out then, into a new folder."""
-        parallel = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "checkout.workers", "GIT_CONFIG_VALUE_0": "0"}
-        self.git("worktree", "add", "--quiet", str(path), commit, variables=parallel)
-
-    def remove_worktree(self, path: Path, aside: Path) -> None:
-        """Remove a worktree, its folder and all that is in it; a folder that is gone already is only forgotten.
-
-        It is renamed to *aside* first, beside it: whoever is killed does not leave half of the files, which would look
-        as if somebody had deleted the others.
-        """
-        shutil.rmtree(aside, ignore_errors=True)
-        if path.exists():
-            path.rename(aside)
-        self.discard_worktree(path)
-        shutil.rmtree(aside, ignore_errors=True)
-
-    def discard_worktree(self, path: Path) -> None:
-        """Remove a folder that was to become a worktree, and what git knows of it, however far that had come."""
-        shutil.rmtree(path, ignore_errors=True)
-        for known in self._known(path):
-            aside = self.common / f"{SCRATCH}{known.name}"
-            shutil.rmtree(aside, ignore_errors=True)
-            known.rename(aside)
-            shutil.rmtree(aside)
-
-    def knows_worktree(self, path: Path) -> bool:
-        """Tell whether git keeps something for a worktree at *path*, even if too little to list it."""
-        return bool(self._known(path))
-
-    def _known(self, path: Path) -> list[Path]:
-        found = []
-        for known in (self.common / "worktrees").glob("*"):
-            try:
-                is_of_path = Path((known / "gitdir").read_text().strip()).parent == path
-            except OSError:  # git had not come so far; it names the folder after the worktree's
-                is_of_path = known.name.rstrip("0123456789") == path.name.replace(".", "-", 1)
-            found += [known] if is_of_path else []
-        return found
+    def read(self, names: Sequence[str]) -> list[bytes | None]:
+        """Return the contents of objects; None for one that is not there."""
+        return [None if each is None else each.content for each in self.look(names)]
 
     @contextmanager
-    def _index(self, worktree: Path) -> Iterator[dict[str, str]]:
-        """Give a copy of a worktree's index: what has not changed since need not be read again.
+    def _index(self) -> Iterator[dict[str, str]]:
+        """Give a copy of the index: what has not changed since need not be read again.
 
         It is as old as the index: git reads a file anew that was written in the same second as the index or later.
         """
-        index = Path(self.git("rev-parse", "--path-format=absolute", "--git-path", "index", cwd=worktree))
         with ExitStack() as scratch:
             with disk_errors(self.common):
                 folder = scratch.enter_context(tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self.common))
-                copy = Path(folder) / "index"
-                if index.exists():
-                    shutil.copy2(index, copy)
-            yield {"GIT_INDEX_FILE": str(copy)}
-
-    def _with_entry(self, tree: str, path: Sequence[str], blob: str) -> str:
-        listed = self.git("ls-tree", "--full-tree", "-z", tree) if tree else ""
-        entries = [line for line in listed.split("\0") if line]
-        name, rest = path[0], path[1:]
-        old = next((line for line in entries if line.partition("\t")[2] == name), "")
-        kept = [line for line in entries if line != old]
-        if rest:
-            below = old.split()[2] if " tree " in old else ""
-            new = f"040000 tree {self._with_entry(below, rest, blob)}\t{name}"
-        else:
-            new = f"100644 blob {blob}\t{name}"
-        return self.git("mktree", "-z", given=os.fsencode("".join(f"{line}\0" for line in [*kept, new])))
+                copied = Path(folder) / "index"
+                if (self.git_dir / "index").exists():
+                    shutil.copy2(self.git_dir / "index", copied)
+            yield {"GIT_INDEX_FILE": str(copied)}
 
     @property
     def somebody(self) -> dict[str, str]:
@@ -343,22 +342,30 @@ class Repository:
         variables: Mapping[str, str] | None = None,
         given: bytes | None = None,
     ) -> subprocess.CompletedProcess[str]:
+        return _as_text(self._run(words, cwd or self._folder, variables or {}, given))
+
+    def _try_bytes(self, *words: str, given: bytes) -> bytes:
+        """Return what git prints, as bytes. Raises ProjectError, StoreFull."""
+        done = self._run(words, self._folder, {}, given)
+        if done.returncode:
+            raise git_failure(words, self._folder, _as_text(done))
+        return done.stdout
+
+    def _run(
+        self, words: Sequence[str], cwd: Path, variables: Mapping[str, str], given: bytes | None
+    ) -> subprocess.CompletedProcess[bytes]:
         is_change = bool(self.held) and words[0] in _CHANGES
-        command = ["git", "-C", str(cwd or self._folder), *(_NO_SERVANTS if is_change else ()), *words]
+        command = ["git", "-C", str(cwd), *(_NO_SERVANTS if is_change else ()), *words]
         outside = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER}
-        environment = {**outside, **(variables or {}), "LC_ALL": "C.UTF-8"}
-        text = None if given is None else given.decode("utf-8", "surrogateescape")
         try:
             return subprocess.run(
                 command,
-                env=environment,
-                input=text,
-                stdin=subprocess.DEVNULL if text is None else None,
+                env={**outside, **variables, "LC_ALL": "C.UTF-8"},
+                input=given,
+                stdin=subprocess.DEVNULL if given is None else None,
                 capture_output=True,
                 check=False,
                 pass_fds=self.held if is_change else (),
-                encoding="utf-8",
-                errors="surrogateescape",
             )
         except FileNotFoundError as error:
             raise ProjectError(
@@ -366,18 +373,9 @@ class Repository:
             ) from error
 
 
-def _objects(answer: bytes, count: int) -> Iterator[bytes | None]:
-    """Yield the objects in what ``git cat-file --batch`` printed."""
-    at = 0
-    for _ in range(count):
-        end = answer.index(b"\n", at)
-        header, at = answer[at:end], end + 1
-        if header.endswith((b" missing", b" ambiguous")):
-            yield None
-            continue
-        size = int(header.rsplit(b" ", 1)[1])
-        yield answer[at : at + size]
-        at += size + 1
+def _as_text(done: subprocess.CompletedProcess[bytes]) -> subprocess.CompletedProcess[str]:
+    out, err = (each.decode("utf-8", "surrogateescape") for each in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
 
 
 @functools.cache

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import field, replace
 from pathlib import Path
 
+from filiera.adapters import git_worktrees
 from filiera.adapters.git_repository import RefChange, Repository
 from filiera.core.products import OF_EXPERIMENT
 from filiera.core.value import dataclass
@@ -17,7 +18,7 @@ from filiera.experiments.journal import Entry, Finished
 from filiera.experiments.names import ARCHIVE, new_id
 from filiera.experiments.place import MAKING, Place
 from filiera.experiments.ran import changes_since, code_changes
-from filiera.experiments.records import RunRecord, StartRecord, path_of, runs_in, start_in, write_record
+from filiera.experiments.records import RunRecord, StartRecord, path_of, records_at, runs_in, start_in, write_record
 from filiera.experiments.running import record_of, values_back
 from filiera.experiments.submodules import require_pushed_submodules
 from filiera.project.index import forget_modules
@@ -58,6 +59,7 @@ class _Candidate:
     name: str
     tip: str
     target: str
+    old: str  #: the commit that the target is at
     start: StartRecord
     worktree: Path | None
     runs: tuple[RunRecord, ...]  #: those to be repeated, in order
@@ -88,8 +90,8 @@ def accept(place: Place, name: str, wanted: Acceptance, *, listener: Listener | 
         journal.recover(place)
         for _ in range(_TRIES):
             candidate = _candidate(place, name, wanted)
-            old = place.repository.resolve(candidate.target)
-            evaluated = _evaluate(place, candidate, old, listener)
+            old = candidate.old
+            evaluated = _evaluate(place, candidate, listener)
             parents = [old] if wanted.squash else [old, candidate.tip]
             message = message_of(candidate.name, evaluated.records, evaluated.versions)
             new = place.repository.commit(evaluated.tree, parents, message)
@@ -131,29 +133,31 @@ def _finished(place: Place, entry: Entry) -> journal.Finished:
 def _candidate(place: Place, name: str, wanted: Acceptance) -> _Candidate:
     """Return what is to be merged, when nothing forbids it."""
     tip = place.tip(name)
-    records = place.records(name)[name]
+    records = records_at(place.repository, {name: tip}, place.prefix)[name]
     begun = start_in(records) or place.start_of(name)
     target = f"refs/heads/{wanted.into.removeprefix('refs/heads/')}" if wanted.into else begun.target
-    if not place.repository.resolve(target):
+    old = place.repository.resolve(target)
+    if not old:
         raise UsageError(f"There is no branch {target.removeprefix('refs/heads/')!r}.", do="--into names another one.")
     worktree = place.worktree(name)
     if worktree is not None:
-        _require_committed(Repository(worktree), worktree, tip, name)
+        _require_committed(place.repository.at(worktree), tip, name)
     runs = _runs(place, name, tip, runs_in(records))
     if not wanted.allow_data_change:
         _require_same_data(place, name, begun, runs)
-    return _Candidate(name=name, tip=tip, target=target, start=begun, worktree=worktree, runs=runs)
+    return _Candidate(name=name, tip=tip, target=target, old=old, start=begun, worktree=worktree, runs=runs)
 
 
-def _require_committed(repository: Repository, worktree: Path, tip: str, name: str) -> None:
-    if repository.resolve("HEAD") != tip or repository.busy():
+def _require_committed(repository: Repository, tip: str, name: str) -> None:
+    status, worktree = repository.status(may_refresh=True), repository.top
+    if status.commit != tip or repository.busy():
         raise ProjectError(
             f"{worktree} is not at the end of exp/{name}.",
             why="Something else is checked out, or a merge or rebase is under way.",
             do=f"git -C {worktree} status",
         )
     require_pushed_submodules(repository, worktree)
-    if files := repository.changed(tip, repository.snapshot(worktree)):
+    if files := [] if status.is_clean else repository.changed(tip, repository.snapshot()):
         raise Rejected(
             f"{worktree} has changes that did not run: {', '.join(files[:5])}.",
             why="What is merged must be what was evaluated.",
@@ -212,39 +216,51 @@ def _other_data(name: str, why: str) -> Rejected:
     )
 
 
-def _evaluate(place: Place, candidate: _Candidate, old: str, listener: Listener | None) -> _Evaluated:
-    """Run the candidate's pipelines on what comes of merging it, and return that with what they published."""
-    merge = place.repository.merge(old, candidate.tip)
+def _merged(place: Place, candidate: _Candidate) -> tuple[str, bool]:
+    """Return a tree of what comes of merging the candidate, and whether that has other files than the candidate.
+
+    Raises Rejected, UsageError.
+    """
+    base = place.repository.git("merge-base", candidate.old, candidate.tip, check=False)
     target = candidate.target.removeprefix("refs/heads/")
+    if base == candidate.tip:
+        raise UsageError(f"{target} has all of experiment {candidate.name!r}: there is nothing to accept.")
+    if base == candidate.old:
+        return place.repository.tree(candidate.tip), False
+    merge = place.repository.merge(candidate.old, candidate.tip)
     if merge.conflicts:
         raise Rejected(
             f"Experiment {candidate.name!r} is in conflict with {target}: {', '.join(merge.conflicts[:10])}.",
             why="Both have changed the same lines. Nothing was changed.",
             do=f"filiera experiment sync {candidate.name}",
         )
-    if place.repository.git("merge-base", old, candidate.tip, check=False) == candidate.tip:
-        raise UsageError(f"{target} has all of experiment {candidate.name!r}: there is nothing to accept.")
-    is_moved = bool(code_changes(place, candidate.tip, merge.tree))
+    return merge.tree, bool(code_changes(place, candidate.tip, merge.tree))
+
+
+def _evaluate(place: Place, candidate: _Candidate, listener: Listener | None) -> _Evaluated:
+    """Run the candidate's pipelines on what comes of merging it, and return that with what they published."""
+    tree, is_moved = _merged(place, candidate)
     if not is_moved and candidate.worktree is not None:
-        found = _run_in(place, candidate, candidate.worktree, listener)
-        return _Evaluated(tree=merge.tree, records=candidate.runs, versions=tuple(v for _, v in found))
-    with _scratch(place, candidate, merge.tree, old) as folder:
-        found = _run_in(place, candidate, folder, listener)
+        found = _run_in(place, candidate, candidate.worktree, tree, listener)
+        return _Evaluated(tree=tree, records=candidate.runs, versions=tuple(v for _, v in found))
+    with _scratch(place, candidate, tree) as folder:
+        found = _run_in(place, candidate, folder, tree, listener)
     if not is_moved:
-        return _Evaluated(tree=merge.tree, records=candidate.runs, versions=tuple(v for _, v in found))
-    tree = merge.tree
-    for record, _ in found:
-        tree = place.repository.with_file(tree, path_of(record, place.prefix), write_record(record))
+        return _Evaluated(tree=tree, records=candidate.runs, versions=tuple(v for _, v in found))
+    records = {path_of(record, place.prefix): write_record(record) for record, _ in found}
+    tree = place.repository.with_files(tree, records)
     return _Evaluated(tree=tree, records=tuple(r for r, _ in found), versions=tuple(v for _, v in found), is_again=True)
 
 
 def _run_in(
-    place: Place, candidate: _Candidate, folder: Path, listener: Listener | None
+    place: Place, candidate: _Candidate, folder: Path, tree: str, listener: Listener | None
 ) -> list[tuple[RunRecord, Version]]:
-    """Run the pipelines in a folder and return their records and versions. Raises Rejected, StepFailed."""
+    """Run the pipelines in a folder that has the files of a tree, and return their records and versions.
+
+    Raises Rejected, StepFailed.
+    """
     forget_modules(place.worktrees)
     project = place.project_in(folder)
-    tree = place.repository.snapshot(folder)
     found = []
     for record in candidate.runs:
         pipeline = project.pipeline(record.pipeline)
@@ -267,18 +283,18 @@ def merge_folder(name: str) -> str:
 
 
 @contextmanager
-def _scratch(place: Place, candidate: _Candidate, tree: str, old: str) -> Iterator[Path]:
+def _scratch(place: Place, candidate: _Candidate, tree: str) -> Iterator[Path]:
     """Give a folder with the files of a tree, which counts as the experiment's for as long as it is there."""
-    commit = place.repository.commit(tree, [old, candidate.tip], "What would be merged\n")
+    commit = place.repository.commit(tree, [candidate.old, candidate.tip], "What would be merged\n")
     folder = place.worktrees / merge_folder(candidate.name)
     place.worktrees.mkdir(parents=True, exist_ok=True)
-    place.repository.discard_worktree(folder)
-    place.repository.add_worktree(folder, commit)
+    git_worktrees.discard(place.repository, folder)
+    git_worktrees.add(place.repository, folder, commit)
     try:
         place.mark(folder, candidate.start)
         yield folder
     finally:
-        place.repository.discard_worktree(folder)
+        git_worktrees.discard(place.repository, folder)
 
 
 @contextmanager
@@ -290,7 +306,7 @@ def _others(place: Place, name: str, wanted: Acceptance) -> Iterator[dict[str, t
             if other != name:
                 leases.enter_context(place.lease(other))
                 worktree = place.worktree(other)
-                kept = tip if worktree is None else with_changes(worktree, other, tip)
+                kept = tip if worktree is None else with_changes(place, worktree, other, tip)
                 ref = f"{ARCHIVE}{other}/{new_id()}"
                 found[other] = (ref, kept, tip)
         yield found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from filiera.adapters.git_repository import NONE, RefChange, Repository
+from filiera.adapters.git_repository import NONE, RefChange
 from filiera.core.value import dataclass
 from filiera.errors import ProjectError, UsageError
 from filiera.experiments.files import require_keepable
@@ -42,7 +42,7 @@ def drop(place: Place, name: str, *, force: bool = False) -> Dropped:
         worktree = place.worktree(name)
         kept = tip
         if worktree is not None:
-            kept = with_changes(worktree, name, tip)
+            kept = with_changes(place, worktree, name, tip)
             if not force:
                 require_committed(place, worktree, tip, kept)
         ref = f"{ARCHIVE}{name}/{new_id()}"
@@ -95,8 +95,8 @@ def put_away(place: Place, name: str) -> bool:
     worktree = place.worktree(name)
     if worktree is None:
         return place.clear(name)
-    ref, commit = list(place.archived()[name].items())[-1]
-    kept = with_changes(worktree, name, commit)
+    ref, commit = list(place.repository.refs(f"{ARCHIVE}{name}/").items())[-1]
+    kept = with_changes(place, worktree, name, commit)
     if kept != commit:
         place.repository.update([RefChange(ref, kept, commit)], f"filiera: keep changes of {name}")
     place.remove(name, worktree)
@@ -113,27 +113,29 @@ def require_committed(place: Place, worktree: Path, tip: str, kept: str) -> None
         )
 
 
-def with_changes(worktree: Path, name: str, commit: str) -> str:
+def with_changes(place: Place, worktree: Path, name: str, commit: str) -> str:
     """Return *commit*, or one behind it that has what is staged in its worktree, and then all its files.
 
     Raises:
         ProjectError: The worktree is on another branch.
     """
-    repository = Repository(worktree)
+    repository = place.repository.at(worktree)
     if repository.branch() != branch_of(name):
         raise ProjectError(
             f"{worktree} is not on branch exp/{name}.",
             why="It would be removed with what is checked out there.",
             do=f"git -C {worktree} switch exp/{name}",
         )
-    require_keepable(repository, worktree, may_be_large=True)
     require_pushed_submodules(repository, worktree)
+    if repository.is_same(commit):
+        return commit
+    require_keepable(repository, repository.status(), may_be_large=True)
     known = repository.git("log", "-3", "--first-parent", "--format=%T", commit).splitlines()
-    staged, files = repository.staged(worktree), repository.snapshot(worktree)
+    staged, files = repository.staged(), repository.snapshot()
     what = f"when {name} was dropped\n\nExperiment: {name}\n"
     if staged and staged not in (*known, files):
         commit = repository.commit(staged, [commit], f"Keep what was staged {what}")
-    if files != repository.git("rev-parse", f"{commit}^{{tree}}"):
+    if files != repository.tree(commit):
         commit = repository.commit(files, [commit], f"Keep what was not committed {what}")
     return commit
 

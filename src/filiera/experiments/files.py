@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from filiera.adapters.git_repository import Repository
+from filiera.adapters.git_status import Status
 from filiera.errors import UsageError
 from filiera.experiments.submodules import require_committed_submodules
 
@@ -13,15 +15,15 @@ LARGEST_NEW_BYTES = 64 * 1024 * 1024
 """Of new files that are neither ignored nor committed, together, of which git would keep all bytes."""
 
 
-def require_keepable(repository: Repository, worktree: Path, *, may_be_large: bool = False) -> None:
+def require_keepable(repository: Repository, status: Status, *, may_be_large: bool = False) -> None:
     """Refuse new files in *worktree* that a commit cannot keep, or should not.
 
     Raises:
         ProjectError: A submodule has changes of its own.
         UsageError: There is a repository in it, or, unless they *may_be_large*, new files are larger than the limit.
     """
-    require_committed_submodules(repository, worktree)
-    names = repository.new_files(worktree)
+    worktree, names = repository.top, status.new
+    require_committed_submodules(status, worktree)
     inner = [name for name in names if name.endswith("/")]
     if inner:
         raise UsageError(
@@ -44,7 +46,7 @@ def require_keepable(repository: Repository, worktree: Path, *, may_be_large: bo
         )
 
 
-def _filtered(repository: Repository, worktree: Path, names: list[str]) -> set[str]:
+def _filtered(repository: Repository, worktree: Path, names: Sequence[str]) -> set[str]:
     """Return those files of which git keeps what a filter makes of them, such as the pointers of LFS."""
     given = os.fsencode("\0".join(names))
     told = repository.git("check-attr", "--stdin", "-z", "filter", cwd=worktree, given=given).split("\0")

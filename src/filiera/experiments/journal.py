@@ -13,7 +13,7 @@ from filiera.adapters.git_repository import NONE, RefChange
 from filiera.adapters.local_disk import disk_errors, sync_folder
 from filiera.core.products import OF_EXPERIMENT, ProductRef
 from filiera.core.value import dataclass
-from filiera.errors import ProjectError, StoreBusy
+from filiera.errors import FilieraError, ProjectError, StoreBusy
 from filiera.experiments.dropping import put_away
 from filiera.experiments.moving import Move, take_back
 from filiera.experiments.names import branch_of
@@ -96,26 +96,31 @@ def recover(place: Place) -> str:
 def finish(place: Place, entry: Entry) -> Finished:
     """Publish, tag, archive, and forget the entry; what is done already is not done again."""
     published = _publish(place, entry)
+    tags = [f"refs/tags/{each.kind}/{each.name}@v{each.number}" for each in published]
     gone, left = [], {}
     with ExitStack() as leases:
-        for name, (_, _, tip) in entry.archive.items():
+        for name in entry.archive:
             try:
                 if name != entry.name:
                     leases.enter_context(place.lease(name))
-                if place.repository.resolve(branch_of(name)) not in ("", tip):
-                    raise ProjectError(f"exp/{name} has new commits.", do=f"filiera experiment drop {name}")
                 gone.append(name)
-            except (StoreBusy, ProjectError) as error:
-                left[name] = f"{error.what} {error.why}".strip()
-        changes = [change for name in gone for change in _archiving(place, name, entry)]
-        changes += _tags(place, entry, published)
+            except StoreBusy as error:
+                left[name] = _line(error)
+        asked = [ref for name in gone for ref in (branch_of(name), entry.archive[name][0])]
+        refs = place.repository.refs(*asked, *tags)
+        for name, (_, _, tip) in entry.archive.items():
+            if name in gone and refs.get(branch_of(name), tip) != tip:
+                gone.remove(name)
+                left[name] = f"exp/{name} has new commits."
+        changes = [change for name in gone for change in _archiving(entry, name, refs)]
+        changes += [RefChange(tag, entry.new, NONE) for tag in tags if tag not in refs]
         if changes:
             place.repository.update(changes, f"filiera: accept {entry.name}")
         for name in gone:
             try:
                 put_away(place, name)
             except ProjectError as error:  # its folder is on another branch
-                left[name] = f"{error.what} {error.why}".strip()
+                left[name] = _line(error)
     detail = {"commit": entry.new, "target": entry.target}
     noted = audit.entry("accept", f"exp/{entry.name}", at=place.project.clock(), detail=detail)
     place.project.records.write([noted], durable=True)
@@ -144,15 +149,15 @@ def _publish(place: Place, entry: Entry) -> tuple[Version, ...]:
     return tuple(found)
 
 
-def _archiving(place: Place, name: str, entry: Entry) -> list[RefChange]:
+def _archiving(entry: Entry, name: str, refs: Mapping[str, str]) -> list[RefChange]:
+    """Return what moves an experiment into the archive, but for what has been done already."""
     ref, kept, tip = entry.archive[name]
-    changes = [] if place.repository.resolve(ref) else [RefChange(ref, kept, NONE)]
-    return changes + ([RefChange(branch_of(name), NONE, tip)] if place.repository.resolve(branch_of(name)) else [])
+    changes = [] if ref in refs else [RefChange(ref, kept, NONE)]
+    return changes + ([RefChange(branch_of(name), NONE, tip)] if branch_of(name) in refs else [])
 
 
-def _tags(place: Place, entry: Entry, published: tuple[Version, ...]) -> list[RefChange]:
-    tags = [f"refs/tags/{version.kind}/{version.name}@v{version.number}" for version in published]
-    return [RefChange(tag, entry.new, NONE) for tag in tags if not place.repository.resolve(tag)]
+def _line(error: FilieraError) -> str:
+    return f"{error.what} {error.why}".strip()
 
 
 def _file(place: Place) -> Path:

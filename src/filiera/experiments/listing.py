@@ -10,11 +10,12 @@ from dataclasses import field, fields
 from pathlib import Path
 from typing import Any
 
+from filiera.adapters.git_objects import tree_without
 from filiera.adapters.git_repository import Commit
 from filiera.core.value import dataclass
 from filiera.experiments.names import BRANCHES, RECORDS
 from filiera.experiments.place import MAKING, Place
-from filiera.experiments.ran import folders_above, tree_names, tree_without
+from filiera.experiments.ran import folders_above, tree_names
 from filiera.experiments.records import RunRecord, StartRecord, files_in, read_record
 from filiera.experiments.standing import Pair, Standing, accepted_by, holders, standings
 

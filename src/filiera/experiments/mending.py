@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from filiera.adapters.git_repository import SCRATCH, Repository
+from filiera.adapters import git_worktrees
+from filiera.adapters.git_repository import SCRATCH
 from filiera.errors import FilieraError, ProjectError, StoreBusy
 from filiera.experiments import journal
 from filiera.experiments.accepting import LEASE, merge_folder
@@ -75,9 +76,9 @@ def _acceptance(place: Place, repair: bool) -> Iterator[Finding]:
         yield _told("accept", f"accepting {entry.name} was broken off", said, repair)
     for name in (*place.branches(), *place.archived()):
         folder = place.worktrees / merge_folder(name)
-        if folder.exists() or place.repository.knows_worktree(folder):
+        if folder.exists() or git_worktrees.is_known(place.repository, folder):
             if repair:
-                place.repository.discard_worktree(folder)
+                git_worktrees.discard(place.repository, folder)
             yield _told("accept", f"{folder} is left of an evaluation", "removed", repair)
 
 
@@ -118,7 +119,8 @@ class _Look:
             else:
                 yield self._told(f"{path} is gone", f"forgotten; filiera experiment restore {self.name} makes it anew")
         folder = self.place.worktrees / self.name
-        if self.place.repository.knows_worktree(folder) and folder.is_dir() and not (folder / ".git").exists():
+        is_known = git_worktrees.is_known(self.place.repository, folder)
+        if is_known and folder.is_dir() and not (folder / ".git").exists():
             if self.repair:
                 self.place.repository.git("worktree", "repair")
             yield self._told(f"{folder} has lost its .git file", "written anew")
@@ -144,7 +146,7 @@ class _Look:
                 if self.repair:
                     self.place.mark(worktree, start)
                 yield self._told(f"{file} does not say what its branch does", "written anew")
-            if Repository(worktree).branch() != branch_of(self.name):
+            if self.place.repository.at(worktree).branch() != branch_of(self.name):
                 detail = f"{worktree} is on another branch: git -C {worktree} switch exp/{self.name}"
                 yield self._finding("warning", detail)
 

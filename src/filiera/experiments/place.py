@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from filiera.adapters.git_repository import Repository, Worktree
+from filiera.adapters import git_worktrees
+from filiera.adapters.git_repository import NONE, Repository, Worktree
 from filiera.adapters.local_disk import disk_errors
 from filiera.errors import ProjectError, StoreBusy, UsageError, did_you_mean
 from filiera.experiments.names import ARCHIVE, BRANCHES, branch_of, worktrees_folder
@@ -89,47 +90,59 @@ class Place:
         Raises:
             ProjectError: Its branch is checked out elsewhere.
         """
-        there = [each for each in self._registered(name) if each.path.is_dir() and each.path.name != f"{MAKING}{name}"]
-        found = next((each for each in there if each.branch == branch_of(name)), there[0] if there else None)
-        return None if found is None else self._ours(found, name)
+        found = self.worktree_now(name)
+        return None if found is None else found.path
 
-    def ensure_worktree(self, name: str) -> Path:
+    def worktree_now(self, name: str) -> Worktree | None:
+        """Return an experiment's own folder with what is checked out there, or None. Raises ProjectError."""
+        return self._own(self._registered(name), name)
+
+    def ensure_worktree(self, name: str, start: StartRecord | None = None) -> Path:
         """Return an experiment's worktree, made anew where it is missing. The caller has the experiment's lease.
+
+        Args:
+            name: The experiment.
+            start: How it began; None: its branch is asked.
 
         Raises:
             ProjectError: The branch is checked out in a worktree that is not ours, or git cannot make one.
         """
-        self.tip(name)
-        found = self.worktree(name)
-        if found is None and self.clear(name):
-            found = self.worktree(name)
-        if found is None:
-            found = self.worktrees / name
-            self._make(found, name)
-        return found
+        registered = self._registered(name)
+        found = self._own(registered, name)
+        if start is None and (found is None or found.branch != branch_of(name) or found.commit == NONE):
+            self.tip(name)
+        if found is None and self._clear(registered, name):
+            found = self.worktree_now(name)
+        return self._make(name, start or self.start_of(name)) if found is None else found.path
 
     def unfinished(self, name: str) -> list[Path]:
         """Return folders of an experiment that git knows and that are gone, or that were never or are no more whole."""
+        return self._unfinished(self._registered(name), name)
+
+    def _unfinished(self, registered: Sequence[Worktree], name: str) -> list[Path]:
         half, aside = self.worktrees / f"{MAKING}{name}", self.worktrees / _aside(name)
-        gone = [each.path for each in self._registered(name) if not each.path.is_dir()]
-        is_half = half not in gone and (half.exists() or self.repository.knows_worktree(half))
+        gone = [each.path for each in registered if not each.path.is_dir()]
+        is_half = half not in gone and (half.exists() or git_worktrees.is_known(self.repository, half))
         return [*gone, *([half] if is_half else []), *([aside] if aside.exists() else [])]
 
     def clear(self, name: str) -> bool:
         """Forget worktrees of an experiment that are gone or are not whole; tell whether there were any."""
+        return self._clear(self._registered(name), name)
+
+    def _clear(self, registered: Sequence[Worktree], name: str) -> bool:
         half, whole = self.worktrees / f"{MAKING}{name}", self.worktrees / name
-        unfinished = self.unfinished(name)
+        unfinished = self._unfinished(registered, name)
         for path in unfinished:
             if path == half and not half.exists() and (whole / ".git").exists():  # killed while it was moved
                 self.repository.git("worktree", "repair", str(whole))
             else:
-                self.repository.discard_worktree(path)
+                git_worktrees.discard(self.repository, path)
         return bool(unfinished)
 
     def unmake(self, name: str) -> None:
         """Remove what there is of the worktree of an experiment that could not begin: nobody has worked in it."""
         for path in (self.worktrees / f"{MAKING}{name}", self.worktrees / name):
-            self.repository.discard_worktree(path)
+            git_worktrees.discard(self.repository, path)
 
     def require_room(self, name: str) -> None:
         """Refuse where something is in the place of an experiment's worktree. Raises ProjectError."""
@@ -143,7 +156,7 @@ class Place:
 
     def remove(self, name: str, worktree: Path) -> None:
         """Remove the folder of an experiment with all that is in it."""
-        self.repository.remove_worktree(worktree, worktree.with_name(_aside(name)))
+        git_worktrees.remove(self.repository, worktree, worktree.with_name(_aside(name)))
 
     def mark(self, worktree: Path, start: StartRecord) -> None:
         """Write down, where git keeps what it knows of a worktree, for which experiment it is."""
@@ -195,31 +208,33 @@ class Place:
         places = {self.worktrees / name, self.worktrees / f"{MAKING}{name}"}
         return [each for each in self.repository.worktrees() if each.branch == branch_of(name) or each.path in places]
 
-    def _ours(self, found: Worktree, name: str) -> Path:
+    def _own(self, registered: Sequence[Worktree], name: str) -> Worktree | None:
+        """Return the one of an experiment's worktrees that is whole. Raises ProjectError."""
+        there = [each for each in registered if each.path.is_dir() and each.path.name != f"{MAKING}{name}"]
+        found = next((each for each in there if each.branch == branch_of(name)), there[0] if there else None)
+        return None if found is None else self._ours(found, name)
+
+    def _ours(self, found: Worktree, name: str) -> Worktree:
         if found.path != self.worktrees / name and not has_marker(found.path):
             raise ProjectError(
                 f"exp/{name} is checked out in {found.path}.",
                 why="That is not the worktree that Filiera made for it; a branch can be checked out once.",
                 do=f"Switch that one to another branch: git -C {found.path} switch --detach",
             )
-        if not (found.path / ".git").exists():
-            raise ProjectError(
-                f"{found.path} has lost its .git file.",
-                why="By that git knows which branch its files are of.",
-                do="filiera experiment doctor --repair",
-            )
-        return found.path
+        self.repository.at(found.path)  # which raises where it has lost its .git file
+        return found
 
-    def _make(self, path: Path, name: str) -> None:
-        """Make a worktree beside its place, and move it there when it is whole."""
+    def _make(self, name: str, start: StartRecord) -> Path:
+        """Make a worktree beside its place, move it there when it is whole, and return that."""
+        path = self.worktrees / name
         self.require_room(name)
         with disk_errors(path):
             self.worktrees.mkdir(parents=True, exist_ok=True)
         half = path.with_name(f"{MAKING}{name}")
-        self.repository.add_worktree(half, f"exp/{name}")
-        self.mark(half, self.start_of(name))
-        self.repository.git("worktree", "move", str(half), str(path))
-        self.repository.git("worktree", "lock", "--reason", "an experiment of Filiera", str(path))
+        git_worktrees.add(self.repository, half, f"exp/{name}", lock="an experiment of Filiera")
+        self.mark(half, start)
+        git_worktrees.move(self.repository, half, path)
+        return path
 
 
 def _aside(name: str) -> str:

@@ -7,9 +7,9 @@ can be computed from the commit.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from filiera.adapters.git_objects import tree_without
 from filiera.experiments.names import RECORDS
 from filiera.experiments.place import Place
 from filiera.experiments.records import RunRecord, files_in, path_of
@@ -57,39 +57,3 @@ def folders_above(place: Place) -> list[str]:
 def tree_names(commit: str, path: Sequence[str]) -> list[str]:
     """Return names of a commit's tree, and of those of the folders on a path."""
     return [f"{commit}^{{tree}}", *(f"{commit}:{'/'.join(path[: depth + 1])}" for depth in range(len(path)))]
-
-
-def tree_without(trees: Sequence[bytes], path: Sequence[str], files: Iterable[str], oid_bytes: int) -> str:
-    """Return the name that a tree would have without some files of a folder in it.
-
-    Args:
-        trees: Contents of the tree objects from the top down to the folder.
-        path: Names of the folders below the top, one fewer than *trees*.
-        files: Names in the folder.
-        oid_bytes: Length of the names of objects: 20, or 32 in a repository with SHA-256.
-    """
-    gone = {name.encode() for name in files}
-    content = b"".join(entry for name, entry in _entries(trees[-1], oid_bytes) if name not in gone)
-    for tree, folder in zip(trees[-2::-1], reversed(path), strict=True):
-        below = bytes.fromhex(_name(content, oid_bytes)) if content else b""
-        content = b"".join(
-            (entry[:-oid_bytes] + below if content else b"") if name == folder.encode() else entry
-            for name, entry in _entries(tree, oid_bytes)
-        )
-    return _name(content, oid_bytes)
-
-
-def _name(content: bytes, oid_bytes: int) -> str:
-    made = hashlib.sha1 if oid_bytes == 20 else hashlib.sha256
-    return made(b"tree %d\0" % len(content) + content).hexdigest()
-
-
-def _entries(tree: bytes, oid_bytes: int) -> list[tuple[bytes, bytes]]:
-    """Return names and whole entries of a tree object."""
-    found, at = [], 0
-    while at < len(tree):
-        end = tree.index(b"\0", at)
-        after = end + 1 + oid_bytes
-        found.append((tree[at:end].partition(b" ")[2], tree[at:after]))
-        at = after
-    return found

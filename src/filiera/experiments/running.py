@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 from filiera.adapters.git_repository import RefChange, Repository
+from filiera.adapters.git_status import Status
 from filiera.adapters.local_disk import disk_errors
 from filiera.core.artifact import ArtifactRef
 from filiera.core.digest import digest
@@ -71,13 +71,14 @@ def run(place: Place, name: str, wanted: Wanted, *, listener: Listener | None = 
     with place.lease(name):
         worktree = place.ensure_worktree(name)
         recover(place, name)
-        repository = _on_its_branch(worktree, name)
-        before = repository.resolve("HEAD")
-        for left in (repository.top / place.prefix / RECORDS / name).glob(f"*{_UNFINISHED}"):
+        repository = place.repository.at(worktree)
+        for left in (worktree / place.prefix / RECORDS / name).glob(f"*{_UNFINISHED}"):
             left.unlink()
-        require_keepable(repository, worktree)
-        tree = repository.snapshot(worktree)
-        _require_records(place, repository, name, (before, tree))
+        status = _on_its_branch(repository, name)
+        before = status.commit
+        require_keepable(repository, status)
+        tree = repository.tree(before) if status.is_clean else repository.snapshot()
+        _require_records(place, repository, name, status)
         project = place.project_in(worktree)
         pipeline = project.pipeline(wanted.pipeline)
         several = [values_of(pipeline, texts) for texts in wanted.settings]
@@ -86,7 +87,7 @@ def run(place: Place, name: str, wanted: Wanted, *, listener: Listener | None = 
         kept = [one for one in done if one.status in _KEPT]
         if not kept:
             return [Recorded(run=one, record=None) for one in done]
-        after = repository.snapshot(worktree)
+        after = tree if status.is_clean and repository.status() == status else repository.snapshot()
         if after != tree:
             files = repository.changed(tree, after)
             raise Rejected(
@@ -102,14 +103,14 @@ def run(place: Place, name: str, wanted: Wanted, *, listener: Listener | None = 
         return [Recorded(run=one, record=records.get(one.run_id)) for one in done]
 
 
-def _require_records(place: Place, repository: Repository, name: str, states: tuple[str, str]) -> None:
+def _require_records(place: Place, repository: Repository, name: str, status: Status) -> None:
     """Refuse to commit that somebody has changed or removed what is written once. Raises UsageError.
 
     A new one is left of a run that was killed before its commit, and comes along.
     """
     own = f"{place.prefix}{RECORDS}/{name}/"
-    changed = [file for file in repository.changed(*states) if file.startswith(own)]
-    known = repository.read([f"{states[0]}:{file}" for file in changed]) if changed else []
+    changed = [file for file in status.changed if file.startswith(own)]
+    known = repository.read([f"{status.commit}:{file}" for file in changed]) if changed else []
     records = [file for file, content in zip(changed, known, strict=True) if content is not None]
     if records:
         raise UsageError(
@@ -274,19 +275,16 @@ def _commit(place: Place, repository: Repository, change: _Change, records: Sequ
 
     The index comes first, then the branch: whoever is killed in between leaves changes that are staged, no more.
     """
-    tree, files = change.tree, []
-    for record in records:
-        path = path_of(record, place.prefix)
-        tree = repository.with_file(tree, path, write_record(record))
+    contents = {path_of(record, place.prefix): write_record(record) for record in records}
+    tree = repository.with_files(change.tree, contents)
+    for path, content in contents.items():
         file = repository.top / path
         beside = file.with_suffix(_UNFINISHED)
         with disk_errors(file):
             file.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_bytes(write_record(record))
+            beside.write_bytes(content)
             beside.replace(file)  # half a record would be committed by the next run, and read by nobody
-        files.append(path)
-    repository.git("add", "--all", "--sparse", cwd=repository.top)
-    repository.git("add", "--force", "--sparse", "--", *files, cwd=repository.top)
+    repository.stage(tree)
     commit = repository.commit(tree, [change.before], message_of(records))
     repository.update([RefChange(branch_of(change.name), commit, change.before)], f"filiera: run {records[-1].run_id}")
 
@@ -301,14 +299,15 @@ def message_of(records: Sequence[RunRecord]) -> str:
     return f"{head}\n\n" + "\n".join(lines) + f"\n\nExperiment: {records[0].experiment}\n"
 
 
-def _on_its_branch(worktree: Path, name: str) -> Repository:
-    repository = Repository(worktree)
-    if repository.branch() != branch_of(name):
+def _on_its_branch(repository: Repository, name: str) -> Status:
+    """Return what has changed in an experiment's worktree. Raises ProjectError when that is on another branch."""
+    status, worktree = repository.status(may_refresh=True), repository.top
+    if status.branch != branch_of(name):
         raise ProjectError(
             f"{worktree} is not on branch exp/{name}.",
-            why=f"It is on {repository.branch().removeprefix('refs/heads/') or 'no branch'}.",
+            why=f"It is on {status.branch.removeprefix('refs/heads/') or 'no branch'}.",
             do=f"git -C {worktree} switch exp/{name}",
         )
     if busy := repository.busy():
         raise ProjectError(f"{worktree} is in the middle of something: {busy}.", do="git status says how to end it.")
-    return repository
+    return status

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from filiera.adapters.git_repository import Repository
 from filiera.core.value import dataclass
 from filiera.experiments.listing import Listed, list_experiments
 from filiera.experiments.place import Place
@@ -72,11 +71,12 @@ def show(place: Place, name: str) -> Shown:
     """Return what is to be told of an experiment. Raises UsageError when there is none."""
     (listed,) = list_experiments(place, [name])
     records = place.records(name)[name]
-    worktree = None if listed.worktree is None else Repository(listed.worktree)
+    worktree = None if listed.worktree is None else place.repository.at(listed.worktree)
+    status = None if worktree is None else worktree.status()
     return Shown(
         listed=listed,
         start=start_in(records),
         runs=tuple(runs_in(records)[::-1]),
-        uncommitted=() if worktree is None else tuple(worktree.uncommitted(worktree.top)),
+        uncommitted=() if status is None else (*status.changed, *status.new),
         busy="" if worktree is None else worktree.busy(),
     )

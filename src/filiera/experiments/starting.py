@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from filiera.adapters.git_repository import NONE, RefChange, Repository
+from filiera.adapters.git_status import Status
 from filiera.core.value import dataclass
 from filiera.errors import FilieraError, ProjectError, UsageError
 from filiera.experiments.files import require_keepable
-from filiera.experiments.names import branch_of, check_experiment_name, new_id
+from filiera.experiments.names import ARCHIVE, branch_of, check_experiment_name, new_id
 from filiera.experiments.place import Place, pins_of
 from filiera.experiments.records import StartRecord, path_of, write_record
 from filiera.experiments.submodules import require_committed_submodules
@@ -44,27 +46,25 @@ def start(place: Place, name: str, *, base: str = "HEAD", dirty: Dirty = "carry"
     check_experiment_name(name)
     with place.lease(name):
         _require_free(place, name)
-        commit = _base(place.repository, base)
-        target = _target(place, into)
-        tree = place.repository.git("rev-parse", f"{commit}^{{tree}}")
-        is_carried = False
-        if dirty != "ignore" and commit == place.repository.resolve("HEAD"):
-            require_keepable(place.repository, place.repository.top)
-            now = place.repository.snapshot(place.repository.top)
-            is_carried, tree = now != tree, now
-            if is_carried and dirty == "refuse":
-                files = place.repository.changed(commit, now)
-                raise UsageError(
-                    f"{place.repository.top} has changes that are not committed: {_some(files)}.",
-                    do="Commit them, or let them come along: --dirty carry",
-                )
+        status = place.repository.status()
+        commit = _base(place.repository, status, base)
+        target = _target(place, status, into)
+        files = "" if dirty == "ignore" or commit != status.commit else _changed(place.repository, status)
+        if files and dirty == "refuse":
+            raise UsageError(
+                f"{place.repository.top} has changes that are not committed: "
+                f"{_some(place.repository.changed(commit, files))}.",
+                do="Commit them, or let them come along: --dirty carry",
+            )
+        is_carried = bool(files)
         record = _record(place, name, commit, target, is_carried=is_carried)
-        tree = place.repository.with_file(tree, path_of(record, place.prefix), write_record(record))
+        kept = {path_of(record, place.prefix): write_record(record)}
+        tree = place.repository.with_files(files or commit, kept)
         came = "\n\nChanges that were not committed came along." if is_carried else ""
         first = place.repository.commit(tree, [commit], f"Start experiment {name}{came}\n\nExperiment: {name}\n")
         place.repository.update([RefChange(branch_of(name), first, NONE)], f"filiera: start {name}")
         try:
-            return Started(record=record, worktree=place.ensure_worktree(name))
+            return Started(record=record, worktree=place.ensure_worktree(name, record))
         except FilieraError:
             place.unmake(name)
             place.repository.update([RefChange(branch_of(name), NONE, first)], f"filiera: start {name} failed")
@@ -87,14 +87,15 @@ def _record(place: Place, name: str, base: str, target: str, *, is_carried: bool
 
 
 def _require_free(place: Place, name: str) -> None:
-    if place.repository.resolve(branch_of(name)):
+    refs = place.repository.refs(branch_of(name), f"{ARCHIVE}{name}/")
+    if branch_of(name) in refs:
         is_bare = place.worktree(name) is None
         raise UsageError(
             f"There is an experiment {name!r} already.",
             why=f"Its branch is exp/{name}{' and its folder is gone' if is_bare else ''}.",
             do=f"Choose another name, or: filiera experiment {'restore' if is_bare else 'drop'} {name}",
         )
-    if name in place.archived():
+    if refs:
         raise UsageError(
             f"There was an experiment {name!r}, which was dropped.",
             why="A name means one experiment; what this one has published is called after it.",
@@ -103,27 +104,36 @@ def _require_free(place: Place, name: str) -> None:
     place.require_room(name)
 
 
-def _base(repository: Repository, base: str) -> str:
+def _changed(repository: Repository, status: Status) -> str:
+    """Return a tree of the folder's files; "" where they are those of the commit."""
+    require_keepable(repository, status)
+    if status.is_clean:
+        return ""
+    files = repository.snapshot()
+    return "" if files == repository.tree(status.commit) else files
+
+
+def _base(repository: Repository, status: Status, base: str) -> str:
     if busy := repository.busy():
         raise ProjectError(
             f"{repository.top} is in the middle of something: {busy}.",
             why="A merge, rebase or the like has begun there and not ended.",
             do="git status says how to end it.",
         )
-    if not repository.resolve("HEAD"):
+    if not status.commit:
         raise ProjectError(
             f"{repository.top} has no commits yet.",
             why="An experiment begins from one.",
             do="git add -A && git commit -m 'first state'",
         )
-    commit = repository.resolve(base)
+    commit = status.commit if base == "HEAD" else repository.resolve(base)
     if not commit:
         raise UsageError(f"There is no commit {base!r}.", do="git log --oneline shows some.")
-    require_committed_submodules(repository, repository.top)
+    require_committed_submodules(status, repository.top)
     return commit
 
 
-def _target(place: Place, into: str) -> str:
+def _target(place: Place, status: Status, into: str) -> str:
     if into:
         found = into if into.startswith("refs/heads/") else f"refs/heads/{into}"
         if not place.repository.resolve(found):
@@ -131,15 +141,14 @@ def _target(place: Place, into: str) -> str:
         return found
     if place.here:
         return place.start_of(place.here).target
-    branch = place.repository.branch()
-    if not branch:
+    if not status.branch:
         raise UsageError(
             "No branch is checked out, so that it is not known where the experiment would be merged.",
             do="Say it: --into main",
         )
-    return branch
+    return status.branch
 
 
-def _some(files: list[str], most: int = 5) -> str:
+def _some(files: Sequence[str], most: int = 5) -> str:
     more = f" and {len(files) - most} more" if len(files) > most else ""
     return ", ".join(files[:most]) + more

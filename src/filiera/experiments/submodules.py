@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from filiera.adapters.git_repository import Repository
+from filiera.adapters.git_status import Status
 from filiera.errors import ProjectError
 
 _FILE = ".gitmodules"
@@ -15,22 +16,20 @@ def has_submodules(folder: Path) -> bool:
     return (folder / _FILE).exists()
 
 
-def require_committed_submodules(repository: Repository, worktree: Path) -> None:
+def require_committed_submodules(status: Status, worktree: Path) -> None:
     """Refuse submodules in *worktree* with changes of their own: a branch could not keep them. Raises ProjectError."""
-    if has_submodules(worktree):
-        lines = repository.git("status", "--porcelain=v2", "--ignore-submodules=none", cwd=worktree).splitlines()
-        changed = [line.split(" ")[-1] for line in lines if line[:1] in "12" and set(line.split(" ")[2][2:]) - {"."}]
-        if changed:
-            raise ProjectError(
-                f"Submodules have changes that are not committed: {', '.join(changed)}.",
-                why="A branch keeps which commit of a submodule it uses, and nothing else of it.",
-                do=f"Commit them in the submodules first: cd {worktree / changed[0]}",
-            )
+    if status.submodules:
+        raise ProjectError(
+            f"Submodules have changes that are not committed: {', '.join(status.submodules)}.",
+            why="A branch keeps which commit of a submodule it uses, and nothing else of it.",
+            do=f"Commit them in the submodules first: cd {worktree / status.submodules[0]}",
+        )
 
 
 def require_pushed_submodules(repository: Repository, worktree: Path) -> None:
     """Refuse to remove *worktree* while submodules in it have what is nowhere else. Raises ProjectError."""
-    require_committed_submodules(repository, worktree)
+    if has_submodules(worktree):
+        require_committed_submodules(repository.status(), worktree)
     for name in _names(repository, worktree):
         folder = worktree / name
         if (folder / ".git").exists():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from filiera.adapters.git_repository import Repository
 from filiera.core.value import dataclass
 from filiera.errors import Rejected
 from filiera.experiments.dropping import require_committed, with_changes
@@ -35,10 +34,10 @@ def sync(place: Place, name: str) -> Synced:
     with place.lease(name):
         worktree = place.ensure_worktree(name)
         recover(place, name)
-        repository = Repository(worktree)
+        repository = place.repository.at(worktree)
         before = place.start_of(name)
         tip = place.tip(name)
-        require_committed(place, worktree, tip, with_changes(worktree, name, tip))
+        require_committed(place, worktree, tip, with_changes(place, worktree, name, tip))
         base = repository.resolve(before.target)
         merged = repository.merge(place.tip(name), base)
         message = f"Bring {name} up to date\n\nExperiment: {name}\n"
@@ -57,7 +56,7 @@ def sync(place: Place, name: str) -> Synced:
             return Synced(record=before, is_changed=False)
         now = place.project.clock()
         record = replace(before, id=new_id(), at=now, by=actor(), base=base, pins=pins, contents=contents)
-        tree = repository.with_file(merged.tree, path_of(record, place.prefix), write_record(record))
+        tree = repository.with_files(merged.tree, {path_of(record, place.prefix): write_record(record)})
         commit = repository.commit(tree, [tip] if has_base else [tip, base], message)
         move(place, name, Move(branch=branch_of(name), old=tip, new=commit), worktree)
         place.mark(worktree, record)
