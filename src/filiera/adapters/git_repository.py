@@ -187,6 +187,10 @@ class Repository:
                 found.append(Worktree(Path(told["worktree"]), told.get("HEAD", ""), told.get("branch", "")))
         return found
 
+    def folder_of(self, branch: str) -> Path | None:
+        """Return the folder in which a branch is checked out, or None."""
+        return next((each.path for each in self.worktrees() if each.branch == branch and each.path.is_dir()), None)
+
     def busy(self) -> str:
         """Return what git is in the middle of in this worktree, such as ``MERGE_HEAD``; '' when nothing."""
         return next((name for name in _BUSY if (self.git_dir / name).exists()), "")

@@ -40,6 +40,8 @@ def _print(done: Accepted) -> None:
     print(f"accepted experiment {done.name}: {target} is at {done.commit[:12]}, {again}")
     for version in done.finished.published:
         print(f"published {version.kind} {version.ref}  {version.artifact.short}")
+    if done.finished.carried:
+        print(f"committed with it, as changed in {target} before: {', '.join(done.finished.carried)}")
     for record in done.records:
         if record.parameters:
             given = ", ".join(f"{name}={value}" for name, value in record.parameters.items())
@@ -66,5 +68,6 @@ def _data(done: Accepted) -> dict[str, object]:
         "is_done": finished is not None,
         "published": [version.ref for version in finished.published] if finished else [],
         "archived": list(finished.archived) if finished else [],
+        "carried": list(finished.carried) if finished else [],
         "left": dict(finished.left) if finished else {},
     }

@@ -13,8 +13,10 @@ from filiera.core.products import OF_EXPERIMENT
 from filiera.core.value import dataclass
 from filiera.errors import FilieraError, ProjectError, Rejected, StepFailed, StoreFull, UsageError
 from filiera.experiments import journal
+from filiera.experiments.carrying import carried, entries, stage
 from filiera.experiments.dropping import with_changes
 from filiera.experiments.journal import Entry, Finished
+from filiera.experiments.moving import put
 from filiera.experiments.names import ARCHIVE, new_id
 from filiera.experiments.place import MAKING, Place
 from filiera.experiments.ran import changes_since, code_changes
@@ -110,10 +112,10 @@ def accept(place: Place, name: str, wanted: Acceptance, *, listener: Listener | 
                 refs = tuple(version.ref for version in evaluated.versions)
                 entry = Entry(name=name, target=candidate.target, old=old, new=new, published=refs, archive=archive)
                 journal.write(place, entry)
-                if not _moved(place, entry):
-                    journal.clear(place)
-                    continue  # somebody else moved the target meanwhile
-            return replace(done, finished=_finished(place, entry))
+                moved = _moved(place, entry)
+            if moved is not None:
+                return replace(done, finished=_finished(place, moved))
+            journal.clear(place)  # somebody else moved the target meanwhile: once more
         raise Rejected(
             f"{candidate.target.removeprefix('refs/heads/')} moved {_TRIES} times while {name} was being accepted.",
             do="Try again.",
@@ -312,24 +314,27 @@ def _others(place: Place, name: str, wanted: Acceptance) -> Iterator[dict[str, t
         yield found
 
 
-def _moved(place: Place, entry: Entry) -> bool:
-    """Move the target, where it is checked out with its files; return False when it is not where it was.
+def _moved(place: Place, entry: Entry) -> Entry | None:
+    """Move the target, where it is checked out with its files; return None when it is not where it was.
 
     Raises:
         UsageError: Files of that folder are in the way.
         StoreFull: No space is left. What was written is taken back, later where there is no space for that either.
     """
-    folder = next((each.path for each in place.repository.worktrees() if each.branch == entry.target), None)
+    folder = place.repository.folder_of(entry.target)
     try:
-        if folder is not None and folder.is_dir():
-            place.repository.git("merge", "--ff-only", "--quiet", entry.new, cwd=folder)
-        else:
+        if folder is None:
             place.repository.update([RefChange(entry.target, entry.new, entry.old)], f"filiera: accept {entry.name}")
+        else:
+            entry = _merged_there(place, entry, folder)
     except (ProjectError, StoreFull) as error:
         now = place.repository.resolve(entry.target)
         if now != entry.old:
-            return now == entry.new
-        journal.recover(place)  # git may have begun to write files
+            return entry if now == entry.new else None
+        if "Aborting" in error.why:  # git has looked at all files before it wrote any
+            journal.clear(place)
+        else:
+            journal.recover(place)
         if isinstance(error, StoreFull):
             raise
         raise UsageError(
@@ -337,7 +342,28 @@ def _moved(place: Place, entry: Entry) -> bool:
             why=error.why,
             do=f"Commit or put away these changes in {folder or place.repository.top}, then accept again.",
         ) from error
-    return place.repository.resolve(entry.target) == entry.new
+    return entry if place.repository.resolve(entry.target) == entry.new else None
+
+
+def _merged_there(place: Place, entry: Entry, folder: Path) -> Entry:
+    """Move a branch with its files, those too that are changed there as the experiment has them; return the entry."""
+    words = ("merge", "--ff-only", "--quiet", entry.new)
+    try:
+        place.repository.git(*words, cwd=folder)
+    except ProjectError:
+        _, kept, _ = entry.archive[entry.name]
+        files = carried(place, folder, entry.old, entry.new, kept)
+        if not files:
+            raise
+        entry = replace(entry, carried=files)
+        journal.write(place, entry)
+        stage(place, folder, entry.old, entry.new, files)
+        try:
+            place.repository.git(*words, cwd=folder)
+        except ProjectError:
+            put(place, folder, entries(files))
+            raise
+    return entry
 
 
 def message_of(name: str, records: Sequence[RunRecord], versions: Sequence[Version]) -> str:

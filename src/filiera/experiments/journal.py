@@ -14,6 +14,7 @@ from filiera.adapters.local_disk import disk_errors, sync_folder
 from filiera.core.products import OF_EXPERIMENT, ProductRef
 from filiera.core.value import dataclass
 from filiera.errors import FilieraError, ProjectError, StoreBusy
+from filiera.experiments.carrying import Carried, bring_up_to_date, entries
 from filiera.experiments.dropping import put_away
 from filiera.experiments.moving import Move, take_back
 from filiera.experiments.names import branch_of
@@ -35,6 +36,8 @@ class Entry:
     published: tuple[str, ...]  #: versions of the experiment that become the project's, datasets first
     archive: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
     """Experiments that go into the archive: name → reference, commit that is kept, commit that the branch is at."""
+    carried: Mapping[str, Carried] = field(default_factory=dict)
+    """Files that were changed in the target's folder as the experiment has them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +47,7 @@ class Finished:
     published: tuple[Version, ...]
     archived: tuple[str, ...]
     left: Mapping[str, str]  #: experiments that were to go and stay: why
+    carried: tuple[str, ...] = ()  #: files that were changed in the target's folder, as the experiment has them
 
 
 def write(place: Place, entry: Entry) -> None:
@@ -64,7 +68,8 @@ def read(place: Place) -> Entry | None:
     try:
         told = json.loads(_file(place).read_text())
         archive = {name: tuple(three) for name, three in told.pop("archive").items()}
-        return Entry(**{**told, "published": tuple(told["published"])}, archive=archive)
+        carried = {name: Carried(**each) for name, each in told.pop("carried").items()}
+        return Entry(**{**told, "published": tuple(told["published"])}, archive=archive, carried=carried)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -86,7 +91,7 @@ def recover(place: Place) -> str:
         return ""
     contains = place.repository.git("branch", "--contains", entry.new, "--format=%(refname)", check=False)
     if entry.target not in contains.splitlines():
-        take_back(place, Move(branch=entry.target, old=entry.old, new=entry.new))
+        take_back(place, Move(branch=entry.target, old=entry.old, new=entry.new, own=entries(entry.carried)))
         clear(place)
         return f"accepting {entry.name} was not decided yet: nothing was done"
     finish(place, entry)
@@ -95,6 +100,9 @@ def recover(place: Place) -> str:
 
 def finish(place: Place, entry: Entry) -> Finished:
     """Publish, tag, archive, and forget the entry; what is done already is not done again."""
+    folder = place.repository.folder_of(entry.target) if entry.carried else None
+    if folder is not None:
+        bring_up_to_date(place, folder, entry.new, entry.carried)
     published = _publish(place, entry)
     tags = [f"refs/tags/{each.kind}/{each.name}@v{each.number}" for each in published]
     gone, left = [], {}
@@ -125,7 +133,7 @@ def finish(place: Place, entry: Entry) -> Finished:
     noted = audit.entry("accept", f"exp/{entry.name}", at=place.project.clock(), detail=detail)
     place.project.records.write([noted], durable=True)
     clear(place)
-    return Finished(published=published, archived=tuple(gone), left=left)
+    return Finished(published=published, archived=tuple(gone), left=left, carried=tuple(entry.carried))
 
 
 def _publish(place: Place, entry: Entry) -> tuple[Version, ...]:

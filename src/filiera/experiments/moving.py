@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, field
 from pathlib import Path
 
 from filiera.adapters.local_disk import disk_errors
@@ -21,15 +21,15 @@ from filiera.experiments.place import Place
 _FILE = ".move.json"
 
 
+ABSENT_MODE = "000000"
+
+
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    """What git keeps of a file."""
+class Kept:
+    """What git keeps of a file in a commit or an index."""
 
-    mode: str
+    mode: str  #: ABSENT_MODE: it has no such file
     oid: str
-
-
-_ABSENT_MODE = "000000"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +39,8 @@ class Move:
     branch: str  #: "refs/heads/exp/deeper"
     old: str  #: from this commit
     new: str  #: to this one, which comes after it
+    own: Mapping[str, Kept] = field(default_factory=dict)
+    """Files of the folder that are as their user had them, and stay so: how they were in the index."""
 
 
 def move(place: Place, name: str, wanted: Move, folder: Path) -> None:
@@ -91,44 +93,62 @@ def take_back(place: Place, wanted: Move) -> None:
     Git wrote only to files that were as the branch has them. One that is neither so nor as far as git would have come
     was changed by somebody since, and stays.
     """
-    folder = next((each.path for each in place.repository.worktrees() if each.branch == wanted.branch), None)
-    if folder is None or not folder.is_dir():
+    folder = place.repository.folder_of(wanted.branch)
+    if folder is None:
         return
     remove_locks(dead_locks(place))
-    changes = _changes(place, ("diff-tree", "-r"), wanted.old, wanted.new)
-    in_index = _changes(place, ("diff-index", "--cached"), wanted.old, cwd=folder)
-    indexed = [name for name, (before, after) in changes.items() if in_index.get(name) == (before, after)]
+    changed = changes(place, ("diff-tree", "-r"), wanted.old, wanted.new)
+    in_index = changes(place, ("diff-index", "--cached"), wanted.old, cwd=folder)
+    indexed = [name for name, pair in changed.items() if in_index.get(name) == pair and name not in wanted.own]
     written = []
-    for name, (before, _) in _written(place, folder, changes).items():
-        if before.mode == _ABSENT_MODE:
+    for name, (before, _) in _written(place, folder, changed).items():
+        if name in wanted.own:
+            continue
+        if before.mode == ABSENT_MODE:
             (folder / name).unlink(missing_ok=True)
         else:
             written.append(name)
-    for what, files in (("--staged", indexed), ("--worktree", written)):
-        if files:
-            words = ("restore", f"--source={wanted.old}", what, "--pathspec-from-file=-", "--pathspec-file-nul")
-            given = os.fsencode("\0".join(files))
-            place.repository.git(*words, cwd=folder, given=given, variables={"GIT_LITERAL_PATHSPECS": "1"})
+    put(place, folder, wanted.own)
+    give(place, folder, wanted.old, "--staged", indexed)
+    give(place, folder, wanted.old, "--worktree", written)
 
 
-def _changes(
-    place: Place, words: Sequence[str], *commits: str, cwd: Path | None = None
-) -> dict[str, tuple[_Entry, _Entry]]:
+def put(place: Place, folder: Path, entries: Mapping[str, Kept]) -> None:
+    """Put entries into the index of *folder*, whatever its files are."""
+    if entries:
+        lines = [f"{entry.mode} {entry.oid}\t{name}\0" for name, entry in entries.items()]
+        place.repository.git("update-index", "-z", "--index-info", cwd=folder, given=os.fsencode("".join(lines)))
+
+
+def give(place: Place, folder: Path, commit: str, where: str, names: Sequence[str]) -> None:
+    """Put files as *commit* has them into the index of *folder*, ``--staged``, or into it, ``--worktree``."""
+    if names:
+        words = ("restore", f"--source={commit}", where, "--pathspec-from-file=-", "--pathspec-file-nul")
+        given = os.fsencode("\0".join(names))
+        place.repository.git(*words, cwd=folder, given=given, variables={"GIT_LITERAL_PATHSPECS": "1"})
+
+
+def changes(place: Place, words: Sequence[str], *commits: str, cwd: Path | None = None) -> dict[str, tuple[Kept, Kept]]:
     """Return the files that differ, each with what git keeps of it before and after."""
-    listed = place.repository.git(*words, "--raw", "--no-renames", "--no-abbrev", "-z", *commits, cwd=cwd).split("\0")
-    found = {}
-    for about, name in zip(listed[::2], listed[1::2], strict=False):
-        old_mode, new_mode, old, new, _ = about.removeprefix(":").split(" ")
-        found[name] = _Entry(old_mode, old), _Entry(new_mode, new)
-    return found
+    return {name: (before, after) for name, before, after in raw_changes(place, words, *commits, cwd=cwd)}
 
 
-def _written(
-    place: Place, folder: Path, changes: Mapping[str, tuple[_Entry, _Entry]]
-) -> dict[str, tuple[_Entry, _Entry]]:
+def raw_changes(
+    place: Place, words: Sequence[str], *commits: str, cwd: Path | None = None
+) -> Iterator[tuple[str, Kept, Kept]]:
+    """Yield the files that a command of git says differ, as often as it says so."""
+    options = ("--raw", "--no-renames", "--no-abbrev", "-z")
+    listed = iter(place.repository.git(*words, *options, *commits, cwd=cwd).split("\0"))
+    for about in listed:
+        if about:  # else it is between two commits
+            old_mode, new_mode, old, new, _ = about.lstrip("\n:").split(" ")
+            yield next(listed), Kept(old_mode, old), Kept(new_mode, new)
+
+
+def _written(place: Place, folder: Path, changes: Mapping[str, tuple[Kept, Kept]]) -> dict[str, tuple[Kept, Kept]]:
     """Return those changes that git has begun to write into *folder*."""
     contents = iter(place.repository.read([each.oid for pair in changes.values() for each in pair]))
-    found: dict[str, tuple[_Entry, _Entry]] = {}
+    found: dict[str, tuple[Kept, Kept]] = {}
     others = []
     for name, pair in changes.items():
         before, after, now = next(contents), next(contents), _content(folder / name)
@@ -139,10 +159,16 @@ def _written(
         else:
             others.append(name)
     # What filters make of files differs from what git keeps: it is asked what it would keep.
-    asked = [name for name in others if (folder / name).is_file() and not name.startswith('"') and "\n" not in name]
+    oids = oids_of(place, folder, others)
+    return found | {name: changes[name] for name in others if oids.get(name) == changes[name][1].oid}
+
+
+def oids_of(place: Place, folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """Return what git would call the contents of files of *folder*, of those that are there and have plain names."""
+    asked = [name for name in names if (folder / name).is_file() and not name.startswith('"') and "\n" not in name]
     given = os.fsencode("".join(f"{name}\n" for name in asked))
     oids = place.repository.git("hash-object", "--stdin-paths", cwd=folder, given=given).split() if asked else []
-    return found | {name: changes[name] for name, oid in zip(asked, oids, strict=True) if oid == changes[name][1].oid}
+    return dict(zip(asked, oids, strict=True))
 
 
 def _content(file: Path) -> bytes | None:
