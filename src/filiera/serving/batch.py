@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-Column = Sequence[Any]
+Column: TypeAlias = "Sequence[Any] | np.ndarray[Any, Any]"
 """Values of one field: a list of Python values with None for missing ones, or a NumPy array of its type, in which NaN
 is missing; times only as a list."""
 

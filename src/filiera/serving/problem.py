@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
@@ -11,6 +12,7 @@ from filiera.errors import FilieraError
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
+_SHOWN_NAME = 64  #: signs
 _PREFIX = "urn:filiera:problem:"
 
 TITLES: Mapping[str, tuple[int, str]] = {
@@ -82,3 +84,32 @@ class RequestRefused(FilieraError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.problem,)
+
+
+def invalid_rows(errors: Sequence[RowError]) -> RequestRefused:
+    """Return the refusal of rows that break these rules; of more than MAX_ERRORS the first are told."""
+    count = f"At least {MAX_ERRORS}" if len(errors) >= MAX_ERRORS else str(len(errors))
+    detail = f"{count} {'value breaks' if len(errors) == 1 else 'values break'} a rule."
+    return RequestRefused(Problem(kind="invalid-rows", detail=detail, errors=tuple(errors[:MAX_ERRORS])))
+
+
+def too_many_rows(count: int, max_rows: int) -> RequestRefused:
+    """Return the refusal of *count* rows where *max_rows* are taken."""
+    detail = f"It has {count} rows, at most {max_rows} are taken; send them in several requests."
+    return RequestRefused(Problem(kind="too-many-rows", detail=detail))
+
+
+def place_of(row: str, name: str) -> str:
+    """Return the place of the value *name* in a row.
+
+    >>> place_of("instances[3]", "duration"), place_of("instances[3]", "a b")
+    ('instances[3].duration', 'instances[3]["a b"]')
+    """
+    told = shown(name)
+    return f"{row}.{told}" if told.isidentifier() else f"{row}[{json.dumps(told, ensure_ascii=False)}]"
+
+
+def shown(name: str) -> str:
+    """Return *name* so that it can be shown: valid Unicode and short, for an unknown name is the caller's text."""
+    valid = name.encode("utf-8", "backslashreplace").decode()
+    return valid if len(valid) <= _SHOWN_NAME else valid[:_SHOWN_NAME] + "…"

@@ -18,11 +18,19 @@ import msgspec
 from filiera.core.signature import Signature
 from filiera.serving.batch import Batch
 from filiera.serving.domain import INTEGER_RANGES, NOT_FINITE, Domain, domains_of, try_temporal
-from filiera.serving.problem import MAX_ERRORS, Problem, RequestRefused, RowError
+from filiera.serving.problem import (
+    MAX_ERRORS,
+    Problem,
+    RequestRefused,
+    RowError,
+    invalid_rows,
+    place_of,
+    shown,
+    too_many_rows,
+)
 
 _INT64_MAX = 2**63 - 1
 _LONGEST_FLOAT = 400  #: digits; a longer whole number is beyond float64 in any case
-_SHOWN_NAME = 64
 
 
 class _Mismatch(Exception):
@@ -75,7 +83,7 @@ class RowDecoder:
         found = (error for index, row in enumerate(rows) for error in self._row_errors(row, f"instances[{index}]"))
         errors = list(islice(found, MAX_ERRORS))
         if errors:
-            raise _invalid(errors)
+            raise invalid_rows(errors)
         return rows
 
     def _row_errors(self, row: object, at: str) -> Iterator[RowError]:
@@ -88,10 +96,10 @@ class RowDecoder:
                 continue
             rule = domain.broken_rule(row[name]) if name in row else "is missing"
             if rule is not None:
-                yield RowError(at=_place(at, name), rule=rule)
+                yield RowError(at=place_of(at, name), rule=rule)
         for name in row:
             if name not in self._known:
-                yield RowError(at=_place(at, name), rule="is not a field of this model")
+                yield RowError(at=place_of(at, name), rule="is not a field of this model")
 
 
 def _values(domain: Domain, values: Sequence[Any]) -> Sequence[Any]:
@@ -172,33 +180,15 @@ def _parse(body: bytes) -> object:
 
 def _rows(request: object, max_rows: int) -> list[Any]:
     if not isinstance(request, dict):
-        raise _invalid([RowError(at="body", rule='must be an object such as {"instances": [{…}]}')])
-    errors = [RowError(at=_shown(name), rule="is not known here") for name in request if name != "instances"]
+        raise invalid_rows([RowError(at="body", rule='must be an object such as {"instances": [{…}]}')])
+    errors = [RowError(at=shown(name), rule="is not known here") for name in request if name != "instances"]
     rows = request.get("instances")
     if not isinstance(rows, list):
         errors.append(RowError(at="instances", rule="must be a list of rows"))
     elif not rows:
         errors.append(RowError(at="instances", rule="must have at least one row"))
     if errors or not isinstance(rows, list):
-        raise _invalid(errors)
+        raise invalid_rows(errors)
     if len(rows) > max_rows:
-        detail = f"It has {len(rows)} rows, at most {max_rows} are taken; send them in several requests."
-        raise RequestRefused(Problem(kind="too-many-rows", detail=detail))
+        raise too_many_rows(len(rows), max_rows)
     return rows
-
-
-def _invalid(errors: Sequence[RowError]) -> RequestRefused:
-    count = f"At least {MAX_ERRORS}" if len(errors) >= MAX_ERRORS else str(len(errors))
-    detail = f"{count} {'value breaks' if len(errors) == 1 else 'values break'} a rule."
-    return RequestRefused(Problem(kind="invalid-rows", detail=detail, errors=tuple(errors[:MAX_ERRORS])))
-
-
-def _place(row: str, name: str) -> str:
-    shown = _shown(name)
-    return f"{row}.{shown}" if shown.isidentifier() else f"{row}[{json.dumps(shown, ensure_ascii=False)}]"
-
-
-def _shown(name: str) -> str:
-    """Return *name* so that it can be shown: valid Unicode and short, for an unknown name is the caller's text."""
-    valid = name.encode("utf-8", "backslashreplace").decode()
-    return valid if len(valid) <= _SHOWN_NAME else valid[:_SHOWN_NAME] + "…"
