@@ -23,11 +23,11 @@ from filiera.serving.http import (
     problem_response,
 )
 from filiera.serving.mount import Mount, Route
+from filiera.serving.oip_routes import is_inference, server_routes, with_any_version
 from filiera.serving.openapi import document
-from filiera.serving.problem import Problem, RequestRefused
+from filiera.serving.problem import NOT_READY, Problem, RequestRefused
 
 _log = logging.getLogger("filiera.serving")
-_NOT_READY = Problem(kind="not-ready", detail="It is starting or stopping.", headers={"Retry-After": "1"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +80,8 @@ class App:
         for mount in self._mounts:
             self._routes[f"/v1/{mount.kind}"] = ("", Route(method="GET", handler=partial(self._list, mount.kind)))
             self._routes |= {path: (mount.name, route) for path, route in mount.routes().items()}
+        if any(mount.kind == "models" for mount in self._mounts):
+            self._routes |= {path: ("", route) for path, route in server_routes(lambda: self._is_ready).items()}
 
     def start(self) -> None:
         """Warm up: after this the service is ready. Doing it twice is harmless. Raises FilieraError."""
@@ -134,14 +136,15 @@ class App:
         started_s = time.perf_counter()
         try:
             name, route = self._find(request)
-            if route.counts and not self._is_ready:
-                raise RequestRefused(_NOT_READY)
+            if (route.counts or route.needs_ready) and not self._is_ready:
+                raise RequestRefused(NOT_READY)
             response = await route.handler(request)
         except RequestRefused as refusal:
-            response = problem_response(refusal.problem)
+            response = problem_response(refusal.problem, has_error=is_inference(request.path))
         except Exception:  # noqa: BLE001 - the caller gets an answer, the operator the traceback
             _log.exception("request failed: %s", request.method)
-            response = problem_response(Problem(kind="internal-error", detail="See the service's log."))
+            problem = Problem(kind="internal-error", detail="See the service's log.")
+            response = problem_response(problem, has_error=is_inference(request.path))
         if route is not None and route.counts:
             took_s = time.perf_counter() - started_s
             self._metrics.count(name, status=response.status, took_s=took_s, rows=response.rows)
@@ -156,11 +159,12 @@ class App:
             raise RequestRefused(
                 Problem(kind="unauthorized", detail=detail, headers={"WWW-Authenticate": 'Bearer realm="filiera"'})
             )
-        if request.path not in self._routes:
+        found = self._routes.get(request.path) or self._routes.get(with_any_version(request.path))
+        if found is None:
             raise RequestRefused(
                 Problem(kind="unknown-path", detail="See paths.", extra={"paths": sorted(self._routes)})
             )
-        name, route = self._routes[request.path]
+        name, route = found
         allowed = ("GET", "HEAD") if route.method == "GET" else (route.method,)
         if request.method not in allowed:
             allow = ", ".join(allowed)
@@ -170,7 +174,7 @@ class App:
         return name, route
 
     def _may_enter(self, request: Request) -> bool:
-        if self._token is None or request.path.startswith("/health/"):
+        if self._token is None or request.path.startswith(("/health/", "/v2/health/")):
             return True
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         return hmac.compare_digest(given.strip().encode(), self._token) and scheme.lower() == "bearer"
@@ -180,7 +184,7 @@ class App:
 
     async def _ready(self, request: Request) -> Response:
         if not self._is_ready:
-            return problem_response(_NOT_READY)
+            return problem_response(NOT_READY)
         return json_response({"status": "ready"})
 
     async def _show_metrics(self, request: Request) -> Response:

@@ -22,7 +22,7 @@ _PREDICT_PROBLEMS = (
     "not-json",
     "too-slow",
     "body-too-large",
-    "not-json-type",
+    "media-type",
     "invalid-rows",
     "prediction-failed",
     "busy",
@@ -52,7 +52,7 @@ def row_schema(signature: Signature) -> Schema:
     return {
         "$schema": DIALECT,
         "type": "object",
-        "properties": {field.name: _field_schema(field) for field in signature.inputs},
+        "properties": {field.name: field_schema(field) for field in signature.inputs},
         "required": [field.name for field in signature.inputs if not field.optional],
         "additionalProperties": False,
     }
@@ -135,7 +135,8 @@ def api_part(contract: ModelContract) -> ApiPart:
     )
 
 
-def _field_schema(field: Field) -> Schema:
+def field_schema(field: Field) -> Schema:
+    """Return the JSON Schema of one value."""
     domain = domain_of(field)
     json_type = _json_type(field.type)
     schema: Schema = {"type": [json_type, "null"] if field.nullable else json_type}

@@ -49,15 +49,20 @@ class Request:
         """Return the type of the body, in lower case, without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
-    async def body(self, *, media_type: str) -> bytes:
+    async def body(self, *media_types: str) -> bytes:
         """Return the whole body.
 
+        The type is also what keeps a web page from posting to a service on its visitor's loopback: browsers ask before
+        they send what no form can to a foreign address, and we never say yes. So ``""``, a body without a type, is
+        never for requests that have an Origin.
+
         Raises:
-            RequestRefused: It is not of *media_type*, too large, told as soon as it is known, too slow or not whole.
+            RequestRefused: It is not of one of *media_types*, too large, told as soon as it is known, too slow, or not
+                whole.
         """
-        if self.media_type != media_type:
-            detail = f"Send the header Content-Type: {media_type}."
-            raise RequestRefused(Problem(kind="not-json-type", detail=detail))
+        if self.media_type not in media_types or (not self.media_type and "origin" in self.headers):
+            detail = f"Send the header Content-Type: {' or '.join(filter(None, media_types))}."
+            raise RequestRefused(Problem(kind="media-type", detail=detail))
         if self.headers.get("content-encoding", "identity").lower() != "identity":
             # Decoding would let a small body grow without bound before anything looks at it.
             raise RequestRefused(Problem(kind="encoded-body", detail="Send the body as it is, not compressed."))
@@ -115,9 +120,12 @@ def json_response(document: object) -> Response:
     return Response(content=msgspec.json.encode(document))
 
 
-def problem_response(problem: Problem) -> Response:
-    """Return *problem* as a response with its status and headers."""
-    content = msgspec.json.encode(problem.as_json())
+def problem_response(problem: Problem, *, has_error: bool = False) -> Response:
+    """Return *problem* as a response with its status and headers; with *has_error* all of it also as one text."""
+    document = problem.as_json()
+    if has_error:
+        document["error"] = str(RequestRefused(problem))
+    content = msgspec.json.encode(document)
     return Response(status=problem.status, content=content, media_type=MEDIA_TYPE, headers=problem.headers)
 
 

@@ -11,21 +11,20 @@ from typing import Any
 
 import msgspec
 
-from filiera.serving.batch import Batch
 from filiera.serving.contract import ModelContract, api_part, describe
 from filiera.serving.endpoint import Endpoint
 from filiera.serving.follower import Follower
 from filiera.serving.http import Request, Response, json_response
 from filiera.serving.mount import ApiPart, Route
+from filiera.serving.oip_api import inference_api
+from filiera.serving.oip_routes import inference_routes
 from filiera.serving.predictor import PredictionFailed
 from filiera.serving.problem import Problem, RequestRefused
-from filiera.serving.served_model import Predictions, ServedModel
+from filiera.serving.served_model import Predictions, Question, ServedModel
 from filiera.serving.worker import Busy, Worker
 
 _log = logging.getLogger("filiera.serving")
 MAX_WAITING = 64
-Question = tuple[Batch, Callable[[Predictions], Response]]
-"""What a surface reads from a request: the rows, and how their predictions are written for this caller."""
 
 
 class ModelMount:
@@ -47,11 +46,12 @@ class ModelMount:
         self._worker = Worker(max_waiting=max_waiting)
 
     def routes(self) -> Mapping[str, Route]:
-        """Return its description and its predict path."""
+        """Return its description, its predict path, and those of the Open Inference Protocol."""
         path = f"/v1/models/{self.name}"
         return {
             path: Route(method="GET", handler=self._describe),
             f"{path}:predict": Route(method="POST", handler=self._predict, counts=True),
+            **inference_routes(self.name, lambda: self._endpoint.stable.contract, self.answer),
         }
 
     def listed(self) -> Mapping[str, Any]:
@@ -60,7 +60,9 @@ class ModelMount:
 
     def api(self) -> ApiPart:
         """Return paths and schemas of the model."""
-        return api_part(self._endpoint.stable.contract)
+        contract = self._endpoint.stable.contract
+        records, tensors = api_part(contract), inference_api(contract)
+        return ApiPart(paths={**records.paths, **tensors.paths}, schemas={**records.schemas, **tensors.schemas})
 
     def start(self) -> None:
         """Let the model answer its examples. Raises FilieraError."""
@@ -90,13 +92,15 @@ class ModelMount:
         return json_response(describe(self._endpoint.stable.contract))
 
     async def _predict(self, request: Request) -> Response:
-        # The type is also what keeps a web page from posting to a service on its visitor's loopback: browsers ask
-        # before sending it to a foreign address, and we never say yes.
-        body = await request.body(media_type="application/json")
-        return await self._answer(lambda model: (model.records.decode(body), partial(_as_records, model.contract)))
+        body = await request.body("application/json")
+        return await self.answer(lambda model: (model.records.decode(body), partial(_as_records, model.contract)))
 
-    async def _answer(self, read: Callable[[ServedModel], Question]) -> Response:
-        """Return the response to a question, which is read, answered and written in the predicting thread."""
+    async def answer(self, read: Callable[[ServedModel], Question[Response]]) -> Response:
+        """Return the response to a question, which is read, answered and written in the predicting thread.
+
+        Raises:
+            RequestRefused: The question breaks the contract, too many wait, or the model failed.
+        """
         with self._endpoint.answering() as model:
             try:
                 return await self._worker.run(partial(_answered, model, read))
@@ -108,7 +112,7 @@ class ModelMount:
                 raise RequestRefused(Problem(kind="prediction-failed", detail="See the service's log.")) from failure
 
 
-def _answered(model: ServedModel, read: Callable[[ServedModel], Question]) -> Response:
+def _answered(model: ServedModel, read: Callable[[ServedModel], Question[Response]]) -> Response:
     batch, write = read(model)
     return write(model.predict(batch))
 

@@ -19,6 +19,7 @@ class Route:
     method: str  #: GET, which answers HEAD too, or another
     handler: Handler  #: may raise RequestRefused; anything else it raises is the service's own failure
     counts: bool = False  #: its requests are counted in the metrics and need a service that is ready
+    needs_ready: bool = False  #: so do those that are not counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

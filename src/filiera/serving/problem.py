@@ -18,13 +18,15 @@ _PREFIX = "urn:filiera:problem:"
 TITLES: Mapping[str, tuple[int, str]] = {
     "not-json": (400, "The body is not JSON"),
     "cut-short": (400, "The body ended before its end"),
+    "wrong-length": (400, "The body is not as long as it says"),
     "unauthorized": (401, "A valid token is needed"),
     "unknown-path": (404, "Nothing is served at this path"),
+    "unknown-version": (404, "The service has no such version"),
     "method-not-allowed": (405, "This path does not take this method"),
     "too-slow": (408, "The body did not come in time"),
     "body-too-large": (413, "The body is too large"),
     "too-many-rows": (413, "The request has too many rows"),
-    "not-json-type": (415, "The content type is not application/json"),
+    "media-type": (415, "This path does not take this content type"),
     "encoded-body": (415, "The body is compressed"),
     "unknown-host": (421, "The service does not answer to this host name"),
     "invalid-rows": (422, "The request does not follow the signature"),
@@ -70,6 +72,9 @@ class Problem:
         if self.errors:
             document["errors"] = [{"at": error.at, "rule": error.rule} for error in self.errors]
         return {**document, **self.extra}
+
+
+NOT_READY = Problem(kind="not-ready", detail="It is starting or stopping.", headers={"Retry-After": "1"})
 
 
 class RequestRefused(FilieraError):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -17,10 +17,13 @@ from filiera.serving.answers import Answer, answers_of
 from filiera.serving.batch import Batch, Outputs
 from filiera.serving.contract import ModelContract
 from filiera.serving.domain import json_value
+from filiera.serving.oip_tensors import TensorDecoder
 from filiera.serving.prediction_ids import PredictionIds
 from filiera.serving.predictor import Predictor
 from filiera.serving.problem import RequestRefused
 from filiera.serving.records import RowDecoder
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +40,10 @@ class Predictions:
         return [{"id": name, **answer} for name, answer in pairs]
 
 
+Question: TypeAlias = tuple[Batch, Callable[[Predictions], T]]
+"""What a surface reads from a request: the rows, and how their predictions are written for this caller."""
+
+
 class ServedModel:
     """Validates rows, predicts, names each prediction and logs it. One thread at a time."""
 
@@ -46,6 +53,7 @@ class ServedModel:
         """Check that everything fits. Raises UsageError for the name or signature, PredictionFailed for the model."""
         self.contract = ModelContract(name=name, version=version, signature=signature)
         self.records = RowDecoder(signature)
+        self.tensors = TensorDecoder(signature)
         self._predictor = Predictor(model, signature)
         self._ids = PredictionIds()
         self.log = log
