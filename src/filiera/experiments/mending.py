@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filiera.adapters import git_worktrees
 from filiera.adapters.git_repository import SCRATCH
@@ -19,7 +20,7 @@ from filiera.experiments.locks import dead_locks, remove_locks
 from filiera.experiments.moving import is_broken_off, recover
 from filiera.experiments.names import branch_of, check_experiment_name
 from filiera.experiments.place import MAKING, Place
-from filiera.experiments.records import StartRecord, start_in
+from filiera.experiments.records import start_in
 from filiera.project.checkout import MARKER, git_folder
 from filiera.project.health import Finding
 
@@ -142,7 +143,7 @@ class _Look:
             yield self._finding("warning", f"its branch has no record of how it began; {do}")
         elif worktree is not None:
             file = git_folder(worktree) / MARKER
-            if not _says(file, start):
+            if not _says(file, self.place.marker(start)):
                 if self.repair:
                     self.place.mark(worktree, start)
                 yield self._told(f"{file} does not say what its branch does", "written anew")
@@ -167,12 +168,11 @@ class _Look:
         return Finding(what=f"exp/{self.name}", state="warning" if state == "warning" else "problem", detail=detail)
 
 
-def _says(marker: Path, start: StartRecord) -> bool:
+def _says(marker: Path, wanted: Mapping[str, Any]) -> bool:
     try:
-        told = json.loads(marker.read_text())
+        return bool(json.loads(marker.read_text()) == wanted)
     except (OSError, ValueError):
         return False
-    return bool(told == {"experiment": start.experiment, "pins": dict(start.pins)})
 
 
 def _last_commit(worktree: Path) -> str:

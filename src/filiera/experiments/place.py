@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filiera.adapters import git_worktrees
 from filiera.adapters.git_repository import NONE, Repository, Worktree
@@ -37,11 +38,24 @@ class Place:
         self.here = checkout.scope.name if checkout.scope else ""  #: the experiment whose worktree this is, or ""
         self.profile = profile
         self.repository = Repository(root)
-        self.project = Project(load(checkout.home, profile))  #: as it is outside of all experiments
         place = root.relative_to(self.repository.top.resolve()).as_posix()
         self.prefix = "" if place == "." else f"{place}/"  #: where the project lies in the repository: "" or "sub/"
+        is_linked = not self.here and self.repository.git_dir != self.repository.common
+        home = self._main() if is_linked else checkout.home
+        self.project = Project(load(home, profile))  #: as it is outside of all experiments
         self.folder = self.project.store / "experiments"
         self.worktrees = worktrees_folder(self.repository.common).resolve()
+
+    def _main(self) -> Path:
+        """Return the project's folder in the main worktree: all others share its store. Raises ProjectError."""
+        main = self.repository.main
+        if not main.is_dir() or not (main / self.prefix / "filiera.toml").exists():
+            raise ProjectError(
+                f"{main}, from which {self.repository.top} was made, has no project in it.",
+                why="Experiments of all worktrees share the store of the project there; they outlive other worktrees.",
+                do="git clone the repository into a folder with files, and start experiments from there.",
+            )
+        return main / self.prefix
 
     def branches(self) -> dict[str, str]:
         """Return the experiments with the commits they are at."""
@@ -158,13 +172,17 @@ class Place:
         """Remove the folder of an experiment with all that is in it."""
         git_worktrees.remove(self.repository, worktree, worktree.with_name(_aside(name)))
 
+    def marker(self, start: StartRecord) -> dict[str, Any]:
+        """Return what is written down of a worktree."""
+        pins = pins_here(self.project, start)
+        return {"experiment": start.experiment, "pins": pins, "home": str(self.project.config.root)}
+
     def mark(self, worktree: Path, start: StartRecord) -> None:
         """Write down, where git keeps what it knows of a worktree, for which experiment it is."""
         file = git_folder(worktree) / MARKER
         beside = file.with_suffix(".new")
-        content = json.dumps({"experiment": start.experiment, "pins": pins_here(self.project, start)})
         with disk_errors(file):
-            beside.write_text(content)
+            beside.write_text(json.dumps(self.marker(start)))
             beside.replace(file)
 
     def project_in(self, worktree: Path) -> Project:

@@ -14,7 +14,7 @@ from filiera.core.value import dataclass
 from filiera.errors import ProjectError
 
 MARKER = "filiera.json"
-"""The file, among those that git keeps of a worktree, that says which experiment it is for."""
+"""The file, among those that git keeps of a worktree, that says which experiment it is for, and where its store is."""
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://")
 
 
@@ -60,14 +60,14 @@ def checkout_of(root: Path) -> Checkout:
     try:
         told = json.loads(text)
         scope = Scope(told["experiment"], {name: int(number) for name, number in told["pins"].items()})
+        home = Path(told["home"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ProjectError(
             f"{folder / MARKER} is damaged.",
             why="It says which experiment a worktree is for.",
             do="filiera experiment doctor",
         ) from error
-    common = (folder / (folder / "commondir").read_text().strip()).resolve()
-    return Checkout(root, common.parent / root.relative_to(top), scope)
+    return Checkout(root, home, scope)
 
 
 def git_folder(top: Path) -> Path:
