@@ -76,6 +76,25 @@ def test_the_target_has_moved(lab: Lab) -> None:
     assert lab.run("train").state.count("hit") == len(lab.run("train").state.steps)
 
 
+@pytest.mark.parametrize("what", ["files", "data"])
+def test_what_sync_brought_need_not_be_run_before(what: str, lab: Lab) -> None:
+    """It is the target's: what comes of both is run, and its metrics are those that count."""
+    a_better_one(lab)
+    if what == "files":
+        (lab.root / "readme.md").write_text("about it\n")
+        lab.commit("write about it")
+    else:
+        lab.replace("flows/data.py", 'pl.col("a") * 2', 'pl.col("a") * 3')
+        lab.commit("three times")
+        assert lab.run("points").version is not None
+    assert sync(lab.place(), "deeper").is_changed
+    done = accepted(lab, "deeper")
+    assert done.is_evaluated_again
+    used = "points@2" if what == "data" else "points@1"
+    assert f"Dataset: {used}" in lab.git("log", "-1", "--format=%(trailers:only)", "main")
+    assert lab.run("train").state.count("hit") == len(lab.run("train").state.steps)
+
+
 def test_gates_look_at_what_would_be_merged(lab: Lab) -> None:
     """Both pass alone; together they do not: nothing is changed."""
     a_better_one(lab)
@@ -103,6 +122,7 @@ def test_a_conflict_is_told_and_solved_by_sync(lab: Lab) -> None:
     lab.commit("keep six", cwd=folder)
     assert sync(lab.place(), "deeper").is_changed
     assert not sync(lab.place(), "deeper").is_changed
+    assert accepted(lab, "deeper", dry_run=True).is_evaluated_again
     with pytest.raises(Rejected, match="are not those that train-"):
         lab.edit("deeper", "flows/model.py", "depth: int = 6", "depth: int = 7")
         lab.commit("another idea", cwd=folder)

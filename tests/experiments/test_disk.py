@@ -22,7 +22,7 @@ from tests.experiments.test_kill import DONE_BEFORE
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at mounts")
 VERBS = ("start", "run", "sync", "accept", "drop", "restore")
-MOST_PAGES = 64
+MOST_PAGES = 80
 """All verbs find the room that they need when so many pages of 4 KiB are free."""
 
 

@@ -8,21 +8,20 @@ from dataclasses import field, replace
 from pathlib import Path
 
 from filiera.adapters import git_worktrees
-from filiera.adapters.git_repository import RefChange, Repository
-from filiera.core.products import OF_EXPERIMENT
+from filiera.adapters.git_repository import RefChange
 from filiera.core.value import dataclass
 from filiera.errors import FilieraError, ProjectError, Rejected, StepFailed, StoreFull, UsageError
 from filiera.experiments import journal
+from filiera.experiments.candidates import Candidate, candidate_of
 from filiera.experiments.carrying import carried, entries, stage
 from filiera.experiments.dropping import with_changes
 from filiera.experiments.journal import Entry, Finished
 from filiera.experiments.moving import put
 from filiera.experiments.names import ARCHIVE, new_id
 from filiera.experiments.place import MAKING, Place
-from filiera.experiments.ran import changes_since, code_changes
-from filiera.experiments.records import RunRecord, StartRecord, path_of, records_at, runs_in, start_in, write_record
+from filiera.experiments.ran import code_changes
+from filiera.experiments.records import RunRecord, path_of, write_record
 from filiera.experiments.running import record_of, values_back
-from filiera.experiments.submodules import require_pushed_submodules
 from filiera.project.index import forget_modules
 from filiera.project.launch import Launch, start_many
 from filiera.project.project import Listener
@@ -57,17 +56,6 @@ class Accepted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Candidate:
-    name: str
-    tip: str
-    target: str
-    old: str  #: the commit that the target is at
-    start: StartRecord
-    worktree: Path | None
-    runs: tuple[RunRecord, ...]  #: those to be repeated, in order
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _Evaluated:
     tree: str  #: what is merged, with records
     records: tuple[RunRecord, ...]
@@ -91,7 +79,7 @@ def accept(place: Place, name: str, wanted: Acceptance, *, listener: Listener | 
     with place.lease(LEASE), place.lease(name):
         journal.recover(place)
         for _ in range(_TRIES):
-            candidate = _candidate(place, name, wanted)
+            candidate = candidate_of(place, name, into=wanted.into, allow_data_change=wanted.allow_data_change)
             old = candidate.old
             evaluated = _evaluate(place, candidate, listener)
             parents = [old] if wanted.squash else [old, candidate.tip]
@@ -132,93 +120,7 @@ def _finished(place: Place, entry: Entry) -> journal.Finished:
         raise
 
 
-def _candidate(place: Place, name: str, wanted: Acceptance) -> _Candidate:
-    """Return what is to be merged, when nothing forbids it."""
-    tip = place.tip(name)
-    records = records_at(place.repository, {name: tip}, place.prefix)[name]
-    begun = start_in(records) or place.start_of(name)
-    target = f"refs/heads/{wanted.into.removeprefix('refs/heads/')}" if wanted.into else begun.target
-    old = place.repository.resolve(target)
-    if not old:
-        raise UsageError(f"There is no branch {target.removeprefix('refs/heads/')!r}.", do="--into names another one.")
-    worktree = place.worktree(name)
-    if worktree is not None:
-        _require_committed(place.repository.at(worktree), tip, name)
-    runs = _runs(place, name, tip, runs_in(records))
-    if not wanted.allow_data_change:
-        _require_same_data(place, name, begun, runs)
-    return _Candidate(name=name, tip=tip, target=target, old=old, start=begun, worktree=worktree, runs=runs)
-
-
-def _require_committed(repository: Repository, tip: str, name: str) -> None:
-    status, worktree = repository.status(may_refresh=True), repository.top
-    if status.commit != tip or repository.busy():
-        raise ProjectError(
-            f"{worktree} is not at the end of exp/{name}.",
-            why="Something else is checked out, or a merge or rebase is under way.",
-            do=f"git -C {worktree} status",
-        )
-    require_pushed_submodules(repository, worktree)
-    if files := [] if status.is_clean else repository.changed(tip, repository.snapshot()):
-        raise Rejected(
-            f"{worktree} has changes that did not run: {', '.join(files[:5])}.",
-            why="What is merged must be what was evaluated.",
-            do=f"filiera experiment run {name}, or take them back: git -C {worktree} restore .",
-        )
-
-
-def _runs(place: Place, name: str, tip: str, runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
-    """Return the newest run of each pipeline that the experiment has run, datasets first.
-
-    Raises:
-        Rejected: One was rejected, ran other files than those of *tip*, or used a dataset that was made anew since.
-    """
-    if not runs:
-        raise Rejected(f"Experiment {name!r} has not run yet.", do=f"filiera experiment run {name}")
-    newest = {run.pipeline: run for run in runs}
-    made = {run.published.partition("@")[0]: run for run in newest.values() if run.published}
-    for run in newest.values():
-        again = f"filiera experiment run {name} --pipeline {run.pipeline}"
-        if files := changes_since(place, run, runs, tip):
-            raise Rejected(
-                f"The files of experiment {name!r} are not those that {run.run_id} ran.",
-                why=f"Different: {', '.join(files[:5])}.",
-                do=again,
-            )
-        if run.status != "succeeded":
-            raise Rejected(f"Run {run.run_id} was rejected.", why=run.message, do=f"filiera show {run.run_id}")
-        for source in filter(None, (made.get(ref.partition("@")[0]) for ref in run.inputs.values())):
-            if source.artifact not in run.contents.values():
-                raise Rejected(f"{run.run_id} used an older dataset than {source.published}.", do=again)
-    return tuple(sorted(newest.values(), key=lambda run: bool(run.task)))
-
-
-def _require_same_data(place: Place, name: str, begun: StartRecord, runs: Sequence[RunRecord]) -> None:
-    """Refuse when the target would use other data by now: pinned versions, or other sources of its own datasets."""
-    versions = place.project.versions
-    for run in runs:
-        for reference in run.inputs.values():
-            product = reference.partition("@")[0]
-            if product in begun.pins and reference == f"{product}@{begun.pins[product]}":
-                newest = versions.newest("dataset", product)
-                if newest is not None and newest.artifact.digest != run.contents.get(reference):
-                    raise _other_data(name, f"it used {reference}, and the newest is {newest.ref}")
-        before = versions.newest("dataset", run.published.partition(OF_EXPERIMENT)[0]) if not run.task else None
-        for given, content in run.inputs.items() if before is not None else ():
-            other = before.inputs.get(given, content) if before is not None else content
-            if other != content and "@" not in content:
-                raise _other_data(name, f"its source {given} was {content}; of the newest version it was {other}")
-
-
-def _other_data(name: str, why: str) -> Rejected:
-    return Rejected(
-        f"The data have moved on since experiment {name!r} ran.",
-        why=f"{why[0].upper()}{why[1:]}.",
-        do=f"filiera experiment sync {name}, or accept it as it is: --allow-data-change",
-    )
-
-
-def _merged(place: Place, candidate: _Candidate) -> tuple[str, bool]:
+def _merged(place: Place, candidate: Candidate) -> tuple[str, bool]:
     """Return a tree of what comes of merging the candidate, and whether that has other files than the candidate.
 
     Raises Rejected, UsageError.
@@ -239,15 +141,15 @@ def _merged(place: Place, candidate: _Candidate) -> tuple[str, bool]:
     return merge.tree, bool(code_changes(place, candidate.tip, merge.tree))
 
 
-def _evaluate(place: Place, candidate: _Candidate, listener: Listener | None) -> _Evaluated:
+def _evaluate(place: Place, candidate: Candidate, listener: Listener | None) -> _Evaluated:
     """Run the candidate's pipelines on what comes of merging it, and return that with what they published."""
     tree, is_moved = _merged(place, candidate)
     if not is_moved and candidate.worktree is not None:
         found = _run_in(place, candidate, candidate.worktree, tree, listener)
-        return _Evaluated(tree=tree, records=candidate.runs, versions=tuple(v for _, v in found))
-    with _scratch(place, candidate, tree) as folder:
-        found = _run_in(place, candidate, folder, tree, listener)
-    if not is_moved:
+    else:
+        with _scratch(place, candidate, tree) as folder:
+            found = _run_in(place, candidate, folder, tree, listener)
+    if not is_moved and not candidate.is_renewed:
         return _Evaluated(tree=tree, records=candidate.runs, versions=tuple(v for _, v in found))
     records = {path_of(record, place.prefix): write_record(record) for record, _ in found}
     tree = place.repository.with_files(tree, records)
@@ -255,7 +157,7 @@ def _evaluate(place: Place, candidate: _Candidate, listener: Listener | None) ->
 
 
 def _run_in(
-    place: Place, candidate: _Candidate, folder: Path, tree: str, listener: Listener | None
+    place: Place, candidate: Candidate, folder: Path, tree: str, listener: Listener | None
 ) -> list[tuple[RunRecord, Version]]:
     """Run the pipelines in a folder that has the files of a tree, and return their records and versions.
 
@@ -285,7 +187,7 @@ def merge_folder(name: str) -> str:
 
 
 @contextmanager
-def _scratch(place: Place, candidate: _Candidate, tree: str) -> Iterator[Path]:
+def _scratch(place: Place, candidate: Candidate, tree: str) -> Iterator[Path]:
     """Give a folder with the files of a tree, which counts as the experiment's for as long as it is there."""
     commit = place.repository.commit(tree, [candidate.old, candidate.tip], "What would be merged\n")
     folder = place.worktrees / merge_folder(candidate.name)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from filiera.adapters.git_objects import tree_without
 from filiera.experiments.names import RECORDS
 from filiera.experiments.place import Place
-from filiera.experiments.records import RunRecord, files_in, path_of
+from filiera.experiments.records import RunRecord, StartRecord, files_in, path_of
 
 
 def changes_since(place: Place, run: RunRecord, runs: Sequence[RunRecord], tip: str) -> list[str]:
@@ -40,6 +40,14 @@ def commit_of(place: Place, run: RunRecord, tip: str) -> str:
     """Return the commit that keeps a run's record, and the files that ran with it."""
     file = f":(top){path_of(run, place.prefix)}"
     return place.repository.git("log", "-1", "--diff-filter=A", "--format=%H", tip, "--", file) or tip
+
+
+def is_only_renewed(place: Place, run: RunRecord, start: StartRecord, tip: str) -> bool:
+    """Tell whether a commit is what a run has run, brought up to date with the target since, and nothing else."""
+    if start.id < run.id:
+        return False
+    merged = place.repository.merge(commit_of(place, run, tip), start.base)
+    return not merged.conflicts and not code_changes(place, merged.tree, tip)
 
 
 def code_changes(place: Place, before: str, after: str) -> list[str]:
