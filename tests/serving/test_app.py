@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from filiera.adapters.prediction_segments import SegmentLog
 from filiera.errors import FilieraError
-from filiera.serving.app import App, Limits, must_have_token
+from filiera.serving.app import App, Limits
 from filiera.serving.endpoint import Endpoint
+from filiera.serving.listening import must_have_token
 from filiera.serving.model_mount import ModelMount
 from filiera.serving.served_model import ServedModel
 from tests.serving.offers import GOOD, SIGNATURE, Broken, Rule, Stuck, get, post, post_bytes, service, talk

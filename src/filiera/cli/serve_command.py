@@ -16,9 +16,10 @@ TOKEN_VARIABLE = "FILIERA_TOKEN"  # noqa: S105 - the name of the variable, not a
 def run(options: argparse.Namespace) -> int:
     """Serve a model until Ctrl-C; every prediction is logged."""
     from filiera.project.endpoints import AliasDesk
-    from filiera.serving.app import App, must_have_token
+    from filiera.serving.app import App
     from filiera.serving.endpoint import Endpoint
     from filiera.serving.follower import Follower
+    from filiera.serving.listening import must_have_token
     from filiera.serving.model_mount import ModelMount
     from filiera.serving.server import serve
 

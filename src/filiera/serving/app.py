@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import ipaddress
 import logging
 import re
 import time
@@ -22,6 +21,7 @@ from filiera.serving.http import (
     json_response,
     problem_response,
 )
+from filiera.serving.listening import is_local
 from filiera.serving.mount import Mount, Route
 from filiera.serving.oip_routes import is_inference, server_routes, with_any_version
 from filiera.serving.openapi import document
@@ -200,24 +200,6 @@ class App:
         return json_response({kind: [mount.listed() for mount in self._mounts if mount.kind == kind]})
 
 
-def must_have_token(host: str) -> bool:
-    """Tell whether a service bound to *host* can be reached from other machines, so that it needs a token.
-
-    >>> must_have_token("127.0.0.1"), must_have_token("::1"), must_have_token("0.0.0.0")
-    (False, False, True)
-    """
-    return not _is_local(host)
-
-
-def _is_local(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _is_local_authority(authority: str) -> bool:
     """Tell whether a ``Host`` header names this machine, with any port or none.
 
@@ -225,4 +207,4 @@ def _is_local_authority(authority: str) -> bool:
     (True, True, False)
     """
     found = re.fullmatch(r"(?:\[([^]]*)\]|([^:]*))(?::\d*)?", authority)
-    return found is not None and _is_local((found[1] or found[2]).lower())
+    return found is not None and is_local((found[1] or found[2]).lower())

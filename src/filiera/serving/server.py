@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
-from collections.abc import Callable
-from contextlib import closing
-from typing import Any
+from collections.abc import Awaitable, Callable
+from contextlib import closing, suppress
+from typing import Any, Protocol
 
-from filiera.errors import UsageError
 from filiera.serving.app import App
 from filiera.serving.http import Message, Receive, Scope, Send
+from filiera.serving.listening import BACKLOG, listen, url_of
 
-_BACKLOG = 1024
-_LAST_PORT = 65_535
+
+class Served(Protocol):
+    """An ASGI application that has to be started."""
+
+    def start(self) -> None:
+        """Load and warm up."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
 
 
 def serve(build_app: Callable[[], App], *, host: str, port: int, on_ready: Callable[[str], None]) -> None:
@@ -32,47 +38,30 @@ def serve(build_app: Callable[[], App], *, host: str, port: int, on_ready: Calla
     Raises:
         UsageError: The address cannot be listened on.
     """
-    with closing(_listen(host, port)) as listener:
-        url = _url(listener)
+    with closing(listen(host, port)) as listener:
+        url = url_of(listener)
         app = build_app()
         app.start()
-        asyncio.run(_run(app, listener.detach(), lambda: on_ready(url)))
+
+        async def announce(stop: Callable[[], None]) -> None:
+            on_ready(url)
+
+        serve_on(listener.detach(), app, beside=announce)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    if not 0 <= port <= _LAST_PORT:
-        raise _unusable(host, port, f"ports end at {_LAST_PORT}")
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise _unusable(host, port, error) from error
-    try:
-        # Without SO_REUSEPORT, which granian would set: two services on one port would share its callers.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-        listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        raise _unusable(host, port, error) from error
-    return listener
+def serve_on(listener: int, app: Served, *, beside: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
+    """Serve a started *app* on the file descriptor *listener*, which is closed; come back as ``serve`` does.
+
+    Args:
+        listener: Of a socket that listens; others may take requests from it too.
+        app: Answers.
+        beside: Begun when requests are answered, with what ends the service; its errors end it. It may run on as long
+            as the service does.
+    """
+    asyncio.run(_run(app, listener, beside))
 
 
-def _unusable(host: str, port: int, error: Exception | str) -> UsageError:
-    return UsageError(
-        f"Cannot listen on {host}, port {port}.",
-        why=getattr(error, "strerror", None) or str(error),
-        do="choose another port, or 0 for any free one",
-    )
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-async def _run(app: App, listener: int, started: Callable[[], None]) -> None:
+async def _run(app: Served, listener: int, beside: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
     from granian.constants import Interfaces
 
     is_up = asyncio.Event()
@@ -85,7 +74,7 @@ async def _run(app: App, listener: int, started: Callable[[], None]) -> None:
         await app(scope, receive, send_and_note if scope["type"] == "lifespan" else send)
 
     server = _server_class(listener)(
-        watched, interface=Interfaces.ASGI, websockets=False, log_enabled=False, backlog=_BACKLOG
+        watched, interface=Interfaces.ASGI, websockets=False, log_enabled=False, backlog=BACKLOG
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -94,14 +83,20 @@ async def _run(app: App, listener: int, started: Callable[[], None]) -> None:
     coming_up = asyncio.create_task(is_up.wait())
     await asyncio.wait((serving, coming_up), return_when=asyncio.FIRST_COMPLETED)
     coming_up.cancel()
+    going_on = asyncio.create_task(_beside(server, beside)) if is_up.is_set() else None
+    await serving
+    if going_on is not None:
+        going_on.cancel()
+        with suppress(asyncio.CancelledError):
+            await going_on
+
+
+async def _beside(server: Any, beside: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
     try:
-        if is_up.is_set():
-            started()
+        await beside(server.stop)
     except BaseException:
         server.stop()
         raise
-    finally:
-        await serving
 
 
 def _server_class(listener: int) -> Any:
@@ -115,6 +110,6 @@ def _server_class(listener: int) -> Any:
         """Takes a socket that is already listening, for which granian has no public way."""
 
         def _init_shared_socket(self) -> None:
-            self._shd: Any = holder(listener, False, _BACKLOG)
+            self._shd: Any = holder(listener, False, BACKLOG)
 
     return OnListener
