@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from filiera.core.changes import CodeChanges
 from filiera.core.collected import Collected
+from filiera.core.message import Message, Waiting
 from filiera.core.task import CodeState, Entry, ExecutorEvent, Task
 
 Row = Mapping[str, Any]
@@ -202,8 +203,8 @@ class PredictionLog(Protocol):
     def append_request(self, about: Mapping[str, Any], *, request: bytes, answers: bytes, count: int) -> None:
         """Keep the *count* records of one request as they went over the wire; does not wait for the disk.
 
-        *request* is a JSON object whose ``instances`` are the inputs, *answers* a JSON list of ids with outputs; *about*
-        is what their records share, with ``at`` in it.
+        *request* is a JSON object whose ``instances`` are the inputs, *answers* a JSON list of ids with outputs;
+        *about* is what their records share, with ``at`` in it.
         """
 
     def flush(self) -> None:
@@ -217,6 +218,35 @@ class PredictionLog(Protocol):
 
     def close(self) -> None:
         """Flush and stop."""
+
+
+class MessageSource(Protocol):
+    """Hands out messages at least once: what was received and never settled comes again when its lease ends.
+
+    Settling is acknowledging, retrying or burying. It returns False, and changes nothing, when the lease has ended and
+    the message was handed out again, or is settled already.
+    """
+
+    def is_due(self) -> bool:
+        """Tell whether there is a message to receive. Asked often."""
+
+    def receive(self, most: int) -> Sequence[Message]:
+        """Return up to *most* messages that are due, the longest due first; at once, perhaps none."""
+
+    def extend(self, message: Message) -> bool:
+        """Begin the lease anew: the message is still being handled. False: it is not ours any more."""
+
+    def acknowledge(self, message: Message) -> bool:
+        """Let the message go: it has been handled."""
+
+    def retry(self, message: Message, *, after_s: float, why: str, is_tried: bool = True) -> bool:
+        """Hand the message out again in *after_s* seconds. Not *is_tried*: the attempt does not count."""
+
+    def bury(self, message: Message, *, why: str) -> bool:
+        """Keep the message among the dead letters: it is not handed out any more."""
+
+    def standing(self) -> Waiting:
+        """Return how many messages wait, are being handled and are dead, and when the next is due."""
 
 
 Clock = Callable[[], float]

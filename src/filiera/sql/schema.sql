@@ -216,3 +216,26 @@ CREATE TABLE proof (
     body TEXT NOT NULL DEFAULT '{}',         -- JSON: python, platform, ... of the place
     PRIMARY KEY (run_id, at)
 );
+
+-- What waits in the queues of services until it has been handled; then its row goes.
+CREATE TABLE message (
+    id TEXT NOT NULL PRIMARY KEY,            -- begins with the time, so that it sorts by it
+    queue TEXT NOT NULL,
+    body BYTEA NOT NULL,
+    origin TEXT NOT NULL,                    -- what put it: "put", "cron", "every" or "files"
+    put_at DOUBLE PRECISION NOT NULL,
+    due_at DOUBLE PRECISION NOT NULL,        -- it is not handed out before; of one handed out, when its lease ends
+    attempts BIGINT NOT NULL DEFAULT 0,      -- how often it was handed out
+    lease TEXT NOT NULL DEFAULT '',          -- random, of whom it was handed out to; '' when it waits
+    is_dead BIGINT NOT NULL DEFAULT 0,       -- 1: it is not tried any more
+    why TEXT NOT NULL DEFAULT ''             -- what the last attempt failed with
+);
+CREATE INDEX message_by_due ON message (queue, is_dead, due_at, id);
+
+-- How far a trigger has come: the time of the last tick that was put, or what a file looked like.
+CREATE TABLE trigger_mark (
+    service TEXT NOT NULL,
+    subject TEXT NOT NULL,                   -- "cron", "every", or the path of a file
+    mark TEXT NOT NULL,
+    PRIMARY KEY (service, subject)
+);

@@ -206,3 +206,24 @@ CREATE TABLE proof (
     body TEXT NOT NULL DEFAULT '{}',         -- JSON: python, platform, ... of the place
     PRIMARY KEY (run_id, at)
 );
+
+CREATE TABLE message (
+    id TEXT NOT NULL PRIMARY KEY,
+    queue TEXT NOT NULL,
+    body BYTEA NOT NULL,
+    origin TEXT NOT NULL,
+    put_at DOUBLE PRECISION NOT NULL,
+    due_at DOUBLE PRECISION NOT NULL,
+    attempts BIGINT NOT NULL DEFAULT 0,
+    lease TEXT NOT NULL DEFAULT '',
+    is_dead BIGINT NOT NULL DEFAULT 0,
+    why TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX message_by_due ON message (queue, is_dead, due_at, id);
+
+CREATE TABLE trigger_mark (
+    service TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    mark TEXT NOT NULL,
+    PRIMARY KEY (service, subject)
+);

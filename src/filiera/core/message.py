@@ -1,0 +1,47 @@
+"""A message: what waits for a service in a queue, and when it is tried again after a failure."""
+
+from __future__ import annotations
+
+from filiera.core.value import dataclass
+
+FIRST_RETRY_S = 1.0
+LONGEST_RETRY_S = 300.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """A message that was handed out, under a lease: nobody else gets it before the lease ends."""
+
+    id: str
+    body: bytes  #: JSON, as the service takes it in a request
+    origin: str  #: what put it: "put", "cron", "every" or "files"
+    put_at: float  #: seconds since the epoch
+    attempt: int  #: 1 when it was handed out for the first time
+    lease: str  #: proves that it was handed out to us
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """How a queue stands."""
+
+    waiting: int = 0  #: messages that nobody handles at the moment
+    handled: int = 0  #: messages that were handed out
+    dead: int = 0  #: messages that are not tried any more
+    due_at: float | None = None  #: when a message can next be handed out; None: there is none
+
+
+def retry_delay_s(attempt: int, chance: float) -> float:
+    """Return how long to wait after a failed *attempt*: twice as long each time, up to five minutes.
+
+    Args:
+        attempt: Which attempt has failed, from 1.
+        chance: Drawn from 0 to 1. The delay is between half and all of what it would be, so that what failed together
+            is not tried again together.
+
+    >>> [retry_delay_s(attempt, 1.0) for attempt in (1, 2, 3, 99)]
+    [1.0, 2.0, 4.0, 300.0]
+    >>> retry_delay_s(3, 0.0)
+    2.0
+    """
+    longest = min(FIRST_RETRY_S * 2.0 ** min(attempt - 1, 30), LONGEST_RETRY_S)
+    return longest * (0.5 + 0.5 * chance)

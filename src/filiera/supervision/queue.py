@@ -1,0 +1,157 @@
+"""Durable queues: messages among the records, handed out at least once."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+
+from filiera.core.message import Message, Waiting
+from filiera.core.value import dataclass
+from filiera.ports import Clock, MetadataStore, Row, Statement
+
+LEASE_S = 60.0
+_LONGEST_WHY = 2_000
+
+
+class MessageQueue:
+    """The queue of one name in the records: a MessageSource that messages can be put into."""
+
+    def __init__(self, records: MetadataStore, name: str, *, clock: Clock, lease_s: float = LEASE_S) -> None:
+        self.name = name
+        self._records, self._clock, self._lease_s = records, clock, lease_s
+
+    def put(self, bodies: Iterable[bytes], *, origin: str = "put", marks: Mapping[str, str] | None = None) -> list[str]:
+        """Return the ids of new messages with these bodies, when they survive a power cut: all of them, or none.
+
+        Args:
+            bodies: JSON each, as the service takes it in a request.
+            origin: What puts them.
+            marks: What a trigger notes of how far it has come: kept together with the messages, or not at all.
+
+        Raises:
+            StoreError: They could not be written; none is kept.
+        """
+        now = self._clock()
+        rows = [
+            {"id": _new_id(now, place), "queue": self.name, "body": body, "origin": origin, "put_at": now}
+            for place, body in enumerate(bodies)
+        ]
+        noted = [{"service": self.name, "subject": subject, "mark": mark} for subject, mark in (marks or {}).items()]
+        statements: list[Statement] = [("put_message", row) for row in rows]
+        self._records.write([*statements, *(("put_trigger_mark", row) for row in noted)], durable=True)
+        return [str(row["id"]) for row in rows]
+
+    def is_due(self) -> bool:
+        """Tell whether there is a message to receive: a look at an index, which waits for nobody."""
+        return bool(self._records.read("try_due_message", {"queue": self.name, "now": self._clock()}))
+
+    def receive(self, most: int) -> Sequence[Message]:
+        """Return up to *most* messages that are due, the longest due first; at once, perhaps none."""
+        if not self.is_due():
+            return ()
+        now, lease = self._clock(), secrets.token_hex(8)
+        wanted = {"queue": self.name, "lease": lease, "now": now, "until": now + self._lease_s, "most": most}
+        (rows,) = self._records.write([("receive_messages", wanted)])
+        found = [
+            Message(
+                id=row["id"],
+                body=bytes(row["body"]),
+                origin=row["origin"],
+                put_at=row["put_at"],
+                attempt=row["attempts"],
+                lease=lease,
+            )
+            for row in rows
+        ]
+        return sorted(found, key=lambda message: message.id)
+
+    def extend(self, message: Message) -> bool:
+        """Begin the lease anew: the message is still being handled. False: it is not ours any more."""
+        return self._settled("extend_lease", message, until=self._clock() + self._lease_s)
+
+    def acknowledge(self, message: Message) -> bool:
+        """Let the message go: it has been handled. After a power cut it may come once more."""
+        return self._settled("acknowledge_message", message)
+
+    def retry(self, message: Message, *, after_s: float, why: str, is_tried: bool = True) -> bool:
+        """Hand the message out again in *after_s* seconds. Not *is_tried*: the attempt does not count."""
+        due_at, untried = self._clock() + after_s, int(not is_tried)
+        return self._settled("retry_message", message, due_at=due_at, why=why[:_LONGEST_WHY], untried=untried)
+
+    def bury(self, message: Message, *, why: str) -> bool:
+        """Keep the message among the dead letters: it is not handed out any more."""
+        return self._settled("bury_message", message, at=self._clock(), why=why[:_LONGEST_WHY])
+
+    def standing(self) -> Waiting:
+        """Return how many messages wait, are being handled and are dead, and when the next is due."""
+        return standings(self._records).get(self.name, Waiting())
+
+    def letters(self, *, dead: bool, most: int = 100) -> list[Letter]:
+        """Return messages that are dead, or that are not, the longest due first."""
+        rows = self._records.read("list_messages", {"queue": self.name, "is_dead": int(dead), "most": most})
+        return [_letter(row) for row in rows]
+
+    def revive(self, ids: Iterable[str]) -> list[str]:
+        """Let dead letters wait again, as if never tried; return the ids of those that were dead."""
+        return self._changed("revive_message", ids, now=self._clock())
+
+    def drop(self, ids: Iterable[str]) -> list[str]:
+        """Remove dead letters for good; return the ids of those that were dead."""
+        return self._changed("drop_dead_message", ids)
+
+    def marks(self) -> dict[str, str]:
+        """Return what the triggers of the service have noted."""
+        rows = self._records.read("get_trigger_marks", {"service": self.name})
+        return {row["subject"]: row["mark"] for row in rows}
+
+    def forget(self, subjects: Iterable[str]) -> None:
+        """Forget what triggers have noted of these."""
+        rows = [{"service": self.name, "subject": subject} for subject in subjects]
+        self._records.write([("drop_trigger_mark", row) for row in rows])
+
+    def _changed(self, query: str, ids: Iterable[str], **more: object) -> list[str]:
+        rows = [{"queue": self.name, "id": one, **more} for one in ids]
+        done = self._records.write([(query, row) for row in rows], durable=True)
+        return [found["id"] for result in done for found in result]
+
+    def _settled(self, query: str, message: Message, **more: object) -> bool:
+        (rows,) = self._records.write([(query, {"id": message.id, "lease": message.lease, **more})])
+        return bool(rows)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Letter:
+    """A message as people look at it."""
+
+    id: str
+    body: bytes
+    origin: str  #: what put it
+    put_at: float  #: seconds since the epoch
+    due_at: float  #: when it can be handed out; of a dead one, when it died
+    attempts: int  #: how often it was handed out
+    is_handled: bool  #: it is handed out at the moment
+    why: str  #: what the last attempt failed with
+
+
+def standings(records: MetadataStore) -> dict[str, Waiting]:
+    """Return how the queues stand that have messages, by name."""
+    return {
+        row["queue"]: Waiting(waiting=row["waiting"], handled=row["handled"], dead=row["dead"], due_at=row["due_at"])
+        for row in records.read("count_messages")
+    }
+
+
+def reclaim(records: MetadataStore, clock: Clock) -> int:
+    """End all leases and return how many there were: for the one process that hands out, when it starts."""
+    (rows,) = records.write([("reclaim_messages", {"now": clock()})])
+    return len(rows)
+
+
+def _letter(row: Row) -> Letter:
+    kept = {name: row[name] for name in ("id", "origin", "put_at", "due_at", "attempts", "why")}
+    return Letter(body=bytes(row["body"]), is_handled=bool(row["lease"]), **kept)
+
+
+def _new_id(now: float, place: int) -> str:
+    """Return an id that sorts by time, and by *place* among those that are put together."""
+    return f"{int(now * 1e6):013x}{place:06x}{secrets.token_hex(4)}"
