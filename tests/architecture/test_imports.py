@@ -62,6 +62,7 @@ LIBRARIES = {
     "duckdb": {"adapters/codecs/duckdb_relations.py"},
     "obstore": {"adapters/sources/remote_files.py", "adapters/shared_place.py"},
     "sqlite3": {"adapters/sqlite_records.py"},
+    "cronsim": {"supervision/schedule.py"},
     "lxml": {"adapters/sources"},
     "keyring": {"adapters/credentials.py"},
     "pytest": {"testing"},

@@ -69,6 +69,7 @@ def test_outside_a_project_every_verb_says_so(verb: str, ask: Ask, tmp_path: Pat
         "contributions": ["a"],
         "study": ["x"],
         "experiment": ["list"],
+        "queue": ["list"],
         "contract": ["show", "a"],
     }
     words |= {name: ["a@1"] for name in ("promote", "sign", "verify")}

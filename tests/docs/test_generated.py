@@ -13,7 +13,7 @@ import pytest
 
 from filiera.core.signature import Field, Output, Signature
 from filiera.errors import ProjectError
-from filiera.project import config, plugins
+from filiera.project import config, plugins, services
 from filiera.serving.app import App
 from filiera.serving.endpoint import Endpoint
 from filiera.serving.model_mount import ModelMount
@@ -70,6 +70,15 @@ def test_every_key_is_documented(heading: str, text: str, tmp_path: Path) -> Non
         config.load(tmp_path)
     known = re.findall(r"Known are: ([\w, ]+)\.", caught.value.why)[0].split(", ")
     assert documented_keys(heading) == known
+
+
+def test_every_key_of_a_service_is_documented(tmp_path: Path) -> None:
+    """The keys of ``[service.NAME]`` are those of the reference."""
+    (tmp_path / config.FILE_NAME).write_text("[service.x]\nodd = 1", encoding="utf-8")
+    with pytest.raises(ProjectError) as caught:
+        services.declared_services(config.load(tmp_path))
+    known = re.findall(r"Known are: ([\w, ]+)\.", caught.value.why)[0].split(", ")
+    assert documented_keys("`[service.NAME]`") == known
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "files", "images", "sql"])

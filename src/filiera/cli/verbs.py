@@ -267,6 +267,16 @@ def _add_service_verbs(verbs: Verbs) -> None:
     sub.add_argument("model", help=_MODEL)
     sub.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     sub.add_argument("--port", type=int, default=8000, help="port; 0 takes a free one (default: 8000)")
+    sub = verbs.add("up", "run the services of filiera.toml: woken when called, asleep when idle")
+    sub.add_argument("service", nargs="*", help="only these (default: all)")
+    sub = verbs.add_with_json("services", "list the services of filiera.toml, and how they stand")
+    text = "replace the workers of a service by new ones, without a gap"
+    sub.add_argument("--renew", default="", metavar="SERVICE", help=text)
+    group = verbs.add_group("queue", "put messages for services, look at them, put dead ones back")
+    if group is not None:
+        from filiera.cli.queue_verbs import add_queue_verbs
+
+        add_queue_verbs(group)
     sub = verbs.add("predict", "predict rows of a file, in this process or by a service")
     sub.add_argument("model", help=_MODEL)
     sub.add_argument("file", help=".csv, .parquet, .jsonl, or - for JSON lines on standard input")

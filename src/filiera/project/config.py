@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FILE_NAME = "filiera.toml"
 PROFILE_VARIABLE = "FILIERA_PROFILE"
 DEFAULT_PROFILE = "local"
-_TABLES = ("project", "catalog", "profile", "signing", "limits", "waivers")
+_TABLES = ("project", "catalog", "profile", "signing", "limits", "waivers", "service")
 _PROJECT_KEYS = ("name", "flows", "profile")
 EXECUTORS = ("processes", "inline")
 SIGN = ("on-request", "always")
@@ -68,6 +68,7 @@ class ProjectConfig:
     signing: SigningRules = field(default_factory=SigningRules)
     limits: Mapping[str, int] = field(default_factory=dict)  #: how many steps that name it run at once, on one machine
 
+    services: Mapping[str, Any] = field(default_factory=dict)  #: what ``[service.NAME]`` say, not checked yet
     waivers: tuple[ModelWaiver, ...] = ()  #: gates that a model need not pass for a time
     scope: Scope | None = None  #: the experiment whose worktree *root* is
 
@@ -124,6 +125,7 @@ def load(root: Path, profile: str | None = None) -> ProjectConfig:
         catalog=_catalog(_table(tables, "catalog", path), path),
         signing=_signing(_table(tables, "signing", path), place.home, f"[signing] of {path}"),
         limits=_limits(_table(tables, "limits", path), path),
+        services=_table(tables, "service", path),
         waivers=_waivers(tables, path),
         scope=place.scope,
     )

@@ -32,7 +32,11 @@ def _answers(pid: int) -> bool:
 
 def me() -> str:
     """Return this process as JSON: host, boot, number, start time."""
-    pid = os.getpid()
+    return identity_of(os.getpid())
+
+
+def identity_of(pid: int) -> str:
+    """Return a process of this host as JSON, as ``me`` does."""
     return json.dumps(
         {"host": os.uname().nodename, "boot": _boot(), "pid": pid, "start": process_start(pid)}, sort_keys=True
     )

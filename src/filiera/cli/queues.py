@@ -1,0 +1,45 @@
+"""What the verbs of ``filiera queue`` share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from filiera.cli.output import shortened, when
+from filiera.project.project import Project
+from filiera.project.services import named_services
+from filiera.project.supervising import queue_of
+from filiera.supervision.queue import Letter, MessageQueue
+
+_LONGEST_BODY = 60
+
+
+def named_queue(options: argparse.Namespace) -> MessageQueue:
+    """Return the queue that the command line names. Raises UsageError: there is no such service."""
+    project = Project.open(profile=options.profile)
+    (service,) = named_services(project.config, [options.service])
+    return queue_of(project, service.name)
+
+
+def body_text(letter: Letter) -> str:
+    """Return the beginning of a message's body."""
+    return shortened(letter.body.decode(errors="replace"), _LONGEST_BODY)
+
+
+def as_json(letter: Letter) -> dict[str, Any]:
+    """Return a message for scripts."""
+    return {
+        "id": letter.id,
+        "body": letter.body.decode(errors="replace"),
+        "origin": letter.origin,
+        "put_at": letter.put_at,
+        "due_at": letter.due_at,
+        "attempts": letter.attempts,
+        "is_handled": letter.is_handled,
+        "why": letter.why,
+    }
+
+
+def put_at(letter: Letter) -> str:
+    """Return when a message was put."""
+    return when(letter.put_at)

@@ -1,0 +1,89 @@
+"""What a worker of a service is: a process that the supervisor starts, with a socket to take requests from.
+
+Started as ``python -m filiera.project.service_worker JSON``; the JSON has the project's ``root``, the ``profile``, the
+name of the ``service`` and the descriptor of the ``listener``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filiera.errors import FilieraError
+from filiera.project.project import Project
+from filiera.project.services import named_services
+from filiera.project.supervising import TOKEN_VARIABLE, control_folder, model_of
+from filiera.project.worker import PATH_VARIABLE
+from filiera.supervision.service import Service
+from filiera.supervision.tie import Load, Tie
+
+if TYPE_CHECKING:
+    from filiera.serving.app import App
+
+_DRAIN_S = 25.0
+
+
+def run_service_worker(root: Path, profile: str, name: str, listener: int) -> None:
+    """Serve until the supervisor says that it is enough, or is gone for long. Raises FilieraError."""
+    project = Project.open(root, profile=profile)
+    (service,) = named_services(project.config, [name])
+    tie = Tie(control_folder(project), listener, service=name, address=service.address_digest)
+    from filiera.serving.server import serve_on  # what takes long is loaded when the supervisor knows of us
+
+    app, path, close = build_app(project, service)
+    try:
+        app.start()
+        load = Load(app)
+
+        async def hold(stop: Callable[[], None]) -> None:
+            await tie.hold(load, path, stop)
+
+        serve_on(os.dup(listener), load, beside=hold)
+    finally:
+        close()
+
+
+def build_app(project: Project, service: Service) -> tuple[App, str, Callable[[], None]]:
+    """Return what answers for a service, the path for its messages, and what lets go of all. Raises FilieraError."""
+    from filiera.project import plugins
+    from filiera.project.endpoints import AliasDesk
+    from filiera.serving.app import App, Limits
+    from filiera.serving.endpoint import Endpoint
+    from filiera.serving.follower import Follower
+    from filiera.serving.model_mount import ModelMount
+
+    token = os.environ.get(TOKEN_VARIABLE) or None
+    ref = model_of(service)
+    version = project.versions.resolve("model", ref)
+    log = plugins.writable_prediction_log(project.store, version.name)
+    desk = AliasDesk(project, ref, log=log)
+    endpoint = Endpoint(desk.load(version.number))
+    mount = ModelMount(endpoint, follower=Follower(endpoint, desk, tell=_tell) if ref.number is None else None)
+    app = App([mount], token=token, local_names_only=token is None, limits=Limits(drain_s=_DRAIN_S))
+    return app, f"/v1/models/{version.name}:predict", log.close
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Work for the service that the command line names; return the exit code."""
+    for place in reversed(os.environ.pop(PATH_VARIABLE, "").split(os.pathsep)):
+        if place and place not in sys.path:
+            sys.path.insert(0, place)
+    words = json.loads(sys.argv[1])
+    try:
+        run_service_worker(Path(words["root"]), words["profile"], words["service"], words["listener"])
+    except FilieraError as error:
+        print(f"filiera: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

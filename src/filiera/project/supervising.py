@@ -1,0 +1,199 @@
+"""Put a supervisor together: the services of ``filiera.toml``, their queues in the records, their worker processes."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filiera.core.message import Waiting
+from filiera.core.products import CHAMPION, ProductRef
+from filiera.errors import FilieraError, StoreError, UsageError
+from filiera.project import identity
+from filiera.project.project import Project
+from filiera.project.worker import PATH_VARIABLE
+from filiera.serving.listening import listen, must_have_token, url_of
+from filiera.supervision.control import connect
+from filiera.supervision.couriers import Couriers
+from filiera.supervision.fleet import Fleet
+from filiera.supervision.prompting import Prompter
+from filiera.supervision.queue import MessageQueue, reclaim, standings
+from filiera.supervision.runner import Parts, Runner
+from filiera.supervision.service import Service
+from filiera.supervision.supervisor import Outside, Supervisor, ask
+
+TOKEN_VARIABLE = "FILIERA_TOKEN"  # noqa: S105 - the name of the variable, not a token
+_FOLDER = "up"
+_LOCK = "lock"
+
+
+def supervise(
+    project: Project,
+    services: Sequence[Service],
+    *,
+    say: Callable[[str, str], None],
+    on_up: Callable[[Sequence[Runner]], None],
+) -> None:
+    """Run services until this process is told to end.
+
+    Args:
+        project: Whose they are.
+        services: At least one.
+        say: Prints what happens to a service, or to all of them: "".
+        on_up: Called when all of them listen.
+
+    Raises:
+        UsageError: A supervisor of this project runs already, or an address cannot be listened on.
+        StoreError: The store cannot be used.
+    """
+    for service in services:
+        _check(project, service)
+    folder = control_folder(project)
+    with _alone(folder):
+        lost = reclaim(project.records, project.clock)
+        if lost:
+            say("", f"{lost:,} messages were being handled when the supervisor before ended, and are handed out again")
+        runners = [_runner(project, service, say) for service in services]
+        outside = Outside(
+            folder=folder, listen=listen, url_of=url_of, processes=_Processes(), say=say, clock=project.clock
+        )
+        Supervisor(runners, outside).run(on_up)
+
+
+def queue_of(project: Project, service: str) -> MessageQueue:
+    """Return the queue of a service."""
+    return MessageQueue(project.records, service, clock=project.clock)
+
+
+def queue_standings(project: Project) -> dict[str, Waiting]:
+    """Return how the queues stand that have messages, by the name of their service."""
+    return standings(project.records)
+
+
+def standing_services(project: Project) -> list[dict[str, Any]] | None:
+    """Return how services stand, as the supervisor of the project says; None: it has none."""
+    try:
+        channel = connect(control_folder(project))
+    except OSError:
+        return None
+    found: list[dict[str, Any]] = ask(channel, {"status": True})["services"]
+    return found
+
+
+def renew(project: Project, service: str) -> None:
+    """Let the workers of a service be replaced by new ones. Raises FilieraError: it is not up."""
+    try:
+        is_done = ask(connect(control_folder(project)), {"renew": service})["renewed"]
+    except OSError:
+        is_done = False
+    if not is_done:
+        raise FilieraError(f"The service {service!r} is not up.", do="filiera up")
+
+
+def control_folder(project: Project) -> Path:
+    """Return where the supervisor of a project is to be met; the folder need not be there."""
+    return project.store / _FOLDER
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """For the block, be the only supervisor of the project."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        lock = (folder / _LOCK).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be used.", why=f"The system says: {error.strerror}.") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            raise UsageError(
+                f"A supervisor of this project runs already: process {lock.read().strip() or 'unknown'}.",
+                do="filiera services shows what it runs; end it with Ctrl-C or SIGTERM to start another one.",
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _runner(project: Project, service: Service, say: Callable[[str, str], None]) -> Runner:
+    def tell(text: str) -> None:
+        say(service.name, text)
+
+    queue = queue_of(project, service.name)
+    couriers = Couriers(service, queue, chance=random.random, tell=tell)
+    couriers.token = os.environ.get(TOKEN_VARIABLE) or None
+    return Runner(
+        Parts(
+            service=service,
+            fleet=Fleet(service.workers, now=time.monotonic(), chance=random.random),
+            couriers=couriers,
+            prompter=Prompter(service, queue, root=project.config.root, clock=project.clock, tell=tell),
+            launch=_Launch(project),
+            tell=tell,
+        )
+    )
+
+
+def _check(project: Project, service: Service) -> None:
+    """Refuse what no worker could serve, before it is tried. Raises UsageError, Untrusted."""
+    if must_have_token(service.host) and not os.environ.get(TOKEN_VARIABLE):
+        raise UsageError(
+            f"{service.host}, where the service {service.name!r} is to listen, can be reached from other machines.",
+            why="A service that others reach needs a token.",
+            do=f"Set {TOKEN_VARIABLE}, or let it listen on 127.0.0.1.",
+        )
+    if service.function:
+        raise UsageError(f"The service {service.name!r} is a function, which cannot be served yet.")
+    if service.model:
+        project.versions.resolve("model", model_of(service))
+
+
+def model_of(service: Service) -> ProductRef:
+    """Return which model a service serves; without ``@`` the champion."""
+    return ProductRef.parse(service.model if "@" in service.model else f"{service.model}@{CHAMPION}")
+
+
+class _Launch:
+    """Starts workers of one project."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def __call__(self, service: Service, listener: int) -> subprocess.Popen[bytes]:
+        """Return a process that works for a service and takes requests from a socket. Raises OSError."""
+        config = self._project.config
+        words = {
+            "root": str(config.root),
+            "profile": config.profile.name,
+            "service": service.name,
+            "listener": listener,
+        }
+        return subprocess.Popen(
+            [sys.executable, "-m", "filiera.project.service_worker", json.dumps(words)],
+            cwd=config.root,
+            env={**os.environ, PATH_VARIABLE: os.pathsep.join(sys.path)},
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr.fileno(),
+            pass_fds=(listener,),
+            start_new_session=True,  # Ctrl-C is for the supervisor, which lets workers finish
+        )
+
+
+class _Processes:
+    def identity(self, pid: int) -> str:
+        return identity.identity_of(pid)
+
+    def is_alive(self, who: str) -> bool:
+        return identity.is_alive(who, last_seen_at=0.0, now=identity.LEASE_S)

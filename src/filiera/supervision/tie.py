@@ -1,0 +1,120 @@
+"""A worker's side of the control connection: it says how busy it is, ends when told to, and outlives a supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from filiera.supervision.control import Channel, Gone, connect
+
+ORPHAN_S = 60.0
+"""A worker that has had no supervisor for so long ends."""
+_REPORT_S = 0.1
+_HEARTBEAT_S = 2.0
+_UNCOUNTED = ("/health/", "/metrics")
+_Asgi = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class Load:
+    """Counts the requests that pass through it to an ASGI application."""
+
+    def __init__(self, app: _Asgi) -> None:
+        self._app = app
+        self.in_flight = 0
+        self.requests = 0
+
+    def start(self) -> None:
+        """Do nothing: the application was started."""
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(_UNCOUNTED):
+            await self._app(scope, receive, send)  # being looked at is no reason to stay awake
+            return
+        self.in_flight += 1
+        self.requests += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self.in_flight -= 1
+
+
+class Tie:
+    """The connection of one worker to its supervisor, made anew when there is a new one."""
+
+    def __init__(self, folder: Path, listener: int, *, service: str, address: str) -> None:
+        """Say that this process is there.
+
+        Args:
+            folder: Where the supervisor listens.
+            listener: The socket that it takes requests from, which a new supervisor gets from it.
+            service: For which service it works.
+            address: What tells whether the service still listens where this worker does.
+        """
+        self._folder, self._listener = folder, listener
+        self._hello = {"hello": service, "pid": os.getpid(), "address": address}
+        self._channel: Channel | None = None
+        self._reported = (0, 0)  # requests under way and taken, as last said
+        self._reported_at = 0.0
+        self._connect()
+
+    async def hold(self, load: Load, path: str, stop: Callable[[], None]) -> None:
+        """Say that this worker is ready, then report its load, until it is cancelled.
+
+        Args:
+            load: Counts the requests.
+            path: Where it takes messages.
+            stop: Called when it is to end.
+        """
+        ready = {"ready": True, "path": path}
+        self._send(ready)
+        alone_since = time.monotonic()
+        try:
+            while True:
+                now = time.monotonic()
+                if self._channel is None:
+                    self._connect(ready)
+                if self._channel is not None:
+                    alone_since = now
+                if self._is_to_end() or now - alone_since >= ORPHAN_S:
+                    stop()
+                self._report(load, now)
+                await asyncio.sleep(_REPORT_S)
+        finally:
+            self._report(load, time.monotonic())
+
+    def _report(self, load: Load, now: float) -> None:
+        standing = load.in_flight, load.requests
+        if standing != self._reported or now - self._reported_at >= _HEARTBEAT_S:
+            self._send({"in_flight": load.in_flight, "requests": load.requests})
+            self._reported, self._reported_at = standing, now
+
+    def _connect(self, ready: Mapping[str, Any] | None = None) -> None:
+        with suppress(OSError):
+            self._channel, self._reported_at = connect(self._folder), 0.0
+            self._send({**self._hello, **(ready or {})}, [self._listener])
+
+    def _send(self, message: dict[str, Any], descriptors: list[int] | None = None) -> None:
+        if self._channel is not None:
+            try:
+                self._channel.send(message, descriptors or [])
+            except Gone:
+                self._lose()
+
+    def _is_to_end(self) -> bool:
+        if self._channel is None:
+            return False
+        try:
+            return any("drain" in message for message in self._channel.receive())
+        except Gone:
+            self._lose()
+            return False
+
+    def _lose(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None

@@ -1,0 +1,136 @@
+"""Services as a person runs them: up, called, put messages for, looked at, killed, down."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filiera.project.identity import process_start
+from tests.cli.command import copied, done, filiera, read_until, started
+from tests.cli.conftest import Ask
+
+MODEL = '\n[service.spend]\nmodel = "spender"\nidle_s = 600\nattempts = 2\n'
+ROW = {"pieces": 9, "price": 40.0}
+ONE = json.dumps({"instances": [ROW]})
+
+
+@pytest.fixture
+def folder(shop: Path, tmp_path: Path) -> Path:
+    """Return a project of its own that has published a model, with a service of it."""
+    folder = copied(shop, tmp_path / "shop")
+    with (folder / "filiera.toml").open("a") as file:
+        file.write(MODEL)
+    return folder
+
+
+@contextmanager
+def up(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the services of a project; gives the process and the address of the first one."""
+    with started("up", cwd=folder) as process:
+        yield process, read_until(process.stdout, " at ").rsplit(" at ", 1)[1].strip()
+
+
+def predict(url: str) -> dict[str, Any]:
+    """Return the answer to a prediction request."""
+    request = urllib.request.Request(
+        f"{url}/v1/models/spender:predict", data=ONE.encode(), headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60.0) as response:
+        found: dict[str, Any] = json.load(response)
+    return found
+
+
+def services(folder: Path) -> dict[str, Any]:
+    """Return how the service stands."""
+    found: dict[str, Any]
+    (found,) = done("services", "--json", cwd=folder).data
+    return found
+
+
+def until(look: Callable[[], Any], is_so: Callable[[Any], bool]) -> Any:
+    """Return what a look finds when it is as asked for."""
+    limit = time.monotonic() + 60.0
+    while not is_so(found := look()):
+        assert time.monotonic() < limit, found
+    return found
+
+
+def test_a_model_is_woken_fed_and_put_down(folder: Path) -> None:
+    """Asleep until called; messages are predictions too; wrong ones are dead with a reason and can be put back."""
+    assert services(folder)["state"] == "down"
+    early = done("queue", "put", "spend", ONE, cwd=folder).out.strip()
+    assert [row["id"] for row in done("queue", "list", "spend", "--json", cwd=folder).data] == [early]
+    with up(folder) as (process, url):
+        until(lambda: services(folder), lambda standing: standing["requests"] == 1)
+        assert predict(url)["version"] == 1
+        lines = f'{ONE}\n\n{{"instances": []}}\n{ONE}\nno json\n{ONE}\n'
+        filiera("queue", "put", "spend", "-", cwd=folder, stdin=lines).said(2, "Line 5 is no JSON")
+        (dead,) = until(lambda: done("queue", "dead", "spend", "--json", cwd=folder).data, len)
+        assert "HTTP 422" in dead["why"]
+        assert dead["body"] == '{"instances": []}'
+        table = done("queue", "dead", "spend", cwd=folder).out
+        assert "HTTP 422" in table and dead["id"] in table
+        assert "1 messages wait again" in done("queue", "retry", "spend", dead["id"], cwd=folder).out
+        again = until(lambda: done("queue", "dead", "spend", "--json", cwd=folder).data, len)
+        assert again[0]["id"] == dead["id"]
+        assert "1 messages of spend are gone" in done("queue", "drop", "spend", "all", cwd=folder).out
+        filiera("queue", "retry", "spend", dead["id"], cwd=folder).said(2, "has no dead message", "filiera queue dead")
+        standing = until(lambda: services(folder), lambda found: found["waiting"] == 0)
+        assert (standing["state"], standing["workers"], standing["address"]) == ("ready", "1 of 0–1", url)
+        filiera("up", cwd=folder).said(2, "runs already", str(process.pid), "filiera services")
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60.0)
+    assert out.endswith("down; what waits in queues is kept\n")
+    assert process.returncode == 0
+    assert services(folder)["state"] == "down"
+    logged = [line for file in (folder / ".filiera").rglob("*.log") for line in file.read_text().splitlines()]
+    assert len([line for line in logged if '"spender"' in line]) >= 4, "messages are predictions, and logged"
+
+
+def test_a_supervisor_that_is_killed_is_followed(folder: Path) -> None:
+    """The service answers while there is none, and through the change to new workers of the next one."""
+    with up(folder) as (process, url):
+        predict(url)
+        (pid,) = services(folder)["pids"]
+        process.kill()
+        process.wait()
+        assert predict(url)["version"] == 1
+        assert services(folder)["state"] == "down"
+        with up(folder) as (following, same):
+            assert same == url
+            while pid in services(folder)["pids"]:
+                predict(url)
+            predict(url)
+            assert "being replaced" in done("services", "--renew", "spend", cwd=folder).out
+            following.send_signal(signal.SIGTERM)
+            assert following.wait(60.0) == 0
+    assert not process_start(pid)
+
+
+def test_what_cannot_be_up_is_told_at_once(project: Path, ask: Ask) -> None:
+    """An unknown model, a service for all the world without a token, a taken port, an unknown name: exit code 2."""
+    file = project / "filiera.toml"
+    text = file.read_text()
+    ask("up", cwd=project).said(2, "has no service", "Add [service.NAME]")
+    ask("queue", "put", "mail", cwd=project).said(2, "has no service 'mail'")
+    assert ask("services", cwd=project).out == "no services: add [service.NAME] to filiera.toml\n"
+    file.write_text(text + '[service.a]\nmodel = "nobody"\n')
+    ask("up", cwd=project).said(2, "nobody")
+    ask("up", "b", cwd=project).said(2, "no service 'b'", "There are: a.")
+    ask("services", "--renew", "a", cwd=project).said(1, "'a' is not up", "filiera up")
+    ask("queue", "put", "a", "{", cwd=project).said(2, "The message is no JSON")
+    file.write_text(text + '[service.a]\nfunction = "m:f"\nhost = "0.0.0.0"\n')
+    ask("up", cwd=project).said(2, "can be reached from other machines", "Set FILIERA_TOKEN")
+    file.write_text(text + '[service.a]\nfunction = "m:f"\ncron = "x"\n')
+    ask("up", cwd=project).said(4, "is no cron expression", "five fields")
+    file.write_text(text + "service = 3\n")
+    ask("services", cwd=project).said(4, "service")

@@ -1,0 +1,227 @@
+"""Messages are brought over real connections, and settled by what comes back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filiera.adapters.sqlite_records import SqliteRecords
+from filiera.core.message import LONGEST_RETRY_S, retry_delay_s
+from filiera.supervision.couriers import Answer, Couriers, judge
+from filiera.supervision.queue import MessageQueue
+from filiera.supervision.service import Service
+from tests.supervision.answering import answering
+from tests.supervision.time import HandClock
+
+Courier = Callable[..., Couriers]
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def queue(tmp_path: Path, clock: HandClock) -> Iterator[MessageQueue]:
+    records = SqliteRecords(tmp_path / "records.db")
+    yield MessageQueue(records, "mail", clock=clock)
+    records.close()
+
+
+@pytest.fixture
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def couriers(queue: MessageQueue, told: list[str]) -> Courier:
+    def make(address: tuple[str, int], **options: float) -> Couriers:
+        service = Service(name="mail", function="m:f", **{"attempts": 3, **options})  # type: ignore[arg-type]
+        made = Couriers(service, queue, chance=lambda: 1.0, tell=told.append)
+        made.address, made.path = address, "/v1/functions/f:call"
+        return made
+
+    return make
+
+
+def come_home(couriers: Couriers) -> None:
+    """Return when all that was under way is settled."""
+    for thread in threading.enumerate():
+        if thread.name == "courier":
+            thread.join(30.0)
+    assert couriers.under_way == 0
+
+
+def test_each_message_is_a_request_and_gone_when_it_is_answered(queue: MessageQueue, couriers: Courier) -> None:
+    """With its id and attempt, so that a service can tell that it has seen it."""
+    bodies = [b'{"n": %d}' % number for number in range(30)]
+    ids = queue.put(bodies)
+    with answering(lambda _: 200) as (address, asked):
+        made = couriers(address)
+        made.token = "secret"
+        made.send_out(4)
+        asked.wait_for(30)
+        come_home(made)
+    assert sorted(asked.bodies) == sorted(bodies)
+    assert {headers["Filiera-Message"] for headers in asked.headers} == set(ids)
+    assert {headers["Filiera-Attempt"] for headers in asked.headers} == {"1"}
+    assert {headers["Authorization"] for headers in asked.headers} == {"Bearer secret"}
+    assert set(asked.paths) == {"/v1/functions/f:call"}
+    assert queue.letters(dead=False) == queue.letters(dead=True) == []
+
+
+def test_no_more_are_brought_at_once_than_may_be(queue: MessageQueue, couriers: Courier) -> None:
+    """However often it is asked to send out."""
+    gate = threading.Semaphore(0)
+    queue.put([b"{}"] * 9)
+
+    def answer(_: bytes) -> int:
+        assert gate.acquire(timeout=30.0)
+        return 200
+
+    with answering(answer) as (address, asked):
+        made = couriers(address)
+        for _ in range(5):
+            made.send_out(3)
+        assert made.under_way == 3
+        assert queue.standing().handled == 3
+        gate.release(9)
+        asked.wait_for(9)
+        come_home(made)
+    assert asked.most_at_once <= 3
+
+
+@pytest.mark.parametrize(("status", "why"), [(500, "HTTP 500: Wrong. See. a is b."), (None, "The connection broke")])
+def test_a_failed_message_is_tried_again_and_then_dead(
+    queue: MessageQueue, couriers: Courier, clock: HandClock, told: list[str], status: int | None, why: str
+) -> None:
+    """After growing delays, as often as its service says; then it is kept with the reason, and told."""
+    queue.put([b"{}"])
+    with answering(lambda _: status) as (address, asked):
+        made = couriers(address)
+        for delay_s in (1.0, 2.0, 4.0):
+            made.send_out(1)
+            asked.wait_for(1)
+            come_home(made)
+            clock.turn(delay_s - 0.01)
+            made.send_out(1)
+            assert made.under_way == 0
+            clock.turn(0.01)
+    assert [headers["Filiera-Attempt"] for headers in asked.headers] == ["1", "2", "3"]
+    (letter,) = queue.letters(dead=True)
+    assert letter.attempts == 3
+    assert letter.why.startswith(why)
+    assert len(told) == 1 and "is dead after 3 attempts" in told[0]
+
+
+def test_a_wrong_message_is_dead_at_once_and_holds_up_nobody(
+    queue: MessageQueue, couriers: Courier, told: list[str]
+) -> None:
+    """The service refuses it: no other attempt could help."""
+    queue.put([b"wrong", b"right"])
+    with answering(lambda body: 422 if body == b"wrong" else 200) as (address, asked):
+        made = couriers(address)
+        made.send_out(1)
+        asked.wait_for(2)
+        come_home(made)
+    (letter,) = queue.letters(dead=True)
+    assert (letter.body, letter.attempts, letter.why) == (b"wrong", 1, "HTTP 422: Wrong. See. a is b.")
+    assert len(told) == 1
+
+
+def test_nobody_there_is_no_attempt(queue: MessageQueue, couriers: Courier, clock: HandClock) -> None:
+    """A service that is busy or away does not use up the attempts of messages."""
+    queue.put([b"{}"])
+    with answering(lambda _: 503) as (address, asked):
+        made = couriers(address)
+        for _ in range(9):
+            made.send_out(1)
+            asked.wait_for(1)
+            come_home(made)
+            clock.turn(1.0)
+    made.send_out(1)
+    come_home(made)
+    (letter,) = queue.letters(dead=False)
+    assert (letter.attempts, letter.why) == (0, "Nobody listens.")
+
+
+def test_an_answer_that_does_not_come_is_a_failure(queue: MessageQueue, couriers: Courier) -> None:
+    """After the time that an attempt may take."""
+    queue.put([b"{}"])
+    gate = threading.Event()
+    with answering(lambda _: 200 if gate.wait(30.0) else None) as (address, _):
+        made = couriers(address, timeout_s=0.05)
+        made.send_out(1)
+        come_home(made)
+        gate.set()
+    (letter,) = queue.letters(dead=False)
+    assert (letter.attempts, letter.why) == (1, "No answer came within 0.05 s.")
+
+
+def test_a_message_that_was_cut_off_each_time_is_not_tried_for_ever(
+    queue: MessageQueue, couriers: Courier, clock: HandClock
+) -> None:
+    """It may be what kills: after its last attempt it is dead, though nobody has seen how that ended."""
+    queue.put([b"{}"])
+    for _ in range(3):
+        assert queue.receive(1)
+        clock.turn(100.0)
+    with answering(lambda _: 200) as (address, asked):
+        made = couriers(address)
+        made.send_out(1)
+        come_home(made)
+    assert asked.bodies == []
+    (letter,) = queue.letters(dead=True)
+    assert "cut off" in letter.why
+
+
+def test_long_work_keeps_its_message_and_an_end_gives_it_back(
+    queue: MessageQueue, couriers: Courier, clock: HandClock
+) -> None:
+    """While it is handled nobody else gets it; if this process ends first, another one does at once."""
+    queue.put([b"{}"])
+    gate = threading.Event()
+    with answering(lambda _: 200 if gate.wait(30.0) else None) as (address, _):
+        made = couriers(address)
+        made.send_out(1)
+        for _ in range(10):
+            clock.turn(15.0)
+            made.keep()
+        assert not made.has_work()
+        made.stop()
+        made.give_back()
+        (letter,) = queue.letters(dead=False)
+        assert (letter.is_handled, letter.attempts) == (False, 0)
+        gate.set()
+        come_home(made)
+    assert len(queue.letters(dead=False)) == 1
+    made.send_out(1)
+    assert made.under_way == 0
+
+
+@given(
+    status=st.sampled_from([0, 200, 204, 301, 400, 404, 408, 413, 422, 429, 500, 502, 503, 504]),
+    attempt=st.integers(1, 9),
+    attempts=st.integers(1, 9),
+    chance=st.floats(0.0, 1.0),
+)
+def test_no_answer_loses_a_message(status: int, attempt: int, attempts: int, chance: float) -> None:
+    """Only success lets a message go; and it is tried again only while it has attempts, or had none."""
+    verdict = judge(Answer(status=status, why="x"), attempt, attempts, chance)
+    assert (verdict.what == "acknowledge") == (200 <= status < 300)
+    if verdict.what == "retry":
+        assert 0.0 < verdict.after_s <= LONGEST_RETRY_S
+        assert attempt < attempts or not verdict.is_tried
+
+
+@given(attempt=st.integers(1, 10_000), chance=st.floats(0.0, 1.0))
+def test_delays_grow_and_are_spread(attempt: int, chance: float) -> None:
+    """Within a factor of two, so that what failed together does not come together again."""
+    delay_s, longest = retry_delay_s(attempt, chance), retry_delay_s(attempt, 1.0)
+    assert longest / 2 <= delay_s <= longest <= LONGEST_RETRY_S
+    assert retry_delay_s(attempt + 1, chance) >= delay_s
