@@ -44,7 +44,7 @@ LIBRARIES = {
     "torch": {"adapters/codecs", "model/torch.py"},
     "safetensors": {"adapters/codecs"},
     "onnx": {"adapters/codecs"},
-    "onnxruntime": {"model/onnx.py"},
+    "onnxruntime": {"model/onnx.py", "serving/onnx_predictor.py"},
     "skl2onnx": {"model/onnx_export.py"},
     "onnxmltools": {"model/onnx_export.py"},
     "lightgbm": {"adapters/codecs", "model/onnx_export.py"},

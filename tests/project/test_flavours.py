@@ -185,6 +185,21 @@ for name in sys.argv[3:]:
     print(json.dumps(list(served.predict_rows(rows))))
 """
 
+SERVED_ALONE = """
+import sys
+from pathlib import Path
+
+from filiera.core.products import ProductRef
+from filiera.project.endpoints import AliasDesk
+from filiera.project.project import Project
+
+project = Project.open(Path(sys.argv[1]))
+served = AliasDesk(project, ProductRef.parse("scaled"), log=None).load(1)
+served.warm_up()
+served.predict(served.records.decode(b'{"instances": [{"ports": 1, "rate": 0.5}]}'))
+print([name for name in ("sklearn", "skops", "polars", "onnx", "xgboost", "pandas") if name in sys.modules])
+"""
+
 FITTED_AGAIN = """
 import json, sys
 from pathlib import Path
@@ -264,6 +279,74 @@ def test_a_graph_that_answers_alike_is_attached(flavour: str, project: SmallProj
         model, graph = opened.value(version.artifact), opened.value(version.attachments["onnx"])
         assert graph.predict(table).tolist() == model.predict(table).tolist()
         np.testing.assert_allclose(graph.predict_proba(table), model.predict_proba(table), atol=1e-4)
+
+
+@pytest.mark.parametrize("flavour", EXPORTED)
+def test_a_service_answers_with_the_graph_that_answers_alike(flavour: str, project: SmallProject) -> None:
+    """ONNX Runtime gives the labels of the model, its probabilities within the tolerance, and says that it answers."""
+    from filiera.project import runtimes
+    from filiera.serving.batch import Batch
+    from filiera.serving.predictor import Predictor
+
+    for opened, version in versions(project, flavour):
+        served, signature = runtimes.model_to_serve(opened, version)
+        assert served.runtime == "ONNX Runtime"
+        assert runtimes.runtime_note(opened, version) == "ONNX Runtime, which answers as the model does"
+        table = rows().select([field.name for field in signature.inputs])
+        batch = Batch.of_rows(signature.inputs, table.rows())
+        labels, probabilities = served.predict(batch)
+        expected_labels, expected = Predictor(opened.value(version.artifact), signature).predict(batch)
+        assert labels.tolist() == expected_labels.tolist()
+        np.testing.assert_allclose(probabilities, expected, atol=1e-4)
+
+
+def test_what_loads_no_library_answers_with_a_graph(project: SmallProject) -> None:
+    """A service on ONNX Runtime starts without scikit-learn, tables or the onnx package, which take seconds."""
+    done = subprocess.run(
+        [sys.executable, "-c", SERVED_ALONE, str(project.root)],
+        **project.surroundings(),
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
+def test_a_graph_that_names_a_file_is_refused(project: SmallProject) -> None:
+    """A graph whose weights were elsewhere on this machine is never run, whoever wrote it into the store."""
+    from dataclasses import replace
+
+    import onnx
+
+    from filiera.core.parts import PARTS_CODEC
+    from filiera.errors import CodecError
+    from filiera.project import runtimes
+
+    for opened, version in versions(project, "scaled"):
+        model = opened.value(version.attachments["onnx"])
+        tensor = model.graph.graph.initializer.add()
+        tensor.raw_data = b"0000"
+        onnx.external_data_helper.set_external_data(tensor, location="/etc/passwd")
+        content = model.graph.SerializeToString()
+        parts = opened.artifacts.manifest_of(version.attachments["onnx"])[1]
+        graph = replace(parts[0], digest=opened.blobs.put(content), size_bytes=len(content), inline=None)
+        kept = opened.artifacts.manifest([graph, *parts[1:]])
+        assert kept.codec == PARTS_CODEC
+        with pytest.raises(CodecError, match="names files"):
+            runtimes._read(opened, kept)
+
+
+def test_without_a_graph_the_library_answers(project: SmallProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version without one, or a machine without ONNX Runtime, is served by the model's own library, which is said."""
+    from filiera.project import runtimes
+
+    assert project.run("forecast").state.status == "succeeded"
+    for opened, version in versions(project, "forecast"):
+        assert not hasattr(runtimes.model_to_serve(opened, version)[0], "is_brief")
+        assert "own library; Model(…, onnx=True)" in runtimes.runtime_note(opened, version)
+    for opened, version in versions(project, "scaled"):
+        monkeypatch.setattr(runtimes, "find_spec", lambda _: None)
+        assert not hasattr(runtimes.model_to_serve(opened, version)[0], "is_brief")
+        assert "pip install" in runtimes.runtime_note(opened, version)
 
 
 def test_fitting_again_gives_the_same_bytes_in_another_process(project: SmallProject) -> None:

@@ -15,8 +15,9 @@ import polars as pl
 from filiera.core.signature import Field, Output, Signature
 from filiera.serving.app import App, Limits
 from filiera.serving.endpoint import Endpoint
-from filiera.serving.model_mount import MAX_WAITING, ModelMount
+from filiera.serving.model_mount import ModelMount
 from filiera.serving.served_model import ServedModel
+from filiera.serving.waiting import Bounds
 
 T = TypeVar("T")
 
@@ -83,11 +84,11 @@ def service(
     local_names_only: bool = False,
     limits: Limits | None = None,
     signature: Signature = SIGNATURE,
-    max_waiting: int = MAX_WAITING,
+    bounds: Bounds | None = None,
 ) -> App:
     """Return a started app that serves *model* as ``flows``, version 3."""
     served = ServedModel("flows", model or Rule(), version=3, signature=signature, log=log)
-    mount = ModelMount(Endpoint(served), max_waiting=max_waiting)
+    mount = ModelMount(Endpoint(served), bounds=bounds)
     app = App([mount], token=token, local_names_only=local_names_only, limits=limits)
     app.start()
     return app

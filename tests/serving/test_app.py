@@ -21,6 +21,7 @@ from filiera.serving.endpoint import Endpoint
 from filiera.serving.listening import must_have_token
 from filiera.serving.model_mount import ModelMount
 from filiera.serving.served_model import ServedModel
+from filiera.serving.waiting import Bounds
 from tests.serving.offers import GOOD, SIGNATURE, Broken, Rule, Stuck, get, post, post_bytes, service, talk
 
 PREDICT = "/v1/models/flows:predict"
@@ -195,7 +196,7 @@ def test_a_failing_model_is_logged_and_not_quoted(caplog: pytest.LogCaptureFixtu
 def test_health_answers_while_a_prediction_runs() -> None:
     """A busy model blocks neither health nor the refusal of what cannot wait any more."""
     model = Stuck()
-    app = service(model, max_waiting=1)
+    app = service(model, bounds=Bounds(waiting_rows=1))
     model.go.clear()
     model.began.clear()
 

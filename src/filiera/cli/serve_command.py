@@ -16,6 +16,7 @@ TOKEN_VARIABLE = "FILIERA_TOKEN"  # noqa: S105 - the name of the variable, not a
 def run(options: argparse.Namespace) -> int:
     """Serve a model until Ctrl-C; every prediction is logged."""
     from filiera.project.endpoints import AliasDesk
+    from filiera.project.runtimes import runtime_note
     from filiera.serving.app import App
     from filiera.serving.endpoint import Endpoint
     from filiera.serving.follower import Follower
@@ -48,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"serving {version.ref} at {url}", flush=True)
         if ref.number is None:
             print(f"  follows   {ref}", flush=True)
+        print(f"  runs on   {runtime_note(project, version)}", flush=True)
         print(f"  predict   POST {path}\n  contract  GET  {url}/openapi.json\n  stop      Ctrl-C", flush=True)
 
     try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from filiera.core.delivery import Lineup
 from filiera.core.products import ProductRef
 from filiera.ports import PredictionLog
+from filiera.project import runtimes
 from filiera.project.project import Project
 
 if TYPE_CHECKING:
@@ -31,5 +32,5 @@ class AliasDesk:
         from filiera.serving.served_model import ServedModel
 
         version = self._project.versions.resolve("model", ProductRef(self._ref.name, str(number)))
-        model, signature = self._project.model_parts(version)
+        model, signature = runtimes.model_to_serve(self._project, version)
         return ServedModel(version.name, model, version=number, signature=signature, log=self._log)

@@ -15,18 +15,28 @@ from filiera.core.value import dataclass
 from filiera.errors import UsageError
 from filiera.serving.answers import ANSWER_KEYS, label_key
 from filiera.serving.domain import INTEGER_RANGES, Domain, domain_of, domains_of, json_value, output_domain
+from filiera.serving.http import TIMEOUT_HEADER
 from filiera.serving.mount import ApiPart
 from filiera.serving.openapi import DIALECT, Schema, get_operation, reference, refusals_of
 
 _PREDICT_PROBLEMS = (
     "not-json",
+    "timeout",
     "too-slow",
     "body-too-large",
     "media-type",
     "invalid-rows",
     "prediction-failed",
     "busy",
+    "too-late",
 )
+_TIMEOUT = {
+    "name": TIMEOUT_HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "integer", "minimum": 0, "maximum": 999_999_999},
+    "description": "Milliseconds after which an answer is of no use: what cannot be begun by then is refused.",
+}
 _FORMATS = {"date": "date", "timestamp": "date-time"}
 
 
@@ -209,6 +219,7 @@ def _predict_operation(contract: ModelContract) -> dict[str, Any]:
     return {
         "operationId": f"predict.{contract.name}",
         "summary": f"Predict with {contract.name}, version {contract.version}",
+        "parameters": [_TIMEOUT],
         "requestBody": {"required": True, "content": {"application/json": body}},
         "responses": {
             "200": {"description": "One prediction per row", "content": {"application/json": answer}},

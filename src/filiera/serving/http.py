@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import field
 from typing import Any
@@ -16,6 +17,8 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+TIMEOUT_HEADER = "request-timeout-ms"
+_LONGEST_TIMEOUT = 9  # digits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +51,20 @@ class Request:
     def media_type(self) -> str:
         """Return the type of the body, in lower case, without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def timeout_s(self) -> float:
+        """Return how long the caller waits for an answer, as its header says, or infinity.
+
+        Raises:
+            RequestRefused: The header says no whole number of milliseconds.
+        """
+        given = self.headers.get(TIMEOUT_HEADER)
+        if given is None:
+            return math.inf
+        if not (given.isascii() and given.isdecimal() and len(given) <= _LONGEST_TIMEOUT):
+            raise RequestRefused(Problem(kind="timeout", detail=f"The header {TIMEOUT_HEADER} takes milliseconds."))
+        return int(given) / 1000
 
     async def body(self, *media_types: str) -> bytes:
         """Return the whole body.

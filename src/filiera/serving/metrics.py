@@ -10,11 +10,17 @@ BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 GAUGES: Mapping[str, tuple[str, str]] = {
-    "filiera_requests_waiting": ("gauge", "Requests taken and not answered yet."),
+    "filiera_rows_waiting": ("gauge", "Rows that wait for the model."),
+    "filiera_batches_total": (
+        "counter",
+        "Batches predicted, by why they had no more rows: idle, nothing else waited; full; deadline.",
+    ),
+    "filiera_batch_rows_total": ("counter", "Rows in these batches."),
+    "filiera_queue_seconds_total": ("counter", "Time that requests waited for their batch, summed."),
     "filiera_log_dropped_total": ("counter", "Predictions that the log could not keep."),
     "filiera_version_failures_total": ("counter", "Attempts to load a version that did not load or warm up."),
 }
-"""What a mount may measure of itself: kind and text by name."""
+"""What a mount may measure of itself: kind and text by name, which labels may follow."""
 
 
 class Metrics:
@@ -48,7 +54,8 @@ class Metrics:
         for each in gauges:
             sums.update(each)
         for name, (kind, text) in GAUGES.items():
-            lines += [*_head(name, kind, text), f"{name} {sums[name]:g}"]
+            measured = sorted(key for key in sums if key.partition("{")[0] == name) or [name]
+            lines += [*_head(name, kind, text), *(f"{key} {sums[key]:.12g}" for key in measured)]
         return "\n".join(lines) + "\n"
 
     def _histogram(self, model: str) -> list[str]:

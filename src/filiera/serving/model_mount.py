@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import traceback
+import weakref
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import msgspec
-
+from filiera.serving.batcher import Batcher, TooLate
 from filiera.serving.contract import ModelContract, api_part, describe
 from filiera.serving.endpoint import Endpoint
 from filiera.serving.follower import Follower
@@ -21,29 +23,35 @@ from filiera.serving.oip_routes import inference_routes
 from filiera.serving.predictor import PredictionFailed
 from filiera.serving.problem import Problem, RequestRefused
 from filiera.serving.served_model import Predictions, Question, ServedModel
-from filiera.serving.worker import Busy, Worker
+from filiera.serving.waiting import REASONS, Bounds, Busy
+from filiera.serving.worker import Worker
 
 _log = logging.getLogger("filiera.serving")
-MAX_WAITING = 64
+_LARGE_BYTES = 64 * 1024
+"""Reading a smaller body takes less than handing it to a thread and back."""
+_MAX_READING = 64
+"""So many large bodies may wait to be read."""
 
 
 class ModelMount:
-    """Serves one model, in the version that its endpoint says; predictions run in one thread."""
+    """Serves one model, in the version that its endpoint says."""
 
     kind = "models"
 
-    def __init__(self, endpoint: Endpoint, *, follower: Follower | None = None, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(self, endpoint: Endpoint, *, follower: Follower | None = None, bounds: Bounds | None = None) -> None:
         """Prepare to serve what *endpoint* holds.
 
         Args:
             endpoint: Holds the version that answers.
             follower: Replaces it while the service runs; None: it stays.
-            max_waiting: So many requests may wait for it, more are refused with 503.
+            bounds: How many rows may wait for it; more are refused with 503.
         """
         self.name = endpoint.name
         self._endpoint = endpoint
         self._follower = follower
-        self._worker = Worker(max_waiting=max_waiting)
+        self._bounds = bounds or Bounds()
+        self._worker = Worker(max_waiting=_MAX_READING)
+        self._batchers: weakref.WeakKeyDictionary[ServedModel, Batcher] = weakref.WeakKeyDictionary()
 
     def routes(self) -> Mapping[str, Route]:
         """Return its description, its predict path, and those of the Open Inference Protocol."""
@@ -82,8 +90,13 @@ class ModelMount:
     def gauges(self) -> Mapping[str, float]:
         """Return how many requests wait and how many predictions the log lost."""
         log = self._endpoint.stable.log
+        batchers = list(self._batchers.values())
+        counts = sum((each.counts for each in batchers), Counter[str]())
         return {
-            "filiera_requests_waiting": self._worker.waiting,
+            "filiera_rows_waiting": sum(each.rows_waiting for each in batchers),
+            **{f'filiera_batches_total{{reason="{reason}"}}': counts[reason] for reason in REASONS},
+            "filiera_batch_rows_total": counts["rows"],
+            "filiera_queue_seconds_total": counts["queue_s"],
             "filiera_log_dropped_total": log.dropped() if log is not None else 0,
             "filiera_version_failures_total": self._follower.failures if self._follower is not None else 0,
         }
@@ -93,34 +106,55 @@ class ModelMount:
 
     async def _predict(self, request: Request) -> Response:
         body = await request.body("application/json")
-        return await self.answer(lambda model: (model.records.decode(body), partial(_as_records, model.contract)))
+        return await self.answer(
+            lambda model: (model.records.decode(body), partial(_as_records, model.contract)),
+            size_bytes=len(body),
+            timeout_s=request.timeout_s,
+        )
 
-    async def answer(self, read: Callable[[ServedModel], Question[Response]]) -> Response:
-        """Return the response to a question, which is read, answered and written in the predicting thread.
+    async def answer(
+        self, read: Callable[[ServedModel], Question[Response]], *, size_bytes: int, timeout_s: float = math.inf
+    ) -> Response:
+        """Return the response to a question.
+
+        Args:
+            read: Makes rows of the question; in the predicting thread if that is large.
+            size_bytes: How large it is.
+            timeout_s: An answer that is begun later is of no use.
 
         Raises:
             RequestRefused: The question breaks the contract, too many wait, or the model failed.
         """
         with self._endpoint.answering() as model:
             try:
-                return await self._worker.run(partial(_answered, model, read))
-            except Busy:
-                problem = Problem(kind="busy", detail="Try again in a second.", headers={"Retry-After": "1"})
+                if size_bytes > _LARGE_BYTES:
+                    batch, write = await self._worker.run(partial(read, model))
+                else:
+                    batch, write = read(model)
+                outputs = await self._batcher(model).predict(batch, timeout_s=timeout_s)
+            except Busy as busy:
+                detail = f"Try again in {busy.retry_after_s} s."
+                problem = Problem(kind="busy", detail=detail, headers={"Retry-After": str(busy.retry_after_s)})
                 raise RequestRefused(problem) from None
+            except TooLate:
+                detail = f"It was to be answered within {timeout_s:g} s, and waited longer."
+                raise RequestRefused(Problem(kind="too-late", detail=detail)) from None
             except PredictionFailed as failure:
                 _log_failure(model, failure)
                 raise RequestRefused(Problem(kind="prediction-failed", detail="See the service's log.")) from failure
+            return write(model.named(batch, outputs))
 
-
-def _answered(model: ServedModel, read: Callable[[ServedModel], Question[Response]]) -> Response:
-    batch, write = read(model)
-    return write(model.predict(batch))
+    def _batcher(self, model: ServedModel) -> Batcher:
+        found = self._batchers.get(model)
+        if found is None:
+            found = Batcher(model.predictor, in_thread=self._worker.run, cost=model.cost, bounds=self._bounds)
+            self._batchers[model] = found
+        return found
 
 
 def _as_records(contract: ModelContract, predictions: Predictions) -> Response:
-    answers = predictions.answers()
-    body = {"model": contract.name, "version": contract.version, "predictions": answers}
-    return Response(content=msgspec.json.encode(body), rows=len(answers))
+    head = b'{"model":"%b","version":%d,"predictions":' % (contract.name.encode(), contract.version)
+    return Response(content=b"%b%b}" % (head, predictions.json()), rows=len(predictions.ids))
 
 
 def _log_failure(model: ServedModel, failure: PredictionFailed) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from filiera.serving import oip_bodies
 from filiera.serving.contract import ModelContract
@@ -23,7 +23,14 @@ SERVER = "filiera"
 EXTENSIONS = ("binary_tensor_data",)
 _ANY_VERSION = "/versions/{version}"
 _BINARY = "application/octet-stream"
-Answer = Callable[[Callable[[ServedModel], Question[Response]]], Awaitable[Response]]
+
+
+class Answer(Protocol):
+    """Has a question answered; see ``ModelMount.answer``."""
+
+    def __call__(
+        self, read: Callable[[ServedModel], Question[Response]], *, size_bytes: int, timeout_s: float
+    ) -> Awaitable[Response]: ...
 
 
 def is_inference(path: str) -> bool:
@@ -78,7 +85,8 @@ def inference_routes(name: str, contract: Callable[[], ModelContract], answer: A
     async def infer(request: Request) -> Response:
         json_bytes = _json_bytes(request.headers)
         body = await request.body("application/json", _BINARY, "")
-        return await answer(partial(_question, body, json_bytes, request.path))
+        question = partial(_question, body, json_bytes, request.path)
+        return await answer(question, size_bytes=len(body), timeout_s=request.timeout_s)
 
     path = f"/v2/models/{name}"
     routes = {

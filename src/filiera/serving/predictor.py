@@ -18,13 +18,16 @@ class PredictionFailed(FilieraError):
 
 
 class Predictor:
-    """Answers with one model as its signature promises."""
+    """Answers with one model, in the library that it is of, as its signature promises."""
+
+    is_brief = False  # it is anybody's code, which may wait for whatever it likes
 
     def __init__(self, model: Any, signature: Signature) -> None:
         """Check that *model* can give what *signature* promises. Raises PredictionFailed when it cannot."""
         self._outputs = signature.outputs
         self._columns = _columns_of(model, signature)
         self._prepare, self._last = _split(model)
+        self.runtime = type(self._last).__module__.partition(".")[0]  #: the library that answers
         _check_methods(model, signature.outputs)
 
     def predict(self, batch: Batch) -> Outputs:
@@ -39,20 +42,26 @@ class Predictor:
             outputs = tuple(self._output(output, ready) for output in self._outputs)
         except (Exception, SystemExit) as error:
             raise PredictionFailed("The model failed to predict.", why=f"It raised {type(error).__name__}.") from error
-        if any(len(values) != batch.height for values in outputs):
-            raise PredictionFailed("The model failed to predict.", why="It did not give one answer per row.")
-        return outputs
+        return checked(outputs, batch.height)
 
     def _output(self, output: Output, ready: Any) -> np.ndarray[Any, Any]:
         import numpy as np
 
         method = self._last.predict_proba if output.semantics == "probability" else self._last.predict
         values = np.asarray(method(ready))
-        if output.type in ("float32", "float64"):
-            values = values.astype(np.float64, copy=False)
-            if not np.isfinite(values).all():
-                raise ValueError("an answer is not a finite number")
-        return values
+        return values.astype(np.float64, copy=False) if output.type in ("float32", "float64") else values
+
+
+def checked(outputs: Outputs, height: int) -> Outputs:
+    """Return *outputs*, of *height* rows. Raises PredictionFailed for too few, too many, or numbers not finite."""
+    import numpy as np
+
+    for values in outputs:
+        if len(values) != height:
+            raise PredictionFailed("The model failed to predict.", why="It did not give one answer per row.")
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise PredictionFailed("The model failed to predict.", why="An answer is not a finite number.")
+    return outputs
 
 
 def _columns_of(model: Any, signature: Signature) -> list[str] | None:

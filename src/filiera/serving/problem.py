@@ -17,6 +17,7 @@ _PREFIX = "urn:filiera:problem:"
 
 TITLES: Mapping[str, tuple[int, str]] = {
     "not-json": (400, "The body is not JSON"),
+    "timeout": (400, "The timeout is not a number of milliseconds"),
     "cut-short": (400, "The body ended before its end"),
     "wrong-length": (400, "The body is not as long as it says"),
     "unauthorized": (401, "A valid token is needed"),
@@ -33,6 +34,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "prediction-failed": (500, "The model failed on this request"),
     "internal-error": (500, "The service failed on this request"),
     "busy": (503, "The service is busy"),
+    "too-late": (504, "The request waited longer than its caller does"),
     "not-ready": (503, "The service is not ready"),
 }
 """Every kind of problem with its status and title."""

@@ -45,38 +45,49 @@ class RowDecoder:
         self._domains = domains_of(signature)
         self._fields = signature.inputs
         self._max_rows = signature.max_rows
-        self._names = [domain.field.name for domain in self._domains]
-        self._known = frozenset(self._names)
+        self._known = frozenset(field.name for field in signature.inputs)
         self._fast = _fast_decoder(self._domains)
+        self._looked_at = [(place, domain) for place, domain in enumerate(self._domains) if _needs_look(domain)]
+        self._times = [place for place, field in enumerate(signature.inputs) if field.type in ("date", "timestamp")]
+        # What is left out of a row, or spelled otherwise than it is understood, is not in the body as it was meant.
+        self._is_literal = not (self._times or any(field.optional for field in signature.inputs))
 
     def decode(self, body: bytes) -> Batch:
-        """Return the rows as columns in the signature's order.
+        """Return the rows of a request.
 
         Raises:
             RequestRefused: With status 400 (not JSON), 413 (too many rows) or 422 (breaks the signature).
         """
         try:
-            return self._batch(self._fast_columns(body))
+            return Batch.of_rows(self._fields, self._fast_rows(body), body if self._is_literal else None)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _Mismatch):
             rows = self._checked_rows(body)
-        return self._batch([[row.get(field.name, field.default) for row in rows] for field in self._fields])
+        return Batch.of_rows(
+            self._fields, self._understood([[row.get(f.name, f.default) for f in self._fields] for row in rows])
+        )
 
-    def _fast_columns(self, body: bytes) -> Sequence[Sequence[Any]]:
+    def _fast_rows(self, body: bytes) -> list[Any]:
         if self._fast is None:
             raise _Mismatch
-        rows = self._fast.decode(body).instances
-        if not 0 < len(rows) <= self._max_rows:
+        found = self._fast.decode(body).instances
+        if not 0 < len(found) <= self._max_rows:
             raise _Mismatch
-        columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
-        for domain, values in zip(self._domains, columns, strict=True):
-            if _needs_look(domain) and any(domain.broken_rule(value) for value in values):
+        rows = [*map(msgspec.structs.astuple, found)]
+        for place, domain in self._looked_at:
+            if any(domain.broken_rule(row[place]) for row in rows):
                 raise _Mismatch
-        return columns
+        return self._understood(rows)
 
-    def _batch(self, columns: Sequence[Sequence[Any]]) -> Batch:
-        pairs = zip(self._domains, columns, strict=True)
-        made = tuple(_values(domain, values) for domain, values in pairs)
-        return Batch(fields=self._fields, columns=made, height=len(made[0]))
+    def _understood(self, rows: list[Any]) -> list[Any]:
+        """Return *rows* with dates and times in place of their texts."""
+        if not self._times:
+            return rows
+        understood = [list(row) for row in rows]
+        for place in self._times:
+            kind = self._fields[place].type
+            for row in understood:
+                row[place] = None if row[place] is None else try_temporal(kind, row[place])
+        return understood
 
     def _checked_rows(self, body: bytes) -> list[dict[str, Any]]:
         rows = _rows(_parse(body), self._max_rows)
@@ -100,13 +111,6 @@ class RowDecoder:
         for name in row:
             if name not in self._known:
                 yield RowError(at=place_of(at, name), rule="is not a field of this model")
-
-
-def _values(domain: Domain, values: Sequence[Any]) -> Sequence[Any]:
-    kind = domain.field.type
-    if kind in ("date", "timestamp"):
-        return [None if value is None else try_temporal(kind, value) for value in values]
-    return values
 
 
 def _fast_decoder(domains: Sequence[Domain]) -> msgspec.json.Decoder[Any] | None:

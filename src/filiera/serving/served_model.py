@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
 
 from filiera.core.signature import Output, Signature
-from filiera.core.value import dataclass
 from filiera.errors import FilieraError
 from filiera.ports import PredictionLog
 from filiera.serving.answers import Answer, answers_of
@@ -22,22 +21,39 @@ from filiera.serving.prediction_ids import PredictionIds
 from filiera.serving.predictor import Predictor
 from filiera.serving.problem import RequestRefused
 from filiera.serving.records import RowDecoder
+from filiera.serving.waiting import Cost
+
+if TYPE_CHECKING:
+    from filiera.serving.batcher import Predicts
+
+_WARM_UPS = 3
+_LONG_S = 0.1
+"""A warm-up that takes longer is not repeated."""
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Predictions:
     """What the model gave for the rows of one batch, in their order; a surface makes bytes of it."""
 
-    ids: tuple[str, ...]  #: one name per row
-    promised: tuple[Output, ...]
-    outputs: Outputs
+    __slots__ = ("_json", "ids", "outputs", "promised")
+
+    def __init__(self, *, ids: tuple[str, ...], promised: tuple[Output, ...], outputs: Outputs) -> None:
+        self.ids = ids  #: one name per row
+        self.promised = promised
+        self.outputs = outputs
+        self._json: bytes | None = None
 
     def answers(self) -> list[Answer]:
         """Return one mapping per row: its id and the answer."""
         pairs = zip(self.ids, answers_of(self.promised, self.outputs), strict=True)
         return [{"id": name, **answer} for name, answer in pairs]
+
+    def json(self) -> bytes:
+        """Return the answers as a JSON list; made once, for who asked and for the log."""
+        if self._json is None:
+            self._json = msgspec.json.encode(self.answers())
+        return self._json
 
 
 Question: TypeAlias = tuple[Batch, Callable[[Predictions], T]]
@@ -50,18 +66,31 @@ class ServedModel:
     def __init__(
         self, name: str, model: Any, *, version: int, signature: Signature, log: PredictionLog | None = None
     ) -> None:
-        """Check that everything fits. Raises UsageError for the name or signature, PredictionFailed for the model."""
+        """Check that everything fits.
+
+        Args:
+            name: Part of the path.
+            model: An object with ``predict``, or a predictor made of one.
+            version: Number of the version.
+            signature: What it takes and gives.
+            log: Where predictions are kept, if anywhere.
+
+        Raises:
+            UsageError: For the name or the signature.
+            PredictionFailed: For the model.
+        """
         self.contract = ModelContract(name=name, version=version, signature=signature)
         self.records = RowDecoder(signature)
         self.tensors = TensorDecoder(signature)
-        self._predictor = Predictor(model, signature)
+        self.predictor: Predicts = model if hasattr(model, "is_brief") else Predictor(model, signature)
+        self.cost = Cost()  #: how long it takes
         self._ids = PredictionIds()
         self.log = log
-        self._logged = [field.name for field in signature.inputs if not field.sensitive]
-        self._signature_hash = signature.hash
+        self._logged = [place for place, field in enumerate(signature.inputs) if not field.sensitive]
+        self._about = {"model": name, "version": version, "signature": signature.hash}
 
     def answer(self, body: bytes) -> list[Answer]:
-        """Return one prediction per row of a request *body*, each with its ``id``, after queueing them for the log.
+        """Return one prediction per row of a request *body*, each with its ``id``, after logging them.
 
         Raises:
             RequestRefused: The body breaks the contract.
@@ -70,12 +99,18 @@ class ServedModel:
         return self.predict(self.records.decode(body)).answers()
 
     def predict(self, batch: Batch) -> Predictions:
-        """Return one prediction per row of *batch*, after queueing them for the log. Raises PredictionFailed."""
-        outputs = self._predictor.predict(batch)
-        ids = tuple(self._ids.next() for _ in range(batch.height))
+        """Return one prediction per row of *batch*, after logging them. Raises PredictionFailed."""
+        return self.named(batch, self.predictor.predict(batch))
+
+    def named(self, batch: Batch, outputs: Outputs) -> Predictions:
+        """Return what the model gave for *batch* under fresh ids, after logging it."""
+        ids = self._ids.take(batch.height)
         predictions = Predictions(ids=ids, promised=self.contract.signature.outputs, outputs=outputs)
         if self.log is not None:
-            self.log.append(self._records(batch, predictions.answers()))
+            is_whole = batch.source is not None and len(self._logged) == len(batch.fields)
+            request = batch.source if is_whole and batch.source else self._logged_rows(batch)
+            about = {"at": time.time(), **self._about}
+            self.log.append_request(about, request=request, answers=predictions.json(), count=batch.height)
         return predictions
 
     def predict_rows(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Answer]:
@@ -90,7 +125,10 @@ class ServedModel:
             yield from self.answer(request_body(chunk))
 
     def warm_up(self) -> None:
-        """Answer the signature's examples once, without logging, so that the first caller does not wait.
+        """Answer the signature's examples, without logging, so that the first caller does not wait.
+
+        All together, then the first of them by itself: how long both take is what is known of the model's speed until
+        there are requests.
 
         Raises:
             FilieraError: The model does not answer its own examples.
@@ -99,7 +137,14 @@ class ServedModel:
         if not examples:
             return
         try:
-            self._predictor.predict(self.records.decode(request_body(examples)))
+            batch = self.records.decode(request_body(examples))
+            began_s = time.perf_counter()
+            self.predictor.predict(batch)
+            if time.perf_counter() - began_s < _LONG_S:
+                for each in (batch, batch.part(0, 1)) * _WARM_UPS:
+                    began_s = time.perf_counter()
+                    self.predictor.predict(each)
+                    self.cost.observe(each.height, time.perf_counter() - began_s)
         except RequestRefused as refusal:
             raise FilieraError(
                 f"{self.contract.name}, version {self.contract.version}, does not take its own examples.",
@@ -107,24 +152,21 @@ class ServedModel:
                 do="publish the model again with examples that follow its signature",
             ) from refusal
 
-    def _records(self, batch: Batch, predictions: list[Answer]) -> list[dict[str, Any]]:
-        at = time.time()
-        inputs = batch.frame().select(self._logged).to_dicts() if self._logged else [{}] * batch.height
-        return [
-            {
-                "id": prediction["id"],
-                "at": at,
-                "model": self.contract.name,
-                "version": self.contract.version,
-                "signature": self._signature_hash,
-                "inputs": row,
-                "outputs": {key: value for key, value in prediction.items() if key != "id"},
-            }
-            for row, prediction in zip(inputs, predictions, strict=True)
-        ]
+    def _logged_rows(self, batch: Batch) -> bytes:
+        """Return the rows as the body of a request, without sensitive fields."""
+        names = [batch.fields[place].name for place in self._logged]
+        columns = [_as_list(batch.column(place)) for place in self._logged]
+        if not names:
+            return msgspec.json.encode({"instances": [{}] * batch.height})
+        rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+        return msgspec.json.encode({"instances": rows})
 
 
 def request_body(rows: Iterable[Mapping[str, Any]]) -> bytes:
     """Return the body of a request with *rows*; dates, NaN and NumPy numbers become what JSON can say."""
     instances = [{name: json_value(value) for name, value in row.items()} for row in rows]
     return msgspec.json.encode({"instances": instances})
+
+
+def _as_list(column: Any) -> list[Any]:
+    return list(column.tolist() if hasattr(column, "tolist") else column)

@@ -9,12 +9,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from filiera.serving.waiting import Busy
+
 T = TypeVar("T")
 _Job = tuple[Callable[[], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop]
-
-
-class Busy(Exception):
-    """As many jobs wait as may wait."""
 
 
 class Worker:
@@ -40,7 +38,7 @@ class Worker:
         try:
             self._jobs.put_nowait((job, result, loop))
         except queue.Full:
-            raise Busy from None
+            raise Busy(1) from None
         return await result
 
     def stop(self) -> None:
