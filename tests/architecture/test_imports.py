@@ -65,6 +65,7 @@ LIBRARIES = {
     "cronsim": {"supervision/schedule.py"},
     "lxml": {"adapters/sources"},
     "keyring": {"adapters/credentials.py"},
+    "httpx": {"serving/contracts/recorder.py"},
     "pytest": {"testing"},
 }
 """The outside libraries (and databases) and where each may be imported. A library in a new place is a decision."""

@@ -24,6 +24,7 @@ OPEN_KEYWORDS = {
     "core/commands.py:shell_step": "the keywords of step",
     "core/commands.py:with_options": "the keywords of step",
     "core/commands.py:run_command": "the inputs that its command names",
+    "serving/contracts/recorder.py:json": "a method of httpx, in place of its own",
     "model/tune.py:tune": "the arguments of the user's own function, which is tried out at once",
     "model/tune.py:with_options": "as that of steps",
     "core/wiring.py:pipeline_of": "the keywords of pipeline",

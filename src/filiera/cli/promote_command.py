@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from filiera.cli.contract_report import print_warnings
 from filiera.core.products import ProductRef
 from filiera.errors import UsageError
+from filiera.project.contracts import promote
 from filiera.project.project import Project
 
 
@@ -15,6 +17,8 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("Say which version.", do=f"filiera promote {options.which}@NUMBER {options.alias}")
     project = Project.open(profile=options.profile)
     ref = ProductRef.parse(options.which)
-    version = project.versions.promote(ref, options.alias, reason=options.reason, at=project.clock())
+    version, verification = promote(project, ref, options.alias, reason=options.reason)
+    if verification is not None:
+        print_warnings(verification)
     print(f"{version.name}@{options.alias} is now version {version.number}")
     return 0

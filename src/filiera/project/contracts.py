@@ -1,20 +1,30 @@
-"""Contracts between a project's models and the applications that call them."""
+"""Contracts between a project's models and the applications that call them: what must hold before a version answers.
+
+In the folder ``contracts`` of a project lie what applications recorded (``shop@1.4.json``), which of them run where
+(``deployments.json``), and which breaks somebody approved (``approved.toml``).
+"""
 
 from __future__ import annotations
 
+import datetime as dt
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filiera.core.products import OF_EXPERIMENT
+from filiera.core.products import CHAMPION, OF_EXPERIMENT, ProductRef
 from filiera.core.signature import Signature
-from filiera.errors import UsageError
+from filiera.errors import Rejected, UsageError
 
 if TYPE_CHECKING:
     from filiera.project.project import Project
     from filiera.project.versions import Version
     from filiera.serving.contract import ModelContract
+    from filiera.serving.contracts.deployments import Deployments
+    from filiera.serving.contracts.pact import Recorded
+    from filiera.serving.contracts.part import Part
+    from filiera.serving.contracts.verification import Known, Verification
+    from filiera.serving.served_model import ServedModel
 
 FOLDER = "contracts"
-"""Where a project keeps what applications recorded, what runs where, and which breaks are approved."""
 
 
 def contract_of(project: Project, version: Version) -> ModelContract:
@@ -28,5 +38,152 @@ def contract_of(project: Project, version: Version) -> ModelContract:
             do="Publish it by a pipeline of kind model.",
         )
     signature: Signature = project.value(version.attachments["signature"])
-    name = version.name.partition(OF_EXPERIMENT)[0]
-    return ModelContract(name=name, version=version.number, signature=signature)
+    return ModelContract(name=_called(version.name), version=version.number, signature=signature)
+
+
+def promote(project: Project, ref: ProductRef, alias: str, *, reason: str) -> tuple[Version, Verification | None]:
+    """Point an alias at a version that keeps what the alias has promised; return it, and what was found.
+
+    Raises:
+        UsageError: There is no such version, or the alias is reserved or malformed.
+        Untrusted: The project asks for a signature that the version does not have.
+        Rejected: The version would break applications; nothing was moved.
+    """
+    version = project.versions.promotable(ref, alias)
+    verification = require_kept(project, version, alias)
+    return project.versions.promote(ref, alias, reason=reason, at=project.clock()), verification
+
+
+def require_kept(project: Project, version: Version, alias: str = CHAMPION) -> Verification | None:
+    """Return what verifying a version found before *alias* points at it; None for what no application can call.
+
+    Raises:
+        Rejected: It does not keep the contract; the message says which parts failed and why.
+    """
+    if version.kind != "model" or "signature" not in version.attachments:
+        return None
+    found = verify_version(project, version, alias)
+    if not found.blocks:
+        return found
+    failed = [part for part in found.parts if part.state == "failed"]
+    raise Rejected(
+        f"{version.ref} does not keep the contract of {version.name}@{alias}: nothing was moved.",
+        why="\n".join(line for part in failed for line in _lines(part)),
+        do=_advice(version, failed),
+    )
+
+
+def verify_version(project: Project, version: Version, alias: str = CHAMPION) -> Verification:
+    """Return what all parts of the gate say of a model version that is to answer under *alias*."""
+    from filiera.serving.contracts.verification import verify
+
+    candidate = _served(project, version)
+    return verify(candidate, _known(project, version, candidate, alias))
+
+
+def replay_where(project: Project, version: Version, environment: str) -> tuple[Part, tuple[str, ...]]:
+    """Return whether a version answers all applications that run in an environment as they need, and which they are.
+
+    Raises UsageError when nothing is known of the environment.
+    """
+    from filiera.serving.contracts.deployments import read_deployments
+    from filiera.serving.contracts.part import Part
+    from filiera.serving.contracts.verification import replay_recorded
+
+    folder = project.config.root / FOLDER
+    deployed = read_deployments(folder) or {}
+    if environment not in deployed:
+        raise UsageError(
+            f"Nothing is known to run in {environment!r}.",
+            why=f"{folder / 'deployments.json'} knows: {', '.join(deployed) or 'no environment'}.",
+            do=f"filiera contract deployed NAME@VERSION --to {environment}",
+        )
+    recorded, missing = consumers_of(folder, _called(version.name), {environment: deployed[environment]})
+    if missing:
+        reason = f"no contract of {', '.join(missing)}, which runs in {environment}"
+        return Part(name="consumers", state="failed", reason=reason), missing
+    return replay_recorded(_served(project, version), recorded), tuple(one.who for one in recorded)
+
+
+def consumers_of(folder: Path, model: str, deployed: Deployments | None) -> tuple[list[Recorded], tuple[str, ...]]:
+    """Return the contracts of a model's applications that count, and which applications lack one.
+
+    Where it is known what runs where, the contracts of what runs somewhere count, else all. An application is one of
+    the model's when any version of it has recorded a contract with it.
+    """
+    from filiera.serving.contracts.pact import read_pacts
+
+    recorded = read_pacts(folder, model)
+    if deployed is None:
+        return recorded, ()
+    running = {(name, version) for each in deployed.values() for name, version in each.items()}
+    mine = {one.consumer for one in recorded}
+    known = {(one.consumer, one.consumer_version) for one in recorded}
+    missing = sorted(f"{name}@{version}" for name, version in running - known if name in mine)
+    return [one for one in recorded if (one.consumer, one.consumer_version) in running], tuple(missing)
+
+
+def _called(name: str) -> str:
+    return name.partition(OF_EXPERIMENT)[0]
+
+
+def _served(project: Project, version: Version) -> ServedModel:
+    from filiera.serving.served_model import ServedModel
+
+    model, signature = project.model_parts(version)
+    return ServedModel(_called(version.name), model, version=version.number, signature=signature)
+
+
+def _known(project: Project, version: Version, candidate: ServedModel, alias: str) -> Known:
+    from filiera.serving.contracts.approval import read_approvals
+    from filiera.serving.contracts.deployments import read_deployments
+    from filiera.serving.contracts.verification import Known
+    from filiera.serving.served_model import ServedModel
+
+    folder = project.config.root / FOLDER
+    deployed = read_deployments(folder)
+    recorded, missing = consumers_of(folder, _called(version.name), deployed)
+    before = _answering(project, version, alias, candidate.contract.signature.major)
+    paths = {candidate.contract.predict_path} | ({before.contract.predict_path} if before is not None else set())
+    trained = None
+    if "onnx" in version.attachments:
+        model, signature = project.model_parts(version)
+        trained = ServedModel(_called(version.name), model, version=version.number, signature=signature)
+    return Known(
+        deployed=before,
+        trained=trained,
+        recorded=[one for one in recorded if any(each.path in paths for each in one.interactions)],
+        missing=missing,
+        are_all=deployed is not None,
+        approvals=read_approvals(folder),
+        today=dt.datetime.fromtimestamp(project.clock(), dt.UTC).date(),
+    )
+
+
+def _answering(project: Project, version: Version, alias: str, major: int) -> ServedModel | None:
+    """Return the version whose contract counts: what the alias points at; for a new alias the champion of its major."""
+    name = _called(version.name)
+    for selector in (alias, CHAMPION):
+        try:
+            found = project.versions.get("model", ProductRef(name, selector))
+        except UsageError:
+            continue
+        if "signature" not in found.attachments:
+            return None
+        served = _served(project, found)
+        return served if selector == alias or served.contract.signature.major == major else None
+    return None
+
+
+def _lines(part: Part) -> list[str]:
+    return [f"{part.name}: {part.reason}", *(f"     {line}" for line in part.details)]
+
+
+def _advice(version: Version, failed: list[Part]) -> str:
+    see = f"filiera contract verify {version.ref} shows all parts."
+    if any(part.name == "diff" for part in failed):
+        return (
+            f"{see} Keep the contract; or give the model Contract(major=…) and promote it to an alias of its own; or "
+            f"let somebody approve the break in {FOLDER}/approved.toml."
+        )
+    return see

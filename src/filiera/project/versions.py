@@ -246,8 +246,8 @@ class Versions:
             self._seal.published(version)
         return version, bool(added)
 
-    def promote(self, ref: ProductRef, alias: str, *, reason: str, at: float) -> Version:
-        """Point *alias* at a version and return it; the move is kept with who made it.
+    def promotable(self, ref: ProductRef, alias: str) -> Version:
+        """Return the version that *alias* is to point at.
 
         Raises:
             UsageError: There is no such version, or the alias is reserved or malformed.
@@ -258,8 +258,12 @@ class Versions:
                 "'latest' always means the newest version.", do="Choose another alias, such as 'champion'."
             )
         check_name(alias, "alias")
-        kind = self.kind_of(ref.name)
-        version = self.resolve(kind, ref)
+        return self.resolve(self.kind_of(ref.name), ref)
+
+    def promote(self, ref: ProductRef, alias: str, *, reason: str, at: float) -> Version:
+        """Point *alias* at a version and return it; the move is kept with who made it. Raises as ``promotable``."""
+        version = self.promotable(ref, alias)
+        kind = version.kind
         row = {"kind": kind, "name": ref.name, "alias": alias, "number": version.number, "at": at}
         move = {**row, "reason": reason, "by": audit.actor()}
         noted = audit.entry("promote", version.ref, at=at, detail={"alias": alias, "reason": reason})

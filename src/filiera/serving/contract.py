@@ -56,6 +56,16 @@ class ModelContract:
             )
         domains_of(self.signature)
 
+    @property
+    def address(self) -> str:
+        """Return under which name it is served: a second major stands beside the first as ``NAME.v2``."""
+        return self.name if self.signature.major == 1 else f"{self.name}.v{self.signature.major}"
+
+    @property
+    def predict_path(self) -> str:
+        """Return the path that takes rows."""
+        return f"/v1/models/{self.address}:predict"
+
 
 def row_schema(signature: Signature) -> Schema:
     """Return the JSON Schema of one row."""
@@ -130,17 +140,17 @@ def api_part(contract: ModelContract) -> ApiPart:
     """Return what a service says about a model in its OpenAPI document."""
     row = _nested(row_schema(contract.signature))
     request = _nested(request_schema(contract.signature))
-    request["properties"]["instances"]["items"] = reference(f"{contract.name}.Row")
-    described = get_operation("describe." + contract.name, "Version and signature")
+    request["properties"]["instances"]["items"] = reference(f"{contract.address}.Row")
+    described = get_operation("describe." + contract.address, "Version and signature")
     return ApiPart(
         paths={
-            f"/v1/models/{contract.name}:predict": {"post": _predict_operation(contract)},
-            f"/v1/models/{contract.name}": {"get": described},
+            contract.predict_path: {"post": _predict_operation(contract)},
+            f"/v1/models/{contract.address}": {"get": described},
         },
         schemas={
-            f"{contract.name}.Row": row,
-            f"{contract.name}.Request": request,
-            f"{contract.name}.Response": _nested(response_schema(contract)),
+            f"{contract.address}.Row": row,
+            f"{contract.address}.Request": request,
+            f"{contract.address}.Response": _nested(response_schema(contract)),
         },
     )
 
@@ -211,13 +221,13 @@ def _neutral(domain: Domain) -> Any:
 
 
 def _predict_operation(contract: ModelContract) -> dict[str, Any]:
-    body: dict[str, Any] = {"schema": reference(f"{contract.name}.Request")}
+    body: dict[str, Any] = {"schema": reference(f"{contract.address}.Request")}
     examples = shown_examples(contract.signature)[: contract.signature.max_rows]
     if examples:
         body["example"] = {"instances": examples}
-    answer = {"schema": reference(f"{contract.name}.Response")}
+    answer = {"schema": reference(f"{contract.address}.Response")}
     return {
-        "operationId": f"predict.{contract.name}",
+        "operationId": f"predict.{contract.address}",
         "summary": f"Predict with {contract.name}, version {contract.version}",
         "parameters": [_TIMEOUT],
         "requestBody": {"required": True, "content": {"application/json": body}},

@@ -15,7 +15,7 @@ class Endpoint:
 
     def __init__(self, model: ServedModel) -> None:
         """Let *model* answer."""
-        self.name = model.contract.name
+        self.name = model.contract.address
         self._changed = threading.Condition()
         self._stable = _Held(model)
 

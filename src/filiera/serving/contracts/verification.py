@@ -1,0 +1,198 @@
+"""All that is asked of a candidate before it answers applications, in order: cheap parts first."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import field, replace
+from typing import Any
+
+from filiera.core.value import dataclass
+from filiera.errors import FilieraError
+from filiera.serving.answers import ANSWER_KEYS
+from filiera.serving.app import App
+from filiera.serving.contract import ModelContract
+from filiera.serving.contracts import fuzz, meaning, replay, shift, speed
+from filiera.serving.contracts.approval import Approval, Judged, judge
+from filiera.serving.contracts.differ import diff
+from filiera.serving.contracts.finding import Finding
+from filiera.serving.contracts.in_process import InProcess
+from filiera.serving.contracts.made_rows import MadeRows
+from filiera.serving.contracts.pact import ROWS, Recorded
+from filiera.serving.contracts.part import Part
+from filiera.serving.contracts.promised import is_near
+from filiera.serving.endpoint import Endpoint
+from filiera.serving.model_mount import ModelMount
+from filiera.serving.served_model import ServedModel
+
+_REFERENCE_ROWS = 64
+_PARITY = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Known:
+    """What a candidate is held to."""
+
+    deployed: ServedModel | None = None  #: the version that answers now
+    trained: ServedModel | None = None  #: the candidate in the library that trained it, if it is served by another
+    recorded: Sequence[Recorded] = ()  #: contracts of the applications that count
+    missing: Sequence[str] = ()  #: applications that run somewhere and have recorded nothing
+    are_all: bool = False  #: no others than these applications call the model
+    approvals: Sequence[Approval] = ()
+    today: dt.date = field(default_factory=lambda: dt.datetime.now(dt.UTC).date())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verification:
+    """What came of it."""
+
+    candidate: str
+    deployed: str  #: what answers now, or ""
+    findings: tuple[Judged, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def blocks(self) -> bool:
+        """Tell whether the candidate must not be deployed."""
+        return any(part.state == "failed" for part in self.parts)
+
+
+def verify(candidate: ServedModel, known: Known) -> Verification:
+    """Return what all parts found; a part that fails does not keep the others from being asked."""
+    findings = _findings(candidate.contract, known)
+    parts = [_diff_part(findings, known), _consumers_part(known)]
+    with _quiet():
+        parts += _asked(candidate, known)
+    return Verification(
+        candidate=_ref(candidate.contract),
+        deployed=_ref(known.deployed.contract) if known.deployed is not None else "",
+        findings=findings,
+        parts=tuple(parts),
+    )
+
+
+def _asked(candidate: ServedModel, known: Known) -> list[Part]:
+    """Return what the parts found that ask the candidate."""
+    contract, path = candidate.contract, candidate.contract.predict_path
+    rows = MadeRows(contract.signature).ordinary(min(_REFERENCE_ROWS, contract.signature.max_rows))
+    service = InProcess(App([ModelMount(Endpoint(candidate))]))
+    try:
+        service.start()
+    except FilieraError as error:
+        return [Part(name="start", state="failed", reason=error.what, details=tuple(filter(None, (error.why,))))]
+    with closing(service):
+        return [
+            Part(name="start", state="passed", reason=f"it answers its {len(contract.signature.examples)} examples"),
+            replay.check_replay(service, known.recorded, path),
+            fuzz.check_fuzz(service, contract, path),
+            _parity_part(candidate, known.trained, rows),
+            meaning.check_meaning(_predict(candidate), contract.signature, rows),
+            _shift_part(candidate, known),
+            speed.check_speed(service, contract, path),
+        ]
+
+
+def replay_recorded(candidate: ServedModel, recorded: Sequence[Recorded]) -> Part:
+    """Return whether a model answers what applications recorded as they need."""
+    service = InProcess(App([ModelMount(Endpoint(candidate))]))
+    with _quiet(), service:
+        return replay.check_replay(service, recorded, candidate.contract.predict_path)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to itself what a service logs of failed requests, and what libraries warn of: the report says it."""
+    log = logging.getLogger("filiera.serving")
+    before, log.disabled = log.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.disabled = before
+
+
+def _ref(contract: ModelContract) -> str:
+    return f"{contract.name}@{contract.version}"
+
+
+def _findings(contract: ModelContract, known: Known) -> tuple[Judged, ...]:
+    if known.deployed is None:
+        return ()
+    old = known.deployed.contract.signature
+    changes = diff(old, contract.signature)
+    if known.are_all and known.recorded and not known.missing:
+        read = {place for one in known.recorded for place in one.reads}
+        unread = {output.name for output in old.outputs if f"{ROWS}.{ANSWER_KEYS[output.semantics]}" not in read}
+        changes = tuple(_unless_unread(change, unread) for change in changes)
+    return judge(changes, known.approvals, model=contract.name, today=known.today)
+
+
+def _unless_unread(change: Finding, unread: set[str]) -> Finding:
+    """Return a change of an output, which does not break when none of the applications reads it."""
+    if change.level == "ERR" and change.at.removeprefix("outputs.") in unread:
+        return replace(change, level="WARN", text=f"{change.text}; no application that is deployed reads it")
+    return change
+
+
+def _diff_part(findings: Sequence[Judged], known: Known) -> Part:
+    if known.deployed is None:
+        return Part(name="diff", state="skipped", reason="no version answers yet")
+    blocking = [one for one in findings if one.blocks]
+    lines = [f"{one.finding.fingerprint} {one.finding.at}: {one.finding.text}" for one in blocking]
+    ref = _ref(known.deployed.contract)
+    if blocking:
+        count = f"{len(blocking)} change{'s' if len(blocking) > 1 else ''} of {ref}'s contract"
+        return Part(name="diff", state="failed", reason=f"{count} would break applications", details=tuple(lines))
+    told = [one for one in findings if one.finding.level != "INFO"]
+    notes = tuple(f"{one.finding.at}: {one.finding.text} {one.standing}".rstrip() for one in told)
+    if told:
+        return Part(name="diff", state="warned", reason=f"{ref}'s contract is kept, but it is told", details=notes)
+    return Part(name="diff", state="passed", reason=f"{ref}'s contract is kept")
+
+
+def _consumers_part(known: Known) -> Part:
+    if known.missing:
+        reason = f"no contract of {', '.join(known.missing)}, which is deployed"
+        return Part(name="consumers", state="failed", reason=reason)
+    who = ", ".join(one.who for one in known.recorded)
+    reason = who or "no application is known"
+    return Part(name="consumers", state="passed" if who else "skipped", reason=reason)
+
+
+def _parity_part(candidate: ServedModel, trained: ServedModel | None, rows: Sequence[Mapping[str, Any]]) -> Part:
+    if trained is None:
+        return Part(name="runtime", state="skipped", reason="it is served by the library that trained it")
+    try:
+        pairs = zip(_predict(candidate)(rows), _predict(trained)(rows), strict=True)
+        others = sum(not is_near(one, other, tolerance=_PARITY) for one, other in pairs)
+    except FilieraError as error:
+        return Part(name="runtime", state="failed", reason=error.what, details=(error.why,))
+    if others:
+        reason = f"{others} of {len(rows)} rows get other answers than from the library that trained it"
+        return Part(name="runtime", state="failed", reason=reason)
+    return Part(name="runtime", state="passed", reason=f"{len(rows)} rows get the answers of the training library")
+
+
+def _predict(model: ServedModel) -> meaning.Predict:
+    def predict(rows: meaning.Rows) -> list[dict[str, Any]]:
+        answers = model.predict_rows(rows)
+        return [{key: value for key, value in answer.items() if key != "id"} for answer in answers]
+
+    return predict
+
+
+def _shift_part(candidate: ServedModel, known: Known) -> Part:
+    if known.deployed is None:
+        return Part(name=shift.NAME, state="skipped", reason="no version answers yet")
+    rows = MadeRows(known.deployed.contract.signature).ordinary(_REFERENCE_ROWS)
+    thresholds = {place: value for one in known.recorded for place, value in one.thresholds.items()}
+    try:
+        old, new = _predict(known.deployed)(rows), _predict(candidate)(rows)
+    except FilieraError as error:
+        reason = f"rows of {_ref(known.deployed.contract)} are not answered: {error.what}"
+        return Part(name=shift.NAME, state="skipped", reason=reason)
+    return shift.check_shift(old, new, thresholds)
