@@ -50,7 +50,7 @@ LIBRARIES = {
     "lightgbm": {"adapters/codecs", "model/onnx_export.py"},
     "optuna": {"model/samplers.py", "model/study_report.py"},
     "pandas": {"adapters/codecs"},
-    "pyarrow": {"adapters/codecs", "adapters/sql"},
+    "pyarrow": {"adapters/codecs", "adapters/sql", "serving/arrow_bodies.py"},
     "adbc_driver_manager": {"adapters/sql"},
     "matplotlib": {"adapters/codecs"},
     "markdown_it": {"adapters/markdown_page.py"},

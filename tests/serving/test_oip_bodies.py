@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from filiera.core.signature import Field, Output, Signature
 from filiera.serving.batch import Batch
+from filiera.serving.columns import ColumnDecoder
 from filiera.serving.oip_bodies import Asked, read, write
 from filiera.serving.oip_tensors import TensorDecoder, input_metadata, output_metadata, tensors_of
 from filiera.serving.problem import Problem, RequestRefused
@@ -27,15 +28,19 @@ from tests.serving.signatures import OUTPUT, rows_of, signatures
 FLOWS = inference.tensors_of(SIGNATURE, [GOOD, {**GOOD, "rate": None}])
 
 
+def decoder_of(signature: Signature) -> TensorDecoder:
+    return TensorDecoder(ColumnDecoder(signature), signature)
+
+
 def rows(signature: Signature, body: bytes, json_bytes: int | None = None) -> list[tuple[Any, ...]]:
-    batch, _ = read(TensorDecoder(signature), body, json_bytes)
+    batch, _ = read(decoder_of(signature), body, json_bytes)
     return batch.frame().rows()
 
 
 def refusal(body: bytes, json_bytes: int | None = None, signature: Signature = SIGNATURE) -> tuple[str, list[Any]]:
     """Return kind, places and rules of a refused request."""
     with pytest.raises(RequestRefused) as caught:
-        read(TensorDecoder(signature), body, json_bytes)
+        read(decoder_of(signature), body, json_bytes)
     return caught.value.problem.kind, [(error.at, error.rule) for error in caught.value.problem.errors]
 
 
@@ -58,7 +63,7 @@ def test_tensors_and_rows_get_the_same_verdict(data: st.DataObject) -> None:
     )
     expected = _verdict(lambda: RowDecoder(narrow).decode(request_body(several)))
     tensors = inference.tensors_of(signature, several)
-    decoder = TensorDecoder(narrow)
+    decoder = decoder_of(narrow)
     assert _verdict(lambda: read(decoder, json_body(tensors), None)[0]) == expected
     if not any(field.type == "float32" for field in signature.inputs):  # which have other values in binary
         assert _verdict(lambda: read(decoder, *binary_body(tensors))[0]) == expected
@@ -266,7 +271,7 @@ def test_nothing_but_a_refusal_comes_of_strange_tensors(tensors: Any, tail: byte
     """Whatever a request holds, the decoder takes it or refuses it."""
     text = json_body(tensors)
     for body, size in ((text + tail, len(text)), (text, None), ((text + tail)[: len(text) - cut], len(text))):
-        _verdict(lambda body=body, size=size: read(TensorDecoder(SIGNATURE), body, size)[0])  # type: ignore[misc]
+        _verdict(lambda body=body, size=size: read(decoder_of(SIGNATURE), body, size)[0])  # type: ignore[misc]
 
 
 @given(data=st.data())
@@ -276,4 +281,4 @@ def test_nothing_but_a_refusal_comes_of_a_damaged_request(data: st.DataObject) -
     damaged = bytearray(body)
     for place in data.draw(st.lists(st.integers(0, len(body) - 1), min_size=1, max_size=4)):
         damaged[place] = data.draw(st.integers(0, 255))
-    _verdict(lambda: read(TensorDecoder(SIGNATURE), bytes(damaged), size)[0])
+    _verdict(lambda: read(decoder_of(SIGNATURE), bytes(damaged), size)[0])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _FLOATS = ("float32", "float64")
 _KINDS: Mapping[str, str] = {"bool": "b", **dict.fromkeys(INTEGER_RANGES, "iu"), **dict.fromkeys(_FLOATS, "fiu")}
 """Which kinds of NumPy array a field of a type takes; fields of other types take lists only."""
+_YEARS = ("0001-01-01", "9999-12-31T23:59:59.999999")
 _Faults = list[tuple[int, str]]
 """Rows and the rules that they break, in order."""
 
@@ -43,8 +44,9 @@ class ColumnDecoder:
         """Prepare the decoder. Raises UsageError when the signature cannot be served."""
         self._domains = domains_of(signature)
         self._fields = signature.inputs
+        self.names = tuple(field.name for field in signature.inputs)
         self._max_rows = signature.max_rows
-        self._known = frozenset(field.name for field in signature.inputs)
+        self._known = frozenset(self.names)
         self.matrix_type = _matrix_type(signature.inputs)  #: of all inputs, if it is one of numbers; else None
         self._limits = _limits(self._domains, self.matrix_type)
 
@@ -244,3 +246,30 @@ def _typed(domain: Domain, value: Any) -> Any:
     if domain.field.type in ("date", "timestamp") and type(value) is str:
         return try_temporal(domain.field.type, value)
     return None if type(value) is float and math.isnan(value) else value
+
+
+def moments(kind: str, unit: str, counts: Array) -> list[Any]:
+    """Return the dates or times that are so many units after the begin of 1970, in UTC.
+
+    Those that no calendar of ours has become an empty text, which is neither and is refused as such.
+
+    Args:
+        kind: ``date`` or ``timestamp``.
+        unit: As NumPy spells it: ``D``, ``s``, ``ms``, ``us`` or ``ns``.
+        counts: Whole numbers.
+
+    >>> import numpy as np
+    >>> moments("date", "D", np.array([1, 10**9]))
+    [datetime.date(1970, 1, 2), '']
+    """
+    import numpy as np
+
+    numbers = counts.astype(np.int64)
+    if unit == "ns":  # which never leave those years; the least number is NumPy's word for none
+        is_in = numbers != np.iinfo(np.int64).min
+    else:
+        first, last = (np.datetime64(text, "us").astype(f"datetime64[{unit}]").astype(np.int64) for text in _YEARS)
+        is_in = (numbers >= first) & (numbers <= last)
+    resolution = "D" if kind == "date" else "us"
+    found = np.where(is_in, numbers, 0).astype(f"datetime64[{unit}]").astype(f"datetime64[{resolution}]").tolist()
+    return [moment if is_there else "" for moment, is_there in zip(found, is_in.tolist(), strict=True)]

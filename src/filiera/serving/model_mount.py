@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from filiera.serving import arrow_bodies
 from filiera.serving.batcher import Batcher, TooLate
 from filiera.serving.contract import ModelContract, api_part, describe
 from filiera.serving.endpoint import Endpoint
@@ -105,9 +106,9 @@ class ModelMount:
         return json_response(describe(self._endpoint.stable.contract))
 
     async def _predict(self, request: Request) -> Response:
-        body = await request.body("application/json")
+        body = await request.body("application/json", arrow_bodies.MEDIA_TYPE)
         return await self.answer(
-            lambda model: (model.records.decode(body), partial(_as_records, model.contract)),
+            partial(_question, body, request.media_type, request.headers.get("accept", "")),
             size_bytes=len(body),
             timeout_s=request.timeout_s,
         )
@@ -150,6 +151,20 @@ class ModelMount:
             found = Batcher(model.predictor, in_thread=self._worker.run, cost=model.cost, bounds=self._bounds)
             self._batchers[model] = found
         return found
+
+
+def _question(body: bytes, media_type: str, accept: str, model: ServedModel) -> Question[Response]:
+    """Return the rows of a body of either type; the answer is of the same, unless the other is what is accepted."""
+    is_arrow = media_type == arrow_bodies.MEDIA_TYPE
+    batch = arrow_bodies.read(model.columns, body) if is_arrow else model.records.decode(body)
+    if arrow_bodies.MEDIA_TYPE in accept or (is_arrow and "application/json" not in accept):
+        return batch, partial(_as_table, model.contract)
+    return batch, partial(_as_records, model.contract)
+
+
+def _as_table(contract: ModelContract, predictions: Predictions) -> Response:
+    content = arrow_bodies.write(contract, predictions)
+    return Response(content=content, media_type=arrow_bodies.MEDIA_TYPE, rows=len(predictions.ids))
 
 
 def _as_records(contract: ModelContract, predictions: Predictions) -> Response:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from filiera.core.signature import Field, Output, Signature
 from filiera.core.value import dataclass
 from filiera.serving.batch import Batch
-from filiera.serving.columns import ColumnDecoder, Given
+from filiera.serving.columns import ColumnDecoder, Given, moments
 from filiera.serving.domain import INTEGER_RANGES
 from filiera.serving.problem import MAX_ERRORS, RowError, invalid_rows, place_of
 
@@ -46,7 +46,6 @@ DTYPES: Mapping[str, str] = {
 """NumPy's name of each datatype but BYTES: also how its values lie in binary data."""
 UNITS: Mapping[str, tuple[str, ...]] = {"date": ("D",), "timestamp": ("s", "ms", "us", "ns")}
 """What ``parameters.unit`` of an INT64 tensor may say: dates in days since 1970, times in parts of a second, in UTC."""
-_YEARS = ("0001-01-01", "9999-12-31T23:59:59.999999")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,9 +81,9 @@ class Tensor:
 class TensorDecoder:
     """Takes the input tensors of one signature."""
 
-    def __init__(self, signature: Signature) -> None:
-        """Prepare the decoder. Raises UsageError when the signature cannot be served."""
-        self._columns = ColumnDecoder(signature)
+    def __init__(self, columns: ColumnDecoder, signature: Signature) -> None:
+        """Prepare the decoder, whose columns then go to *columns*."""
+        self._columns = columns
         self._fields = {field.name: field for field in signature.inputs}
         self._masks = {field.name + VALID: field.name for field in signature.inputs if has_mask(field, self._fields)}
 
@@ -262,25 +261,9 @@ def _broken_datatype(field: Field, head: Head) -> str | None:
 
 def _given(field: Field | None, head: Head, values: Any, missing: Array | None) -> Given:
     if field is not None and field.type in UNITS and head.datatype == "INT64":
-        values = _moments(field.type, head.unit, values)
+        values = values if isinstance(values, Sequence) else moments(field.type, head.unit, values)
     if not isinstance(values, Sequence):
         return Given(values=values, missing=missing)
     if missing is not None:
         values = [None if is_missing else value for value, is_missing in zip(values, missing.tolist(), strict=True)]
     return Given(values=values)
-
-
-def _moments(kind: str, unit: str, values: Any) -> Sequence[Any]:
-    """Return dates or times; of those that no year has an empty text, which is none."""
-    import numpy as np
-
-    if isinstance(values, Sequence):
-        return values
-    if unit == "ns":  # which never leave those years; the least number is NumPy's word for none
-        is_in = values != np.iinfo(np.int64).min
-    else:
-        first, last = (np.datetime64(text, "us").astype(f"datetime64[{unit}]").astype(np.int64) for text in _YEARS)
-        is_in = (values >= first) & (values <= last)
-    resolution = "D" if kind == "date" else "us"
-    found = np.where(is_in, values, 0).astype(f"datetime64[{unit}]").astype(f"datetime64[{resolution}]").tolist()
-    return [moment if is_there else "" for moment, is_there in zip(found, is_in.tolist(), strict=True)]

@@ -18,6 +18,7 @@ _PREFIX = "urn:filiera:problem:"
 TITLES: Mapping[str, tuple[int, str]] = {
     "not-json": (400, "The body is not JSON"),
     "timeout": (400, "The timeout is not a number of milliseconds"),
+    "not-arrow": (400, "The body is not a stream of Arrow tables"),
     "cut-short": (400, "The body ended before its end"),
     "wrong-length": (400, "The body is not as long as it says"),
     "unauthorized": (401, "A valid token is needed"),

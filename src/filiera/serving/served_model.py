@@ -14,6 +14,7 @@ from filiera.errors import FilieraError
 from filiera.ports import PredictionLog
 from filiera.serving.answers import Answer, answers_of
 from filiera.serving.batch import Batch, Outputs
+from filiera.serving.columns import ColumnDecoder
 from filiera.serving.contract import ModelContract
 from filiera.serving.domain import json_value
 from filiera.serving.oip_tensors import TensorDecoder
@@ -81,7 +82,8 @@ class ServedModel:
         """
         self.contract = ModelContract(name=name, version=version, signature=signature)
         self.records = RowDecoder(signature)
-        self.tensors = TensorDecoder(signature)
+        self.columns = ColumnDecoder(signature)
+        self.tensors = TensorDecoder(self.columns, signature)
         self.predictor: Predicts = model if hasattr(model, "is_brief") else Predictor(model, signature)
         self.cost = Cost()  #: how long it takes
         self._ids = PredictionIds()
