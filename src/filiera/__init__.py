@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from filiera.core.pipeline import pipeline
     from filiera.core.products import Dataset, Model, Source
     from filiera.core.report import Html, Markdown
+    from filiera.core.service import Refused, Sensitive, service
     from filiera.core.shapes import loop, when
     from filiera.core.step import step
     from filiera.core.task import Resources
@@ -47,7 +48,9 @@ __all__ = [
     "Metrics",
     "Model",
     "Out",
+    "Refused",
     "Resources",
+    "Sensitive",
     "Source",
     "approve",
     "checkpoint",
@@ -56,6 +59,7 @@ __all__ = [
     "loop",
     "pipeline",
     "pipeline_of",
+    "service",
     "shell_step",
     "step",
     "when",
@@ -76,7 +80,9 @@ _HOMES = {
     "Metrics": "metric",
     "Model": "products",
     "Out": "commands",
+    "Refused": "service",
     "Resources": "task",
+    "Sensitive": "service",
     "Source": "products",
     "approve": "approval",
     "checkpoint": "checkpoint",
@@ -85,6 +91,7 @@ _HOMES = {
     "loop": "shapes",
     "pipeline": "pipeline",
     "pipeline_of": "wiring",
+    "service": "service",
     "shell_step": "commands",
     "step": "step",
     "when": "shapes",

@@ -41,6 +41,7 @@ ON_THEIR_OWN = (
     "return-many-tables",
     "run-a-command",
     "run-many-pipelines",
+    "serve-a-function",
     "set-rows-aside",
     "shape-a-graph",
     "sign-and-verify",

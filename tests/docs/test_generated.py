@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from filiera.core.service import ServiceOptions
 from filiera.core.signature import Field, Output, Signature
 from filiera.errors import ProjectError
 from filiera.project import config, plugins, services
 from filiera.serving.app import App
 from filiera.serving.endpoint import Endpoint
+from filiera.serving.function_mount import FunctionMount
 from filiera.serving.model_mount import ModelMount
 from filiera.serving.served_model import ServedModel
 from filiera.sql.loader import load_schema
@@ -115,14 +117,19 @@ class Constant:
         return [1.0] * len(rows)
 
 
+def nothing() -> None:
+    """A function that gives nothing."""
+
+
 def paths_of_a_service() -> Iterator[str]:
-    """Yield what a service with one model says it answers at."""
+    """Yield what a service with one model and one function says it answers at."""
     signature = Signature(
         task="regression",
         inputs=(Field(name="x", type="float64"),),
         outputs=(Output(name="value", type="float64", semantics="value"),),
     )
-    app = App([ModelMount(Endpoint(ServedModel("m", Constant(), version=1, signature=signature)))])
+    model = ModelMount(Endpoint(ServedModel("m", Constant(), version=1, signature=signature)))
+    app = App([model, FunctionMount(nothing, ServiceOptions(name="m"), version="1")])
     sent: list[Any] = []
 
     async def send(message: Any) -> None:

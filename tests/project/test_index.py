@@ -9,7 +9,7 @@ import pytest
 
 from filiera.errors import ProjectError, UsageError
 from filiera.project.config import ProjectConfig, load
-from filiera.project.index import import_module, load_pipeline, pipelines
+from filiera.project.index import find_service, import_module, load_pipeline, pipelines
 
 PIPELINE = """
 @pipeline(kind="data")
@@ -252,3 +252,41 @@ def test_a_variable_is_named_as_its_pipeline(line: str, sources: Sources) -> Non
     config = sources.write("a", line)
     with pytest.raises(ProjectError, match="line 2: pipeline_of makes"):
         pipelines(config)
+
+
+SERVICES = """
+from filiera import service
+
+@service
+def greet(name: str) -> str:
+    \"\"\"Greetings.\"\"\"
+    return name
+
+@service(name="spam-filter", timeout_s=5)
+class Filter:
+    def score(self, text: str) -> float:
+        return 0.0
+
+@service
+async def wait() -> None: ...
+"""
+
+
+def test_services_are_found_beside_pipelines(sources: Sources) -> None:
+    """By the name that they are served under, and never taken for pipelines."""
+    config = sources.write("a", SERVICES + PIPELINE.format(name="one"))
+    names = ["greet", "spam-filter", "wait", "Filter", "one", "gone"]
+    package = f"{sources.package}.a"
+    assert [find_service(config, name) for name in names] == [
+        f"{package}:greet", f"{package}:Filter", f"{package}:wait", "", "", "",
+    ]  # fmt: skip
+    assert list(pipelines(config)) == ["one"]
+    with pytest.raises(UsageError, match="no pipeline 'greet'"):
+        load_pipeline(config, "greet")
+
+
+def test_a_service_and_a_pipeline_of_one_name(sources: Sources) -> None:
+    """One name is one thing."""
+    config = sources.write("a", SERVICES + PIPELINE.format(name="greet"))
+    with pytest.raises(ProjectError, match="A pipeline and a service are called 'greet'"):
+        find_service(config, "greet")

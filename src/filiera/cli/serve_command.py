@@ -5,23 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 
-from filiera.cli.places import find_model, model_ref
 from filiera.errors import UsageError
-from filiera.project import plugins
-from filiera.project.project import Project
+from filiera.project.offers import Offer, offers_of
 
 TOKEN_VARIABLE = "FILIERA_TOKEN"  # noqa: S105 - the name of the variable, not a token
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve a model until Ctrl-C; every prediction is logged."""
-    from filiera.project.endpoints import AliasDesk
-    from filiera.project.runtimes import runtime_note
+    """Serve models and functions until Ctrl-C; every answer is logged."""
     from filiera.serving.app import App
-    from filiera.serving.endpoint import Endpoint
-    from filiera.serving.follower import Follower
     from filiera.serving.listening import must_have_token
-    from filiera.serving.model_mount import ModelMount
     from filiera.serving.server import serve
 
     token = os.environ.get(TOKEN_VARIABLE) or None
@@ -31,35 +24,42 @@ def run(options: argparse.Namespace) -> int:
             why="A service that others reach needs a token.",
             do=f"Set {TOKEN_VARIABLE}, or serve on 127.0.0.1.",
         )
-    project = Project.open(profile=options.profile)
-    version = find_model(project, options.model)
-    log = plugins.writable_prediction_log(project.store, version.name)
-
-    ref = model_ref(options.model)
-    desk = AliasDesk(project, ref, log=log)
+    offers = offers_of(options.names, profile=options.profile, tell=_tell)
 
     def build() -> App:
-        endpoint = Endpoint(desk.load(version.number))
-        follower = Follower(endpoint, desk, tell=_tell) if ref.number is None else None
-        mount = ModelMount(endpoint, follower=follower)
-        return App([mount], token=token, local_names_only=token is None)
-
-    def announce(url: str) -> None:
-        path = f"{url}/v1/models/{version.name}:predict"
-        print(f"serving {version.ref} at {url}", flush=True)
-        if ref.number is None:
-            print(f"  follows   {ref}", flush=True)
-        print(f"  runs on   {runtime_note(project, version)}", flush=True)
-        print(f"  predict   POST {path}\n  contract  GET  {url}/openapi.json\n  stop      Ctrl-C", flush=True)
+        return App([offer.mount() for offer in offers], token=token, local_names_only=token is None)
 
     try:
-        serve(build, host=options.host, port=options.port, on_ready=announce)
+        serve(build, host=options.host, port=options.port, on_ready=lambda url: _announce(url, offers))
     finally:
-        log.close()
-    lost = log.dropped()
-    print(f"stopped; {lost:,} predictions could not be logged" if lost else "stopped; all predictions are logged")
+        for offer in offers:
+            if offer.log is not None:
+                offer.log.close()
+    _tell(f"stopped; {_ending(offers)}")
     return 0
 
 
-def _tell(line: str) -> None:
-    print(line, flush=True)
+def _announce(url: str, offers: list[Offer]) -> None:
+    lines = [f"serving {', '.join(offer.shown for offer in offers)} at {url}"]
+    for offer in offers:
+        if offer.follows:
+            lines.append(f"  follows   {offer.follows}")
+        if offer.runs_on:
+            lines.append(f"  runs on   {offer.runs_on}")
+        verb = "predict" if offer.kind == "models" else "call"
+        lines += [f"  {verb:<9} POST {url}{path}" for path in offer.calls]
+    if any(offer.log is None for offer in offers):
+        lines.append("  log       none: this is no project")
+    _tell("\n".join([*lines, f"  contract  GET  {url}/openapi.json", "  stop      Ctrl-C"]))
+
+
+def _ending(offers: list[Offer]) -> str:
+    logs = [offer.log for offer in offers if offer.log is not None]
+    lost = sum(log.dropped() for log in logs)
+    if lost:
+        return f"{lost:,} predictions could not be logged"
+    return "all predictions are logged" if logs else "nothing was logged"
+
+
+def _tell(text: str) -> None:
+    print(text, flush=True)

@@ -263,8 +263,9 @@ def _add_experiment_verbs(verbs: Verbs) -> None:
 
 
 def _add_service_verbs(verbs: Verbs) -> None:
-    sub = verbs.add("serve", "serve a model as a microservice")
-    sub.add_argument("model", help=_MODEL)
+    sub = verbs.add("serve", "serve models and functions as a microservice")
+    text = f"a model: {_MODEL}; or a function: module:function, or the name of one marked with @service"
+    sub.add_argument("names", nargs="+", metavar="name", help=text)
     sub.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     sub.add_argument("--port", type=int, default=8000, help="port; 0 takes a free one (default: 8000)")
     sub = verbs.add("up", "run the services of filiera.toml: woken when called, asleep when idle")

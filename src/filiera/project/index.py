@@ -1,4 +1,4 @@
-"""Which pipelines a project has, found by reading its files, so that only what is asked for is imported.
+"""Which pipelines and services a project has, found by reading its files, so that only what is asked for is imported.
 
 What was found is kept in an index. A file is read again when its size or a time of it is not the one noted there, and
 parsed again when its content is not.
@@ -31,11 +31,14 @@ _WORTH_KEEPING_BYTES = 16_384
 _RACY_NS = 2_000_000_000
 """A file just written may be written again without a new time, on a disk whose clock ticks as slowly as this."""
 _SHOWN = 20
+_PIPELINE, _SERVICE = "pipeline", "service "
+_WORDS = (b"pipeline", b"service")
+"""A file without them has nothing to be found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a pipeline is defined."""
+    """Where a pipeline or a service is defined."""
 
     name: str
     module: str
@@ -52,7 +55,24 @@ def pipelines(config: ProjectConfig) -> dict[str, Entry]:
     found, problem = _index(config)
     if problem is not None:
         raise problem.error
-    return {name: Entry(name, _module(path), line, summary) for name, (path, line, summary) in found.items()}
+    return {
+        name: Entry(name, _module(path), line, summary)
+        for name, (path, line, summary, kind) in found.items()
+        if kind == _PIPELINE
+    }
+
+
+def find_service(config: ProjectConfig, name: str) -> str:
+    """Return the address ``module:name`` of what is marked with ``@service`` and served as *name*, "" if nothing is.
+
+    Raises:
+        ProjectError: Two have that name; or it was not found, and a file does not parse.
+    """
+    known, problem = _index(config)
+    if problem is not None and (name in problem.names or name not in known):
+        raise problem.error
+    path, _, _, kind = known.get(name, ("", 0, "", _PIPELINE))
+    return "" if kind == _PIPELINE else f"{_module(path)}:{kind.removeprefix(_SERVICE)}"
 
 
 def load_pipeline(config: ProjectConfig, name: str) -> Pipeline:
@@ -64,7 +84,8 @@ def load_pipeline(config: ProjectConfig, name: str) -> Pipeline:
     """
     from filiera.core.pipeline import Pipeline
 
-    known, problem = _index(config)
+    places, problem = _index(config)
+    known = {each: place for each, place in places.items() if place[3] == _PIPELINE}
     if problem is not None and name in problem.names:
         raise problem.error
     if name not in known:
@@ -88,29 +109,33 @@ def _unknown(config: ProjectConfig, name: str, known: list[str]) -> UsageError:
 
 
 def import_module(config: ProjectConfig, module: str) -> ModuleType:
-    """Import a module of the project, whose root is put first on the path.
+    """Import a module of the project. Raises as ``import_below`` does."""
+    return import_below(config.root, module)
+
+
+def import_below(root: Path, module: str) -> ModuleType:
+    """Import a module from below the folder *root*, which is put first on the path.
 
     Raises:
         ProjectError: It raised; the message has the user's file and line.
     """
-    root = str(config.root)
-    if sys.path[:1] != [root]:
-        sys.path.insert(0, root)
+    if sys.path[:1] != [str(root)]:
+        sys.path.insert(0, str(root))
     try:
         found = importlib.import_module(module)
     except FilieraError:
         raise
     except (Exception, SystemExit) as error:
-        where = _place(error, config.root)
+        where = _place(error, root)
         raise ProjectError(
             f"Module {module!r} cannot be imported: {type(error).__name__}: {error}.",
             why=f"It was raised {where}." if where else "",
             do="Correct it, or install what is missing in this environment.",
         ) from error
     file = Path(found.__file__ or "").resolve()
-    if not file.is_relative_to(config.root):
+    if not file.is_relative_to(root):
         raise ProjectError(
-            f"Module {module!r} was loaded from {file}, which is not in {config.root}.",
+            f"Module {module!r} was loaded from {file}, which is not in {root}.",
             why="Another project, or an installed package, has a module of that name.",
             do="Rename one of them, or use one process per project.",
         )
@@ -140,19 +165,19 @@ def _place(error: BaseException, root: Path) -> str:
 
 
 def _index(config: ProjectConfig) -> tuple[dict[str, Found], _Problem | None]:
-    """Return the pipelines by name as the files are now, and the first thing that is wrong with a file."""
+    """Return what is found by name as the files are now, and the first thing that is wrong with a file."""
     now_ns = time.time_ns()
     files = list(dict.fromkeys(line for package in config.flows for line in _files(config.root, package)))
     kept = index_file.try_read(config)
     if kept is not None and kept.files == files:
-        return kept.pipelines, None
+        return kept.found, None
     reading = _Reading(config.root, kept or Index([], [], {}))
     for line in files:
         reading.add(line)
     if reading.problem is None and (kept is not None or reading.size_bytes > _WORTH_KEEPING_BYTES):
         lines = [_untrusted(line) if _changed_ns(line) > now_ns - _RACY_NS else line for line in files]
-        index_file.write(config, Index(lines, reading.digests, reading.pipelines))
-    return reading.pipelines, reading.problem
+        index_file.write(config, Index(lines, reading.digests, reading.named))
+    return reading.named, reading.problem
 
 
 class _Problem:
@@ -167,7 +192,7 @@ class _Reading:
     """Puts an index together from an older one and the files that are not as they were then."""
 
     def __init__(self, root: Path, older: Index) -> None:
-        self.pipelines: dict[str, Found] = {}
+        self.named: dict[str, Found] = {}
         self.digests: list[str] = []
         self.size_bytes = 0  #: how much was read
         self.problem: _Problem | None = None
@@ -175,7 +200,7 @@ class _Reading:
         self._known = dict(zip(older.files, older.digests, strict=True))
         self._known_by_path = {_path(line): digest for line, digest in self._known.items()}
         self._older: dict[str, list[tuple[str, Found]]] = {}
-        for name, found in older.pipelines.items():
+        for name, found in older.found.items():
             self._older.setdefault(found[0], []).append((name, found))
 
     def add(self, line: str) -> None:
@@ -186,10 +211,10 @@ class _Reading:
             self.problem = self.problem or _Problem(error)
             return
         for name, place in found:
-            if name in self.pipelines:
-                self.problem = self.problem or _Problem(_twice(name, self.pipelines[name], place))
+            if name in self.named:
+                self.problem = self.problem or _Problem(_twice(name, self.named[name], place))
                 self.problem.names.add(name)
-            self.pipelines.setdefault(name, place)
+            self.named.setdefault(name, place)
 
     def _found(self, line: str) -> list[tuple[str, Found]]:
         path, digest = _path(line), self._known.get(line)
@@ -206,8 +231,10 @@ class _Reading:
 
 
 def _twice(name: str, one: Found, other: Found) -> ProjectError:
-    places = " and ".join(f"in {_module(path)}, line {line}" for path, line, _ in (one, other))
-    return ProjectError(f"Two pipelines are called {name!r}: {places}.", do="Rename one of the functions.")
+    places = " and ".join(f"in {_module(path)}, line {line}" for path, line, _, _ in (one, other))
+    kinds = {each[3].partition(" ")[0] for each in (one, other)}
+    what = f"Two {kinds.pop()}s" if len(kinds) == 1 else "A pipeline and a service"
+    return ProjectError(f"{what} are called {name!r}: {places}.", do="Rename one of the functions.")
 
 
 def _files(root: Path, package: str) -> Iterator[str]:
@@ -275,7 +302,7 @@ def _content(file: Path) -> bytes:
 
 
 def _parsed(text: bytes, root: Path, path: str) -> Iterator[tuple[str, Found]]:
-    if b"pipeline" not in text:
+    if not any(word in text for word in _WORDS):
         return
     file = root / path
     try:
@@ -285,11 +312,21 @@ def _parsed(text: bytes, root: Path, path: str) -> Iterator[tuple[str, Found]]:
     except ValueError as error:
         raise ProjectError(f"{file} is not Python: {error}.", do="Save it again as text.") from error
     for node, following in itertools.zip_longest(tree.body, tree.body[1:]):
-        if isinstance(node, ast.FunctionDef) and any(_names(item, "pipeline") for item in node.decorator_list):
-            summary = (ast.get_docstring(node) or "").partition("\n")[0]
-            yield node.name, (path, node.lineno, summary)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield from _decorated(node, path)
         elif isinstance(node, ast.Assign | ast.AnnAssign) and _names(node.value, "pipeline_of"):
-            yield _assigned(node, file), (path, node.lineno, _text(following).partition("\n")[0])
+            yield _assigned(node, file), (path, node.lineno, _text(following).partition("\n")[0], _PIPELINE)
+
+
+def _decorated(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, path: str) -> Iterator[tuple[str, Found]]:
+    summary = (ast.get_docstring(node) or "").partition("\n")[0]
+    for item in node.decorator_list:
+        if _names(item, "pipeline") and isinstance(node, ast.FunctionDef):
+            yield node.name, (path, node.lineno, summary, _PIPELINE)
+        elif _names(item, "service"):
+            given = [word.value for word in item.keywords if word.arg == "name"] if isinstance(item, ast.Call) else []
+            names = [word.value for word in given if isinstance(word, ast.Constant) and isinstance(word.value, str)]
+            yield (names[0] if names else node.name), (path, node.lineno, summary, f"{_SERVICE}{node.name}")
 
 
 def _names(expression: ast.expr | None, function: str) -> bool:

@@ -17,8 +17,9 @@ from filiera import __version__
 from filiera.core.value import dataclass
 from filiera.project.config import ProjectConfig
 
-Found = tuple[str, int, str]
-"""Where a pipeline is: path of its file, line of its ``def``, first line of its docstring."""
+Found = tuple[str, int, str, str]
+"""Where something is: path of its file, line of its ``def``, first line of its docstring; and what it is: ``pipeline``,
+or ``service MODULE_NAME`` with the name that it has in its module."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Index:
 
     files: list[str]  #: "SIZE MTIME CTIME PATH" of each, in order; what makes two of them equal is up to the reader
     digests: list[str]  #: of their contents, in the same order
-    pipelines: dict[str, Found]  #: by name, in order of file and line
+    found: dict[str, Found]  #: pipelines and services by name, in order of file and line
 
 
 def index_file(config: ProjectConfig) -> Path:
@@ -49,7 +50,7 @@ def write(config: ProjectConfig, index: Index) -> None:
     """Keep *index* for the next command. Where the store cannot be written, that command reads the files again."""
     final = index_file(config)
     partial = final.with_name(f"{final.name}-{os.getpid()}-{os.urandom(4).hex()}")
-    content = json.dumps({"files": index.files, "digests": index.digests, "pipelines": index.pipelines}).encode()
+    content = json.dumps({"files": index.files, "digests": index.digests, "found": index.found}).encode()
     with suppress(OSError):
         final.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -61,9 +62,9 @@ def write(config: ProjectConfig, index: Index) -> None:
 
 
 def _tag(config: ProjectConfig) -> str:
-    """Return what must be the same for an index to be used: what is a pipeline depends on all of this."""
+    """Return what must be the same for an index to be used: what is found depends on all of this."""
     python = ".".join(map(str, sys.version_info[:2]))
-    return "\n".join([f"index/1 filiera {__version__} python {python}", str(config.root), *config.flows])
+    return "\n".join([f"index/2 filiera {__version__} python {python}", str(config.root), *config.flows])
 
 
 def _checksum(config: ProjectConfig, content: bytes) -> bytes:

@@ -18,6 +18,7 @@ from filiera.serving.http import (
     Response,
     Scope,
     Send,
+    StreamResponse,
     json_response,
     problem_response,
 )
@@ -68,8 +69,8 @@ class App:
         self._is_ready = False
         self._in_flight = 0
         self._is_idle = asyncio.Event()
-        self._routes: dict[str, tuple[str, Route]] = {
-            path: ("", Route(method="GET", handler=handler))
+        self._routes: dict[str, tuple[metrics.Label, Route]] = {
+            path: (metrics.NO_LABEL, Route(method="GET", handler=handler))
             for path, handler in (
                 ("/health/live", self._live),
                 ("/health/ready", self._ready),
@@ -78,10 +79,14 @@ class App:
             )
         }
         for mount in self._mounts:
-            self._routes[f"/v1/{mount.kind}"] = ("", Route(method="GET", handler=partial(self._list, mount.kind)))
-            self._routes |= {path: (mount.name, route) for path, route in mount.routes().items()}
+            of_kind = Route(method="GET", handler=partial(self._list, mount.kind))
+            self._routes[f"/v1/{mount.kind}"] = (metrics.NO_LABEL, of_kind)
+            for path, route in mount.routes().items():
+                label = metrics.Label(mount.kind.removesuffix("s"), route.counted_as or mount.name)
+                self._routes[path] = (label, route)
         if any(mount.kind == "models" for mount in self._mounts):
-            self._routes |= {path: ("", route) for path, route in server_routes(lambda: self._is_ready).items()}
+            common = server_routes(lambda: self._is_ready)
+            self._routes |= {path: (metrics.NO_LABEL, route) for path, route in common.items()}
 
     def start(self) -> None:
         """Warm up: after this the service is ready. Doing it twice is harmless. Raises FilieraError."""
@@ -109,11 +114,17 @@ class App:
         if scope["type"] != "http":
             raise ValueError(f"cannot serve {scope['type']!r} connections")
         self._in_flight += 1
+        started_s = time.perf_counter()
         try:
             limits = self._limits
             request = Request.from_scope(scope, receive, max_body_bytes=limits.max_body_bytes, body_s=limits.body_s)
-            response = await self._answer(request)
-            await response.send(send, with_body=scope["method"] != "HEAD")
+            label, response = await self._answer(request)
+            try:
+                await response.send(send, receive, with_body=scope["method"] != "HEAD")
+            finally:
+                if label is not None:
+                    took_s = time.perf_counter() - started_s
+                    self._metrics.count(label, status=response.status, took_s=took_s, rows=response.rows)
         finally:
             self._in_flight -= 1
             if not self._in_flight:
@@ -131,11 +142,13 @@ class App:
         await self.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _answer(self, request: Request) -> Response:
-        name, route = "", None
-        started_s = time.perf_counter()
+    async def _answer(self, request: Request) -> tuple[metrics.Label | None, Response | StreamResponse]:
+        """Return the answer, and under which label it is counted, if it is."""
+        counted: metrics.Label | None = None
+        response: Response | StreamResponse
         try:
-            name, route = self._find(request)
+            label, route = self._find(request)
+            counted = label if route.counts else None
             if (route.counts or route.needs_ready) and not self._is_ready:
                 raise RequestRefused(NOT_READY)
             response = await route.handler(request)
@@ -145,33 +158,30 @@ class App:
             _log.exception("request failed: %s", request.method)
             problem = Problem(kind="internal-error", detail="See the service's log.")
             response = problem_response(problem, has_error=is_inference(request.path))
-        if route is not None and route.counts:
-            took_s = time.perf_counter() - started_s
-            self._metrics.count(name, status=response.status, took_s=took_s, rows=response.rows)
-        return response
+        return counted, response
 
-    def _find(self, request: Request) -> tuple[str, Route]:
+    def _find(self, request: Request) -> tuple[metrics.Label, Route]:
         if self._local_names_only and not _is_local_authority(request.headers.get("host", "")):
             detail = "Send the request to localhost, 127.0.0.1 or [::1]; a service with a token answers to any name."
             raise RequestRefused(Problem(kind="unknown-host", detail=detail))
-        if not self._may_enter(request):
+        found = self._routes.get(request.path) or self._routes.get(with_any_version(request.path))
+        if not (self._may_enter(request) or (found is not None and not found[1].needs_token)):
             detail = "Send the header Authorization: Bearer TOKEN."
             raise RequestRefused(
                 Problem(kind="unauthorized", detail=detail, headers={"WWW-Authenticate": 'Bearer realm="filiera"'})
             )
-        found = self._routes.get(request.path) or self._routes.get(with_any_version(request.path))
         if found is None:
             raise RequestRefused(
                 Problem(kind="unknown-path", detail="See paths.", extra={"paths": sorted(self._routes)})
             )
-        name, route = found
+        route = found[1]
         allowed = ("GET", "HEAD") if route.method == "GET" else (route.method,)
         if request.method not in allowed:
             allow = ", ".join(allowed)
             raise RequestRefused(
                 Problem(kind="method-not-allowed", detail=f"It takes {allow}.", headers={"Allow": allow})
             )
-        return name, route
+        return found
 
     def _may_enter(self, request: Request) -> bool:
         if self._token is None or request.path.startswith(("/health/", "/v2/health/")):

@@ -1,4 +1,4 @@
-"""Calls a running service with nothing but the standard library."""
+"""Calls a running service, over HTTP of the standard library."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import http.client
 import json
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from http import HTTPStatus
 from itertools import islice
 from typing import Any
+
+import msgspec
 
 from filiera.errors import FilieraError, UsageError
 from filiera.serving.served_model import request_body
@@ -56,6 +58,36 @@ class ServiceClient:
         while chunk := list(islice(rest, size)):
             yield from self._call(f"/v1/models/{name}:predict", request_body(chunk))["predictions"]
 
+    def call(self, name: str, /, **arguments: Any) -> Any:
+        """Return the result of the function *name*, or ``CLASS.METHOD``, as JSON has it.
+
+        Raises:
+            UsageError: The service refused the call as wrong.
+            FilieraError: The service cannot be reached or failed, or the function did.
+        """
+        return self._call(f"/v1/functions/{name}:call", msgspec.json.encode(arguments))["result"]
+
+    def stream(self, name: str, /, **arguments: Any) -> Iterator[Any]:
+        """Yield the items of a function that streams, as they come; closing the iterator tells the service to stop.
+
+        Raises:
+            UsageError: The service refused the call as wrong.
+            FilieraError: The service cannot be reached, or the stream did not come to its end.
+        """
+        path = f"/v1/functions/{name}:call"
+        with self._asked(path, msgspec.json.encode(arguments)) as response:
+            if response.status != HTTPStatus.OK:
+                self._answer(response.status, response.read())
+            for line in response:
+                found = json.loads(line)
+                if "item" not in found:
+                    break
+                yield found["item"]
+            else:
+                raise FilieraError(f"{name} stopped in mid-stream.", why="The connection broke.")
+        if "problem" in found:
+            self._answer(found["problem"]["status"], json.dumps(found["problem"]).encode())
+
     def _only_model(self) -> str:
         names = self.models()
         if len(names) != 1:
@@ -63,6 +95,13 @@ class ServiceClient:
         return names[0]
 
     def _call(self, path: str, body: bytes | None = None) -> dict[str, Any]:
+        with self._asked(path, body) as response:
+            status, content = response.status, response.read()
+        return self._answer(status, content)
+
+    @contextmanager
+    def _asked(self, path: str, body: bytes | None) -> Iterator[http.client.HTTPResponse]:
+        """Give the response to a request, whose body is not read yet; what breaks while it is read is told."""
         method = "GET" if body is None else "POST"
         headers = {**self._headers, "Content-Type": "application/json"}
         place = urllib.parse.quote(self._path + path, safe="/:")
@@ -71,12 +110,10 @@ class ServiceClient:
                 # A service that refuses a large body hangs up before it has read all of it, its answer already sent.
                 with suppress(BrokenPipeError, ConnectionResetError):
                     connection.request(method, place, body, headers)
-                response = connection.getresponse()
-                status, content = response.status, response.read()
+                yield connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             why = f"{type(error).__name__}: {error}"
             raise FilieraError(f"No answer from {self.url}.", why=why, do="filiera serve MODEL") from error
-        return self._answer(status, content)
 
     def _answer(self, status: int, content: bytes) -> dict[str, Any]:
         stranger = FilieraError(f"{self.url} answered with status {status}.", why="It is no service of Filiera.")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
+from contextlib import aclosing
 from dataclasses import field
 from typing import Any
 
@@ -120,16 +121,69 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
     rows: int = 0  #: rows predicted, for the metrics
 
-    async def send(self, send: Send, *, with_body: bool = True) -> None:
+    async def send(self, send: Send, receive: Receive, *, with_body: bool = True) -> None:
         """Send it; without the body as the answer to HEAD."""
-        headers = {
-            "content-type": self.media_type,
-            "content-length": str(len(self.content)),
-            **{name.lower(): value for name, value in self.headers.items()},
-        }
-        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": self.status, "headers": encoded})
+        headers = {"content-type": self.media_type, "content-length": str(len(self.content)), **self.headers}
+        await send({"type": "http.response.start", "status": self.status, "headers": _encoded(headers)})
         await send({"type": "http.response.body", "body": self.content if with_body else b""})
+
+
+_CALLER_GONE = 499
+"""Never sent: what proxies write into their logs when the caller hung up."""
+
+
+class StreamFailed(Exception):
+    """The pieces of a stream have said in their last that it failed: what follows them is its end, as of any other."""
+
+
+class StreamResponse:
+    """An HTTP response with status 200 whose body comes piece by piece, each asked for when the one before is sent."""
+
+    def __init__(
+        self, pieces: AsyncGenerator[bytes, None], *, media_type: str, close: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Send *pieces*, which may end with StreamFailed; *close* is awaited in the end, however that comes."""
+        self.status = 200  #: as it is counted: 500 once the stream has failed, 499 when the caller hung up
+        self.rows = 1
+        self._pieces = pieces
+        self._media_type = media_type
+        self._close = close
+
+    async def send(self, send: Send, receive: Receive, *, with_body: bool = True) -> None:
+        """Send it, as far as the caller listens."""
+        sending = asyncio.ensure_future(self._send(send))
+        watching = asyncio.ensure_future(_gone(receive))
+        try:
+            await asyncio.wait((sending, watching), return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                await sending
+            else:
+                self.status = _CALLER_GONE
+        finally:
+            for task in (sending, watching):
+                task.cancel()
+            await asyncio.wait((sending, watching))
+            await self._close()
+
+    async def _send(self, send: Send) -> None:
+        headers = {"content-type": self._media_type, "cache-control": "no-store", "x-accel-buffering": "no"}
+        async with aclosing(self._pieces) as pieces:
+            await send({"type": "http.response.start", "status": 200, "headers": _encoded(headers)})
+            try:
+                async for piece in pieces:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+            except StreamFailed:
+                self.status = 500
+            await send({"type": "http.response.body", "body": b""})
+
+
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def json_response(document: object) -> Response:

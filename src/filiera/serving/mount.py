@@ -7,9 +7,9 @@ from dataclasses import field
 from typing import Any, Protocol
 
 from filiera.core.value import dataclass
-from filiera.serving.http import Request, Response
+from filiera.serving.http import Request, Response, StreamResponse
 
-Handler = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request], Awaitable[Response | StreamResponse]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +20,8 @@ class Route:
     handler: Handler  #: may raise RequestRefused; anything else it raises is the service's own failure
     counts: bool = False  #: its requests are counted in the metrics and need a service that is ready
     needs_ready: bool = False  #: so do those that are not counted
+    counted_as: str = ""  #: the name in the metrics; "" for that of the mount
+    needs_token: bool = True  #: False: answered without the token of the service
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,11 +32,15 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "encoded-body": (415, "The body is compressed"),
     "unknown-host": (421, "The service does not answer to this host name"),
     "invalid-rows": (422, "The request does not follow the signature"),
+    "invalid-arguments": (422, "The arguments do not follow the signature"),
+    "refused": (422, "The function refuses this request"),
     "prediction-failed": (500, "The model failed on this request"),
+    "function-failed": (500, "The function failed on this request"),
     "internal-error": (500, "The service failed on this request"),
     "busy": (503, "The service is busy"),
     "too-late": (504, "The request waited longer than its caller does"),
     "not-ready": (503, "The service is not ready"),
+    "timed-out": (504, "The function did not answer in time"),
 }
 """Every kind of problem with its status and title."""
 

@@ -1,0 +1,133 @@
+"""What ``filiera serve`` is asked to serve: models by version or alias, functions by address or name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filiera.core.products import CHAMPION, ProductRef
+from filiera.core.value import dataclass
+from filiera.errors import ProjectError, UsageError
+from filiera.ports import PredictionLog
+from filiera.project import plugins
+from filiera.project.functions import FoundFunction, find_function, is_address
+from filiera.project.index import find_service
+from filiera.project.project import Project
+
+if TYPE_CHECKING:
+    from filiera.serving.mount import Mount
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offer:
+    """One thing to be served; nothing of it is loaded yet."""
+
+    kind: str  #: ``models`` or ``functions``
+    name: str
+    shown: str  #: for people: with its version
+    follows: str = ""  #: the alias that it follows
+    runs_on: str = ""  #: which runtime answers, and why
+    calls: tuple[str, ...]  #: paths that take requests
+    log: PredictionLog | None
+    mount: Callable[[], Mount]
+
+
+def offers_of(texts: Sequence[str], *, profile: str | None, tell: Callable[[str], None]) -> list[Offer]:
+    """Return what *texts* name, in order; their logs are open.
+
+    Functions given by address are served without a project, too, from the current folder; then nothing is logged.
+
+    Args:
+        texts: ``NAME@VERSION``, ``NAME@ALIAS``, ``NAME`` (a model's champion, else a function marked with
+            ``@service``), or ``module:function``.
+        profile: The profile of the project, if not its usual one.
+        tell: Takes a line when a service that follows an alias has something to say.
+
+    Raises:
+        UsageError: One of them is not there, or two have one name.
+        ProjectError: There is no project, or its code cannot be used.
+    """
+    try:
+        project = Project.open(profile=profile)
+    except ProjectError:
+        if not all(map(is_address, texts)) or profile is not None or _has_file():
+            raise
+        return _distinct([_of_function(find_function(Path.cwd().resolve(), text), None) for text in texts])
+    return _distinct([_offer(project, text, tell) for text in texts])
+
+
+def _offer(project: Project, text: str, tell: Callable[[str], None]) -> Offer:
+    if is_address(text):
+        return _of_function(find_function(project.config.root, text), project)
+    try:
+        return _of_model(project, ProductRef.parse(text if "@" in text else f"{text}@{CHAMPION}"), tell)
+    except UsageError:
+        # A model first: to serve one needs none of the project's code, so that whatever is wrong there is no matter.
+        address = "" if "@" in text else find_service(project.config, text)
+        if not address:
+            raise
+        return _of_function(find_function(project.config.root, address), project)
+
+
+def _of_function(found: FoundFunction, project: Project | None) -> Offer:
+    from filiera.serving.function_mount import FunctionMount
+
+    log = plugins.writable_prediction_log(project.store, f"functions/{found.name}") if project is not None else None
+    mount = FunctionMount(found.function, found.options, version=found.version, log=log)
+    return Offer(
+        kind=mount.kind,
+        name=mount.name,
+        shown=f"{mount.name} {found.version}",
+        calls=tuple(path for path, route in mount.routes().items() if route.counts),
+        log=log,
+        mount=lambda: mount,
+    )
+
+
+def _of_model(project: Project, ref: ProductRef, tell: Callable[[str], None]) -> Offer:
+    from filiera.project.endpoints import AliasDesk
+    from filiera.project.runtimes import runtime_note
+
+    version = project.versions.resolve("model", ref)
+    log = plugins.writable_prediction_log(project.store, version.name)
+    desk = AliasDesk(project, ref, log=log)
+
+    def mount() -> Mount:
+        from filiera.serving.endpoint import Endpoint
+        from filiera.serving.follower import Follower
+        from filiera.serving.model_mount import ModelMount
+
+        endpoint = Endpoint(desk.load(version.number))
+        follower = Follower(endpoint, desk, tell=tell) if ref.number is None else None
+        return ModelMount(endpoint, follower=follower)
+
+    return Offer(
+        kind="models",
+        name=version.name,
+        shown=version.ref,
+        follows=str(ref) if ref.number is None else "",
+        runs_on=runtime_note(project, version),
+        calls=(f"/v1/models/{version.name}:predict",),
+        log=log,
+        mount=mount,
+    )
+
+
+def _distinct(offers: list[Offer]) -> list[Offer]:
+    known: set[tuple[str, str]] = set()
+    for offer in offers:
+        if (offer.kind, offer.name) in known:
+            raise UsageError(f"{offer.name} is named twice.", why="A service has one path for each name.")
+        known.add((offer.kind, offer.name))
+    return offers
+
+
+def _has_file() -> bool:
+    from filiera.project.config import find_root
+
+    try:
+        find_root()
+    except ProjectError:
+        return False
+    return True

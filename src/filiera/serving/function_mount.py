@@ -1,0 +1,292 @@
+"""A function or a class behind an address: arguments in, an answer or a stream of items out."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import traceback
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from filiera.core.service import ServiceOptions
+from filiera.errors import FilieraError, ProjectError
+from filiera.ports import PredictionLog
+from filiera.serving.framing import EVENTS, LINES, Framing
+from filiera.serving.function_contract import api_part, describe
+from filiera.serving.http import Request, Response, StreamFailed, StreamResponse, json_response
+from filiera.serving.mount import ApiPart, Route
+from filiera.serving.operation import Operation, operations_of
+from filiera.serving.prediction_ids import PredictionIds
+from filiera.serving.problem import Problem, RequestRefused
+from filiera.serving.runners import LoopRunner, Runner, ThreadRunner, items_of
+from filiera.serving.served_function import CallFailed, Kept, ServedFunction
+
+_log = logging.getLogger("filiera.serving")
+_CONCURRENCY = 1
+_CONCURRENCY_ASYNC = 64
+_CLOSE_S = 10.0
+
+
+class FunctionMount:
+    """Serves one function, or the public methods of one class."""
+
+    kind = "functions"
+
+    def __init__(self, served: Any, options: ServiceOptions, *, version: str, log: PredictionLog | None = None) -> None:
+        """Read the annotations of *served*; nothing is called yet.
+
+        Args:
+            served: A typed function, also asynchronous or a generator; or a class, made once when the service starts.
+            options: What ``@service`` says of it, or the defaults.
+            version: Shown to callers, and logged.
+            log: Takes note of each answer.
+
+        Raises:
+            ProjectError: It cannot be served; the message names the parameter.
+        """
+        self.name = options.name or getattr(served, "__name__", type(served).__name__)
+        self.version = version
+        self.operations = operations_of(served, self.name)
+        self._served = served
+        self._options = options
+        self._log = log
+        self._instance: Any = None
+        self._open = 0
+        self._ids = PredictionIds()
+        self._functions = [
+            ServedFunction(operation, version=version, log=log, function=None if operation.attribute else served)
+            for operation in self.operations
+        ]
+        kinds = {operation.is_async for operation in self.operations}
+        given = options.concurrency
+        self._runners: dict[bool, Runner] = {}
+        if True in kinds:
+            self._runners[True] = LoopRunner(given or _CONCURRENCY_ASYNC)
+        if False in kinds:
+            self._runners[False] = ThreadRunner(given or _CONCURRENCY)
+        self._limit = (given or (_CONCURRENCY_ASYNC if True in kinds else _CONCURRENCY)) + options.max_waiting
+
+    def routes(self) -> Mapping[str, Route]:
+        """Return its description and a path to call for each operation."""
+        path = f"/v1/{self.kind}/{self.name}"
+        found = {path: Route(method="GET", handler=self._describe, needs_token=self._options.needs_token)}
+        for function in self._functions:
+            found[f"/v1/{self.kind}/{function.operation.name}:call"] = Route(
+                method="POST",
+                handler=partial(self._stream if function.operation.streams else self._call, function),
+                counts=True,
+                counted_as=function.operation.name,
+                needs_token=self._options.needs_token,
+            )
+        return found
+
+    def listed(self) -> Mapping[str, Any]:
+        """Return name, version and what can be called."""
+        calls = [operation.name for operation in self.operations]
+        return {"name": self.name, "version": self.version, "calls": calls}
+
+    def api(self) -> ApiPart:
+        """Return paths and schemas of all operations."""
+        return api_part(self.name, self.operations, self._example)
+
+    def start(self) -> None:
+        """Make the object of a class, and call what has an example. Raises FilieraError."""
+        try:
+            if inspect.isclass(self._served):
+                self._make(self._served)
+        except FilieraError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise ProjectError(
+                f"{self.name} could not start: {type(error).__name__}: {error}.", why=_place(error)
+            ) from error
+        for function in self._functions:
+            self._warm_up(function)
+
+    async def stop(self) -> None:
+        """Close the object of a class, end the threads and flush the log."""
+        close = getattr(self._instance, "close", None)
+        if close is not None:
+            try:
+                async with asyncio.timeout(_CLOSE_S):
+                    await self._runner(inspect.iscoroutinefunction(close)).run(close)
+            except Exception:  # noqa: BLE001 - the others are closed all the same
+                _log.exception("%s failed to close", self.name)
+        for runner in self._runners.values():
+            runner.stop()
+        if self._log is not None:
+            await asyncio.to_thread(self._log.flush)
+
+    def gauges(self) -> Mapping[str, float]:
+        """Return how many calls are under way or wait, and how many the log lost."""
+        dropped = self._log.dropped() if self._log is not None else 0
+        return {f'filiera_calls_open{{function="{self.name}"}}': self._open, "filiera_log_dropped_total": dropped}
+
+    def _runner(self, is_async: bool) -> Runner:
+        """Return where functions of a kind run; a class may have an ``async`` start and plain methods only."""
+        if is_async not in self._runners:
+            self._runners[is_async] = LoopRunner(1) if is_async else ThreadRunner(1)
+        return self._runners[is_async]
+
+    def _make(self, kind: Callable[[], Any]) -> None:
+        # Where its methods run, so that what belongs to a thread or a loop, such as a database's connection, fits.
+        if False in self._runners:
+            self._instance = self._runners[False].run_now(kind)
+        else:
+            self._instance = self._runners[True].run_now(partial(_made, kind))
+        start = getattr(self._instance, "start", None)
+        if start is not None:
+            self._runner(inspect.iscoroutinefunction(start)).run_now(start)
+        for function in self._functions:
+            function.function = getattr(self._instance, function.operation.attribute)
+
+    def _example(self, operation: Operation) -> Mapping[str, Any] | None:
+        example = self._options.example
+        if example is None or not operation.attribute:
+            return example
+        found: Mapping[str, Any] | None = example.get(operation.attribute)
+        return found
+
+    def _warm_up(self, function: ServedFunction) -> None:
+        operation = function.operation
+        example = self._example(operation)
+        if example is None:
+            return
+        body = msgspec.json.encode(example)
+        try:
+            self._runner(operation.is_async).run_now(partial(_trial(operation), function, body))
+        except (RequestRefused, TypeError, CallFailed) as error:
+            cause = error.__cause__ if isinstance(error, CallFailed) else error
+            why = error.why if isinstance(error, RequestRefused) else f"It raised {type(cause).__name__}: {cause}."
+            raise ProjectError(
+                f"{operation.name} does not answer its own example.",
+                why=why,
+                do="Correct the example in @service, or the function.",
+            ) from error
+
+    async def _describe(self, request: Request) -> Response:
+        return json_response(describe(self.name, self.version, self.operations, self._example))
+
+    async def _call(self, function: ServedFunction, request: Request) -> Response:
+        body = await request.body("application/json")
+        operation, identity = function.operation, self._ids.next()
+        answer = function.answer_async if operation.is_async else function.answer
+        self._admit()
+        try:
+            async with asyncio.timeout(self._options.timeout_s):
+                content = await self._runner(operation.is_async).run(partial(answer, identity, body))
+        except (CallFailed, TimeoutError) as error:
+            raise RequestRefused(self._problem(function, error)) from error
+        finally:
+            self._open -= 1
+        return Response(content=content, rows=1)
+
+    async def _stream(self, function: ServedFunction, request: Request) -> StreamResponse:
+        body = await request.body("application/json")
+        framing = EVENTS if EVENTS.media_type in request.headers.get("accept", "") else LINES
+        self._admit()
+        items: AsyncGenerator[bytes, None] | None = None
+
+        async def close() -> None:
+            self._open -= 1
+            if items is not None:
+                await items.aclose()
+
+        try:
+            items = await self._opened(function, body)
+            first = await anext(items, None)  # so that what fails at once has a status that says so
+        except BaseException as error:
+            await close()
+            if isinstance(error, CallFailed | TimeoutError):
+                raise RequestRefused(self._problem(function, error)) from error
+            raise
+        pieces = self._pieces(function, body, framing, _with_first(first, items))
+        return StreamResponse(pieces, media_type=framing.media_type, close=close)
+
+    async def _opened(self, function: ServedFunction, body: bytes) -> AsyncGenerator[bytes, None]:
+        is_async, timeout_s = function.operation.is_async, self._options.timeout_s
+        runner = self._runner(is_async)
+        async with asyncio.timeout(timeout_s):
+            items = await runner.run(partial(function.open_async if is_async else function.open, body))
+        return items_of(runner, items.pull, items.close, timeout_s=timeout_s)
+
+    async def _pieces(
+        self, function: ServedFunction, body: bytes, framing: Framing, items: AsyncIterator[bytes]
+    ) -> AsyncGenerator[bytes, None]:
+        identity, kept, ended = self._ids.next(), Kept(), "gone"
+        try:
+            async for item in items:
+                kept.add(item)
+                yield framing.item(item)
+            ended = "done"
+            yield framing.done({**function.head(identity), "count": kept.count})
+        except (CallFailed, TimeoutError, RequestRefused) as error:
+            ended = "failed"
+            yield framing.problem(self._problem(function, error).as_json())
+            raise StreamFailed from error
+        finally:
+            function.streamed(identity, body, kept, ended)
+
+    def _admit(self) -> None:
+        if self._open >= self._limit:
+            problem = Problem(kind="busy", detail="Try again in a second.", headers={"Retry-After": "1"})
+            raise RequestRefused(problem)
+        self._open += 1
+
+    def _problem(self, function: ServedFunction, error: Exception) -> Problem:
+        if isinstance(error, RequestRefused):
+            return error.problem
+        if isinstance(error, TimeoutError):
+            return Problem(kind="timed-out", detail=f"It is waited for {self._options.timeout_s:g} s.")
+        _log_failure(function.operation, error)
+        return Problem(kind="function-failed", detail="See the service's log.")
+
+
+async def _with_first(first: bytes | None, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    if first is not None:
+        yield first
+        async for item in rest:
+            yield item
+
+
+async def _made(kind: Callable[[], Any]) -> Any:
+    return kind()
+
+
+def _trial(operation: Operation) -> Callable[[ServedFunction, bytes], Any]:
+    """Return the job that calls a function once, of a stream up to its first item, and does not log it."""
+    if not operation.streams:
+        return ServedFunction.compute_async if operation.is_async else ServedFunction.compute
+    return _first_async if operation.is_async else _first
+
+
+def _first(function: ServedFunction, body: bytes) -> None:
+    items = function.open(body)
+    items.pull(lambda item: None, 1)
+    items.close()
+
+
+async def _first_async(function: ServedFunction, body: bytes) -> None:
+    items = await function.open_async(body)
+    await items.pull(lambda item: None, 1)
+    await items.close()
+
+
+def _log_failure(operation: Operation, error: Exception) -> None:
+    """Log what happened; messages of exceptions may quote arguments, so with sensitive ones only the frames."""
+    cause = error.__cause__
+    if any(argument.is_sensitive for argument in operation.arguments):
+        frames = "".join(traceback.format_tb(cause.__traceback__)) if cause is not None else ""
+        _log.error("%s failed: it raised %s\n%s", operation.name, type(cause).__name__, frames)
+    else:
+        _log.error("%s failed", operation.name, exc_info=cause)
+
+
+def _place(error: BaseException) -> str:
+    """Return the last frame of user code, for people."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"It was raised in {frames[-1].filename}, line {frames[-1].lineno}." if frames else ""
