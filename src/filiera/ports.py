@@ -200,11 +200,13 @@ class PredictionLog(Protocol):
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Keep records (each with ``id``, ``at``, ``inputs``, ``outputs``); does not wait for the disk."""
 
-    def append_request(self, about: Mapping[str, Any], *, request: bytes, answers: bytes, count: int) -> None:
-        """Keep the *count* records of one request as they went over the wire; does not wait for the disk.
+    def append_requests(
+        self, about: Mapping[str, Any], requests: Sequence[bytes], answers: Sequence[bytes], *, count: int
+    ) -> None:
+        """Keep the *count* records of some requests as they went over the wire; does not wait for the disk.
 
-        *request* is a JSON object whose ``instances`` are the inputs, *answers* a JSON list of ids with outputs;
-        *about* is what their records share, with ``at`` in it.
+        Each request is a JSON object whose ``instances`` are the inputs, its answers a JSON list of ids with outputs;
+        *about* is what all the records share, with ``at`` in it.
         """
 
     def flush(self) -> None:

@@ -12,17 +12,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filiera.core.signature import Field
+from filiera.core.signature import Field, Output, Signature
 from filiera.serving.batch import Batch, Outputs
 from filiera.serving.batcher import Batcher, TooLate
 from filiera.serving.predictor import PredictionFailed
+from filiera.serving.served_model import Predictions, ServedModel
 from filiera.serving.waiting import Bounds, Busy, Cost
 
 FIELDS = (Field(name="x", type="float64"),)
+SIGNATURE = Signature(
+    task="regression",
+    inputs=FIELDS,
+    outputs=(
+        Output(name="value", type="float64", semantics="value"),
+        Output(name="p", type="float64", semantics="probability", labels=("a", "b")),
+    ),
+)
 
 
 class Doubling:
     """Doubles numbers, and fails on 13 with all that it is given beside it; notes the batches it sees."""
+
+    runtime = "none"
 
     def __init__(self, *, is_brief: bool = False) -> None:
         self.is_brief = is_brief
@@ -45,6 +56,17 @@ class Gate:
     async def run(self, job: Callable[[], Any]) -> Any:
         await self.open.wait()
         return job()
+
+
+def batcher_of(model: Doubling, *, cost: Cost | None = None, in_thread: Any = None, **options: Any) -> Batcher:
+    served = ServedModel("m", model, version=1, signature=SIGNATURE)
+    served.cost = cost or Cost()
+    return Batcher(served, in_thread=in_thread or here, **options)
+
+
+def values(predictions: Predictions) -> list[float]:
+    found: list[float] = predictions.outputs[0].tolist()
+    return found
 
 
 def rows(*numbers: float) -> Batch:
@@ -82,14 +104,15 @@ def test_each_request_has_its_own_rows_back(sizes: list[int], bad: set[int], bat
     for number in bad & set(range(len(contents))):
         contents[number][-1] = 13
     model = Doubling(is_brief=is_brief)
-    batcher = Batcher(model, in_thread=here, cost=brief(), bounds=Bounds(batch_rows=batch_rows, waiting_rows=10**6))
+    batcher = batcher_of(model, cost=brief(), bounds=Bounds(batch_rows=batch_rows, waiting_rows=10**6))
     answers = asked(batcher, [rows(*content) for content in contents])
     for number, (content, answer) in enumerate(zip(contents, answers, strict=True)):
         if number in bad:
             assert isinstance(answer, PredictionFailed)
         else:
-            assert answer[0].tolist() == [2 * value for value in content]
-            assert answer[1].shape == (len(content), 2)
+            assert values(answer) == [2 * value for value in content]
+            assert answer.outputs[1].shape == (len(content), 2)
+            assert len(set(answer.ids)) == len(content)
     assert all(len(numbers) <= max(batch_rows, 1) for numbers in model.seen)
     assert batcher.rows_waiting == 0
 
@@ -97,7 +120,7 @@ def test_each_request_has_its_own_rows_back(sizes: list[int], bad: set[int], bat
 def test_what_comes_in_one_turn_is_predicted_together() -> None:
     """Ten requests at once are one batch; one by itself is a batch of one row, at once."""
     model = Doubling(is_brief=True)
-    batcher = Batcher(model, in_thread=here, cost=brief())
+    batcher = batcher_of(model, cost=brief())
     asked(batcher, [rows(number) for number in range(10)])
     asked(batcher, [rows(10)])
     assert [len(numbers) for numbers in model.seen] == [10, 1]
@@ -111,7 +134,7 @@ def test_a_busy_model_takes_all_that_came_meanwhile() -> None:
 
     async def ask() -> list[Any]:
         gate = Gate()
-        batcher = Batcher(model, in_thread=gate.run)
+        batcher = batcher_of(model, in_thread=gate.run)
         first = asyncio.ensure_future(batcher.predict(rows(1)))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -119,7 +142,7 @@ def test_a_busy_model_takes_all_that_came_meanwhile() -> None:
         await asyncio.sleep(0)
         assert batcher.rows_waiting == 3
         gate.open.set()
-        return [(await task)[0].tolist() for task in (first, *rest)]
+        return [values(await task) for task in (first, *rest)]
 
     assert asyncio.run(ask()) == [[2], [4], [6], [8]]
     assert model.seen == [[1], [2, 3, 4]]
@@ -130,7 +153,7 @@ def test_more_than_may_wait_is_refused_at_once() -> None:
 
     async def ask() -> None:
         gate = Gate()
-        batcher = Batcher(Doubling(), in_thread=gate.run, bounds=Bounds(waiting_rows=3))
+        batcher = batcher_of(Doubling(), in_thread=gate.run, bounds=Bounds(waiting_rows=3))
         tasks = [asyncio.ensure_future(batcher.predict(rows(1)))]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -138,8 +161,8 @@ def test_more_than_may_wait_is_refused_at_once() -> None:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         assert [type(task.exception()) for task in done] == [Busy]
         gate.open.set()
-        assert [len((await task)[0]) for task in tasks[:2]] == [1, 2]
-        assert (await batcher.predict(rows(5)))[0].tolist() == [10]
+        assert [len((await task).ids) for task in tasks[:2]] == [1, 2]
+        assert values(await batcher.predict(rows(5))) == [10]
 
     asyncio.run(ask())
 
@@ -150,7 +173,7 @@ def test_who_waited_too_long_is_told_and_not_predicted() -> None:
 
     async def ask() -> None:
         gate = Gate()
-        batcher = Batcher(model, in_thread=gate.run, clock=lambda: now[0])
+        batcher = batcher_of(model, in_thread=gate.run, clock=lambda: now[0])
         first = asyncio.ensure_future(batcher.predict(rows(1)))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -174,7 +197,7 @@ def test_who_hung_up_is_not_predicted() -> None:
 
     async def ask() -> None:
         gate = Gate()
-        batcher = Batcher(model, in_thread=gate.run)
+        batcher = batcher_of(model, in_thread=gate.run)
         first = asyncio.ensure_future(batcher.predict(rows(1)))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -184,7 +207,7 @@ def test_who_hung_up_is_not_predicted() -> None:
         await asyncio.sleep(0)
         gate.open.set()
         await first
-        assert (await batcher.predict(rows(3)))[0].tolist() == [6]
+        assert values(await batcher.predict(rows(3))) == [6]
 
     asyncio.run(ask())
     assert model.seen == [[1], [3]]
@@ -210,7 +233,7 @@ def test_only_what_is_known_to_be_quick_is_predicted_on_the_loop(
         handed.append(1)
         return job()
 
-    batcher = Batcher(Doubling(is_brief=is_brief), in_thread=in_thread, cost=cost, bounds=Bounds(batch_rows=10**5))
+    batcher = batcher_of(Doubling(is_brief=is_brief), in_thread=in_thread, cost=cost, bounds=Bounds(batch_rows=10**5))
     asked(batcher, [rows(*range(20, 20 + size))])
     assert (not handed) == is_here
 
@@ -225,6 +248,6 @@ def test_a_thread_that_takes_nothing_more_refuses_the_batch() -> None:
             raise Busy(1)
         return job()
 
-    batcher = Batcher(Doubling(), in_thread=in_thread)
+    batcher = batcher_of(Doubling(), in_thread=in_thread)
     assert isinstance(asked(batcher, [rows(1)])[0], Busy)
-    assert asked(batcher, [rows(2)])[0][0].tolist() == [4]
+    assert values(asked(batcher, [rows(2)])[0]) == [4]

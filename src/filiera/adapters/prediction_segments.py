@@ -1,8 +1,8 @@
 """The prediction log as a folder of append-only segments.
 
-A segment is a text file of one record, or the records of one request, per line, ``CRC JSON``: eight hex digits of the
-CRC-32 of the JSON, a space, the JSON. The records of a request are its body and its answers as they went over the wire,
-which nobody has to encode again; reading takes them apart. A line cut off by a crash has a wrong CRC or no line end and
+A segment is a text file of one record, or the records of some requests, per line, ``CRC JSON``: eight hex digits of the
+CRC-32 of the JSON, a space, the JSON. The records of requests are bodies and answers as they went over the wire, which
+nobody has to encode again; reading takes them apart. A line cut off by a crash has a wrong CRC or no line end and
 is skipped. A process only appends to segments that it began, so nothing is ever written behind such a line, and several
 processes may log to one folder.
 """
@@ -87,13 +87,14 @@ class SegmentLog:
         if lines:
             self._write(b"".join(lines), len(lines))
 
-    def append_request(self, about: Mapping[str, Any], *, request: bytes, answers: bytes, count: int) -> None:
-        """Keep the *count* records of one request as they went over the wire. Raises StoreError once closed."""
-        # JSON has line ends only between its words.
-        if b"\n" in request:
-            request = request.replace(b"\n", b" ")
-        head = msgspec.json.encode(about)[:-1]
-        self._write(_framed(b'%b,"request":%b,"answers":%b}' % (head, request, answers)), count)
+    def append_requests(
+        self, about: Mapping[str, Any], requests: Sequence[bytes], answers: Sequence[bytes], *, count: int
+    ) -> None:
+        """Keep the *count* records of some requests as they went over the wire. Raises StoreError once closed."""
+        head, asked, answered = msgspec.json.encode(about)[:-1], b",".join(requests), b",".join(answers)
+        if b"\n" in asked:  # JSON has line ends only between its words
+            asked = asked.replace(b"\n", b" ")
+        self._write(_framed(b'%b,"requests":[%b],"answers":[%b]}' % (head, asked, answered)), count)
 
     def flush(self) -> None:
         """Return when all that was appended before is on disk, or counted as dropped."""
@@ -265,13 +266,14 @@ def _framed(content: bytes) -> bytes:
 
 
 def _records(line: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the records of one line: itself, or one for each row of a request."""
+    """Yield the records of one line: itself, or one for each row of its requests."""
     if "answers" not in line:
         yield line
         return
-    request, answers = line.pop("request"), line.pop("answers")
-    for row, answer in zip(request["instances"], answers, strict=True):
-        yield {"id": answer.pop("id"), **line, "inputs": row, "outputs": answer}
+    requests, answers = line.pop("requests"), line.pop("answers")
+    for request, answered in zip(requests, answers, strict=True):
+        for row, answer in zip(request["instances"], answered, strict=True):
+            yield {"id": answer.pop("id"), **line, "inputs": row, "outputs": answer}
 
 
 def _segments(folder: Path) -> list[Path]:

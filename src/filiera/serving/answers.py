@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Answer = dict[str, Any]
-"""One answer: ``label`` and ``probabilities``, or ``value``, or ``cluster``, or ``score``."""
+"""One answer: its ``id``, and ``label`` and ``probabilities``, or ``value``, or ``cluster``, or ``score``."""
 
 ANSWER_KEYS: Mapping[str, str] = {
     "label": "label",
@@ -24,12 +24,11 @@ ANSWER_KEYS: Mapping[str, str] = {
 """Under which key of an answer each kind of output stands."""
 
 
-def answers_of(promised: Sequence[Output], outputs: Outputs) -> list[Answer]:
-    """Return one answer per row of *outputs*, one array for each output *promised*."""
-    columns = {
-        ANSWER_KEYS[output.semantics]: _spelled(output, values)
-        for output, values in zip(promised, outputs, strict=True)
-    }
+def answers_of(promised: Sequence[Output], outputs: Outputs, ids: Sequence[str]) -> list[Answer]:
+    """Return one answer per row of *outputs*, one array for each output *promised*, each with its id."""
+    columns: dict[str, Sequence[Any]] = {"id": ids}
+    for output, values in zip(promised, outputs, strict=True):
+        columns[ANSWER_KEYS[output.semantics]] = _spelled(output, values)
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 

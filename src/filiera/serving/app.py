@@ -8,7 +8,7 @@ import logging
 import re
 import time
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 from filiera.core.value import dataclass
 from filiera.serving import metrics
@@ -26,6 +26,7 @@ from filiera.serving.listening import is_local
 from filiera.serving.mount import Mount, Route
 from filiera.serving.oip_routes import is_inference, server_routes, with_any_version
 from filiera.serving.openapi import document
+from filiera.serving.patience import Patience
 from filiera.serving.problem import NOT_READY, Problem, RequestRefused
 
 _log = logging.getLogger("filiera.serving")
@@ -66,6 +67,7 @@ class App:
         self._limits = limits or Limits()
         self._token = token.encode() if token else None
         self._metrics = metrics.Metrics()
+        self._patience = Patience(self._limits.body_s)
         self._is_ready = False
         self._in_flight = 0
         self._is_idle = asyncio.Event()
@@ -116,8 +118,8 @@ class App:
         self._in_flight += 1
         started_s = time.perf_counter()
         try:
-            limits = self._limits
-            request = Request.from_scope(scope, receive, max_body_bytes=limits.max_body_bytes, body_s=limits.body_s)
+            bound = self._limits.max_body_bytes
+            request = Request.from_scope(scope, receive, max_body_bytes=bound, patience=self._patience)
             label, response = await self._answer(request)
             try:
                 await response.send(send, receive, with_body=scope["method"] != "HEAD")
@@ -210,6 +212,7 @@ class App:
         return json_response({kind: [mount.listed() for mount in self._mounts if mount.kind == kind]})
 
 
+@lru_cache(maxsize=256)
 def _is_local_authority(authority: str) -> bool:
     """Tell whether a ``Host`` header names this machine, with any port or none.
 

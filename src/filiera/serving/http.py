@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from filiera.core.value import dataclass
+from filiera.serving.patience import Patience
 from filiera.serving.problem import MEDIA_TYPE, Problem, RequestRefused
 
 Scope = MutableMapping[str, Any]
@@ -31,10 +32,10 @@ class Request:
     headers: Mapping[str, str]  #: names in lower case; of repeated ones the first
     receive: Receive
     max_body_bytes: int
-    body_s: float  #: how long the body may take to come
+    patience: Patience  #: with how long the body takes to come
 
     @classmethod
-    def from_scope(cls, scope: Scope, receive: Receive, *, max_body_bytes: int, body_s: float) -> Request:
+    def from_scope(cls, scope: Scope, receive: Receive, *, max_body_bytes: int, patience: Patience) -> Request:
         """Return the request that an ASGI *scope* describes."""
         headers: dict[str, str] = {}
         for name, value in scope["headers"]:
@@ -45,7 +46,7 @@ class Request:
             headers=headers,
             receive=receive,
             max_body_bytes=max_body_bytes,
-            body_s=body_s,
+            patience=patience,
         )
 
     @property
@@ -88,10 +89,9 @@ class Request:
         if announced.isdecimal() and int(announced) > self.max_body_bytes:
             raise _too_large(self.max_body_bytes)
         try:
-            async with asyncio.timeout(self.body_s):
-                return await self._whole(self.max_body_bytes)
+            return await self.patience.wait(self._whole(self.max_body_bytes))
         except TimeoutError:
-            detail = f"It did not come whole within {self.body_s:g} s."
+            detail = f"It did not come whole within {self.patience.limit_s:g} s."
             raise RequestRefused(Problem(kind="too-slow", detail=detail, headers={"Connection": "close"})) from None
 
     async def _whole(self, max_bytes: int) -> bytes:

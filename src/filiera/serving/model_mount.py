@@ -132,7 +132,7 @@ class ModelMount:
                     batch, write = await self._worker.run(partial(read, model))
                 else:
                     batch, write = read(model)
-                outputs = await self._batcher(model).predict(batch, timeout_s=timeout_s)
+                predictions = await self._batcher(model).predict(batch, timeout_s=timeout_s)
             except Busy as busy:
                 detail = f"Try again in {busy.retry_after_s} s."
                 problem = Problem(kind="busy", detail=detail, headers={"Retry-After": str(busy.retry_after_s)})
@@ -143,12 +143,12 @@ class ModelMount:
             except PredictionFailed as failure:
                 _log_failure(model, failure)
                 raise RequestRefused(Problem(kind="prediction-failed", detail="See the service's log.")) from failure
-            return write(model.named(batch, outputs))
+            return write(predictions)
 
     def _batcher(self, model: ServedModel) -> Batcher:
         found = self._batchers.get(model)
         if found is None:
-            found = Batcher(model.predictor, in_thread=self._worker.run, cost=model.cost, bounds=self._bounds)
+            found = Batcher(model, in_thread=self._worker.run, bounds=self._bounds)
             self._batchers[model] = found
         return found
 

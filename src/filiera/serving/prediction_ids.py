@@ -6,22 +6,23 @@ import secrets
 import time
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_LENGTH = 26
-_RANDOM_BITS = 80
-_TAIL_BITS = 20
-_PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
+_PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]  # ten bits each
+_COUNT_BITS = 20
+_RANDOM_PAIRS = 6
 
 
 class PredictionIds:
     """Makes ULIDs: milliseconds since the epoch and 80 bits, as 26 characters of Crockford's base 32.
 
-    The bits are drawn anew each millisecond and counted up within it, as the specification of ULIDs has it. Never the
-    same twice, and ascending even when the clock stands still or steps back. Not for use by two threads.
+    Of the 80 bits 60 are drawn once for each of these, and 20 count within a millisecond. So ids are never the same
+    twice, and ascend even when the clock stands still or steps back. Not for use by two threads.
     """
 
     def __init__(self) -> None:
-        self._last = 0
-        self._head = (-1, "")  # all but the last four characters, which few ids of one millisecond change
+        self._drawn = "".join(_PAIRS[secrets.randbits(10)] for _ in range(_RANDOM_PAIRS))
+        self._last_ms = 0
+        self._count = 0
+        self._head = ""  # all but the count, for the latest millisecond
 
     def next(self) -> str:
         """Return a fresh id, greater than all before.
@@ -34,18 +35,17 @@ class PredictionIds:
 
     def take(self, count: int) -> tuple[str, ...]:
         """Return *count* fresh ids, ascending."""
-        now_ms = time.time_ns() // 1_000_000
-        if now_ms > self._last >> _RANDOM_BITS:
-            self._last = now_ms << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+        self._begin(time.time_ns() // 1_000_000)
         found = []
         for _ in range(count):
-            self._last += 1
-            high = self._last >> _TAIL_BITS
-            if high != self._head[0]:
-                self._head = high, _spelled(high)
-            found.append(f"{self._head[1]}{_PAIRS[self._last >> 10 & 1023]}{_PAIRS[self._last & 1023]}")
+            if self._count >> _COUNT_BITS:
+                self._begin(self._last_ms + 1)
+            found.append(f"{self._head}{_PAIRS[self._count >> 10]}{_PAIRS[self._count & 1023]}")
+            self._count += 1
         return tuple(found)
 
-
-def _spelled(high: int) -> str:
-    return "".join(_CROCKFORD[high >> shift & 31] for shift in range(5 * (_LENGTH - 5), -1, -5))
+    def _begin(self, at_ms: int) -> None:
+        if at_ms > self._last_ms:
+            self._last_ms, self._count = at_ms, 0
+            time_text = "".join(_PAIRS[at_ms >> shift & 1023] for shift in (40, 30, 20, 10, 0))
+            self._head = time_text + self._drawn

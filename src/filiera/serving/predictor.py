@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from filiera.core.signature import Output, Signature
 from filiera.errors import FilieraError
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 
 class PredictionFailed(FilieraError):
     """The model raised, or gave something that its signature does not promise."""
+
+
+class Predicts(Protocol):
+    """Answers batches; one call at a time."""
+
+    is_brief: bool  #: does nothing but compute, so that how long it took says how long it will take
+    runtime: str  #: what computes
+
+    def predict(self, batch: Batch) -> Outputs:
+        """Return one array per output, with an entry per row. Raises PredictionFailed."""
 
 
 class Predictor:

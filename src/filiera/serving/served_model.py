@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -19,13 +19,10 @@ from filiera.serving.contract import ModelContract
 from filiera.serving.domain import json_value
 from filiera.serving.oip_tensors import TensorDecoder
 from filiera.serving.prediction_ids import PredictionIds
-from filiera.serving.predictor import Predictor
+from filiera.serving.predictor import Predictor, Predicts
 from filiera.serving.problem import RequestRefused
 from filiera.serving.records import RowDecoder
 from filiera.serving.waiting import Cost
-
-if TYPE_CHECKING:
-    from filiera.serving.batcher import Predicts
 
 _WARM_UPS = 3
 _LONG_S = 0.1
@@ -37,18 +34,41 @@ T = TypeVar("T")
 class Predictions:
     """What the model gave for the rows of one batch, in their order; a surface makes bytes of it."""
 
-    __slots__ = ("_json", "ids", "outputs", "promised")
+    __slots__ = ("_answers", "_json", "ids", "outputs", "promised")
 
     def __init__(self, *, ids: tuple[str, ...], promised: tuple[Output, ...], outputs: Outputs) -> None:
         self.ids = ids  #: one name per row
         self.promised = promised
         self.outputs = outputs
+        self._answers: list[Answer] | None = None
         self._json: bytes | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Predictions]) -> Predictions:
+        """Return the predictions of all *parts* of a request, in their order."""
+        import numpy as np
+
+        ids = tuple(name for part in parts for name in part.ids)
+        outputs = tuple(np.concatenate(each) for each in zip(*(part.outputs for part in parts), strict=True))
+        return cls(ids=ids, promised=parts[0].promised, outputs=outputs)
+
+    def split(self, heights: Sequence[int]) -> list[Predictions]:
+        """Return the predictions of batches of these *heights*, which were predicted together."""
+        parts, start = [], 0
+        for height in heights:
+            stop = start + height
+            outputs = tuple(values[start:stop] for values in self.outputs)
+            part = Predictions(ids=self.ids[start:stop], promised=self.promised, outputs=outputs)
+            part._answers = None if self._answers is None else self._answers[start:stop]
+            parts.append(part)
+            start = stop
+        return parts
 
     def answers(self) -> list[Answer]:
         """Return one mapping per row: its id and the answer."""
-        pairs = zip(self.ids, answers_of(self.promised, self.outputs), strict=True)
-        return [{"id": name, **answer} for name, answer in pairs]
+        if self._answers is None:
+            self._answers = answers_of(self.promised, self.outputs, self.ids)
+        return self._answers
 
     def json(self) -> bytes:
         """Return the answers as a JSON list; made once, for who asked and for the log."""
@@ -102,18 +122,21 @@ class ServedModel:
 
     def predict(self, batch: Batch) -> Predictions:
         """Return one prediction per row of *batch*, after logging them. Raises PredictionFailed."""
-        return self.named(batch, self.predictor.predict(batch))
+        return self.named([batch], self.predictor.predict(batch))[0]
 
-    def named(self, batch: Batch, outputs: Outputs) -> Predictions:
-        """Return what the model gave for *batch* under fresh ids, after logging it."""
-        ids = self._ids.take(batch.height)
-        predictions = Predictions(ids=ids, promised=self.contract.signature.outputs, outputs=outputs)
-        if self.log is not None:
-            is_whole = batch.source is not None and len(self._logged) == len(batch.fields)
-            request = batch.source if is_whole and batch.source else self._logged_rows(batch)
-            about = {"at": time.time(), **self._about}
-            self.log.append_request(about, request=request, answers=predictions.json(), count=batch.height)
-        return predictions
+    def named(self, batches: Sequence[Batch], outputs: Outputs) -> list[Predictions]:
+        """Return what the model gave for *batches*, one after another, under fresh ids, after logging it."""
+        heights = [batch.height for batch in batches]
+        ids = self._ids.take(sum(heights))
+        together = Predictions(ids=ids, promised=self.contract.signature.outputs, outputs=outputs)
+        if self.log is None:
+            return together.split(heights)
+        together.answers()
+        parts = together.split(heights)
+        requests = [self._logged_rows(batch) for batch in batches]
+        about = {"at": time.time(), **self._about}
+        self.log.append_requests(about, requests, [part.json() for part in parts], count=len(ids))
+        return parts
 
     def predict_rows(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Answer]:
         """Yield one prediction per row, in order, as ``answer`` does, in requests of as many rows as one may have.
@@ -156,6 +179,8 @@ class ServedModel:
 
     def _logged_rows(self, batch: Batch) -> bytes:
         """Return the rows as the body of a request, without sensitive fields."""
+        if batch.source is not None and len(self._logged) == len(batch.fields):
+            return batch.source
         names = [batch.fields[place].name for place in self._logged]
         columns = [_as_list(batch.column(place)) for place in self._logged]
         if not names:

@@ -66,12 +66,12 @@ async def _run(app: Served, listener: int, beside: Callable[[Callable[[], None]]
 
     is_up = asyncio.Event()
 
-    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+    def watched(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         async def send_and_note(message: Message) -> None:
             await send(message)
             is_up.set()
 
-        await app(scope, receive, send_and_note if scope["type"] == "lifespan" else send)
+        return app(scope, receive, send_and_note if scope["type"] == "lifespan" else send)
 
     server = _server_class(listener)(
         watched, interface=Interfaces.ASGI, websockets=False, log_enabled=False, backlog=BACKLOG

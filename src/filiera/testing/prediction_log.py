@@ -76,14 +76,16 @@ class PredictionLogContract:
         assert [record["at"] for record in log.read()] == [1]
         assert log.dropped() == 0
 
-    def test_a_request_is_read_as_its_records(self, log: PredictionLog) -> None:
+    def test_requests_are_read_as_their_records(self, log: PredictionLog) -> None:
         """What was kept as it went over the wire reads as if each row had been appended by itself."""
         records = [prediction(number, at=5.0) for number in range(3)]
         about = {key: records[0][key] for key in ("at", "model", "version", "signature")}
-        rows = ",\r\n ".join(json.dumps(record["inputs"], indent=1) for record in records)
-        answers = json.dumps([{"id": record["id"], **record["outputs"]} for record in records])
-        request = f'{{\n"instances": [{rows}]}}\n'.encode()
+        requests, answers = [], []
+        for part in (records[:2], records[2:]):
+            rows = ",\r\n ".join(json.dumps(record["inputs"], indent=1) for record in part)
+            requests.append(f'{{\n"instances": [{rows}]}}\n'.encode())
+            answers.append(json.dumps([{"id": record["id"], **record["outputs"]} for record in part]).encode())
         log.append([prediction(9)])
-        log.append_request(about, request=request, answers=answers.encode(), count=3)
+        log.append_requests(about, requests, answers, count=3)
         assert list(log.read()) == [prediction(9), *records]
         assert [record["at"] for record in log.read(since=5.0, until=6.0)] == [5.0] * 3
