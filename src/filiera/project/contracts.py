@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from filiera.core.products import CHAMPION, OF_EXPERIMENT, ProductRef
 from filiera.core.signature import Signature
 from filiera.errors import Rejected, UsageError
+from filiera.project.runtimes import model_to_serve
 
 if TYPE_CHECKING:
     from filiera.project.project import Project
@@ -130,7 +131,7 @@ def _called(name: str) -> str:
 def _served(project: Project, version: Version) -> ServedModel:
     from filiera.serving.served_model import ServedModel
 
-    model, signature = project.model_parts(version)
+    model, signature = model_to_serve(project, version)
     return ServedModel(_called(version.name), model, version=version.number, signature=signature)
 
 

@@ -28,7 +28,7 @@ _SERVER_PATHS: dict[str, Any] = {
 
 def inference_api(contract: ModelContract) -> ApiPart:
     """Return the protocol's paths and bodies for one model."""
-    path, name = f"/v2/models/{contract.name}", contract.name
+    path, name = f"/v2/models/{contract.address}", contract.address
     paths: dict[str, Any] = dict(_SERVER_PATHS)
     for place, suffix in (("", ""), ("/versions/{version}", ".version")):
         operations = {
@@ -89,7 +89,7 @@ def response_schema(contract: ModelContract) -> Schema:
     return {
         "type": "object",
         "properties": {
-            "model_name": {"const": contract.name},
+            "model_name": {"const": contract.address},
             "model_version": {"type": "string"},
             "id": {"type": "string"},
             "outputs": {"type": "array", "items": {"anyOf": tensors}},
@@ -99,7 +99,7 @@ def response_schema(contract: ModelContract) -> Schema:
 
 
 def _infer(contract: ModelContract, suffix: str) -> dict[str, Any]:
-    name = contract.name
+    name = contract.address
     answer = {"schema": reference(f"{name}.InferenceResponse")}
     return {
         "operationId": f"infer.{name}{suffix}",

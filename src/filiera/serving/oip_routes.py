@@ -101,7 +101,7 @@ def model_metadata(contract: ModelContract) -> dict[str, Any]:
     """Return what the protocol says of a model."""
     signature = contract.signature
     return {
-        "name": contract.name,
+        "name": contract.address,
         "versions": [str(contract.version)],
         "platform": SERVER,
         "inputs": input_metadata(signature),
@@ -112,7 +112,7 @@ def model_metadata(contract: ModelContract) -> dict[str, Any]:
 def check_version(contract: ModelContract, version: str) -> None:
     """Raise RequestRefused if *version* is named and is another than the one that answers."""
     if version not in ("", str(contract.version)):
-        detail = f"Version {contract.version} of {contract.name} answers; ask for it, or for none."
+        detail = f"Version {contract.version} of {contract.address} answers; ask for it, or for none."
         raise RequestRefused(Problem(kind="unknown-version", detail=detail))
 
 
@@ -139,7 +139,7 @@ def _question(body: bytes, json_bytes: int | None, path: str, model: ServedModel
 
 
 def _response(contract: ModelContract, asked: Asked, predictions: Predictions) -> Response:
-    head = {"model_name": contract.name, "model_version": str(contract.version)}
+    head = {"model_name": contract.address, "model_version": str(contract.version)}
     content, json_bytes = oip_bodies.write(head, tensors_of(predictions, asked.outputs), asked)
     if json_bytes is None:
         return Response(content=content, rows=len(predictions.ids))

@@ -22,14 +22,14 @@ from filiera.serving.contracts.finding import Finding
 from filiera.serving.contracts.in_process import InProcess
 from filiera.serving.contracts.made_rows import MadeRows
 from filiera.serving.contracts.pact import ROWS, Recorded
-from filiera.serving.contracts.part import Part
+from filiera.serving.contracts.part import Part, State
 from filiera.serving.contracts.promised import is_near
 from filiera.serving.endpoint import Endpoint
 from filiera.serving.model_mount import ModelMount
 from filiera.serving.served_model import ServedModel
 
 _REFERENCE_ROWS = 64
-_PARITY = 1e-4
+_PARITY, _FEW = 1e-4, 0.03
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,8 +172,10 @@ def _parity_part(candidate: ServedModel, trained: ServedModel | None, rows: Sequ
     except FilieraError as error:
         return Part(name="runtime", state="failed", reason=error.what, details=(error.why,))
     if others:
+        # Computed with fewer digits, a row may fall on the other side of a threshold of a tree: of few, not of many.
+        state: State = "failed" if others > _FEW * len(rows) else "warned"
         reason = f"{others} of {len(rows)} rows get other answers than from the library that trained it"
-        return Part(name="runtime", state="failed", reason=reason)
+        return Part(name="runtime", state=state, reason=reason)
     return Part(name="runtime", state="passed", reason=f"{len(rows)} rows get the answers of the training library")
 
 
