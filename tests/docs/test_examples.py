@@ -29,6 +29,7 @@ ON_THEIR_OWN = (
     "group-machines",
     "hide-sensitive-columns",
     "isolate-a-step",
+    "keep-a-contract",
     "keep-house",
     "know-a-model",
     "move-runs",

@@ -25,7 +25,8 @@ def run(options: argparse.Namespace) -> int:
         recorded = recorder.recorded(only=options.reads.split(",") if options.reads else None)
     require_requests(recorded)
     path = write_pact(recorded, Path(options.to))
-    print(f"{path}: {len(recorded.interactions)} requests of {recorded.who} to {recorded.model}")
+    count = len(recorded.interactions)
+    print(f"{path}: {count} request{'s' if count > 1 else ''} of {recorded.who} to {recorded.model}")
     return 0
 
 

@@ -69,7 +69,7 @@ def require_kept(project: Project, version: Version, alias: str = CHAMPION) -> V
     failed = [part for part in found.parts if part.state == "failed"]
     raise Rejected(
         f"{version.ref} does not keep the contract of {version.name}@{alias}: nothing was moved.",
-        why="\n".join(line for part in failed for line in _lines(part)),
+        why="\n     ".join(line for part in failed for line in _lines(part)),
         do=_advice(version, failed),
     )
 
@@ -177,7 +177,7 @@ def _answering(project: Project, version: Version, alias: str, major: int) -> Se
 
 
 def _lines(part: Part) -> list[str]:
-    return [f"{part.name}: {part.reason}", *(f"     {line}" for line in part.details)]
+    return [f"{part.name}: {part.reason}", *(f"  {line}" for line in part.details)]
 
 
 def _advice(version: Version, failed: list[Part]) -> str:
