@@ -190,6 +190,9 @@ class CodeHistory(Protocol):
     def changes(self) -> CodeChanges | None:
         """Return how files differ from the commit, as ``state`` last found it; ignored files do not count."""
 
+    def leaves_out(self, pattern: str) -> bool:
+        """Tell whether the commit has files that a path or pattern names and the folder does without on purpose."""
+
     def check_out(self, commit: str, patch: bytes, folder: Path) -> Path:
         """Write a commit's files, patched, into a new folder; return the project's place. Raises ProjectError."""
 

@@ -295,3 +295,19 @@ def test_what_is_asked_ahead_is_collected_once(repository: Path) -> None:
     assert state is not None and state.is_dirty
     history.ask()
     del history
+
+
+def test_what_a_sparse_checkout_leaves_out(repository: Path) -> None:
+    """Files, folders and patterns, from the project's folder; what is here, or is nowhere, is not left out."""
+    for name in ("data/a.csv", "data/b.csv", "project/work.py"):
+        (repository / name).parent.mkdir(exist_ok=True)
+        (repository / name).write_text(name)
+    git(repository, "add", "--all")
+    commit(repository)
+    assert not GitHistory(repository).leaves_out("data")
+    git(repository, "sparse-checkout", "set", "project")
+    here, below = GitHistory(repository), GitHistory(repository / "project")
+    assert here.leaves_out("data") and here.leaves_out("data/a.csv") and here.leaves_out("./data/*.csv")
+    assert below.leaves_out("../data/a.csv") and not below.leaves_out("data/a.csv")
+    assert not here.leaves_out("project/work.py") and not here.leaves_out("nothing/*")
+    assert not here.leaves_out("../data") and GitHistory(repository.parent).leaves_out("data") is False

@@ -167,7 +167,12 @@ class LightLab(Lab):
 
     def __init__(self, folder: Path) -> None:
         self.repository = folder / "repository"
-        files = {".gitignore": ".filiera/\n__pycache__/\n", "flows/__init__.py": "", "flows/data.py": LIGHT}
+        files = {
+            ".gitignore": ".filiera/\n__pycache__/\n",
+            "docs/page.md": "A page.\n",
+            "flows/__init__.py": "",
+            "flows/data.py": LIGHT,
+        }
         SmallProject.__init__(self, self.repository, files)
         self.git("init", "--quiet", "--initial-branch", "main")
         self.commit("first state")

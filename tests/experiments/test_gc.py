@@ -10,7 +10,7 @@ from filiera.errors import UsageError
 from filiera.experiments.clearing import Cleared, clear
 from filiera.experiments.dropping import drop, restore
 from filiera.experiments.needs import needs_of
-from filiera.experiments.starting import start
+from filiera.experiments.starting import Beginning, start
 from filiera.project.garbage import collect
 from filiera.project.prove import prove
 from filiera.project.retention import Retention
@@ -102,7 +102,7 @@ def test_another_experiment_uses_it(lab: Lab) -> None:
     lab.edit("features", "flows/data.py", 'pl.col("a") * 2', 'pl.col("a") * 3')
     lab.try_out("features", "points")
     lab.git("branch", "mine", "exp/features")
-    start(lab.place(), "user", base="exp/features")
+    start(lab.place(), "user", Beginning(base="exp/features"))
     lab.edit("user", "flows/model.py", '"points@latest"', '"points~features@1"')
     assert lab.try_out("user").record.inputs == {"points": "points~features@1"}  # type: ignore[union-attr]
     drop(lab.place(), "features")

@@ -120,14 +120,19 @@ class Battle:
         assert now == commit or (verb == "accept" and self.lab.git("rev-parse", "main^1") == commit)
         assert self.lab.git("status", "--porcelain", "-uall") == status
 
+    def part(self) -> list[str]:
+        """Return what gives an experiment's folder a part of the files, now and then."""
+        return ["--only", "flows"] if self.chance.random() < 0.3 else []
+
     def prepare(self, verb: str) -> tuple[str, list[str]]:
         """Bring about what a verb needs; return the experiment and the words behind the verb."""
         self.number += 1
         name = f"e{self.number}"
         if verb == "start":
             self.write(self.lab.root, f"main-{self.number}.md")
-            return name, [name]
-        self.do("start", name, "--dirty", "ignore")  # else main's own new files would be in the way of accepting
+            return name, [name, *self.part()]
+        # Main's own new files would be in the way of accepting.
+        self.do("start", name, "--dirty", "ignore", *self.part())
         folder = self.lab.folder_of(name)
         self.write(folder, "idea.md")
         if verb in ("accept", "sync"):

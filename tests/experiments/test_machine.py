@@ -18,7 +18,7 @@ from filiera.errors import FilieraError
 from filiera.experiments.accepting import Acceptance, accept
 from filiera.experiments.dropping import drop, restore
 from filiera.experiments.mending import examine
-from filiera.experiments.starting import Dirty, start
+from filiera.experiments.starting import Beginning, Dirty, start
 from filiera.experiments.syncing import sync
 from tests.experiments.keeping import blob, check_kept, check_records, files_in, kept
 from tests.experiments.lab import LightLab, state_of
@@ -95,10 +95,11 @@ class Experiments(RuleBasedStateMachine):
         folder = self.lab.place().worktrees / where
         return folder if folder.is_dir() else None
 
-    @rule(name=NAMES, dirty=st.sampled_from(["carry", "ignore", "refuse"]))
-    def start(self, name: str, dirty: Dirty) -> None:
+    @rule(name=NAMES, dirty=st.sampled_from(["carry", "ignore", "refuse"]), is_part=st.booleans())
+    def start(self, name: str, dirty: Dirty, is_part: bool) -> None:
         with self.verb():
-            start(self.lab.place(), name, dirty=dirty)
+            only = [self.lab.root / "flows"] if is_part else []
+            start(self.lab.place(), name, Beginning(dirty=dirty, only=only))
 
     @rule(name=NAMES, width=st.integers(1, 3))
     def run(self, name: str, width: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from filiera.errors import ProjectError, StoreBusy, UsageError
-from filiera.experiments.starting import start
+from filiera.experiments.starting import Beginning, start
 from tests.experiments.lab import Lab, state_of
 
 
@@ -46,9 +46,9 @@ def test_changes_come_along_and_stay_where_they_are(lab: Lab) -> None:
 def test_changes_stay_behind_or_are_refused(lab: Lab) -> None:
     """``ignore`` begins from the commit; ``refuse`` names the files."""
     (lab.root / "new.py").write_text("")
-    assert not (start(lab.place(), "clean", dirty="ignore").worktree / "new.py").exists()
+    assert not (start(lab.place(), "clean", Beginning(dirty="ignore")).worktree / "new.py").exists()
     with pytest.raises(UsageError, match=r"not committed: new\.py"):
-        start(lab.place(), "refused", dirty="refuse")
+        start(lab.place(), "refused", Beginning(dirty="refuse"))
     assert "refused" not in lab.place().branches()
 
 
@@ -77,11 +77,11 @@ def test_a_detached_head_asks_for_the_target(lab: Lab) -> None:
     lab.git("checkout", "--quiet", "--detach")
     with pytest.raises(UsageError, match="No branch is checked out"):
         start(lab.place(), "deeper")
-    assert start(lab.place(), "deeper", into="main").record.target == "refs/heads/main"
+    assert start(lab.place(), "deeper", Beginning(into="main")).record.target == "refs/heads/main"
     with pytest.raises(UsageError, match="no branch 'nowhere'"):
-        start(lab.place(), "other", into="nowhere")
+        start(lab.place(), "other", Beginning(into="nowhere"))
     with pytest.raises(UsageError, match="no commit 'nothing'"):
-        start(lab.place(), "other", base="nothing", into="main")
+        start(lab.place(), "other", Beginning(base="nothing", into="main"))
 
 
 def test_states_nothing_can_begin_from(lab: Lab, tmp_path: Path) -> None:

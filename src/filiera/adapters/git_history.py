@@ -106,6 +106,14 @@ class GitHistory:
             pieces.append(patch_of_new_file(name, content, _mode(file)))
         return CodeChanges(patch=b"".join(pieces), left_out=tuple(left_out))
 
+    def leaves_out(self, pattern: str) -> bool:
+        """Tell whether files that a path or pattern names, from the project's folder, are left out of a checkout."""
+        if self._top is None:
+            return False
+        named = os.path.normpath(self._root.relative_to(self._top) / pattern)
+        listed = self._git("ls-files", "-t", "-z", "--", f":(top,glob){named}")
+        return any(line.startswith(b"S ") for line in (listed or b"").split(b"\0"))
+
     def check_out(self, commit: str, patch: bytes, folder: Path) -> Path:
         """Write the files of a commit, with a patch applied, into a new folder; return where the project is in it.
 

@@ -50,6 +50,11 @@ class Worktree:
     commit: str
     branch: str  #: "refs/heads/main"; "" when it is detached
 
+    @property
+    def is_unborn(self) -> bool:
+        """Tell whether its branch has no commit, or is gone."""
+        return not self.commit.strip("0")
+
 
 @dataclass(frozen=True, slots=True)
 class Merge:
@@ -216,12 +221,6 @@ class Repository:
         """Return the tree of a commit."""
         return self.git("rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}")
 
-    def is_same(self, commit: str) -> bool:
-        """Tell whether files and index are those of a commit, where no commit or another one is checked out."""
-        listed = ("ls-files", "--others", "--modified", "--deleted", "--exclude-standard", "-z")
-        is_staged = self._try("diff-index", "--cached", "--quiet", "--ignore-submodules=none", commit, cwd=self.top)
-        return is_staged.returncode == 0 and not self.git(*listed, cwd=self.top)
-
     def staged(self) -> str:
         """Return a tree of what is staged; '' while files are in conflict."""
         with self._index() as variables:
@@ -229,6 +228,10 @@ class Repository:
         if done.returncode and "unmerged" not in done.stderr:
             raise git_failure(("write-tree",), self.top, done)
         return done.stdout.strip()
+
+    def detach(self, commit: str) -> None:
+        """Let HEAD be a commit and no branch; files and index stay as they are."""
+        self.git("update-ref", "--no-deref", "HEAD", commit)
 
     def stage(self, tree: str) -> None:
         """Let the index be a tree, whatever the files are."""

@@ -3,19 +3,50 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from filiera.adapters.git_repository import SCRATCH, Repository
 
+_PARALLEL = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "checkout.workers", "GIT_CONFIG_VALUE_0": "0"}
 
-def add(repository: Repository, path: Path, commit: str, *, lock: str = "") -> None:
+
+def add(repository: Repository, path: Path, commit: str, *, only: Sequence[str] = (), lock: str = "") -> None:
     """Write the files of a commit, or of a branch that is checked out then, into a new folder.
 
-    Where *lock* says why, git does not forget the worktree when its folder is gone.
+    Args:
+        repository: Of which it becomes a worktree.
+        path: The folder.
+        commit: The commit or branch.
+        only: Folders, from the top of the repository: these are written with all that is in them, and the files that
+            lie in folders above them; the worktree knows of the others and does without. By default all files are.
+        lock: Why git must not forget the worktree when its folder is gone; "": it may.
     """
-    parallel = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "checkout.workers", "GIT_CONFIG_VALUE_0": "0"}
     locked = ("--lock", "--reason", lock) if lock else ()
-    repository.git("worktree", "add", "--quiet", *locked, str(path), commit, variables=parallel)
+    words = ("worktree", "add", "--quiet", *locked)
+    if not only:
+        repository.git(*words, str(path), commit, variables=_PARALLEL)
+        return
+    repository.git(*words, "--no-checkout", str(path), commit)
+    repository.git("sparse-checkout", "set", "--cone", "--sparse-index", *only, cwd=path)
+    repository.git("reset", "--hard", "--quiet", cwd=path, variables=_PARALLEL)
+
+
+def left_out(worktree: Repository) -> set[str]:
+    """Return the files that the commit has and that a worktree does without."""
+    if not (worktree.git_dir / "info/sparse-checkout").exists():
+        return set()
+    listed = worktree.git("ls-files", "-t", "-z", cwd=worktree.top).split("\0")
+    return {line[2:] for line in listed if line.startswith("S ")}
+
+
+def count_files(worktree: Repository) -> int:
+    """Return how many files a worktree has that does without none."""
+    try:
+        with (worktree.git_dir / "index").open("rb") as file:
+            return int.from_bytes(file.read(12)[8:], "big")
+    except OSError:
+        return 0
 
 
 def move(repository: Repository, path: Path, to: Path) -> None:

@@ -25,6 +25,8 @@ def _add_work(verbs: Verbs) -> None:
     sub.add_argument(
         "--into", default="", metavar="BRANCH", help="where it will be merged (default: the current branch)"
     )
+    text = "write only this folder, those above it and the flows, of a large repository; may be given several times"
+    sub.add_argument("--only", action="append", default=[], metavar="FOLDER", help=text)
     sub = verbs.add_with_json("run", "run a pipeline of experiments, and keep what came of it in their branches")
     sub.add_argument("name", nargs="*", help=_NAME)
     text = "the pipeline (default: the one it has run last, or the only one of kind model)"

@@ -193,7 +193,7 @@ def _scratch(place: Place, candidate: Candidate, tree: str) -> Iterator[Path]:
     folder = place.worktrees / merge_folder(candidate.name)
     place.worktrees.mkdir(parents=True, exist_ok=True)
     git_worktrees.discard(place.repository, folder)
-    git_worktrees.add(place.repository, folder, commit)
+    git_worktrees.add(place.repository, folder, commit, only=candidate.start.only)
     try:
         place.mark(folder, candidate.start)
         yield folder

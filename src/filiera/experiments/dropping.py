@@ -92,14 +92,16 @@ def put_away(place: Place, name: str) -> bool:
     Raises:
         ProjectError: The folder is on another branch than the experiment's.
     """
-    worktree = place.worktree(name)
+    worktree = place.worktree_now(name)
     if worktree is None:
         return place.clear(name)
     ref, commit = list(place.repository.refs(f"{ARCHIVE}{name}/").items())[-1]
-    kept = with_changes(place, worktree, name, commit)
+    if worktree.is_unborn:  # its branch is gone: git would compare all of its files with nothing
+        place.repository.at(worktree.path).detach(commit)
+    kept = with_changes(place, worktree.path, name, commit, may_be_detached=True)
     if kept != commit:
         place.repository.update([RefChange(ref, kept, commit)], f"filiera: keep changes of {name}")
-    place.remove(name, worktree)
+    place.remove(name, worktree.path)
     return True
 
 
@@ -113,23 +115,27 @@ def require_committed(place: Place, worktree: Path, tip: str, kept: str) -> None
         )
 
 
-def with_changes(place: Place, worktree: Path, name: str, commit: str) -> str:
+def with_changes(place: Place, worktree: Path, name: str, commit: str, *, may_be_detached: bool = False) -> str:
     """Return *commit*, or one behind it that has what is staged in its worktree, and then all its files.
+
+    With *may_be_detached* that commit may be checked out without a branch.
 
     Raises:
         ProjectError: The worktree is on another branch.
     """
     repository = place.repository.at(worktree)
-    if repository.branch() != branch_of(name):
+    status = repository.status()
+    is_detached = may_be_detached and not status.branch and status.commit == commit
+    if status.branch != branch_of(name) and not is_detached:
         raise ProjectError(
             f"{worktree} is not on branch exp/{name}.",
             why="It would be removed with what is checked out there.",
             do=f"git -C {worktree} switch exp/{name}",
         )
     require_pushed_submodules(repository, worktree)
-    if repository.is_same(commit):
+    if status.is_clean and status.commit == commit:
         return commit
-    require_keepable(repository, repository.status(), may_be_large=True)
+    require_keepable(repository, status, may_be_large=True)
     known = repository.git("log", "-3", "--first-parent", "--format=%T", commit).splitlines()
     staged, files = repository.staged(), repository.snapshot()
     what = f"when {name} was dropped\n\nExperiment: {name}\n"

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, field
 from pathlib import Path
 
+from filiera.adapters.git_worktrees import left_out
 from filiera.adapters.local_disk import disk_errors
 from filiera.core.value import dataclass
 from filiera.errors import FilieraError
@@ -97,7 +98,9 @@ def take_back(place: Place, wanted: Move) -> None:
     if folder is None:
         return
     remove_locks(dead_locks(place))
-    changed = changes(place, ("diff-tree", "-r"), wanted.old, wanted.new)
+    without = left_out(place.repository.at(folder))
+    both = changes(place, ("diff-tree", "-r"), wanted.old, wanted.new)
+    changed = {name: pair for name, pair in both.items() if name not in without}
     in_index = changes(place, ("diff-index", "--cached"), wanted.old, cwd=folder)
     indexed = [name for name, pair in changed.items() if in_index.get(name) == pair and name not in wanted.own]
     written = []

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from filiera.adapters import git_worktrees
-from filiera.adapters.git_repository import NONE, Repository, Worktree
+from filiera.adapters.git_repository import Repository, Worktree
 from filiera.adapters.local_disk import disk_errors
 from filiera.errors import ProjectError, StoreBusy, UsageError, did_you_mean
 from filiera.experiments.names import ARCHIVE, BRANCHES, branch_of, worktrees_folder
@@ -123,7 +123,7 @@ class Place:
         """
         registered = self._registered(name)
         found = self._own(registered, name)
-        if start is None and (found is None or found.branch != branch_of(name) or found.commit == NONE):
+        if start is None and (found is None or found.branch != branch_of(name) or found.is_unborn):
             self.tip(name)
         if found is None and self._clear(registered, name):
             found = self.worktree_now(name)
@@ -249,7 +249,7 @@ class Place:
         with disk_errors(path):
             self.worktrees.mkdir(parents=True, exist_ok=True)
         half = path.with_name(f"{MAKING}{name}")
-        git_worktrees.add(self.repository, half, f"exp/{name}", lock="an experiment of Filiera")
+        git_worktrees.add(self.repository, half, f"exp/{name}", only=start.only, lock="an experiment of Filiera")
         self.mark(half, start)
         git_worktrees.move(self.repository, half, path)
         return path

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, field, fields
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ class StartRecord:
     base: str  #: commit of the target that it has in it
     target: str  #: the branch it will be merged into: "refs/heads/main"
     is_carried: bool = False  #: uncommitted changes of the folder it was started from came along
+    only: Sequence[str] = ()  #: folders whose files its own folder has, from the top of the repository; none: all
     pins: Mapping[str, int] = field(default_factory=dict)  #: dataset → number of the version it uses
     contents: Mapping[str, str] = field(default_factory=dict)  #: dataset → digest of that version
     kind: Kind = "start"
@@ -87,10 +89,17 @@ def write_record(record: Record) -> bytes:
 
 def read_record(content: bytes, where: str) -> Record:
     """Return the record that ``write_record`` wrote. Raises ProjectError when it is none."""
-    try:
+    with damaged_records(where):
         told = json.loads(content)
         kind = _KINDS[told["kind"]]
         return kind(**{name: told[name] for name in _FIELDS[kind] & told.keys()})
+
+
+@contextmanager
+def damaged_records(where: str) -> Iterator[None]:
+    """Say of what cannot be read in the block that it is no record. Raises ProjectError."""
+    try:
+        yield
     except (ValueError, KeyError, TypeError) as error:
         raise ProjectError(
             f"{where} is no record of an experiment.", why=f"{type(error).__name__}: {error}", do="git log -- that file"

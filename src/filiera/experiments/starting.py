@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,7 @@ from filiera.adapters.git_status import Status
 from filiera.core.value import dataclass
 from filiera.errors import FilieraError, ProjectError, UsageError
 from filiera.experiments.files import require_keepable
-from filiera.experiments.names import ARCHIVE, branch_of, check_experiment_name, new_id
+from filiera.experiments.names import ARCHIVE, RECORDS, branch_of, check_experiment_name, new_id
 from filiera.experiments.place import Place, pins_of
 from filiera.experiments.records import StartRecord, path_of, write_record
 from filiera.experiments.submodules import require_committed_submodules
@@ -28,36 +29,52 @@ class Started:
     worktree: Path
 
 
-def start(place: Place, name: str, *, base: str = "HEAD", dirty: Dirty = "carry", into: str = "") -> Started:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beginning:
+    """How an experiment is to begin."""
+
+    base: str = "HEAD"  #: the commit it begins from
+    dirty: Dirty = "carry"
+    """What becomes of changes that are not committed, new files included, when the base is what is checked out: they
+    come along, or stay behind, or the experiment is refused."""
+    into: str = ""  #: the branch it will be merged into; "": the one that is checked out
+    only: Sequence[Path] = ()
+    """Folders whose files its own folder gets, beside those in folders above them and what the project names as its
+    flows; by default it gets all. The branch has all in any case."""
+
+
+_PLAIN = Beginning()
+
+
+def start(place: Place, name: str, wanted: Beginning = _PLAIN) -> Started:
     """Begin an experiment and return it; the folder it is started from stays as it is, its index too.
 
     Args:
         place: Where.
         name: Its name: small letters, digits and ``-``.
-        base: The commit it begins from.
-        dirty: What becomes of changes that are not committed, new files included, when *base* is what is checked out:
-            they come along, or stay behind, or the experiment is refused.
-        into: The branch it will be merged into; by default the one that is checked out.
+        wanted: How.
 
     Raises:
-        UsageError: The name is taken, or was; there are changes and *dirty* is ``refuse``.
+        UsageError: The name is taken, or was; there are changes and they are to be refused; no such folder.
         ProjectError: The repository is in a state that nothing can begin from.
     """
     check_experiment_name(name)
     with place.lease(name):
         _require_free(place, name)
         status = place.repository.status()
-        commit = _base(place.repository, status, base)
-        target = _target(place, status, into)
-        files = "" if dirty == "ignore" or commit != status.commit else _changed(place.repository, status)
-        if files and dirty == "refuse":
+        commit = _base(place.repository, status, wanted.base)
+        target = _target(place, status, wanted.into)
+        is_asked = wanted.dirty != "ignore" and commit == status.commit
+        files = _changed(place.repository, status) if is_asked else ""
+        if files and wanted.dirty == "refuse":
             raise UsageError(
                 f"{place.repository.top} has changes that are not committed: "
                 f"{_some(place.repository.changed(commit, files))}.",
                 do="Commit them, or let them come along: --dirty carry",
             )
         is_carried = bool(files)
-        record = _record(place, name, commit, target, is_carried=is_carried)
+        only = _only(place, name, files or commit, wanted.only)
+        record = replace(_record(place, name, commit, target), is_carried=is_carried, only=only)
         kept = {path_of(record, place.prefix): write_record(record)}
         tree = place.repository.with_files(files or commit, kept)
         came = "\n\nChanges that were not committed came along." if is_carried else ""
@@ -71,7 +88,7 @@ def start(place: Place, name: str, *, base: str = "HEAD", dirty: Dirty = "carry"
             raise
 
 
-def _record(place: Place, name: str, base: str, target: str, *, is_carried: bool) -> StartRecord:
+def _record(place: Place, name: str, base: str, target: str) -> StartRecord:
     pins, contents = pins_of(place.project)
     return StartRecord(
         id=new_id(),
@@ -80,10 +97,42 @@ def _record(place: Place, name: str, base: str, target: str, *, is_carried: bool
         by=actor(),
         base=base,
         target=target,
-        is_carried=is_carried,
         pins=pins,
         contents=contents,
     )
+
+
+def _only(place: Place, name: str, tree: str, wanted: Sequence[Path]) -> tuple[str, ...]:
+    """Return the folders whose files an experiment's own folder gets, from the top of the repository; none: all.
+
+    An experiment that is started in another one's folder gets those that this one has. Raises UsageError.
+    """
+    if not wanted:
+        given = set(place.start_of(place.here).only) if place.here else set()
+        return tuple(sorted(given | {f"{place.prefix}{RECORDS}/{name}"})) if given else ()
+    top = place.repository.top.resolve()
+    given = {_below(each, top) for each in wanted}
+    if "." in given:
+        return ()
+    flows = [flow.replace(".", "/") for flow in place.project.config.flows]
+    packages = [flow.rpartition("/")[0] for flow in flows]  # of a flow that is a module, not a folder
+    asked = [*given, *(place.prefix + folder for folder in (*flows, *packages) if folder)]
+    found = place.repository.look([f"{tree}:{folder}" for folder in asked])
+    folders = {folder for folder, each in zip(asked, found, strict=True) if each is not None and each.kind == "tree"}
+    if missing := given - folders:
+        raise UsageError(
+            f"{sorted(missing)[0]} is no folder with files that git knows, in {top}.",
+            do="git ls-tree -d --name-only HEAD shows some.",
+        )
+    return tuple(sorted({*folders, f"{place.prefix}{RECORDS}/{name}"}))
+
+
+def _below(folder: Path, top: Path) -> str:
+    """Return where a folder lies from the top of the repository. Raises UsageError."""
+    whole = folder.resolve()
+    if not whole.is_relative_to(top):
+        raise UsageError(f"{folder} is not in the repository {top}.", do="Name folders of the repository.")
+    return whole.relative_to(top).as_posix()
 
 
 def _require_free(place: Place, name: str) -> None:

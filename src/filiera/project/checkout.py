@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import field
@@ -11,7 +12,7 @@ from typing import Any
 
 from filiera.core.products import OF_EXPERIMENT
 from filiera.core.value import dataclass
-from filiera.errors import ProjectError
+from filiera.errors import ProjectError, SourceError
 
 MARKER = "filiera.json"
 """The file, among those that git keeps of a worktree, that says which experiment it is for, and where its store is."""
@@ -80,6 +81,9 @@ def source_root(entry: Mapping[str, Any], root: Path) -> Path:
     """Return what the paths of a catalog entry are relative to: *root*, or the project's own folder.
 
     An experiment's worktree has the files that git keeps. Others, such as data that are ignored, are where they were.
+
+    Raises:
+        SourceError: Git keeps the file, and the worktree does without it.
     """
     home = checkout_of(root).home
     if home == root:
@@ -89,5 +93,26 @@ def source_root(entry: Mapping[str, Any], root: Path) -> Path:
         return root
     import glob
 
+    if (root / text).is_file():
+        return root
+    _require_not_left_out(root, text)
     is_here = (root / text).exists() or any(glob.iglob(str(root / text), recursive=True))  # noqa: PTH207
     return root if is_here else home
+
+
+def _require_not_left_out(root: Path, text: str) -> None:
+    """Refuse where some of the files are in the commit and left out here: there would be fewer, or others elsewhere."""
+    top = next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), root)
+    if not (git_folder(top) / "info" / "sparse-checkout").exists():
+        return
+    from filiera.project.plugins import code_history
+
+    if code_history(root, root).leaves_out(text):
+        folder = Path(os.path.normpath(root / text)).parent
+        while not folder.is_relative_to(top) or any(sign in str(folder) for sign in "*?["):
+            folder = folder.parent
+        raise SourceError(
+            f"{top} does without files of {text}.",
+            why="They are in its commit, and it is a sparse checkout: experiment start --only.",
+            do=f"git -C {top} sparse-checkout add {folder.relative_to(top)}",
+        )
