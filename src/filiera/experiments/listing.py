@@ -16,11 +16,11 @@ from filiera.core.value import dataclass
 from filiera.experiments.names import BRANCHES, RECORDS
 from filiera.experiments.place import MAKING, Place
 from filiera.experiments.ran import folders_above, tree_names
-from filiera.experiments.records import RunRecord, StartRecord, files_in, read_record
+from filiera.experiments.records import damaged_records, files_in
 from filiera.experiments.standing import Pair, Standing, accepted_by, holders, standings
 
 _HEADS = "refs/heads/"
-_FORMAT = 1
+_FORMAT = 2
 _FILE = "listed.json"
 _KEPT = ("value", "low", "high", "n", "greater_is_better")
 _IS_RUN = b'"kind": "run"'
@@ -42,7 +42,7 @@ class Summary:
     parameters: Mapping[str, Any] = field(default_factory=dict)  #: by "step.parameter"
 
 
-_FIELDS = [each.name for each in fields(Summary)]
+_FIELDS = [each.name for each in fields(Summary) if each.name != "metrics"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,20 +154,30 @@ def _remembered(file: Path) -> dict[str, Summary]:
     """Return what the file says; nothing where it is not there, or was written by another version or is damaged."""
     try:
         told = json.loads(file.read_bytes())
-        return {key: Summary(**each) for key, each in told["commits"].items()} if told["format"] == _FORMAT else {}
+        return {key: _unpacked(each) for key, each in told["commits"].items()} if told["format"] == _FORMAT else {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
 def _remember(file: Path, known: Mapping[str, Summary]) -> None:
     """Write it for the next time; where that cannot be, it is read again then."""
-    written = {key: {name: getattr(each, name) for name in _FIELDS} for key, each in known.items()}
-    content = json.dumps({"format": _FORMAT, "commits": written})
+    content = json.dumps({"format": _FORMAT, "commits": {key: _packed(each) for key, each in known.items()}})
     beside = file.with_name(f".{_FILE}-{os.getpid()}")
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         beside.write_text(content, encoding="utf-8")
         beside.replace(file)
+
+
+def _packed(one: Summary) -> list[Any]:
+    """Return the values of a summary without their names, which would be most of the file."""
+    metrics = {name: list(each.values()) for name, each in one.metrics.items()}
+    return [metrics, *(getattr(one, name) for name in _FIELDS)]
+
+
+def _unpacked(values: Sequence[Any]) -> Summary:
+    metrics = {name: dict(zip(_KEPT, each, strict=True)) for name, each in values[0].items()}
+    return Summary(metrics=metrics, **dict(zip(_FIELDS, values[1:], strict=True)))
 
 
 def _read(place: Place, commits: Mapping[str, str]) -> dict[str, Summary]:
@@ -189,38 +199,37 @@ def _read(place: Place, commits: Mapping[str, str]) -> dict[str, Summary]:
 def _summary(written: Mapping[str, bytes], trees: Sequence[bytes], path: Sequence[str], oid_bytes: int) -> Summary:
     is_run = {file: _IS_RUN in content[-30:] for file, content in written.items()}
     starts, runs = ([file for file in written if is_run[file] is kind] for kind in (False, True))
-    where = "/".join(path)
-    begun = read_record(written[starts[-1]], f"{where}/{starts[-1]}") if starts else None
-    start = begun if isinstance(begun, StartRecord) else None
     about: dict[str, Any] = {"runs": len(runs)}
-    if start is not None:
-        about |= {"started_at": start.at, "target": start.target, "base": start.base}
-    newest = _newest(written, runs, where)
-    if newest is None:
-        return Summary(**about)
-    first = min(file for file in runs if file == f"{newest.id}.json" or _ran(written[file]) == newest.tree)
-    later = [file for file in written if file >= first]
-    is_same = tree_without(trees, path, later, oid_bytes) == newest.tree
-    return Summary(
-        **about,
-        newest=newest.run_id,
-        status=newest.status,
-        is_stale=not is_same or (start is not None and start.id > newest.id),
-        gated=list(dict.fromkeys(newest.gates.values())),
-        metrics={name: {key: each.get(key) for key in _KEPT} for name, each in newest.metrics.items()},
-        parameters=dict(newest.step_parameters) or dict(newest.parameters),
-    )
+    with damaged_records("/".join(path)):
+        start = json.loads(written[starts[-1]]) if starts else None
+        if start is not None:
+            about |= {"started_at": start["at"], "target": start["target"], "base": start["base"]}
+        newest = _newest(written, runs)
+        if newest is None:
+            return Summary(**about)
+        first = min(file for file in runs if file == f"{newest['id']}.json" or _ran(written[file]) == newest["tree"])
+        later = [file for file in written if file >= first]
+        is_same = tree_without(trees, path, later, oid_bytes) == newest["tree"]
+        metrics = newest.get("metrics", {})
+        return Summary(
+            **about,
+            newest=newest["run_id"],
+            status=newest["status"],
+            is_stale=not is_same or (start is not None and start["id"] > newest["id"]),
+            gated=list(dict.fromkeys(newest.get("gates", {}).values())),
+            metrics={name: {key: each.get(key) for key in _KEPT} for name, each in metrics.items()},
+            parameters=newest.get("step_parameters") or newest.get("parameters", {}),
+        )
 
 
-def _newest(written: Mapping[str, bytes], runs: Sequence[str], where: str) -> RunRecord | None:
-    """Return the newest run with metrics, or else the newest; those behind it are not read."""
-    newest: RunRecord | None = None
+def _newest(written: Mapping[str, bytes], runs: Sequence[str]) -> dict[str, Any] | None:
+    """Return what the newest run with metrics says, or else the newest; those behind it are not read."""
+    newest: dict[str, Any] | None = None
     for file in reversed(runs):
-        record = read_record(written[file], f"{where}/{file}")
-        if isinstance(record, RunRecord):
-            if record.metrics:
-                return record
-            newest = newest or record
+        told: dict[str, Any] = json.loads(written[file])
+        if told.get("metrics"):
+            return told
+        newest = newest or told
     return newest
 
 
