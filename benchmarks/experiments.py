@@ -1,14 +1,17 @@
 """Measure experiments beside ``git worktree add`` and DVC: ``python benchmarks/experiments.py --dvc DVC``.
 
 All take turns on one repository; figures are medians over the rounds, ratios those of one round. The stage that runs
-does nothing: what is measured is the experiment around it, from starting a command to its end. DVC, a command in an
-environment of its own, is measured where it is named.
+does nothing: what is measured is the experiment around it, from starting a command to its end, in wall-clock time and,
+since files are written by the system, in processor time of the command and all that it starts. A plain run of the same
+stage is beside it. *A part* is an experiment that was started with ``--only``. DVC, a command in an environment of its
+own, is measured where it is named; ``--files 100000`` makes a large repository.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -57,7 +60,7 @@ class Bench:
             "DVC_NO_ANALYTICS": "1",
         }
         self.variables = {**os.environ, **who, **kept}
-        self.took: dict[str, list[float]] = {}
+        self.took: dict[str, list[tuple[float, float]]] = {}
         for place, text in {"filiera.toml": TOML, "flows/__init__.py": "", "flows/work.py": FLOW}.items():
             self.write(place, text)
         self.write(".gitignore", ".filiera/\n__pycache__/\n")
@@ -76,12 +79,12 @@ class Bench:
         self.run("git", "commit", "--quiet", "--message", "state")
 
     def run(self, *words: str, what: str = "", cwd: Path | None = None) -> str:
-        start = time.perf_counter()
+        start, worked = time.perf_counter(), _work()
         done = subprocess.run(
             words, cwd=cwd or self.root, env=self.variables, capture_output=True, text=True, check=False
         )
         if what:
-            self.took.setdefault(what, []).append(time.perf_counter() - start)
+            self.took.setdefault(what, []).append((time.perf_counter() - start, _work() - worked))
         if done.returncode:
             raise SystemExit(f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
         return done.stdout
@@ -92,25 +95,32 @@ class Bench:
     def folder_of(self, name: str) -> Path:
         return next((self.root.parent / "worktrees").glob(f"*/{name}"))
 
-    def change(self, name: str, number: int) -> None:
-        """Let an experiment's stage return another number."""
-        file = self.folder_of(name) / "flows/work.py"
-        file.write_text(FLOW.replace(_EXAMPLE, f"    return [given, {number}]"))
+    def change(self, folder: Path, number: int) -> None:
+        """Let the stage in a folder return another number."""
+        (folder / "flows/work.py").write_text(FLOW.replace(_EXAMPLE, f"    return [given, {number}]"))
+
+
+def _work() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def one_round(bench: Bench, number: int, dvc: str) -> None:
-    """Take turns: git, start, run, run with nothing to do, accept, DVC."""
+    """Take turns: git, a plain run, an experiment with all files and one with a part of them, DVC."""
     plain = bench.root.parent / "plain"
     bench.run("git", "worktree", "add", "--quiet", "--detach", str(plain), what="git worktree add")
     bench.run("git", "worktree", "remove", "--force", str(plain))
-    name = f"e{number}"
     bench.filiera("--version", what="filiera --version")
-    bench.filiera("experiment", "start", name, what="experiment start")
-    bench.change(name, number + 1)
-    bench.filiera("experiment", "run", name, "--pipeline", "numbers", what="experiment run, a stage changed")
-    bench.filiera("experiment", "run", name, "--pipeline", "numbers", what="experiment run, all from cache")
     bench.filiera("run", "numbers", what="run, all from cache")
-    bench.filiera("experiment", "accept", name, "--squash", what="experiment accept")
+    bench.change(bench.root, 3 * number + 1)
+    bench.filiera("run", "numbers", what="run, a stage changed")
+    bench.run("git", "checkout", "--quiet", "--", ".")
+    for kind, name, only in (("", f"e{number}", ()), (", a part", f"p{number}", ("--only", "flows"))):
+        bench.filiera("experiment", "start", name, *only, what=f"experiment start{kind}")
+        bench.change(bench.folder_of(name), 3 * number + (3 if only else 2))
+        for how in ("a stage changed", "all from cache"):
+            bench.filiera("experiment", "run", name, "--pipeline", "numbers", what=f"experiment run{kind}, {how}")
+        bench.filiera("experiment", "accept", name, "--squash", what=f"experiment accept{kind}")
     if dvc:
         bench.write("number.py", f"{number}\n")
         bench.run(dvc, "exp", "run", "--quiet", what="dvc exp run, a stage changed")
@@ -122,7 +132,7 @@ def concurrent(bench: Bench, count: int) -> str:
     names = [f"c{number}" for number in range(count)]
     for number, name in enumerate(names):
         bench.filiera("experiment", "start", name)
-        bench.change(name, 1000 + number)
+        bench.change(bench.folder_of(name), 1000 + number)
     start = time.perf_counter()
     bench.filiera("experiment", "run", *names, "--pipeline", "numbers", "--jobs", "16")
     took = time.perf_counter() - start
@@ -171,11 +181,16 @@ def main() -> None:
             bench.commit()
         for number in range(options.rounds):
             one_round(bench, number, options.dvc)
-        print(f"{options.files:,} files, {options.rounds} rounds, seconds\n")
+        print(f"{options.files:,} files, {options.rounds} rounds; seconds of wall-clock and of processor time\n")
         for what, took in bench.took.items():
-            print(f"  {what:34} {statistics.median(took):7.2f}  ({min(took):.2f} to {max(took):.2f})")
+            walls, works = zip(*took, strict=True)
+            wall, work = statistics.median(walls), statistics.median(works)
+            print(f"  {what:40} {wall:7.2f}  ({min(walls):.2f} to {max(walls):.2f})  {work:7.2f}")
+        print("\nratios of wall-clock and of processor time")
         _print_ratio(bench, "experiment start", "git worktree add")
+        _print_ratio(bench, "git worktree add", "experiment start, a part")
         _print_ratio(bench, "dvc exp run, a stage changed", "experiment run, a stage changed")
+        _print_ratio(bench, "dvc exp run, a stage changed", "experiment run, a part, a stage changed")
         if options.concurrent:
             print(concurrent(Bench(folder / "few", 10), options.concurrent))
     finally:
@@ -184,8 +199,9 @@ def main() -> None:
 
 def _print_ratio(bench: Bench, above: str, below: str) -> None:
     if above in bench.took:
-        ratios = [one / other for one, other in zip(bench.took[above], bench.took[below], strict=True)]
-        print(f"{above} / {below}: {statistics.median(ratios):.2f}")
+        pairs = list(zip(bench.took[above], bench.took[below], strict=True))
+        wall, work = (statistics.median(one[kind] / other[kind] for one, other in pairs) for kind in (0, 1))
+        print(f"  {above} / {below}: {wall:.2f}, {work:.2f}")
 
 
 if __name__ == "__main__":
