@@ -3,7 +3,7 @@
 A request names the folder, the words, and when the process dies: ``number`` 7 and ``moment`` "before" or "after" the
 seventh of its calls of git, waits for the disk, renamings, removals of files and writes to the records, all counted
 together; or ``after_s`` seconds after its beginning; or never. With ``is_group`` a git process that it has started dies
-with it. The answer says how it ended, how many calls it made, and what it printed.
+with it. The answer says how it ended, how many calls it made, how long it took, and what it printed.
 
 python -m tests.experiments.dying
 """
@@ -18,6 +18,7 @@ import select
 import signal
 import sys
 import tempfile
+import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
@@ -87,6 +88,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Start a command, kill it when its time has come, and tell how it ended."""
     fate = Fate(request.get("moment", ""), request.get("number", 0), is_group=request.get("is_group", False))
     with tempfile.TemporaryFile() as out:
+        began_s = time.monotonic()
         pid = os.fork()
         if pid == 0:
             live(request, fate, out.fileno())
@@ -98,9 +100,10 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
                 (os.killpg if fate.is_group else os.kill)(pid, signal.SIGKILL)
         os.close(handle)
         _, status = os.waitpid(pid, 0)
+        took_s = time.monotonic() - began_s
         out.seek(0)
         said = out.read().decode("utf-8", "replace")
-    return {"code": os.waitstatus_to_exitcode(status), "seen": fate.seen, "said": said}
+    return {"code": os.waitstatus_to_exitcode(status), "seen": fate.seen, "took_s": took_s, "said": said}
 
 
 def main() -> None:

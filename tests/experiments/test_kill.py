@@ -7,7 +7,6 @@ import random
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +23,10 @@ KILLS = 12
 CAMPAIGN_KILLS = 1000
 OF_A_BATTLE = 20
 VERBS = ("start", "run", "drop", "restore", "accept", "sync")
-LONGEST_S = 0.8
-"""A verb takes about so long; a kill at a random time comes before that."""
+OPTIONS = ("--squash", "--drop-others")
+FIRST_S = 0.5
+"""A verb is killed within so long, as long as it is not known how long it takes."""
+SHOWN = ("verb", "killed", "times", "had ended by itself", "had to be mended", "had been done", "done again", "lost")
 DONE_BEFORE = {
     "start": "There is an experiment",
     "drop": "was dropped",
@@ -57,6 +58,29 @@ class Hangman:
         self._process.communicate()
 
 
+@dataclass(frozen=True)
+class Death:
+    """How a command was to die, and what came of it."""
+
+    verb: str
+    how: str
+    has_ended: bool  #: by itself, before its time had come
+    is_mended: bool  #: the doctor found something to repair
+    was_done: bool  #: all that it was to do had been done; else it was done again
+
+
+@dataclass
+class Pace:
+    """How far verbs come when nobody kills them."""
+
+    calls: dict[str, int] = field(default_factory=dict)  #: how many a verb makes
+    took_s: dict[str, float] = field(default_factory=dict)
+
+    def note(self, verb: str, ended: dict[str, Any]) -> None:
+        self.calls[verb] = ended["seen"]
+        self.took_s[verb] = ended["took_s"]
+
+
 @dataclass
 class Battle:
     """One repository, in which verb after verb is killed."""
@@ -64,51 +88,58 @@ class Battle:
     lab: LightLab
     hangman: Hangman
     chance: random.Random
-    deaths: Counter[tuple[str, str, str]] = field(default_factory=Counter)  #: verb, how killed, what came of it
+    deaths: list[Death] = field(default_factory=list)
     written: dict[str, str] = field(default_factory=dict)  #: content → where it was written
-    calls: dict[str, int] = field(default_factory=dict)  #: how many a verb made
+    pace: Pace = field(default_factory=Pace)
     number: int = 0
 
     def fight(self, verb: str) -> None:
         """Kill a verb, mend, look, and do it again."""
         name, words = self.prepare(verb)
         before = self.lab.git("rev-parse", "main"), self.lab.git("status", "--porcelain", "-uall")
-        fate, how = self.fate(verb)
+        kind = " ".join((verb, *(word for word in words if word in OPTIONS)))
+        fate, how = self.fate(kind)
         died = self.hangman.ask(self.lab.root, verb, *words, **fate)
         print(verb, name, fate, died["code"], died["seen"])
         if died["code"] not in (-9, 0):
             raise AssertionError(died["said"])
-        self.mend()
+        is_mended = self.mend()
         self.check(before, verb)
         again = self.hangman.ask(self.lab.root, verb, *words)
         is_done = DONE_BEFORE.get(verb, "never said") in again["said"]
         assert again["code"] == 0 or is_done, again["said"]
-        self.calls[verb] = max(again["seen"], died["seen"], self.calls.get(verb, 0))
+        for ended in (died, again):
+            if ended["code"] == 0:
+                self.pace.note(kind, ended)
         if verb == "start" and "its folder is gone" in again["said"]:
             self.do("restore", name)
         assert verb not in ("start", "restore") or self.lab.place().worktree(name) is not None
         self.check(before, verb)
-        outcome = "ended by itself" if died["code"] == 0 else "had been done" if is_done else "done again"
-        self.deaths[verb, how, outcome] += 1
+        self.deaths.append(Death(verb, how, died["code"] == 0, is_mended, is_done))
 
     def fate(self, verb: str) -> tuple[dict[str, Any], str]:
         """Return when a command is to die, at random, and in a word."""
         is_group = self.chance.random() < 0.5
         if self.chance.random() < 0.4:
-            after_s = self.chance.uniform(0.02, LONGEST_S)
+            after_s = self.chance.uniform(0, self.pace.took_s.get(verb, FIRST_S))
             return {"after_s": after_s, "is_group": is_group}, "any time, git too" if is_group else "any time"
-        number = self.chance.randint(1, self.calls.get(verb, 40))
+        number = self.chance.randint(1, self.pace.calls.get(verb, 40))
         return {"moment": self.chance.choice(("before", "after")), "number": number, "is_group": is_group}, "at a call"
 
-    def mend(self) -> None:
-        """Let the doctor mend, who is sometimes killed himself, and wait for git processes that live on."""
+    def mend(self) -> bool:
+        """Let the doctor mend, who is sometimes killed himself, and wait for git processes that live on.
+
+        Return whether there was anything to be mended.
+        """
+        is_mended = False
         if self.chance.random() < 0.15:
             self.hangman.ask(self.lab.root, "doctor", "--repair", moment="after", number=self.chance.randint(1, 20))
         for _ in range(200):
             done = self.hangman.ask(self.lab.root, "doctor", "--repair")
             assert done["code"] == 0, done["said"]
+            is_mended |= " repaired " in done["said"]
             if "not looked at" not in done["said"]:
-                return
+                return is_mended
         raise AssertionError(done["said"])
 
     def check(self, before: tuple[str, str], verb: str) -> None:
@@ -144,7 +175,7 @@ class Battle:
                 self.write(self.lab.root, f"main-{self.number}.md")
                 self.lab.git("add", f"main-{self.number}.md")
                 self.lab.git("commit", "--quiet", "-m", f"go on {self.number}")
-            options = [["--squash"], ["--drop-others"], []]
+            options = [*([option] for option in OPTIONS), []]
             return name, [name, *(self.chance.choice(options) if verb == "accept" else [])]
         if verb == "run":
             return name, [name, "--pipeline", "count", "--set", f"width={self.number}"]
@@ -190,17 +221,16 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "repository"
 
 
-def wage(folder: Path, light: Path, hangman: Hangman, seed: int, kills: int) -> Counter[tuple[str, str, str]]:
+def wage(folder: Path, light: Path, hangman: Hangman, seed: int, kills: int) -> list[Death]:
     """Kill so many verbs, in several repositories one after another; return who died how."""
     chance = random.Random(seed)
-    deaths: Counter[tuple[str, str, str]] = Counter()
-    calls: dict[str, int] = {}
-    while sum(deaths.values()) < kills:
-        root = folder / f"battle-{sum(deaths.values())}/repository"
+    deaths: list[Death] = []
+    pace = Pace()
+    while len(deaths) < kills:
+        root = folder / f"battle-{len(deaths)}/repository"
         shutil.copytree(light, root)
-        lab = LightLab.at(root)
-        battle = Battle(lab, hangman, chance, calls=calls)
-        for _ in range(min(OF_A_BATTLE, kills - sum(deaths.values()))):
+        battle = Battle(LightLab.at(root), hangman, chance, pace=pace)
+        for _ in range(min(OF_A_BATTLE, kills - len(deaths))):
             battle.fight(chance.choice(VERBS))
         battle.end()
         deaths += battle.deaths
@@ -208,11 +238,26 @@ def wage(folder: Path, light: Path, hangman: Hangman, seed: int, kills: int) -> 
     return deaths
 
 
+def table(deaths: list[Death]) -> Iterator[str]:
+    """Yield the lines of a table: who died how, and what came of it. Nothing was lost, or a test had failed."""
+    yield f"| {' | '.join(SHOWN)} |"
+    yield f"| :--- | :--- |{' ---: |' * (len(SHOWN) - 2)}"
+    groups: dict[tuple[str, str], list[Death]] = {}
+    for death in deaths:
+        groups.setdefault((death.verb, death.how), []).append(death)
+    for (verb, how), found in [*sorted(groups.items()), (("all", ""), deaths)]:
+        killed = [death for death in found if not death.has_ended]
+        done = sum(death.was_done for death in killed)
+        mended = sum(death.is_mended for death in found)
+        numbers = (len(found), len(found) - len(killed), mended, done, len(killed) - done, 0)
+        yield f"| {verb} | {how} | {' | '.join(map(str, numbers))} |"
+
+
 def test_killed_verbs(tmp_path: Path, light: Path, hangman: Hangman, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sample of kills; the seed is printed."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")
-    assert sum(wage(tmp_path, light, hangman, seed, KILLS).values()) == KILLS
+    assert len(wage(tmp_path, light, hangman, seed, KILLS)) == KILLS
 
 
 @pytest.mark.campaign
@@ -222,7 +267,4 @@ def test_many_killed_verbs(tmp_path: Path, light: Path, hangman: Hangman, share:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     deaths = wage(tmp_path, light, hangman, seed, CAMPAIGN_KILLS // 2)
-    print(f"{'verb':10}{'killed':20}{'then':18}{'times':>6}")
-    for (verb, how, outcome), times in sorted(deaths.items()):
-        print(f"{verb:10}{how:20}{outcome:18}{times:6}")
-    print(f"{'':48}{sum(deaths.values()):6}")
+    print("\n".join(table(deaths)))
