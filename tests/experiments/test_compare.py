@@ -41,7 +41,9 @@ def test_what_differs_is_shown(compared_lab: Lab) -> None:
     """Parameters of steps, the code of steps in words, those of the data pipeline too, and lines of files."""
     found = compare(compared_lab.place(), ["main", "deeper", "features"])
     assert found.parameters == {"fit.depth": ("1", "5", "1")}
-    assert not found.gates and not found.warnings
+    assert list(found.gates) == ["accuracy at least 0.6"] and not found.warnings
+    values = (f"passed {metrics['accuracy'].value:.4f}" for metrics in found.metrics)
+    assert found.gates["accuracy at least 0.6"] == tuple(values)
     assert found.code["deeper"].steps == {} and found.code["deeper"].files == ()
     change = found.code["features"]
     assert change.steps["fit"] == ("constant flows.model:INPUTS changed",)
@@ -83,10 +85,12 @@ def test_a_rejected_run_is_compared_too(compared_lab: Lab) -> None:
     found = compare(compared_lab.place(), ["main", "strict"])
     assert found.facts["state"] == ("succeeded", "rejected") and found.facts["published"][1] == "nothing"
     assert "accuracy" in found.improvements["strict"] and not found.not_paired
-    assert found.gates["accuracy at least 1.1"] == ("–", "asked")
+    value = found.metrics[1]["accuracy"].value
+    assert found.gates["accuracy at least 1.1"] == ("–", f"FAILED {value:.4f}")
     assert found.code["strict"].steps == {}, "that it was not published is no change of code"
     text = comparison_document(found, is_page=False).markdown
-    assert "## Rejected by their gates\n\n- strict: " in text and "misses 1.1" in text
+    assert "## Rejected by their gates\n\n- strict: accuracy at least 1.1: " in text and "misses 1.1" in text
+    assert "; but gates have rejected strict" in text
 
 
 def test_a_run_of_an_experiment_is_compared_with_another(compared_lab: Lab) -> None:

@@ -57,7 +57,7 @@ class Comparison:
     warnings: tuple[str, ...]  #: in which way their data differ; they are compared all the same
     facts: Mapping[str, tuple[str, ...]]
     parameters: Mapping[str, tuple[str, ...]]  #: by "step.parameter", where they differ
-    gates: Mapping[str, tuple[str, ...]]  #: where they differ
+    gates: Mapping[str, tuple[str, ...]]  #: what each said of each side, where that differs
     code: Mapping[str, CodeChange]  #: by side, against the first
     metrics: tuple[Metrics, ...]  #: of each side, those that were asked for
     improvements: Mapping[str, Mapping[str, Improvement]]  #: by side and metric, over the first, on the same rows
@@ -117,10 +117,14 @@ def compare(
     sides = sides_of(place, list(dict.fromkeys(names)))
     warnings = tuple(_differences(sides))
     if warnings and not allow_different_data:
+        is_same_data = len({tuple(side.run.sources) for side in sides}) == 1
+        do = "filiera experiment sync brings one up to date"
+        if is_same_data:
+            do = "If only their features differ, know rows by a key: evaluate(…, design=Design(key=…))"
         raise Rejected(
             f"{' and '.join(side.name for side in sides)} cannot be compared: their data differ.",
             why=" ".join(warnings),
-            do="filiera experiment sync brings one up to date; or compare them all the same: --allow-different-data",
+            do=f"{do}; or compare them all the same: --allow-different-data",
         )
     measured = tuple(_only(side.metrics, metrics) for side in sides)
     _require_known(sides, metrics)
@@ -130,7 +134,7 @@ def compare(
         warnings=warnings,
         facts=beside([dict(_facts(side.run)) for side in sides]),
         parameters=_different([{k: plainly(v) for k, v in side.run.step_parameters.items()} for side in sides]),
-        gates=_different([dict.fromkeys(side.run.gates, "asked") for side in sides]),
+        gates=_different([dict(_gates(side.run)) for side in sides]),
         code={side.name: _code(place, sides[0], side) for side in sides[1:]},
         metrics=measured,
         improvements=improved,
@@ -170,6 +174,15 @@ def _facts(run: RunRecord) -> Iterator[tuple[str, str]]:
         content = run.contents.get(reference, "")
         yield name, f"{reference} {content[:12]}".strip()
     yield "rows evaluated", f"{run.rows:,} {run.split[:12]}" if run.split else ""
+
+
+def _gates(run: RunRecord) -> Iterator[tuple[str, str]]:
+    for gate in run.gates:
+        said = run.verdicts.get(gate)
+        if said is None:
+            yield gate, "not reached"
+        else:
+            yield gate, f"{said.state} {said.observed}".strip()
 
 
 def _different(columns: Sequence[Mapping[str, str]]) -> dict[str, tuple[str, ...]]:

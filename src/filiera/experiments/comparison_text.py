@@ -9,12 +9,13 @@ from filiera.core.gate import Improvement
 from filiera.core.metric import Metric
 from filiera.core.report import Svg
 from filiera.experiments.comparing import CodeChange, Comparison, Verdict
+from filiera.experiments.sides import Side
 from filiera.model.evaluation_text import interval_text, number
 from filiera.model.interval_chart import Measured, interval_chart
 from filiera.project.comparing import improvements, metrics_table
 
 _MOST_FILES = 20
-_MOST_REASONS = 8
+_MOST_REASONS = 4
 _MOST_CHARTS = 6
 _BAR = 30
 
@@ -22,7 +23,7 @@ _BAR = 30
 def comparison_document(found: Comparison, *, is_page: bool) -> Document:
     """Return a comparison as a document; on a page intervals are drawn, in a terminal they are made of characters."""
     sections = [Section("What the intervals say", listed(said(found)))] if found.verdicts else []
-    if rejected := [f"{side.name}: {side.run.message}" for side in found.sides if side.run.status == "rejected"]:
+    if rejected := [f"{side.name}: {why}" for side in found.sides for why in _rejections(side)]:
         sections.append(Section("Rejected by their gates", listed(rejected)))
     if found.warnings:
         warning = "Their data differ, so that what follows may say more of the data than of the experiments:"
@@ -48,7 +49,16 @@ def said(found: Comparison) -> Iterator[str]:
     """Yield, for each metric that decides, which side is preferred, as far as the intervals tell."""
     warned = " (their data differ)" if found.warnings else ""
     for verdict in found.verdicts:
-        yield f"{verdict.metric}: {_verdict(verdict)}{warned}"
+        rejected = [side.name for side in found.sides if side.name == verdict.best and side.run.status == "rejected"]
+        but = f"; but gates have rejected {verdict.best}" if rejected else ""
+        yield f"{verdict.metric}: {_verdict(verdict)}{but}{warned}"
+
+
+def _rejections(side: Side) -> list[str]:
+    """Return why the gates have rejected a side."""
+    if side.run.status != "rejected":
+        return []
+    return [said.reason for said in side.run.verdicts.values() if said.state == "FAILED"] or [side.run.message]
 
 
 def _verdict(verdict: Verdict) -> str:

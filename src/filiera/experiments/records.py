@@ -9,6 +9,7 @@ from dataclasses import asdict, field, fields
 from typing import Any, Literal
 
 from filiera.adapters.git_repository import Repository
+from filiera.core.gate import GateReport
 from filiera.core.metric import Metric
 from filiera.core.value import dataclass
 from filiera.errors import ProjectError
@@ -35,6 +36,15 @@ class StartRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What a gate said of a run."""
+
+    state: Literal["passed", "waived", "FAILED"]
+    observed: str  #: the metric's value, or with a sign the improvement over the champion; "": nothing to look at
+    reason: str  #: one line for people
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunRecord:
     """One run of an experiment."""
 
@@ -55,6 +65,7 @@ class RunRecord:
     steps: Mapping[str, str] = field(default_factory=dict)  #: step → digest of the code it reaches
     product: str = ""  #: what its pipeline publishes: "flow-classifier"
     gates: Mapping[str, str] = field(default_factory=dict)  #: as they are printed → the metric each decides on
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)  #: gate → what it said, where gates were reached
     published: str = ""  #: "flow-classifier~deeper@1", or "" when it was rejected
     artifact: str = ""  #: digest of what was published
     task: str = ""
@@ -92,6 +103,7 @@ def read_record(content: bytes, where: str) -> Record:
     with damaged_records(where):
         told = json.loads(content)
         kind = _KINDS[told["kind"]]
+        told["verdicts"] = {gate: Verdict(**each) for gate, each in told.get("verdicts", {}).items()}
         return kind(**{name: told[name] for name in _FIELDS[kind] & told.keys()})
 
 
@@ -104,6 +116,21 @@ def damaged_records(where: str) -> Iterator[None]:
         raise ProjectError(
             f"{where} is no record of an experiment.", why=f"{type(error).__name__}: {error}", do="git log -- that file"
         ) from error
+
+
+def verdicts_of(report: object) -> dict[str, Verdict]:
+    """Return what gates said; nothing when *report* is no ``GateReport``."""
+    if not isinstance(report, GateReport):
+        return {}
+    found = {}
+    for each in report.results:
+        state: Literal["passed", "waived", "FAILED"] = (
+            "passed" if each.passed else "FAILED" if each.blocks else "waived"
+        )
+        sign = "+" if each.gate.compares else ""
+        observed = "" if each.observed is None else f"{each.observed:{sign}.4f}"
+        found[str(each.gate)] = Verdict(state=state, observed=observed, reason=each.reason)
+    return found
 
 
 def path_of(record: Record, prefix: str) -> str:

@@ -25,7 +25,7 @@ from filiera.experiments.moving import recover
 from filiera.experiments.names import RECORDS, branch_of, new_id
 from filiera.experiments.place import Place
 from filiera.experiments.ranking import best_first, deciding_metric
-from filiera.experiments.records import RunRecord, path_of, runs_in, write_record
+from filiera.experiments.records import RunRecord, path_of, runs_in, verdicts_of, write_record
 from filiera.project.audit import actor
 from filiera.project.collecting import STEP
 from filiera.project.index import pipelines
@@ -121,20 +121,28 @@ def _require_records(place: Place, repository: Repository, name: str, status: St
 
 
 def default_pipeline(place: Place, name: str) -> str:
-    """Return the pipeline that an experiment has run last, or the project's only model pipeline. Raises UsageError."""
+    """Return which pipeline an experiment runs when none is named. Raises UsageError.
+
+    The last that made a model; else the only one of the project that publishes a model, or makes one; else the last.
+    """
     records = runs_in(place.records(name)[name])
+    models = [each.pipeline for each in records if each.task]
+    if models:
+        return models[-1]
+    project = place.project_in(place.ensure_worktree(name))
+    known = [project.pipeline(each) for each in pipelines(project.config)]
+    found = [each.name for each in known if each.kind == "model"]
+    published = [each.name for each in known if each.kind == "model" and each.publishes is not None]
+    if len(found) == 1 or len(published) == 1:
+        return (published or found)[0]
     if records:
         return records[-1].pipeline
-    project = place.project_in(place.ensure_worktree(name))
-    found = [each for each in pipelines(project.config) if project.pipeline(each).kind == "model"]
-    if len(found) != 1:
-        raise UsageError(
-            f"Which pipeline shall experiment {name!r} run?",
-            why=f"The project has {'no' if not found else 'several'} of kind model{': ' if found else ''}"
-            f"{', '.join(found)}.",
-            do=f"filiera experiment run {name} --pipeline NAME",
-        )
-    return found[0]
+    raise UsageError(
+        f"Which pipeline shall experiment {name!r} run?",
+        why=f"The project has {'no' if not found else 'several'} of kind model{': ' if found else ''}"
+        f"{', '.join(found)}.",
+        do=f"filiera experiment run {name} --pipeline NAME",
+    )
 
 
 def values_of(pipeline: Pipeline, texts: Mapping[str, str]) -> dict[str, Any]:
@@ -165,7 +173,9 @@ def record_of(place: Place, name: str, tree: str, done: Run, values: Mapping[str
     row = project.records.read("get_run", {"run_id": done.run_id})[0]
     steps = project.records.read("steps_of_run", {"run_id": done.run_id})
     inputs = _inputs(row)
-    judged = _evaluation(done)
+    gate = _gate(done)
+    judged = _output(done, None if gate is None else gate.arguments.get("evaluation"))
+    verdict = None if gate is None else _output(done, OutputRef(gate.name, 0))
     found = None if judged is None else project.value(judged)
     metrics = None if found is None else metrics_of(found)
     split, rows = split_of(found)
@@ -187,6 +197,7 @@ def record_of(place: Place, name: str, tree: str, done: Run, values: Mapping[str
         steps={each["step"]: each["closure_digest"] for each in steps if each["closure_digest"]},
         product="" if done.graph.publication is None else done.graph.publication.name,
         gates=_gates(done),
+        verdicts=verdicts_of(None if verdict is None else project.value(verdict)),
         published="" if done.version is None else done.version.ref,
         artifact="" if done.version is None else done.version.artifact.digest,
         task="" if metrics is None else metrics.task,
@@ -212,10 +223,8 @@ def split_of(evaluation: Any) -> tuple[str, int]:
     return digest("split/1", content), rows.height
 
 
-def _evaluation(done: Run) -> ArtifactRef | None:
-    """Return what the gates of a run decided on, or None."""
-    gate = _gate(done)
-    made = None if gate is None else gate.arguments.get("evaluation")
+def _output(done: Run, made: object) -> ArtifactRef | None:
+    """Return what a step of a run has made, such as what its gates decided on, or None."""
     if not isinstance(made, OutputRef) or made.node not in done.state.steps:
         return None
     outputs = done.state.steps[made.node].outputs

@@ -17,7 +17,7 @@ from filiera.engine.rows import read_refs, write_refs
 from filiera.errors import CodecError, StoreError, UsageError, did_you_mean
 from filiera.experiments.place import Place
 from filiera.experiments.ran import commit_of
-from filiera.experiments.records import Record, RunRecord, records_at, runs_in, start_in
+from filiera.experiments.records import Record, RunRecord, records_at, runs_in, start_in, verdicts_of
 from filiera.experiments.running import contents_of, is_added, sources_of, split_of
 from filiera.project.attached import stored
 from filiera.project.origin import lineage, origin_of, version_named
@@ -178,6 +178,7 @@ def _run_of(project: Project, version: Version, commit: str) -> RunRecord:
         steps={each["step"]: each["closure_digest"] for each in rows if each["closure_digest"]},
         product=version.name,
         gates={str(one.gate): one.gate.metric for one in gates.results} if isinstance(gates, GateReport) else {},
+        verdicts=verdicts_of(gates),
         published=version.ref,
         artifact=version.artifact.digest,
         task=version.description["task"],

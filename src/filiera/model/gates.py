@@ -86,7 +86,7 @@ def _parts(gate: Gate, found: _Found) -> Iterator[tuple[_Part, Metrics]]:
 
 
 def _of_part(gate: Gate, part: _Part, metrics: Metrics, both: tuple[_Found, _Found | None]) -> GateResult:
-    where = "" if part is None else f" ({part[0]} = {part[1]})"
+    where = "" if part is None or "=" in (gate.slice or "") else f" ({part[0]} = {part[1]})"
     if gate.metric not in metrics:
         return refuse(gate, _no_metric(gate, metrics), where)
     metric = metrics[gate.metric]
