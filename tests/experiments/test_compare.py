@@ -90,7 +90,11 @@ def test_a_rejected_run_is_compared_too(compared_lab: Lab) -> None:
     assert found.code["strict"].steps == {}, "that it was not published is no change of code"
     text = comparison_document(found, is_page=False).markdown
     assert "## Rejected by their gates\n\n- strict: accuracy at least 1.1: " in text and "misses 1.1" in text
+    found = compare(compared_lab.place(), ["main", "strict", "same"])
+    text = comparison_document(found, is_page=False).markdown
     assert "; but gates have rejected strict" in text
+    assert [each.among for each in found.verdicts] == [("main", "strict", "same"), ("main", "same")]
+    assert "accuracy: of those that passed their gates, same is better than main" in text
 
 
 def test_a_run_of_an_experiment_is_compared_with_another(compared_lab: Lab) -> None:

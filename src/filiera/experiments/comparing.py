@@ -36,6 +36,7 @@ class Verdict:
     """What one metric tells of which side is the best."""
 
     metric: str
+    among: tuple[str, ...]  #: all sides; or those that passed their gates, where the best of all did not
     best: str  #: the side with the best value
     over: Mapping[str, Improvement]  #: by other side: how much better, on the same rows
     unknown: Mapping[str, str]  #: by other side: why that cannot be said
@@ -84,6 +85,7 @@ class Comparison:
             "verdicts": [
                 {
                     "metric": each.metric,
+                    "among": list(each.among),
                     "best": each.best,
                     "is_clear": each.is_clear,
                     "over": _plain(each.over),
@@ -247,11 +249,15 @@ def _paired(project: Project, sides: Sequence[Side], metrics: Sequence[str]) -> 
     verdicts = []
     for metric in list(metrics) or [deciding_metric([side.run for side in sides])]:
         best = _best(sides, metric)
-        if best:
-            told = {side.name: over(best, side.name, metric) for side in sides if side.name != best}
-            known = {name: one for name, one in told.items() if not isinstance(one, str)}
-            unknown = {name: one for name, one in told.items() if isinstance(one, str)}
-            verdicts.append(Verdict(metric=metric, best=best, over=known, unknown=unknown))
+        passed = [side for side in sides if side.run.status != "rejected"]
+        is_rejected = best not in {side.name for side in passed} and len(passed) > 1
+        for group in [sides, passed] if is_rejected else [sides]:
+            if best := _best(group, metric):
+                told = {side.name: over(best, side.name, metric) for side in group if side.name != best}
+                known = {name: one for name, one in told.items() if not isinstance(one, str)}
+                unknown = {name: one for name, one in told.items() if isinstance(one, str)}
+                among = tuple(side.name for side in group)
+                verdicts.append(Verdict(metric=metric, among=among, best=best, over=known, unknown=unknown))
     return improved, lost, tuple(verdicts)
 
 

@@ -51,7 +51,8 @@ def said(found: Comparison) -> Iterator[str]:
     for verdict in found.verdicts:
         rejected = [side.name for side in found.sides if side.name == verdict.best and side.run.status == "rejected"]
         but = f"; but gates have rejected {verdict.best}" if rejected else ""
-        yield f"{verdict.metric}: {_verdict(verdict)}{but}{warned}"
+        of = "" if verdict.among == found.names else " of those that passed their gates,"
+        yield f"{verdict.metric}:{of} {_verdict(verdict)}{but}{warned}"
 
 
 def _rejections(side: Side) -> list[str]:
