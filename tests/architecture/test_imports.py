@@ -55,6 +55,8 @@ LIBRARIES = {
     "matplotlib": {"adapters/codecs"},
     "markdown_it": {"adapters/markdown_page.py"},
     "granian": {"serving"},
+    "grpc": {"serving/oip_grpc.py"},
+    "google": {"serving/oip_messages.py"},
     "cryptography": {"adapters/ed25519_keys.py"},
     "msgspec": {"serving", "adapters/prediction_segments.py"},
     "zstandard": {"adapters/sources/unpacking.py"},

@@ -1,4 +1,7 @@
-"""Serves the small model in a process of its own: the log's folder, how long a body may take. Prints the URL."""
+"""Serves the small model in a process of its own: the log's folder, how long a body may take, perhaps ``grpc``.
+
+Prints the URL, and behind it the address for gRPC if that is to be answered too.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,8 @@ def main() -> None:
         model = ServedModel("flows", Rule(), version=3, signature=SIGNATURE, log=log)
         return App([ModelMount(Endpoint(model))], local_names_only=True, limits=Limits(body_s=float(sys.argv[2])))
 
-    serve(build, host="127.0.0.1", port=0, on_ready=lambda url: print(url, flush=True))
+    grpc_port = 0 if sys.argv[3:] == ["grpc"] else None
+    serve(build, host="127.0.0.1", port=0, grpc_port=grpc_port, on_ready=lambda found: print(*found, flush=True))
     log.close()
     print("stopped", flush=True)
 

@@ -12,9 +12,12 @@ _ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def running(folder: Path, *, body_s: float = 30.0) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run the service until the block ends; gives the process and its URL once it is ready."""
-    command = [sys.executable, "-m", "tests.serving.serve_rule", str(folder), str(body_s)]
+def running(folder: Path, *more: str, body_s: float = 30.0) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the service until the block ends; gives the process and what it says once it is ready: its URL.
+
+    With *more* of ``grpc``, the URL and behind it the address for gRPC.
+    """
+    command = [sys.executable, "-m", "tests.serving.serve_rule", str(folder), str(body_s), *more]
     with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -85,8 +86,8 @@ def test_nobody_to_tell_ends_the_service() -> None:
     """When the address cannot be announced, nothing goes on serving behind the caller's back."""
     urls: list[str] = []
 
-    def announce(url: str) -> None:
-        urls.append(url)
+    def announce(addresses: Sequence[str]) -> None:
+        urls.extend(addresses)
         raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):

@@ -6,8 +6,8 @@ import argparse
 import signal
 
 from filiera.cli.contract_sides import find_contract, listening
-from filiera.serving.contracts.in_process import InProcess
 from filiera.serving.contracts.mock import mock_app
+from filiera.serving.in_process import InProcess
 
 _ENDS = {signal.SIGINT, signal.SIGTERM}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 
 from filiera.errors import UsageError
 from filiera.project.offers import Offer, offers_of
@@ -30,7 +31,13 @@ def run(options: argparse.Namespace) -> int:
         return App([offer.mount() for offer in offers], token=token, local_names_only=token is None)
 
     try:
-        serve(build, host=options.host, port=options.port, on_ready=lambda url: _announce(url, offers))
+        serve(
+            build,
+            host=options.host,
+            port=options.port,
+            grpc_port=options.grpc_port,
+            on_ready=lambda addresses: _announce(addresses, offers),
+        )
     finally:
         for offer in offers:
             if offer.log is not None:
@@ -39,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _announce(url: str, offers: list[Offer]) -> None:
+def _announce(addresses: Sequence[str], offers: list[Offer]) -> None:
+    url = addresses[0]
     lines = [f"serving {', '.join(offer.shown for offer in offers)} at {url}"]
     for offer in offers:
         if offer.follows:
@@ -48,6 +56,7 @@ def _announce(url: str, offers: list[Offer]) -> None:
             lines.append(f"  runs on   {offer.runs_on}")
         verb = "predict" if offer.kind == "models" else "call"
         lines += [f"  {verb:<9} POST {url}{path}" for path in offer.calls]
+    lines += [f"  gRPC      {address}" for address in addresses[1:]]
     if any(offer.log is None for offer in offers):
         lines.append("  log       none: this is no project")
     _tell("\n".join([*lines, f"  contract  GET  {url}/openapi.json", "  stop      Ctrl-C"]))

@@ -90,6 +90,11 @@ class App:
             common = server_routes(lambda: self._is_ready)
             self._routes |= {path: (metrics.NO_LABEL, route) for path, route in common.items()}
 
+    @property
+    def max_body_bytes(self) -> int:
+        """Return how large a request may be."""
+        return self._limits.max_body_bytes
+
     def start(self) -> None:
         """Warm up: after this the service is ready. Doing it twice is harmless. Raises FilieraError."""
         if not self._is_ready:

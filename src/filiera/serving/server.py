@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing, suppress
 from typing import Any, Protocol
 
+from filiera.errors import UsageError
 from filiera.serving.app import App
 from filiera.serving.http import Message, Receive, Scope, Send
 from filiera.serving.listening import BACKLOG, listen, url_of
@@ -23,7 +25,14 @@ class Served(Protocol):
         """Answer."""
 
 
-def serve(build_app: Callable[[], App], *, host: str, port: int, on_ready: Callable[[str], None]) -> None:
+def serve(
+    build_app: Callable[[], App],
+    *,
+    host: str,
+    port: int,
+    grpc_port: int | None = None,
+    on_ready: Callable[[Sequence[str]], None],
+) -> None:
     """Serve until SIGINT or SIGTERM; come back when requests taken are answered and the log is flushed.
 
     Call it from the main thread. The address is taken before *build_app* loads anything, so that a taken port is told
@@ -33,20 +42,37 @@ def serve(build_app: Callable[[], App], *, host: str, port: int, on_ready: Calla
         build_app: Makes the app; its errors and those of its warm-up travel to the caller.
         host: Name or address to listen on.
         port: 0 takes a free one.
-        on_ready: Called once with the service's URL when it answers predictions.
+        grpc_port: Answer gRPC there too; 0 takes a free one.
+        on_ready: Called once with the service's URL, and the address for gRPC if any, when it answers predictions.
 
     Raises:
-        UsageError: The address cannot be listened on.
+        UsageError: An address cannot be listened on, or grpcio is not installed.
     """
+    if grpc_port is not None:
+        _check_grpc(host, grpc_port)
     with closing(listen(host, port)) as listener:
         url = url_of(listener)
         app = build_app()
         app.start()
 
         async def announce(stop: Callable[[], None]) -> None:
-            on_ready(url)
+            if grpc_port is None:
+                on_ready([url])
+                return
+            from filiera.serving.oip_grpc import serving
+
+            async with serving(app, host, grpc_port, max_message_bytes=app.max_body_bytes) as address:
+                on_ready([url, address])
+                await asyncio.Event().wait()
 
         serve_on(listener.detach(), app, beside=announce)
+
+
+def _check_grpc(host: str, port: int) -> None:
+    """Raise UsageError before anything is loaded."""
+    if importlib.util.find_spec("grpc") is None or importlib.util.find_spec("google.protobuf") is None:
+        raise UsageError("gRPC needs grpcio, which is not installed.", do="pip install 'filiera[grpc]'")
+    listen(host, port).close()
 
 
 def serve_on(listener: int, app: Served, *, beside: Callable[[Callable[[], None]], Awaitable[None]]) -> None:

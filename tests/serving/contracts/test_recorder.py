@@ -19,7 +19,6 @@ from filiera.core.signature import Signature
 from filiera.errors import UsageError
 from filiera.serving.app import App
 from filiera.serving.contract import ModelContract
-from filiera.serving.contracts.in_process import InProcess
 from filiera.serving.contracts.mock import mock_app
 from filiera.serving.contracts.mock_server import MockServer
 from filiera.serving.contracts.pact import read_pact, read_pacts, write_pact
@@ -28,6 +27,7 @@ from filiera.serving.contracts.recorder import Recorder
 from filiera.serving.contracts.replay import faults_in
 from filiera.serving.contracts.watched import watched
 from filiera.serving.endpoint import Endpoint
+from filiera.serving.in_process import InProcess
 from filiera.serving.model_mount import ModelMount
 from filiera.serving.served_model import ServedModel, request_body
 from tests.serving.contracts.mutations import contracts

@@ -16,12 +16,12 @@ from filiera.serving.app import App
 from filiera.serving.contracts.approval import Approval
 from filiera.serving.contracts.differ import diff
 from filiera.serving.contracts.fuzz import check_fuzz
-from filiera.serving.contracts.in_process import Answered, InProcess
 from filiera.serving.contracts.pact import Interaction, Recorded, rules_of
 from filiera.serving.contracts.shift import check_shift
 from filiera.serving.contracts.speed import check_speed
 from filiera.serving.contracts.verification import Known, Verification, verify
 from filiera.serving.endpoint import Endpoint
+from filiera.serving.in_process import Answered, InProcess
 from filiera.serving.model_mount import ModelMount
 from filiera.serving.served_model import ServedModel
 from tests.serving.offers import GOOD, LABELS, SIGNATURE, Rule

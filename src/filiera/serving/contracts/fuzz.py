@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import cycle, islice
 
 from filiera.serving.contract import ModelContract
-from filiera.serving.contracts.in_process import Answered, InProcess
 from filiera.serving.contracts.made_rows import SECRET, MadeRows
 from filiera.serving.contracts.part import Part
 from filiera.serving.contracts.promised import faults_of
+from filiera.serving.in_process import Answered, InProcess
 from filiera.serving.problem import MEDIA_TYPE
 from filiera.serving.served_model import request_body
 

@@ -27,10 +27,10 @@ from typing import Any
 from filiera.core.value import dataclass
 from filiera.errors import UsageError
 from filiera.serving.contract import ModelContract
-from filiera.serving.contracts.in_process import Answered, InProcess
 from filiera.serving.contracts.mock import mock_app
 from filiera.serving.contracts.pact import Interaction, Recorded, check_consumer, pruned, rules_of, write_pact
 from filiera.serving.contracts.watched import watched
+from filiera.serving.in_process import Answered, InProcess
 from filiera.serving.served_model import request_body
 
 _JSON = {"content-type": "application/json"}

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from filiera.serving.contracts.in_process import InProcess
 from filiera.serving.contracts.pact import Interaction, Recorded, matchers_at
 from filiera.serving.contracts.part import Part
+from filiera.serving.in_process import InProcess
 
 NAME = "replay"
 _SHOWN = 8

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from itertools import cycle, islice
 
 from filiera.serving.contract import ModelContract
-from filiera.serving.contracts.in_process import InProcess
 from filiera.serving.contracts.made_rows import MadeRows
 from filiera.serving.contracts.part import Part
+from filiera.serving.in_process import InProcess
 from filiera.serving.served_model import request_body
 
 NAME = "speed"

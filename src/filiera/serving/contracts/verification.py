@@ -19,12 +19,12 @@ from filiera.serving.contracts import fuzz, meaning, replay, shift, speed
 from filiera.serving.contracts.approval import Approval, Judged, judge
 from filiera.serving.contracts.differ import diff
 from filiera.serving.contracts.finding import Finding
-from filiera.serving.contracts.in_process import InProcess
 from filiera.serving.contracts.made_rows import MadeRows
 from filiera.serving.contracts.pact import ROWS, Recorded
 from filiera.serving.contracts.part import Part, State
 from filiera.serving.contracts.promised import is_near
 from filiera.serving.endpoint import Endpoint
+from filiera.serving.in_process import InProcess
 from filiera.serving.model_mount import ModelMount
 from filiera.serving.served_model import ServedModel
 

@@ -62,13 +62,14 @@ class InProcess:
 
     def ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answered:
         """Return the answer to a request."""
-        return self._run(_ask(self._app, method, path, body, headers))
+        return self._run(ask(self._app, method, path, body, headers))
 
     def _run(self, asked: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
 
 
-async def _ask(app: App, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answered:
+async def ask(app: App, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answered:
+    """Return what *app* answers to a request, from its own event loop; header names in lower case."""
     encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     scope: dict[str, Any] = {"type": "http", "method": method, "path": path, "headers": encoded}
     sent: list[Any] = []
