@@ -288,3 +288,25 @@ def test_somebody_moves_the_target_at_the_last_moment(lab: Lab, monkeypatch: pyt
     done = accepted(lab, "deeper")
     assert done.is_evaluated_again and lab.git("merge-base", commits[0], "main") == commits[0]
     assert (lab.root / "late.md").exists()
+
+
+def test_a_break_of_a_contract_is_not_merged(lab: Lab) -> None:
+    """Where contracts are kept, what applications count on is kept too; an experiment may bring an approval along."""
+    (lab.root / "contracts").mkdir()
+    (lab.root / "contracts" / "deployments.json").write_text("{}")
+    lab.commit("keep contracts")
+    start(lab.place(), "fewer")
+    lab.edit("fewer", "flows/model.py", 'INPUTS = ["a", "b"]', 'INPUTS = ["a"]')
+    lab.edit("fewer", "flows/model.py", "at_least=0.6", "at_least=0.1")
+    lab.try_out("fewer")
+    before = lab.git("rev-parse", "main")
+    with pytest.raises(Rejected, match="does not keep the contract of judge@champion") as refused:
+        accepted(lab, "fewer")
+    assert "inputs.b: requests that have it are refused" in refused.value.why
+    assert lab.git("rev-parse", "main") == before
+    fingerprint = refused.value.why.split(" inputs.b")[0].split()[-1]
+    approved = f'model = "judge"\nbreak = "{fingerprint}"\nreason = "nobody sends it"\nuntil = 2999-01-01\n'
+    (lab.folder_of("fewer") / "contracts" / "approved.toml").write_text(f"[[approved]]\n{approved}")
+    lab.try_out("fewer")
+    assert accepted(lab, "fewer").finished is not None
+    assert versions(lab) == {"points@1", "judge@1", "judge@2"}

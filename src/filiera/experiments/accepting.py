@@ -22,6 +22,8 @@ from filiera.experiments.place import MAKING, Place
 from filiera.experiments.ran import code_changes
 from filiera.experiments.records import RunRecord, path_of, write_record
 from filiera.experiments.running import record_of, values_back
+from filiera.project.contracts import FOLDER as CONTRACTS
+from filiera.project.contracts import require_kept
 from filiera.project.index import forget_modules
 from filiera.project.launch import Launch, start_many
 from filiera.project.project import Listener
@@ -71,7 +73,8 @@ def accept(place: Place, name: str, wanted: Acceptance, *, listener: Listener | 
 
     Raises:
         UsageError: There is no such experiment or branch; something is not committed.
-        Rejected: A gate fails, the runs are not of the newest files, data or files are in conflict.
+        Rejected: A gate fails, applications that call the champion would break, the runs are not of the newest files,
+            data or files are in conflict.
         StepFailed: What would be merged does not run.
         StoreBusy: Another process accepts, or works on the experiment.
         ProjectError: git does not do what it is asked.
@@ -177,6 +180,10 @@ def _run_in(
                 why=done.state.message,
                 do=f"filiera show {done.run_id}",
             )
+        if (project.config.root / CONTRACTS).is_dir():
+            # Of what would be merged, so that an experiment may bring an approval along. Where nobody has written down
+            # a contract, a model may take what it likes: promoting it will ask.
+            require_kept(project, done.version)
         found.append((record_of(place, candidate.name, tree, done, values), done.version))
     return found
 

@@ -7,12 +7,13 @@ In the folder ``contracts`` of a project lie what applications recorded (``shop@
 from __future__ import annotations
 
 import datetime as dt
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filiera.core.products import CHAMPION, OF_EXPERIMENT, ProductRef
 from filiera.core.signature import Signature
-from filiera.errors import Rejected, UsageError
+from filiera.errors import ProjectError, Rejected, UsageError
 from filiera.project.runtimes import model_to_serve
 
 if TYPE_CHECKING:
@@ -58,17 +59,21 @@ def promote(project: Project, ref: ProductRef, alias: str, *, reason: str) -> tu
 def require_kept(project: Project, version: Version, alias: str = CHAMPION) -> Verification | None:
     """Return what verifying a version found before *alias* points at it; None for what no application can call.
 
+    That is a dataset, a model without a signature, and any model where services are not installed and nobody has
+    written down a contract.
+
     Raises:
+        ProjectError: There are contracts, and what serves models is not installed.
         Rejected: It does not keep the contract; the message says which parts failed and why.
     """
-    if version.kind != "model" or "signature" not in version.attachments:
+    if version.kind != "model" or "signature" not in version.attachments or not _can_serve(project):
         return None
     found = verify_version(project, version, alias)
     if not found.blocks:
         return found
     failed = [part for part in found.parts if part.state == "failed"]
     raise Rejected(
-        f"{version.ref} does not keep the contract of {version.name}@{alias}: nothing was moved.",
+        f"{version.ref} does not keep the contract of {_called(version.name)}@{alias}: nothing was moved.",
         why="\n     ".join(line for part in failed for line in _lines(part)),
         do=_advice(version, failed),
     )
@@ -122,6 +127,19 @@ def consumers_of(folder: Path, model: str, deployed: Deployments | None) -> tupl
     known = {(one.consumer, one.consumer_version) for one in recorded}
     missing = sorted(f"{name}@{version}" for name, version in running - known if name in mine)
     return [one for one in recorded if (one.consumer, one.consumer_version) in running], tuple(missing)
+
+
+def _can_serve(project: Project) -> bool:
+    if find_spec("msgspec") is not None:
+        return True
+    folder = project.config.root / FOLDER
+    if not folder.exists():
+        return False
+    raise ProjectError(
+        f"The contracts in {folder} cannot be verified.",
+        why="What serves models is not installed here.",
+        do="pip install 'filiera[serve]'",
+    )
 
 
 def _called(name: str) -> str:
