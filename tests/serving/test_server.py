@@ -19,6 +19,8 @@ from filiera.adapters.prediction_segments import SegmentLog
 from filiera.errors import FilieraError, UsageError
 from filiera.serving.app import App
 from filiera.serving.client import ServiceClient
+from filiera.serving.http import Receive, Scope, Send
+from filiera.serving.listening import listen
 from filiera.serving.server import serve
 from tests.serving.offers import GOOD, service
 from tests.serving.serving import running
@@ -142,3 +144,87 @@ def test_a_service_that_is_not_there_is_one_clear_error() -> None:
         ServiceClient(nobody).models()
     with pytest.raises(UsageError, match="address"):
         ServiceClient("localhost:8000")
+
+
+class Hello:
+    """The smallest application."""
+
+    def __init__(self) -> None:
+        self.in_flight = self.requests = 0
+
+    def start(self) -> None:
+        """Nothing to do."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            for _ in range(2):
+                message = await receive()
+                await send({"type": f"{message['type']}.complete"})
+            return
+        self.requests += 1
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+        await send({"type": "http.response.body", "body": b"hello"})
+
+
+SHARING = """
+import asyncio, sys
+from filiera.serving.server import serve_on
+from tests.serving.test_server import Hello
+
+async def announce(running):
+    print("ready", flush=True)
+
+serve_on(int(sys.argv[1]), Hello(), beside=announce)
+"""
+
+
+@pytest.mark.parametrize("headers", [{}, {"Connection": "close"}], ids=["connections are kept", "a connection each"])
+def test_no_request_is_lost_when_one_of_two_processes_ends(headers: dict[str, str]) -> None:
+    """Processes that share a socket come and go under load: no caller notices, and no process is aborted."""
+    with closing(listen("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        failures: list[Exception] = []
+        is_over = threading.Event()
+
+        def start() -> subprocess.Popen[str]:
+            command = [sys.executable, "-c", SHARING, str(listener.fileno())]
+            process = subprocess.Popen(
+                command,
+                cwd=Path(__file__).parents[2],
+                pass_fds=(listener.fileno(),),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+            return process
+
+        def call() -> None:
+            connection = http.client.HTTPConnection(*address, timeout=30)
+            while not is_over.is_set():
+                try:
+                    connection.request("POST", "/", b"{}", headers)
+                    assert connection.getresponse().read() == b"hello"
+                except (OSError, http.client.HTTPException, AssertionError) as error:
+                    failures.append(error)
+                    connection.close()
+            connection.close()
+
+        running = start()
+        callers = [threading.Thread(target=call) for _ in range(4)]
+        for caller in callers:
+            caller.start()
+        ends = []
+        for _ in range(6):
+            following = start()
+            running.send_signal(signal.SIGTERM)
+            ends.append((*running.communicate(timeout=60), running.returncode))
+            running = following
+        is_over.set()
+        for caller in callers:
+            caller.join()
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=60)
+    assert failures == []
+    assert ends == [("", "", 0)] * 6

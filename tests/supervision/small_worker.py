@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from filiera.supervision.tie import Load, Tie
+from filiera.supervision.tie import Tie
 
 PATH = "/v1/functions/work:call"
 
@@ -40,16 +40,22 @@ async def work(folder: Path, order: dict[str, Any]) -> int:
     return 200
 
 
+class Running:
+    """How busy this worker is, and what ends it."""
+
+    def __init__(self) -> None:
+        self.in_flight = self.requests = 0
+        self.stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """Begin to end."""
+        self.stopped.set()
+
+
 async def serve(folder: Path, service: str, address: str, listener: int) -> None:
     """Answer until told to end."""
     tie = Tie(folder, listener, service=service, address=address)
-    stopped = asyncio.Event()
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send(await work(folder, json.loads(await receive() or b"{}")))
-
-    load = Load(app)
-
+    running = Running()
     callers: set[object] = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -57,17 +63,17 @@ async def serve(folder: Path, service: str, address: str, listener: int) -> None
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             length = int(head.partition("content-length: ")[2].partition("\r\n")[0] or 0)
-
-            async def receive() -> bytes:
-                return await reader.readexactly(length)
-
-            async def send(status: int) -> None:
-                body = f'{{"pid": {os.getpid()}}}'.encode()
-                head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-                writer.write(head.encode() + body)
-                await writer.drain()
-
-            await load({"type": "http", "path": head.split()[1]}, receive, send)
+            order = json.loads(await reader.readexactly(length) or b"{}")
+            running.requests += 1
+            running.in_flight += 1
+            try:
+                status = await work(folder, order)
+            finally:
+                running.in_flight -= 1
+            body = f'{{"pid": {os.getpid()}}}'.encode()
+            head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            writer.write(head.encode() + body)
+            await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -75,9 +81,9 @@ async def serve(folder: Path, service: str, address: str, listener: int) -> None
             callers.discard(writer)
 
     server = await asyncio.start_server(answer, sock=socket.socket(fileno=os.dup(listener)))
-    holding = asyncio.create_task(tie.hold(load, PATH, stopped.set))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    await stopped.wait()
+    holding = asyncio.create_task(tie.hold(running, PATH))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.stop)
+    await running.stopped.wait()
     server.close()
     await asyncio.sleep(0.05)  # who was accepted just now has a task by then
     while callers:

@@ -6,6 +6,7 @@ name of the ``service`` and the descriptor of the ``listener``.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -19,7 +20,7 @@ from filiera.project.services import named_services
 from filiera.project.supervising import TOKEN_VARIABLE, control_folder, model_of
 from filiera.project.worker import PATH_VARIABLE
 from filiera.supervision.service import Service
-from filiera.supervision.tie import Load, Tie
+from filiera.supervision.tie import Tie
 
 if TYPE_CHECKING:
     from filiera.serving.app import App
@@ -37,12 +38,7 @@ def run_service_worker(root: Path, profile: str, name: str, listener: int) -> No
     app, path, close = build_app(project, service)
     try:
         app.start()
-        load = Load(app)
-
-        async def hold(stop: Callable[[], None]) -> None:
-            await tie.hold(load, path, stop)
-
-        serve_on(os.dup(listener), load, beside=hold)
+        serve_on(os.dup(listener), app, beside=functools.partial(tie.hold, path=path))
     finally:
         close()
 

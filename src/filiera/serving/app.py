@@ -69,7 +69,8 @@ class App:
         self._metrics = metrics.Metrics()
         self._patience = Patience(self._limits.body_s)
         self._is_ready = False
-        self._in_flight = 0
+        self.in_flight = 0  #: requests under way
+        self.requests = 0  #: predictions and calls asked for: being looked at does not count
         self._is_idle = asyncio.Event()
         self._routes: dict[str, tuple[metrics.Label, Route]] = {
             path: (metrics.NO_LABEL, Route(method="GET", handler=handler))
@@ -105,12 +106,12 @@ class App:
     async def stop(self) -> None:
         """Take no more, wait for the requests already taken, and flush the log."""
         self._is_ready = False
-        if self._in_flight:
+        if self.in_flight:
             self._is_idle.clear()
             try:
                 await asyncio.wait_for(self._is_idle.wait(), self._limits.drain_s)
             except TimeoutError:
-                _log.error("stopped with %d requests unanswered after %g s", self._in_flight, self._limits.drain_s)
+                _log.error("stopped with %d requests unanswered after %g s", self.in_flight, self._limits.drain_s)
         for mount in self._mounts:
             await mount.stop()
 
@@ -120,7 +121,7 @@ class App:
             return
         if scope["type"] != "http":
             raise ValueError(f"cannot serve {scope['type']!r} connections")
-        self._in_flight += 1
+        self.in_flight += 1
         started_s = time.perf_counter()
         try:
             bound = self._limits.max_body_bytes
@@ -133,8 +134,8 @@ class App:
                     took_s = time.perf_counter() - started_s
                     self._metrics.count(label, status=response.status, took_s=took_s, rows=response.rows)
         finally:
-            self._in_flight -= 1
-            if not self._in_flight:
+            self.in_flight -= 1
+            if not self.in_flight:
                 self._is_idle.set()
 
     async def _live_and_die(self, receive: Receive, send: Send) -> None:
@@ -155,7 +156,8 @@ class App:
         response: Response | StreamResponse
         try:
             label, route = self._find(request)
-            counted = label if route.counts else None
+            if route.counts:
+                counted, self.requests = label, self.requests + 1
             if (route.counts or route.needs_ready) and not self._is_ready:
                 raise RequestRefused(NOT_READY)
             response = await route.handler(request)

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing, suppress
-from typing import Any, Protocol
+from typing import Any
 
 from filiera.errors import UsageError
 from filiera.serving.app import App
-from filiera.serving.http import Message, Receive, Scope, Send
+from filiera.serving.leaving import Running, Served, leave, native_threads, threads_have_ended
 from filiera.serving.listening import BACKLOG, listen, url_of
-
-
-class Served(Protocol):
-    """An ASGI application that has to be started."""
-
-    def start(self) -> None:
-        """Load and warm up."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer."""
 
 
 def serve(
@@ -55,7 +46,7 @@ def serve(
         app = build_app()
         app.start()
 
-        async def announce(stop: Callable[[], None]) -> None:
+        async def announce(running: Running) -> None:
             if grpc_port is None:
                 on_ready([url])
                 return
@@ -75,53 +66,50 @@ def _check_grpc(host: str, port: int) -> None:
     listen(host, port).close()
 
 
-def serve_on(listener: int, app: Served, *, beside: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
+def serve_on(listener: int, app: Served, *, beside: Callable[[Running], Awaitable[None]]) -> None:
     """Serve a started *app* on the file descriptor *listener*, which is closed; come back as ``serve`` does.
 
     Args:
-        listener: Of a socket that listens; others may take requests from it too.
+        listener: Of a socket that listens; other processes may take requests from it too, and go on when this one ends.
         app: Answers.
-        beside: Begun when requests are answered, with what ends the service; its errors end it. It may run on as long
-            as the service does.
+        beside: Begun when requests are answered, with what tells how busy it is and ends it; its errors end it. It may
+            run on as long as the service does.
     """
     asyncio.run(_run(app, listener, beside))
 
 
-async def _run(app: Served, listener: int, beside: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
+async def _run(app: Served, listener: int, beside: Callable[[Running], Awaitable[None]]) -> None:
     from granian.constants import Interfaces
 
+    inode, former = os.fstat(listener).st_ino, native_threads()
     is_up = asyncio.Event()
-
-    def watched(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        async def send_and_note(message: Message) -> None:
-            await send(message)
-            is_up.set()
-
-        return app(scope, receive, send_and_note if scope["type"] == "lifespan" else send)
-
+    running = Running(app, is_up.set)
     server = _server_class(listener)(
-        watched, interface=Interfaces.ASGI, websockets=False, log_enabled=False, backlog=BACKLOG
+        running, interface=Interfaces.ASGI, websockets=False, log_enabled=False, backlog=BACKLOG
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, server.stop)
+        loop.add_signal_handler(number, running.stop)
     serving = asyncio.create_task(server.serve())
     coming_up = asyncio.create_task(is_up.wait())
     await asyncio.wait((serving, coming_up), return_when=asyncio.FIRST_COMPLETED)
     coming_up.cancel()
-    going_on = asyncio.create_task(_beside(server, beside)) if is_up.is_set() else None
+    going_on = [asyncio.create_task(leave(running, server.stop, inode))]
+    if is_up.is_set():
+        going_on.append(asyncio.create_task(_beside(running, beside)))
     await serving
-    if going_on is not None:
-        going_on.cancel()
+    for task in going_on:
+        task.cancel()
         with suppress(asyncio.CancelledError):
-            await going_on
+            await task
+    await threads_have_ended(former)
 
 
-async def _beside(server: Any, beside: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
+async def _beside(running: Running, beside: Callable[[Running], Awaitable[None]]) -> None:
     try:
-        await beside(server.stop)
+        await beside(running)
     except BaseException:
-        server.stop()
+        running.stop()
         raise
 
 

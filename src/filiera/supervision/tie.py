@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from filiera.supervision.control import Channel, Gone, connect
 
@@ -16,31 +16,16 @@ ORPHAN_S = 60.0
 """A worker that has had no supervisor for so long ends."""
 _REPORT_S = 0.1
 _HEARTBEAT_S = 2.0
-_UNCOUNTED = ("/health/", "/metrics")
-_Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 
-class Load:
-    """Counts the requests that pass through it to an ASGI application."""
+class Busy(Protocol):
+    """What tells how busy a service is, and ends it."""
 
-    def __init__(self, app: _Asgi) -> None:
-        self._app = app
-        self.in_flight = 0
-        self.requests = 0
+    in_flight: int  #: requests under way
+    requests: int  #: requests taken
 
-    def start(self) -> None:
-        """Do nothing: the application was started."""
-
-    async def __call__(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(_UNCOUNTED):
-            await self._app(scope, receive, send)  # being looked at is no reason to stay awake
-            return
-        self.in_flight += 1
-        self.requests += 1
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self.in_flight -= 1
+    def stop(self) -> None:
+        """Begin to end; what is under way is finished."""
 
 
 class Tie:
@@ -62,14 +47,8 @@ class Tie:
         self._reported_at = 0.0
         self._connect()
 
-    async def hold(self, load: Load, path: str, stop: Callable[[], None]) -> None:
-        """Say that this worker is ready, then report its load, until it is cancelled.
-
-        Args:
-            load: Counts the requests.
-            path: Where it takes messages.
-            stop: Called when it is to end.
-        """
+    async def hold(self, running: Busy, path: str) -> None:
+        """Say that this worker is ready and takes messages at *path*, then report how busy it is, until cancelled."""
         ready = {"ready": True, "path": path}
         self._send(ready)
         alone_since = time.monotonic()
@@ -81,16 +60,16 @@ class Tie:
                 if self._channel is not None:
                     alone_since = now
                 if self._is_to_end() or now - alone_since >= ORPHAN_S:
-                    stop()
-                self._report(load, now)
+                    running.stop()
+                self._report(running, now)
                 await asyncio.sleep(_REPORT_S)
         finally:
-            self._report(load, time.monotonic())
+            self._report(running, time.monotonic())
 
-    def _report(self, load: Load, now: float) -> None:
-        standing = load.in_flight, load.requests
+    def _report(self, running: Busy, now: float) -> None:
+        standing = running.in_flight, running.requests
         if standing != self._reported or now - self._reported_at >= _HEARTBEAT_S:
-            self._send({"in_flight": load.in_flight, "requests": load.requests})
+            self._send({"in_flight": running.in_flight, "requests": running.requests})
             self._reported, self._reported_at = standing, now
 
     def _connect(self, ready: Mapping[str, Any] | None = None) -> None:
