@@ -10,20 +10,15 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from filiera.errors import FilieraError
+from filiera.project.offers import offers_of
 from filiera.project.project import Project
 from filiera.project.services import named_services
 from filiera.project.supervising import TOKEN_VARIABLE, control_folder, model_of
 from filiera.project.worker import PATH_VARIABLE
-from filiera.supervision.service import Service
 from filiera.supervision.tie import Tie
-
-if TYPE_CHECKING:
-    from filiera.serving.app import App
 
 _DRAIN_S = 25.0
 
@@ -33,34 +28,18 @@ def run_service_worker(root: Path, profile: str, name: str, listener: int) -> No
     project = Project.open(root, profile=profile)
     (service,) = named_services(project.config, [name])
     tie = Tie(control_folder(project), listener, service=name, address=service.address_digest)
+    from filiera.serving.app import App, Limits
     from filiera.serving.server import serve_on  # what takes long is loaded when the supervisor knows of us
 
-    app, path, close = build_app(project, service)
-    try:
-        app.start()
-        serve_on(os.dup(listener), app, beside=functools.partial(tie.hold, path=path))
-    finally:
-        close()
-
-
-def build_app(project: Project, service: Service) -> tuple[App, str, Callable[[], None]]:
-    """Return what answers for a service, the path for its messages, and what lets go of all. Raises FilieraError."""
-    from filiera.project import plugins
-    from filiera.project.endpoints import AliasDesk
-    from filiera.serving.app import App, Limits
-    from filiera.serving.endpoint import Endpoint
-    from filiera.serving.follower import Follower
-    from filiera.serving.model_mount import ModelMount
-
+    (offer,) = offers_of([service.function or str(model_of(service))], profile=profile, tell=_tell)
     token = os.environ.get(TOKEN_VARIABLE) or None
-    ref = model_of(service)
-    version = project.versions.resolve("model", ref)
-    log = plugins.writable_prediction_log(project.store, version.name)
-    desk = AliasDesk(project, ref, log=log)
-    endpoint = Endpoint(desk.load(version.number))
-    mount = ModelMount(endpoint, follower=Follower(endpoint, desk, tell=_tell) if ref.number is None else None)
-    app = App([mount], token=token, local_names_only=token is None, limits=Limits(drain_s=_DRAIN_S))
-    return app, f"/v1/models/{version.name}:predict", log.close
+    try:
+        app = App([offer.mount()], token=token, local_names_only=token is None, limits=Limits(drain_s=_DRAIN_S))
+        app.start()
+        serve_on(os.dup(listener), app, beside=functools.partial(tie.hold, path=offer.calls[0]))
+    finally:
+        if offer.log is not None:
+            offer.log.close()
 
 
 def _tell(line: str) -> None:

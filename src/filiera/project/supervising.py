@@ -154,8 +154,6 @@ def _check(project: Project, service: Service) -> None:
             why="A service that others reach needs a token.",
             do=f"Set {TOKEN_VARIABLE}, or let it listen on 127.0.0.1.",
         )
-    if service.function:
-        raise UsageError(f"The service {service.name!r} is a function, which cannot be served yet.")
     if service.model:
         project.versions.resolve("model", model_of(service))
 

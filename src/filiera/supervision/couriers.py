@@ -144,7 +144,8 @@ class Couriers:
         elif verdict.what == "retry":
             self._source.retry(message, after_s=verdict.after_s, why=verdict.why, is_tried=verdict.is_tried)
         elif self._source.bury(message, why=verdict.why):
-            self._tell(f"message {message.id} is dead after {message.attempt} attempts: {verdict.why}")
+            times = "1 attempt" if message.attempt == 1 else f"{message.attempt} attempts"
+            self._tell(f"message {message.id} is dead after {times}: {verdict.why}")
 
     def _ask(self, message: Message) -> Answer:
         """Post a message on a connection of its own, so that a broken one says something about this request only."""
