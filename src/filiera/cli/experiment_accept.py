@@ -45,7 +45,7 @@ def _print(done: Accepted) -> None:
     for record in done.records:
         if record.parameters:
             given = ", ".join(f"{name}={value}" for name, value in record.parameters.items())
-            print(f"{record.pipeline} was run with {given}: those are not its defaults")
+            print(f"{record.pipeline} was run with {given}: a run without them makes another model")
     for name in done.finished.archived:
         print(f"experiment {name} is in the archive")
     for name, why in done.finished.left.items():

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from filiera.core.report import Svg
 from filiera.core.value import dataclass
 
-_SPECIAL = re.compile(r"[\\`*\[\]<|~]|&(?=[#\w])|(?<!\w)_|_(?!\w)|(?<=!)(?=\[)")
+_SPECIAL = re.compile(r"[\\`*\[\]<|]|(?<!\w)~|~(?!\w)|&(?=[#\w])|(?<!\w)_|_(?!\w)|(?<=!)(?=\[)")
 _FIRST = re.compile(r"^(#{1,6}(?=\s|$)|[-+=](?=[-+=\s]|$)|>|\d{1,9}(?=[.)](\s|$)))")
 
 

@@ -226,7 +226,8 @@ def _in_words(project: Project, old: str, new: str) -> list[str]:
     parts = [project.records.read("get_closure", {"digest": digest}) for digest in (old, new)]
     if not all(parts):  # it ran in another store
         return ["other code"]
-    return project.code.compare(*(rows[0]["parts"].encode() for rows in parts))
+    words = project.code.compare(*(rows[0]["parts"].encode() for rows in parts))
+    return sorted(words, key=lambda each: (not each.endswith(" changed"), not each.startswith("function ")))
 
 
 Pairs = tuple[dict[str, dict[str, Improvement]], dict[str, str], tuple[Verdict, ...]]
