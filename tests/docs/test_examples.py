@@ -57,6 +57,10 @@ ON_THEIR_OWN = (
 )
 
 
+RECORDED = ("three-experiments",)
+"""Explanations that take minutes."""
+
+
 def assert_pages_are_true(pages: list[Path], home: Path) -> None:
     """Fail with the first command of the pages that prints something else than they show.
 
@@ -80,6 +84,13 @@ def test_how_to(name: str, tmp_path: Path) -> None:
     assert_pages_are_true([DOCS / "how-to" / f"{name}.md"], tmp_path)
 
 
+@pytest.mark.campaign
+@pytest.mark.parametrize("name", RECORDED)
+def test_recording(name: str, tmp_path: Path) -> None:
+    """What was recorded happens again."""
+    assert_pages_are_true([DOCS / "explanation" / f"{name}.md"], tmp_path)
+
+
 def test_tutorial(tmp_path: Path) -> None:
     """The tutorial works from an empty folder to a verdict, and then the how-to that goes on from there."""
     assert_pages_are_true([DOCS / "tutorial" / "first-chain.md", DOCS / "how-to" / "serve-and-call.md"], tmp_path)
@@ -101,4 +112,5 @@ def test_every_page_with_commands_is_run() -> None:
     """No page shows commands or programs that no test runs."""
     shown = {page for page in DOCS.rglob("*.md") if running.has_something_to_run(page)}
     run = {DOCS / "how-to" / f"{name}.md" for name in (*ON_THEIR_OWN, "serve-and-call")}
-    assert shown == run | {DOCS / "tutorial" / "first-chain.md"}
+    recorded = {DOCS / "explanation" / f"{name}.md" for name in RECORDED}
+    assert shown == run | recorded | {DOCS / "tutorial" / "first-chain.md"}
