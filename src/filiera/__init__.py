@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from filiera.core import checkpoint
+    from filiera.core import checkpoint, graphs
     from filiera.core.approval import approve
     from filiera.core.check import Check
     from filiera.core.commands import In, Out, command_step, shell_step
@@ -55,6 +55,7 @@ __all__ = [
     "approve",
     "checkpoint",
     "command_step",
+    "graphs",
     "log_metric",
     "loop",
     "pipeline",
@@ -87,6 +88,7 @@ _HOMES = {
     "approve": "approval",
     "checkpoint": "checkpoint",
     "command_step": "commands",
+    "graphs": "graphs",
     "log_metric": "logged",
     "loop": "shapes",
     "pipeline": "pipeline",
@@ -107,7 +109,7 @@ def __getattr__(name: str) -> Any:
     module = import_module(f"filiera.core.{home}")
     if home in ("pipeline", "wiring"):
         module.Pipeline.launcher = staticmethod(_launch)
-    found = module if name == "checkpoint" else getattr(module, name)
+    found = module if name in ("checkpoint", "graphs") else getattr(module, name)
     globals()[name] = found
     return found
 

@@ -45,6 +45,7 @@ def test_front_door_is_small() -> None:
         "approve",
         "checkpoint",
         "command_step",
+        "graphs",
         "log_metric",
         "loop",
         "pipeline",

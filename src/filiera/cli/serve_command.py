@@ -52,6 +52,7 @@ def _announce(addresses: Sequence[str], offers: list[Offer]) -> None:
     for offer in offers:
         if offer.follows:
             lines.append(f"  follows   {offer.follows}")
+        lines += [f"  asks      {asked}" for asked in offer.asks]
         if offer.runs_on:
             lines.append(f"  runs on   {offer.runs_on}")
         verb = "predict" if offer.kind == "models" else "call"

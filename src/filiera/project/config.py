@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FILE_NAME = "filiera.toml"
 PROFILE_VARIABLE = "FILIERA_PROFILE"
 DEFAULT_PROFILE = "local"
-_TABLES = ("project", "catalog", "profile", "signing", "limits", "waivers", "service")
+_TABLES = ("project", "catalog", "profile", "signing", "limits", "waivers", "service", "graph")
 _PROJECT_KEYS = ("name", "flows", "profile")
 EXECUTORS = ("processes", "inline")
 SIGN = ("on-request", "always")
@@ -69,6 +69,7 @@ class ProjectConfig:
     limits: Mapping[str, int] = field(default_factory=dict)  #: how many steps that name it run at once, on one machine
 
     services: Mapping[str, Any] = field(default_factory=dict)  #: what ``[service.NAME]`` say, not checked yet
+    graphs: Mapping[str, Any] = field(default_factory=dict)  #: what ``[graph.NAME]`` say, not checked yet
     waivers: tuple[ModelWaiver, ...] = ()  #: gates that a model need not pass for a time
     scope: Scope | None = None  #: the experiment whose worktree *root* is
 
@@ -126,6 +127,7 @@ def load(root: Path, profile: str | None = None) -> ProjectConfig:
         signing=_signing(_table(tables, "signing", path), place.home, f"[signing] of {path}"),
         limits=_limits(_table(tables, "limits", path), path),
         services=_table(tables, "service", path),
+        graphs=_table(tables, "graph", path),
         waivers=_waivers(tables, path),
         scope=place.scope,
     )

@@ -1,4 +1,4 @@
-"""Functions and classes of a project that are served, found by ``module:name`` or by the name of a marked one."""
+"""Functions, classes and graphs of a project that are served, found by ``module:name``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from filiera.core.graphs import ServingGraph
 from filiera.core.service import ServiceOptions, options_of
 from filiera.core.value import dataclass
 from filiera.errors import UsageError, did_you_mean
@@ -32,7 +33,7 @@ class FoundFunction:
 
 
 def is_address(text: str) -> bool:
-    """Tell whether *text* is a function's address rather than a name.
+    """Tell whether *text* is an address in code rather than a name.
 
     >>> is_address("greeting:greet"), is_address("spam-filter@champion")
     (True, False)
@@ -40,11 +41,11 @@ def is_address(text: str) -> bool:
     return ":" in text
 
 
-def find_function(root: Path, address: str) -> FoundFunction:
+def find_served(root: Path, address: str) -> FoundFunction | ServingGraph:
     """Return what ``module:name`` means, the module found below the folder *root*. It is imported.
 
     Raises:
-        UsageError: *address* is none, or the module has no such function or class.
+        UsageError: *address* is none, or the module has no such function, class or graph.
         ProjectError: The module cannot be imported.
     """
     module, _, name = address.partition(":")
@@ -52,14 +53,20 @@ def find_function(root: Path, address: str) -> FoundFunction:
         raise UsageError(f"{address!r} is no address of a function.", do="Give one such as greeting:greet.")
     loaded = import_below(root, module)
     found = getattr(loaded, name, None)
+    if isinstance(found, ServingGraph):
+        return found
     if not callable(found):
-        known = [key for key, value in vars(loaded).items() if callable(value) and value.__module__ == module]
+        known = [key for key, value in vars(loaded).items() if _is_served(value, module)]
         raise UsageError(
-            f"Module {module!r} has no function or class {name!r}.",
+            f"Module {module!r} has no function, class or graph {name!r}.",
             why=f"It has: {', '.join(known) or 'none'}.{did_you_mean(name, known)}",
         )
     options = options_of(found) or ServiceOptions()
     return FoundFunction(function=found, options=options, version=options.version or _digest(found, root))
+
+
+def _is_served(value: object, module: str) -> bool:
+    return isinstance(value, ServingGraph) or (callable(value) and getattr(value, "__module__", "") == module)
 
 
 def _digest(function: Callable[..., Any], root: Path) -> str:

@@ -32,7 +32,7 @@ _RACY_NS = 2_000_000_000
 """A file just written may be written again without a new time, on a disk whose clock ticks as slowly as this."""
 _SHOWN = 20
 _PIPELINE, _SERVICE = "pipeline", "service "
-_WORDS = (b"pipeline", b"service")
+_WORDS = (b"pipeline", b"service", b"graph")
 """A file without them has nothing to be found."""
 
 
@@ -314,6 +314,8 @@ def _parsed(text: bytes, root: Path, path: str) -> Iterator[tuple[str, Found]]:
     for node, following in itertools.zip_longest(tree.body, tree.body[1:]):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield from _decorated(node, path)
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and _names(node.value, "graph"):
+            yield from _graph(node, path, _text(following).partition("\n")[0])
         elif isinstance(node, ast.Assign | ast.AnnAssign) and _names(node.value, "pipeline_of"):
             yield _assigned(node, file), (path, node.lineno, _text(following).partition("\n")[0], _PIPELINE)
 
@@ -327,6 +329,14 @@ def _decorated(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, path
             given = [word.value for word in item.keywords if word.arg == "name"] if isinstance(item, ast.Call) else []
             names = [word.value for word in given if isinstance(word, ast.Constant) and isinstance(word.value, str)]
             yield (names[0] if names else node.name), (path, node.lineno, summary, f"{_SERVICE}{node.name}")
+
+
+def _graph(node: ast.Assign | ast.AnnAssign, path: str, summary: str) -> Iterator[tuple[str, Found]]:
+    """Yield a serving graph by the name that it is given, which is that of its address."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    given = node.value.args if isinstance(node.value, ast.Call) else []
+    if len(targets) == 1 and isinstance(targets[0], ast.Name) and given and isinstance(given[0], ast.Constant):
+        yield str(given[0].value), (path, node.lineno, summary, f"{_SERVICE}{targets[0].id}")
 
 
 def _names(expression: ast.expr | None, function: str) -> bool:

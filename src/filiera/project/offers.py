@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filiera.core.graphs import ServingGraph
 from filiera.core.products import CHAMPION, ProductRef
 from filiera.core.value import dataclass
 from filiera.errors import ProjectError, UsageError
 from filiera.ports import PredictionLog
 from filiera.project import plugins
-from filiera.project.functions import FoundFunction, find_function, is_address
+from filiera.project.functions import FoundFunction, find_served, is_address
 from filiera.project.index import find_service
 from filiera.project.project import Project
 
@@ -28,6 +29,7 @@ class Offer:
     shown: str  #: for people: with its version
     follows: str = ""  #: the alias that it follows
     runs_on: str = ""  #: which runtime answers, and why
+    asks: tuple[str, ...] = ()  #: of a graph the versions that it asks
     calls: tuple[str, ...]  #: paths that take requests
     log: PredictionLog | None
     mount: Callable[[], Mount]
@@ -53,13 +55,13 @@ def offers_of(texts: Sequence[str], *, profile: str | None, tell: Callable[[str]
     except ProjectError:
         if not all(map(is_address, texts)) or profile is not None or _has_file():
             raise
-        return _distinct([_of_function(find_function(Path.cwd().resolve(), text), None) for text in texts])
+        return _distinct([_of_code(find_served(Path.cwd().resolve(), text), None) for text in texts])
     return _distinct([_offer(project, text, tell) for text in texts])
 
 
 def _offer(project: Project, text: str, tell: Callable[[str], None]) -> Offer:
     if is_address(text):
-        return _of_function(find_function(project.config.root, text), project)
+        return _of_code(find_served(project.config.root, text), project)
     try:
         return _of_model(project, ProductRef.parse(text if "@" in text else f"{text}@{CHAMPION}"), tell)
     except UsageError:
@@ -67,7 +69,44 @@ def _offer(project: Project, text: str, tell: Callable[[str], None]) -> Offer:
         address = "" if "@" in text else find_service(project.config, text)
         if not address:
             raise
-        return _of_function(find_function(project.config.root, address), project)
+        return _of_code(find_served(project.config.root, address), project)
+
+
+def _of_code(found: FoundFunction | ServingGraph, project: Project | None) -> Offer:
+    if isinstance(found, FoundFunction):
+        return _of_function(found, project)
+    if project is None:
+        raise UsageError(f"The graph {found.name!r} can be served in a project only.", why="Its models are there.")
+    return _of_graph(project, found)
+
+
+def _of_graph(project: Project, graph: ServingGraph) -> Offer:
+    from filiera.project.serving_graphs import build_graph, moved, versions_of
+
+    versions, elsewhere = versions_of(project, graph), moved(project, graph)
+    log = plugins.writable_prediction_log(project.store, graph.name)
+
+    def mount() -> Mount:
+        from filiera.serving.endpoint import Endpoint
+        from filiera.serving.model_mount import ModelMount
+        from filiera.serving.served_model import ServedModel
+
+        predictor, signature = build_graph(project, graph, versions)
+        served = ServedModel(graph.name, predictor, version=graph.version, signature=signature, log=log)
+        return ModelMount(Endpoint(served))
+
+    return Offer(
+        kind="models",
+        name=graph.name,
+        shown=f"{graph.name}@{graph.version}",
+        asks=tuple(
+            f"{version.ref}, at {elsewhere[leaf]}" if leaf in elsewhere else version.ref
+            for leaf, version in versions.items()
+        ),
+        calls=(f"/v1/models/{graph.name}:predict",),
+        log=log,
+        mount=mount,
+    )
 
 
 def _of_function(found: FoundFunction, project: Project | None) -> Offer:

@@ -87,6 +87,13 @@ class Batch:
         columns = [column[start:stop] for column in self.columns]
         return Batch(fields=self.fields, columns=columns, height=min(stop, self.height) - start)
 
+    def filled(self, name: str, value: Any) -> Batch:
+        """Return the rows with *value* where that of the field *name* is missing."""
+        place = [field.name for field in self.fields].index(name)
+        columns = list(self.columns)
+        columns[place] = [value if old is None or old != old else old for old in columns[place]]
+        return Batch(fields=self.fields, columns=columns, height=self.height)
+
     def matrix(self, order: Sequence[int] | None = None) -> np.ndarray[Any, Any]:
         """Return columns of numbers as float64, shape ``(height, columns)``, missing values as NaN.
 
@@ -123,6 +130,13 @@ def polars_type(kind: FieldType) -> pl.DataType:
         return pl.Datetime("us")
     found: pl.DataType = getattr(pl, _POLARS_NAMES.get(kind, kind.capitalize()))()
     return found
+
+
+def together(parts: Sequence[Outputs]) -> Outputs:
+    """Return the answers to several batches as those to one."""
+    import numpy as np
+
+    return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
 
 
 def _joined(parts: Sequence[Column]) -> Column:

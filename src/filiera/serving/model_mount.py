@@ -108,7 +108,7 @@ class ModelMount:
     async def _predict(self, request: Request) -> Response:
         body = await request.body("application/json", arrow_bodies.MEDIA_TYPE)
         return await self.answer(
-            partial(_question, body, request.media_type, request.headers.get("accept", "")),
+            partial(_question, body, request.media_type, request.headers),
             size_bytes=len(body),
             timeout_s=request.timeout_s,
         )
@@ -153,10 +153,14 @@ class ModelMount:
         return found
 
 
-def _question(body: bytes, media_type: str, accept: str, model: ServedModel) -> Question[Response]:
+def _question(body: bytes, media_type: str, headers: Mapping[str, str], model: ServedModel) -> Question[Response]:
     """Return the rows of a body of either type; the answer is of the same, unless the other is what is accepted."""
     is_arrow = media_type == arrow_bodies.MEDIA_TYPE
     batch = arrow_bodies.read(model.columns, body) if is_arrow else model.records.decode(body)
+    for name, header in getattr(model.predictor, "headers", {}).items():
+        if header in headers:
+            batch = batch.filled(name, headers[header])
+    accept = headers.get("accept", "")
     if arrow_bodies.MEDIA_TYPE in accept or (is_arrow and "application/json" not in accept):
         return batch, partial(_as_table, model.contract)
     return batch, partial(_as_records, model.contract)

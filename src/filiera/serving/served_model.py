@@ -13,7 +13,7 @@ from filiera.core.signature import Output, Signature
 from filiera.errors import FilieraError
 from filiera.ports import PredictionLog
 from filiera.serving.answers import Answer, answers_of
-from filiera.serving.batch import Batch, Outputs
+from filiera.serving.batch import Batch, Outputs, together
 from filiera.serving.columns import ColumnDecoder
 from filiera.serving.contract import ModelContract
 from filiera.serving.domain import json_value
@@ -46,11 +46,8 @@ class Predictions:
     @classmethod
     def joined(cls, parts: Sequence[Predictions]) -> Predictions:
         """Return the predictions of all *parts* of a request, in their order."""
-        import numpy as np
-
         ids = tuple(name for part in parts for name in part.ids)
-        outputs = tuple(np.concatenate(each) for each in zip(*(part.outputs for part in parts), strict=True))
-        return cls(ids=ids, promised=parts[0].promised, outputs=outputs)
+        return cls(ids=ids, promised=parts[0].promised, outputs=together([part.outputs for part in parts]))
 
     def split(self, heights: Sequence[int]) -> list[Predictions]:
         """Return the predictions of batches of these *heights*, which were predicted together."""

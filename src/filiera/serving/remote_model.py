@@ -1,0 +1,122 @@
+"""A model of a graph that another service answers for: the same version, in a process of its own."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import urllib.parse
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from filiera.core.signature import Output, Signature
+from filiera.errors import FilieraError, ProjectError
+from filiera.serving.answers import ANSWER_KEYS, label_key
+from filiera.serving.batch import Batch, Outputs, together
+from filiera.serving.domain import json_value
+from filiera.serving.predictor import PredictionFailed
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_TIMEOUT_S = 30.0
+
+
+class RemoteModel:
+    """Asks a service for the answers of one model version, row for row what that would answer here.
+
+    One connection is kept. An answer of another version than the graph has is no answer: the alias that the service
+    follows has moved.
+    """
+
+    is_brief = False
+    runtime = "service"
+
+    def __init__(self, url: str, name: str, *, version: int, signature: Signature, token: str | None = None) -> None:
+        """Take the service at *url* for this version. Nothing is sent yet. Raises ProjectError for no address."""
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ProjectError(f"{url!r} is not the address of a service.", do="Give one such as http://127.0.0.1:8101")
+        self._made = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._place, self._url, self._name = parts.netloc, url.rstrip("/"), name
+        self._path = f"{parts.path.rstrip('/')}/v1/models/{urllib.parse.quote(name)}"
+        self._version, self._signature = version, signature
+        self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        self._connections = threading.local()
+
+    def require(self) -> None:
+        """Raise ProjectError unless the service is there and has this version with this signature."""
+        wanted = f"{self._name}@{self._version}"
+        try:
+            status, content = self._exchange("GET", self._path, None)
+            found = msgspec.json.decode(content) if status == http.HTTPStatus.OK else {}
+        except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+            raise ProjectError(
+                f"{self._url} does not answer for {wanted}.", why=str(error), do=f"filiera serve {wanted}"
+            ) from error
+        there = f"version {found['version']}" if "version" in found else f"nothing of that name (status {status})"
+        if found.get("version") != self._version or found["signature"]["hash"] != self._signature.hash:
+            raise ProjectError(
+                f"{self._url} does not serve {wanted}.",
+                why=f"It has {there}.",
+                do=f"Serve it there: filiera serve {wanted}",
+            )
+
+    def predict(self, batch: Batch) -> Outputs:
+        """Return one array per output of the signature. Raises PredictionFailed, also when the service is not there."""
+        size = self._signature.max_rows
+        if batch.height <= size:
+            return self._predicted(batch)
+        parts = [self._predicted(batch.part(start, start + size)) for start in range(0, batch.height, size)]
+        return together(parts)
+
+    def _predicted(self, batch: Batch) -> Outputs:
+        try:
+            status, content = self._exchange("POST", f"{self._path}:predict", _body(batch))
+            if status != http.HTTPStatus.OK:
+                raise FilieraError(f"status {status}")
+            found = msgspec.json.decode(content)
+            if found["version"] != self._version:
+                raise FilieraError(f"version {found['version']} instead of {self._version}")
+            return tuple(_column(output, found["predictions"]) for output in self._signature.outputs)
+        except (OSError, http.client.HTTPException, msgspec.DecodeError, KeyError, FilieraError) as error:
+            why = f"{self._url} answered: {error}" if isinstance(error, FilieraError) else f"{self._url}: {error!r}"
+            raise PredictionFailed(f"{self._name} did not answer.", why=why) from error
+
+    def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+        """Return status and content; a connection that the service closed while it was idle is opened once more."""
+        kept = getattr(self._connections, "open", None)
+        for connection in (kept, None) if kept is not None else (None,):
+            used = connection or self._made(self._place, timeout=_TIMEOUT_S)
+            try:
+                used.request(method, path, body, self._headers)
+                response = used.getresponse()
+                content = response.read()
+            except (OSError, http.client.HTTPException) as error:
+                used.close()
+                self._connections.open = None
+                if connection is None or not isinstance(error, ConnectionError):  # RemoteDisconnected is one
+                    raise
+            else:
+                self._connections.open = used
+                return response.status, content
+        raise AssertionError  # the last of the two has returned or raised
+
+
+def _body(batch: Batch) -> bytes:
+    names = [field.name for field in batch.fields]
+    columns = [column.tolist() if hasattr(column, "tolist") else column for column in batch.columns]
+    rows = [
+        {name: json_value(value) for name, value in zip(names, row, strict=True)} for row in zip(*columns, strict=True)
+    ]
+    return msgspec.json.encode({"instances": rows})
+
+
+def _column(output: Output, predictions: list[dict[str, Any]]) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    values = [row[ANSWER_KEYS[output.semantics]] for row in predictions]
+    if output.semantics == "probability":
+        keys = [label_key(label) for label in output.labels]
+        return np.array([[row[key] for key in keys] for row in values], dtype=np.float64)
+    return np.array(values)
