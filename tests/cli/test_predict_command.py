@@ -78,3 +78,34 @@ def test_a_file_that_is_cut_off(shop: Path, tmp_path: Path, ask: Ask) -> None:
     """A broken Parquet file is a source that cannot be read."""
     (tmp_path / "cut.parquet").write_bytes(b"PAR1" + os.urandom(8))
     ask("predict", "spender", str(tmp_path / "cut.parquet"), cwd=shop).said(6, "cut.parquet")
+
+
+def test_predictions_are_written_to_a_file(shop: Path, tmp_path: Path, ask: Ask) -> None:
+    """The same as are printed, whole or not at all."""
+    file = tmp_path / "out.parquet"
+    told = ask("predict", "spender", "orders.csv", "--to", str(file), cwd=shop).out
+    assert told == f"predicted 300 rows with spender@1, to {file}\n"
+    printed = [json.loads(line) for line in ask("predict", "spender", "orders.csv", cwd=shop).out.splitlines()]
+    assert pl.read_parquet(file).drop("id").to_dicts() == [
+        {key: value for key, value in each.items() if key != "id"} for each in printed
+    ]
+    rows = pl.read_csv(shop / "orders.csv").sample(1500, with_replacement=True, seed=1)
+    rows[1200, "pieces"] = -1
+    rows.write_csv(tmp_path / "rows.csv")
+    other = tmp_path / "other.csv"
+    answer = ask("predict", "spender", str(tmp_path / "rows.csv"), "--to", str(other), cwd=shop)
+    answer.said(2, "instances[200].pieces", "instances[0] is row 1,001 of", "is not written")
+    assert not other.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["orders.csv", "--to", "out.xlsx"], ["no ending that can be written", ".parquet, .csv, .jsonl"]),
+        (["-", "--to", "out.csv"], ["--to is for rows of a file"]),
+        (["orders.csv", "--to", "out.csv", "--url", "http://127.0.0.1:9"], ["--to is for rows of a file"]),
+    ],
+)
+def test_what_cannot_be_written(words: list[str], said: list[str], shop: Path, ask: Ask) -> None:
+    """Is told before anything is predicted."""
+    ask("predict", "spender", *words, cwd=shop).said(2, *said)

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from filiera.cli.places import find_model
 from filiera.cli.serve_command import TOKEN_VARIABLE
@@ -21,35 +21,84 @@ from filiera.project import plugins
 from filiera.project.project import Project
 from filiera.project.tables import FILE_TYPES, file_type
 
+if TYPE_CHECKING:
+    from filiera.serving.served_model import ServedModel
+
+T = TypeVar("T")
+
 
 def run(options: argparse.Namespace) -> int:
-    """Print one prediction per row as JSON lines; the same code answers here and in a service."""
+    """Print one prediction per row as JSON lines, or write them to a file; the code is that of a service."""
     if options.limit is not None and options.limit < 1:
         raise UsageError(f"--limit takes 1 or more, not {options.limit}.")
+    if options.to is not None:
+        return _write(options, Path(options.to))
     answered = 0
     try:
         for answer in _ask_service(options) if options.url is not None else _ask_model(options):
             sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
             answered += 1
     except FilieraError as error:
-        if not answered:
-            raise
-        error.why += f" There, instances[0] is row {answered + 1:,} of {options.file}; those before it are answered."
+        if answered:
+            _place(error, answered, options, "; those before it are answered")
         raise
     return 0
 
 
+def _write(options: argparse.Namespace, file: Path) -> int:
+    from filiera.serving.table_mode import ENDINGS, predict_table, write_answers
+
+    if file.suffix not in ENDINGS:
+        raise UsageError(f"{file} has no ending that can be written.", why=f"Known are: {', '.join(ENDINGS)}.")
+    if options.url is not None or options.file == "-":
+        raise UsageError("--to is for rows of a file, predicted in this process.", do="leave out --url, name a file")
+    served = _served(options)
+    answered = 0
+
+    def counted() -> Iterator[Any]:
+        nonlocal answered
+        for each in predict_table(served, _table(options)):
+            yield each
+            answered += len(each.ids)
+
+    try:
+        rows = write_answers(_explained(counted(), served.contract.signature), file)
+    except FilieraError as error:
+        _place(error, answered, options, f"; {file} is not written")
+        raise
+    print(f"predicted {rows:,} rows with {served.contract.name}@{served.contract.version}, to {file}")
+    return 0
+
+
+def _place(error: FilieraError, answered: int, options: argparse.Namespace, then: str) -> None:
+    """Add to what an error says where its portion of the file begins."""
+    if error.why and "instances[" in error.why:
+        error.why += f" There, instances[0] is row {answered + 1:,} of {options.file}{then}."
+
+
 def _ask_model(options: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
+    from filiera.serving.table_mode import predict_table
+
+    served = _served(options)
+    signature = served.contract.signature
+    if options.file == "-":
+        return _explained(served.predict_rows(_rows(options, _names(signature))), signature)
+    predictions = predict_table(served, _table(options))
+    return _explained((answer for each in predictions for answer in each.answers()), signature)
+
+
+def _served(options: argparse.Namespace) -> ServedModel:
+    """Return the model as a service would have it."""
+    from filiera.project.runtimes import model_to_serve
     from filiera.serving.served_model import ServedModel
 
     project = Project.open(profile=options.profile)
     version = find_model(project, options.model)
-    model, signature = project.model_parts(version)
-    served = ServedModel(version.name, model, version=version.number, signature=signature)
-    return _explained(served.predict_rows(_rows(options, _names(signature))), signature)
+    model, signature = model_to_serve(project, version)
+    return ServedModel(version.name, model, version=version.number, signature=signature)
 
 
-def _explained(answers: Iterator[Mapping[str, Any]], signature: Signature) -> Iterator[Mapping[str, Any]]:
+def _explained(answers: Iterator[T], signature: Signature) -> Iterator[T]:
     """Yield answers; say what a model raised, which a service does not tell, unless it may quote sensitive values."""
     from filiera.serving.predictor import PredictionFailed
 
@@ -93,21 +142,27 @@ def _rows(options: argparse.Namespace, inputs: list[str]) -> Iterable[Mapping[st
     if options.file == "-":
         rows: Iterable[Mapping[str, Any]] = _lines()
     else:
-        path = Path(options.file).absolute()
-        if not path.exists():
-            raise SourceError(f"There is no file {options.file}.", do=f"Name one that is there, from {Path.cwd()}.")
-        kind = file_type(path.name)
-        if not kind:
-            raise UsageError(
-                f"{options.file} has no ending that says what it is.", why=f"Known are: {', '.join(FILE_TYPES)}."
-            )
-        entry = {"type": kind, "path": str(path)}
-        reader = plugins.source_reader(kind)
-        reader.check(entry)
-        rows = reader.read(entry, path.parent, Collected(entry=entry)).lazy().collect().iter_rows(named=True)
+        rows = _table(options).collect().iter_rows(named=True)
     known = set(inputs)
     picked = ({name: value for name, value in row.items() if name in known} for row in rows)
     return itertools.islice(picked, options.limit)
+
+
+def _table(options: argparse.Namespace) -> Any:
+    """Return the table of the file, not read yet, as far as is asked for."""
+    path = Path(options.file).absolute()
+    if not path.exists():
+        raise SourceError(f"There is no file {options.file}.", do=f"Name one that is there, from {Path.cwd()}.")
+    kind = file_type(path.name)
+    if not kind:
+        raise UsageError(
+            f"{options.file} has no ending that says what it is.", why=f"Known are: {', '.join(FILE_TYPES)}."
+        )
+    entry = {"type": kind, "path": str(path)}
+    reader = plugins.source_reader(kind)
+    reader.check(entry)
+    table = reader.read(entry, path.parent, Collected(entry=entry)).lazy()
+    return table if options.limit is None else table.head(options.limit)
 
 
 def _lines() -> Iterator[Mapping[str, Any]]:
