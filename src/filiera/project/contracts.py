@@ -163,7 +163,7 @@ def _known(project: Project, version: Version, candidate: ServedModel, alias: st
     deployed = read_deployments(folder)
     recorded, missing = consumers_of(folder, _called(version.name), deployed)
     before = _answering(project, version, alias, candidate.contract.signature.major)
-    paths = {candidate.contract.predict_path} | ({before.contract.predict_path} if before is not None else set())
+    addresses = {each.contract.address for each in (candidate, before) if each is not None}
     trained = None
     if "onnx" in version.attachments:
         model, signature = project.model_parts(version)
@@ -171,7 +171,7 @@ def _known(project: Project, version: Version, candidate: ServedModel, alias: st
     return Known(
         deployed=before,
         trained=trained,
-        recorded=[one for one in recorded if any(each.path in paths for each in one.interactions)],
+        recorded=[one for one in recorded if any(map(one.asks, addresses))],
         missing=missing,
         are_all=deployed is not None,
         approvals=read_approvals(folder),

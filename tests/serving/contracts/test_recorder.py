@@ -149,7 +149,7 @@ def test_what_was_recorded_holds_for_the_mock_and_the_model() -> None:
     for app in (mock_app(CONTRACT), App([ModelMount(Endpoint(real))])):
         with InProcess(app) as service:
             for one in recorder.recorded().interactions:
-                assert list(faults_in(service, one, PATH)) == []
+                assert list(faults_in(service, one, "flows")) == []
 
 
 def test_of_a_stranger_all_or_what_it_says_is_read() -> None:
@@ -222,7 +222,7 @@ def test_matchers_of_other_tools_are_understood() -> None:
 
     def faults(response: Any, rules: Any) -> list[str]:
         with InProcess(mock_app(contract)) as service:
-            return list(faults_in(service, replace(base, response=response, rules=rules), PATH))
+            return list(faults_in(service, replace(base, response=response, rules=rules), "flows"))
 
     assert faults({"version": 7}, {}) == []
     assert faults({"version": 8}, {}) == ["version is another value"]
@@ -238,3 +238,23 @@ def test_matchers_of_other_tools_are_understood() -> None:
     assert faults({"predictions": [{}]}, least) == ["predictions is not of type list"]
     assert faults({"predictions": [{"score": 1}]}, {}) == ["predictions[*].score is missing"]
     assert faults({"model": {"a": 1}}, {}) == ["model is no object"]
+
+
+def test_other_protocols_are_recorded_and_asked_again() -> None:
+    """An application that sends tensors is one too; its answers are compared by their types."""
+    fields = SIGNATURE.inputs[:1]
+    contract = replace(CONTRACT, signature=replace(SIGNATURE, inputs=fields, examples=()))
+    tensors = {"inputs": [{"name": "duration", "shape": [2, 1], "datatype": "INT16", "data": [1, 2]}]}
+    with Recorder(contract, "shop@1.4") as recorder:
+        headers = {"content-type": "application/json"}
+        answered = recorder.answer("POST", "/v2/models/flows/infer", json.dumps(tensors).encode(), headers)
+        assert answered.status == 200, answered.body
+    recorded = recorder.recorded()
+    assert recorded.asks("flows") and not recorded.asks("flow") and not recorded.asks("flows.v2")
+    real = ServedModel("flows", Rule(), version=7, signature=contract.signature)
+    fewer = ServedModel(
+        "flows", Rule(), version=7, signature=replace(contract.signature, outputs=SIGNATURE.outputs[:1])
+    )
+    for model, is_kept in ((real, True), (fewer, False)):
+        with InProcess(App([ModelMount(Endpoint(model))])) as service:
+            assert (list(faults_in(service, recorded.interactions[0], "flows")) == []) == is_kept

@@ -171,7 +171,7 @@ def test_what_applications_recorded_is_asked_again() -> None:
     said = replay_of(served(Renamed(), replace(SIGNATURE, outputs=named)), recorded())
     assert said[1] == "shop@1.4: predictions[*].label is not one that matches ^(attack|normal)$"
     second = replay_of(served(signature=replace(SIGNATURE, major=2)), recorded())
-    assert second[1] == "shop@1.4: asks /v1/models/flows:predict, and the model is at /v1/models/flows.v2:predict"
+    assert second[1] == "shop@1.4: asks /v1/models/flows:predict, and the model is called flows.v2"
 
 
 def test_what_nobody_read_may_go() -> None:

@@ -51,6 +51,19 @@ class Recorded:
         """Return ``consumer@version``, which is the name of its file."""
         return f"{self.consumer}@{self.consumer_version}"
 
+    def asks(self, address: str) -> bool:
+        """Tell whether it asks the model that is served under a name, by whichever protocol."""
+        return any(is_at(one.path, address) for one in self.interactions)
+
+
+def is_at(path: str, address: str) -> bool:
+    """Tell whether a path belongs to the model that is served under a name.
+
+    >>> is_at("/v1/models/flows:predict", "flows"), is_at("/v1/models/flows.v2:predict", "flows")
+    (True, False)
+    """
+    return re.fullmatch(rf"/v[12]/models/{re.escape(address)}[:/].+", path) is not None
+
 
 def check_consumer(text: str) -> tuple[str, str]:
     """Return name and version of an application written as ``NAME@VERSION``. Raises UsageError."""

@@ -131,7 +131,7 @@ class Recorder:
                     request=asked.request,
                     status=asked.status,
                     response=pruned(asked.response, mine),
-                    rules=rules_of(self._contract.signature, mine),
+                    rules=rules_of(self._contract.signature, mine) | _tensors(asked.response, mine),
                 )
             )
         unique = {json.dumps([one.request, one.status, one.response], sort_keys=True): one for one in interactions}
@@ -171,6 +171,13 @@ def require_requests(recorded: Recorded) -> None:
             why="A contract without requests promises nothing.",
             do="Let its tests call the address in $FILIERA_URL, or the client that the recorder gives.",
         )
+
+
+def _tensors(answer: Any, reads: set[str]) -> dict[str, Any]:
+    """Return that there must be as many tensors as were read, for an answer of the Open Inference Protocol."""
+    if "outputs" not in reads:
+        return {}
+    return {"$.outputs": {"combine": "AND", "matchers": [{"match": "type", "min": len(answer["outputs"])}]}}
 
 
 def _places(name: str) -> list[str]:

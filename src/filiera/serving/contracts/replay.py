@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from filiera.serving.contracts.pact import Interaction, Recorded, matchers_at
+from filiera.serving.contracts.pact import Interaction, Recorded, is_at, matchers_at
 from filiera.serving.contracts.part import Part
 from filiera.serving.in_process import InProcess
 
 NAME = "replay"
+Matchers = Sequence[Mapping[str, Any]]
 _SHOWN = 8
 _INDEX = re.compile(r"\[\d+\]")
 _KINDS: Mapping[str, tuple[type, ...]] = {
@@ -22,13 +23,13 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 }
 
 
-def check_replay(service: InProcess, recorded: Sequence[Recorded], path: str) -> Part:
-    """Return whether all that applications recorded is still answered as they need it, at *path*."""
+def check_replay(service: InProcess, recorded: Sequence[Recorded], address: str) -> Part:
+    """Return whether all that applications recorded is still answered as they need it, by the model at *address*."""
     if not recorded:
         return Part(name=NAME, state="skipped", reason="no application has recorded what it needs")
     faults = []
     for one in recorded:
-        mine = dict.fromkeys(fault for each in one.interactions for fault in faults_in(service, each, path))
+        mine = dict.fromkeys(fault for each in one.interactions for fault in faults_in(service, each, address))
         faults += [f"{one.who}: {fault}" for fault in mine]
     if faults:
         return Part(name=NAME, state="failed", reason=faults[0], details=tuple(faults[1:_SHOWN]))
@@ -36,12 +37,12 @@ def check_replay(service: InProcess, recorded: Sequence[Recorded], path: str) ->
     return Part(name=NAME, state="passed", reason=f"all that was recorded is answered: {counts}")
 
 
-def faults_in(service: InProcess, recorded: Interaction, path: str) -> Iterator[str]:
+def faults_in(service: InProcess, recorded: Interaction, address: str) -> Iterator[str]:
     """Yield what an application would miss in the answer to a request that it recorded."""
-    if recorded.path != path:
-        yield f"asks {recorded.path}, and the model is at {path}"
+    if not is_at(recorded.path, address):
+        yield f"asks {recorded.path}, and the model is called {address}"
         return
-    answered = service.post(path, json.dumps(recorded.request).encode())
+    answered = service.post(recorded.path, json.dumps(recorded.request).encode())
     if answered.status != recorded.status:
         yield f"was answered with {recorded.status}, is answered with {answered.status}{_why(answered.body)}"
         return
@@ -50,10 +51,10 @@ def faults_in(service: InProcess, recorded: Interaction, path: str) -> Iterator[
     except ValueError:
         yield "is answered with no JSON"
         return
-    if recorded.status == 200:
-        rows = recorded.request.get("instances", ()) if isinstance(recorded.request, dict) else ()
-        if len(body.get("predictions", ())) != len(rows):
-            yield f"gets {len(body.get('predictions', ()))} predictions for {len(rows)} rows"
+    if recorded.status == 200 and isinstance(recorded.request, dict) and "instances" in recorded.request:
+        rows, predictions = recorded.request["instances"], body.get("predictions", ())
+        if len(predictions) != len(rows):
+            yield f"gets {len(predictions)} predictions for {len(rows)} rows"
             return
     yield from _mismatches(recorded.response, body, "$", recorded.rules)
 
@@ -68,9 +69,17 @@ def _why(body: bytes) -> str:
     return f": {'; '.join(found[:3])}" if found else ""
 
 
-def _mismatches(wanted: Any, given: Any, at: str, rules: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Yield where *given* is not what was recorded, by the matchers; without one, it must be equal."""
+def _mismatches(
+    wanted: Any, given: Any, at: str, rules: Mapping[str, Mapping[str, Any]], above: Matchers | None = None
+) -> Iterator[str]:
+    """Yield where *given* is not what was recorded, by the matchers; without one, it must be equal.
+
+    What has no matcher of its own has the one *above*, if that is about types: so Pact has it.
+    """
     matchers = matchers_at(rules, at)
+    if matchers is None:
+        matchers = above
+    below = [{"match": "type"}] if matchers and matchers[0].get("match") == "type" else None
     for matcher in matchers or ():
         if not _matches(matcher, wanted, given):
             yield f"{at.removeprefix('$.')} is not {_told(matcher, wanted)}"
@@ -81,12 +90,14 @@ def _mismatches(wanted: Any, given: Any, at: str, rules: Mapping[str, Mapping[st
             return
         for key, value in wanted.items():
             if key in given:
-                yield from _mismatches(value, given[key], f"{at}.{key}", rules)
+                yield from _mismatches(value, given[key], f"{at}.{key}", rules, below)
             else:
                 yield f"{f'{at}.{key}'.removeprefix('$.')} is missing"
     elif isinstance(wanted, list) and isinstance(given, list):
-        for item in given:
-            yield from _mismatches(wanted[0], item, f"{at}[*]", rules) if wanted else ()
+        # Of as many items each is like the one recorded in its place; of more or fewer, like the first.
+        likes = wanted if len(wanted) == len(given) else wanted[:1] * len(given)
+        for like, item in zip(likes, given, strict=False):
+            yield from _mismatches(like, item, f"{at}[*]", rules, below)
     elif matchers is None and wanted != given:
         yield f"{at.removeprefix('$.')} is another value"
 

@@ -86,7 +86,7 @@ def _asked(candidate: ServedModel, known: Known) -> list[Part]:
     with closing(service):
         return [
             Part(name="start", state="passed", reason=f"it answers its {len(contract.signature.examples)} examples"),
-            replay.check_replay(service, known.recorded, path),
+            replay.check_replay(service, known.recorded, contract.address),
             fuzz.check_fuzz(service, contract, path),
             _parity_part(candidate, known.trained, rows),
             meaning.check_meaning(_predict(candidate), contract.signature, rows),
@@ -99,7 +99,7 @@ def replay_recorded(candidate: ServedModel, recorded: Sequence[Recorded]) -> Par
     """Return whether a model answers what applications recorded as they need."""
     service = InProcess(App([ModelMount(Endpoint(candidate))]))
     with _quiet(), service:
-        return replay.check_replay(service, recorded, candidate.contract.predict_path)
+        return replay.check_replay(service, recorded, candidate.contract.address)
 
 
 @contextmanager
