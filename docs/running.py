@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 LIMIT_S = 300
+_LINES = 4
 ANY = "…"
 _BLOCK = re.compile(
     r"^```(?P<language>console|python|toml|xml)(?P<target>[^\n]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
@@ -97,8 +98,11 @@ class Session:
         return Path(next(glob.iglob(str(path)), str(path))).resolve()  # noqa: PTH207
 
     def serve(self, command: str, expected: str) -> Ran:
-        """Start a service on a free port, which the page calls 8000."""
-        lines = self.services.enter_context(_service(f"{command} --port 0", self.folder, self.variables))
+        """Start a service on a free port, which the page calls 8000; ``filiera up`` is told so by its configuration."""
+        is_up = command.startswith("filiera up")
+        count = len(expected.splitlines()) if is_up else _LINES
+        words = command if is_up else f"{command} --port 0"
+        lines = self.services.enter_context(_service(words, count, self.folder, self.variables))
         self.address = next(iter(re.findall(r"http://[\d.:]+", lines)), "")
         return Ran(command=command, expected=expected, actual=self._documented(lines), exit_code=0)
 
@@ -131,8 +135,8 @@ class Session:
 
 
 @contextmanager
-def _service(command: str, folder: Path, variables: dict[str, str]) -> Iterator[str]:
-    """Start a service, yield what it prints until it is ready, and stop it as Ctrl-C would."""
+def _service(command: str, count: int, folder: Path, variables: dict[str, str]) -> Iterator[str]:
+    """Start a service, yield the *count* lines that it prints until it is ready, and stop it as Ctrl-C would."""
     with subprocess.Popen(
         ["bash", "-c", f"exec {command}"],
         cwd=folder,
@@ -145,7 +149,7 @@ def _service(command: str, folder: Path, variables: dict[str, str]) -> Iterator[
     ) as process:
         assert process.stdout is not None
         try:
-            yield "".join(process.stdout.readline() for _ in range(4))
+            yield "".join(process.stdout.readline() for _ in range(count))
         finally:
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=LIMIT_S)

@@ -79,10 +79,10 @@ def test_a_model_is_woken_fed_and_put_down(folder: Path) -> None:
         assert dead["body"] == '{"instances": []}'
         table = done("queue", "dead", "spend", cwd=folder).out
         assert "HTTP 422" in table and dead["id"] in table
-        assert "1 messages wait again" in done("queue", "retry", "spend", dead["id"], cwd=folder).out
+        assert "again: 1 message\n" in done("queue", "retry", "spend", dead["id"], cwd=folder).out
         again = until(lambda: done("queue", "dead", "spend", "--json", cwd=folder).data, len)
         assert again[0]["id"] == dead["id"]
-        assert "1 messages of spend are gone" in done("queue", "drop", "spend", "all", cwd=folder).out
+        assert "dropped of spend: 1 message\n" in done("queue", "drop", "spend", "all", cwd=folder).out
         filiera("queue", "retry", "spend", dead["id"], cwd=folder).said(2, "has no dead message", "filiera queue dead")
         standing = until(lambda: services(folder), lambda found: found["waiting"] == 0)
         assert (standing["state"], standing["workers"], standing["address"]) == ("ready", "1 of 0–1", url)

@@ -43,6 +43,7 @@ ON_THEIR_OWN = (
     "run-a-command",
     "run-many-pipelines",
     "serve-a-function",
+    "services-and-queues",
     "serving-graphs",
     "set-rows-aside",
     "shape-a-graph",

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from filiera.adapters.sqlite_records import SqliteRecords
+from filiera.errors import UsageError
 from filiera.project import identity
 from filiera.supervision.couriers import Couriers
 from filiera.supervision.fleet import Fleet
@@ -35,7 +36,11 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise UsageError(f"port {port} is taken") from error
     listener.listen(1024)
     return listener
 

@@ -96,7 +96,7 @@ def supervised(folder: Path, **options: Any) -> Iterator[Supervised]:
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         running = Supervised(folder, process, "", [])
         try:
-            running.url = running.says("up at ").rsplit(" ", 1)[1].strip()
+            running.url = running.says("up at http").rsplit(" ", 1)[1].strip()
             yield running
         finally:
             process.kill()

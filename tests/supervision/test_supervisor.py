@@ -216,3 +216,23 @@ def test_strangers_on_the_control_socket_do_no_harm(folder: Path) -> None:
             stranger.kill()
             stranger.wait()
         assert running.call()["pid"] != stranger.pid
+
+
+def test_an_address_is_waited_for_after_a_kill(folder: Path) -> None:
+    """A worker that a killed supervisor had no time to note may have it; without such a kill it is taken at once."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(AssertionError, match=f"port {port} is taken"), supervised(folder, port=port):
+            pass
+        (folder / "workers.json").write_text("{}")
+
+        def end_when_it_waits() -> None:
+            wait_for(lambda: (folder / "control.sock").exists(), bool)
+            other.close()
+
+        ending = threading.Thread(target=end_when_it_waits)
+        (folder / "control.sock").unlink(missing_ok=True)
+        ending.start()
+        with supervised(folder, port=port) as running:
+            assert running.call()["pid"]
+        ending.join()

@@ -6,7 +6,7 @@ import argparse
 
 from filiera.cli.output import print_json
 from filiera.cli.queue_retry import report_unknown
-from filiera.cli.queues import named_queue
+from filiera.cli.queues import messages, named_queue
 
 
 def run(options: argparse.Namespace) -> int:
@@ -18,5 +18,5 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"ids": done})
     else:
-        print(f"{len(done):,} messages of {options.service} are gone")
+        print(f"dropped of {options.service}: {messages(len(done))}")
     return 0

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from filiera.cli.output import print_json
-from filiera.cli.queues import named_queue
+from filiera.cli.queues import messages, named_queue
 from filiera.errors import UsageError
 
 _AT_ONCE = 1_000
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"ids": ids})
     elif options.body == "-":
-        print(f"put {count:,} messages for {options.service}")
+        print(f"put for {options.service}: {messages(count)}")
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from filiera.cli.output import print_json
-from filiera.cli.queues import named_queue
+from filiera.cli.queues import messages, named_queue
 from filiera.errors import UsageError
 
 
@@ -18,7 +18,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"ids": done})
     else:
-        print(f"{len(done):,} messages wait again for {options.service}")
+        print(f"to be handled by {options.service} again: {messages(len(done))}")
     return 0
 
 

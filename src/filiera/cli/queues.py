@@ -43,3 +43,12 @@ def as_json(letter: Letter) -> dict[str, Any]:
 def put_at(letter: Letter) -> str:
     """Return when a message was put."""
     return when(letter.put_at)
+
+
+def messages(count: int) -> str:
+    """Return so many messages in words.
+
+    >>> messages(1), messages(2_000)
+    ('1 message', '2,000 messages')
+    """
+    return "1 message" if count == 1 else f"{count:,} messages"

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from filiera.core.value import dataclass
-from filiera.errors import FilieraError, StoreError
+from filiera.errors import FilieraError, StoreError, UsageError
 from filiera.supervision.control import Channel, Gone, open_control
 from filiera.supervision.fleet import DRAIN_S
 from filiera.supervision.runner import Runner
 
 WORKERS_FILE = "workers.json"
 _ADOPTION_S = 3.0
+_STRANGER_S = 30.0
+"""After a supervisor was killed, it is waited so long for an address: a worker that still starts may have it."""
 _LOOK_S = 0.1
 """So often it is looked whether a message has come or a child has ended."""
 _KEEP_S = 15.0
@@ -79,10 +81,10 @@ class Supervisor:
         """
         with self._signals(), self._control():
             try:
-                self._take_over()
+                until = time.monotonic() + (_STRANGER_S if self._take_over() else 0.0)
+                self._write_workers()
                 for runner in self._runners.values():
-                    if runner.listener is None:
-                        self._give(runner, self._outside.listen(runner.service.host, runner.service.port))
+                    self._bind(runner, until)
                 on_up(list(self._runners.values()))
                 while not self._is_finished():
                     self._turn()
@@ -265,9 +267,11 @@ class Supervisor:
 
     # Workers of a supervisor that was killed
 
-    def _take_over(self) -> None:
-        """Let workers of a killed supervisor call in, and end those that do not."""
+    def _take_over(self) -> bool:
+        """Let workers of a killed supervisor call in, and end those that do not; tell whether there was one."""
         left = self._read_workers()
+        if left is None:
+            return False
         until = time.monotonic() + _ADOPTION_S
         while waits := [pid for pid, who in left.items() if not self._is_ours(pid) and self._lives(who)]:
             if time.monotonic() >= until:
@@ -280,6 +284,18 @@ class Supervisor:
                 os.kill(pid, signal.SIGKILL)
         while any(self._lives(left[pid]) for pid in waits):
             self._selector.select(_LOOK_S)
+        return True
+
+    def _bind(self, runner: Runner, until: float) -> None:
+        """Give a service its socket; until then wait for a worker that a killed supervisor had no time to note."""
+        while runner.listener is None:
+            try:
+                self._give(runner, self._outside.listen(runner.service.host, runner.service.port))
+            except UsageError:
+                if time.monotonic() >= until:
+                    raise
+                for key, _ in self._selector.select(_LOOK_S):
+                    key.data(time.monotonic())
 
     def _lives(self, identity: str) -> bool:
         return self._outside.processes.is_alive(identity)
@@ -287,10 +303,13 @@ class Supervisor:
     def _is_ours(self, pid: int) -> bool:
         return any(pid in runner.pids for runner in self._runners.values())
 
-    def _read_workers(self) -> dict[int, str]:
+    def _read_workers(self) -> dict[int, str] | None:
+        """Return the workers that the supervisor before has noted; None: it has ended well, or there was none."""
         try:
             known = json.loads((self._outside.folder / WORKERS_FILE).read_text(encoding="utf-8"))
             return {int(pid): str(identity) for pid, identity in known.items()}
+        except FileNotFoundError:
+            return None
         except (OSError, ValueError, AttributeError):
             return {}
 
