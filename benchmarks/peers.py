@@ -82,14 +82,22 @@ class Subject:
             raise CommandFailed(_last_line(complaints or printed))
         return peaks
 
-    def _start(self, command: tuple[str, ...], folder: Path, more: Mapping[str, str]) -> subprocess.Popen[str]:
-        ours = ("FILIERA_", "ZENML_", "PYTHONDONTWRITEBYTECODE")
+    def program(self, name: str) -> str:
+        """Return the path of a program of the environment."""
+        return str((VENVS / self.environment / "bin" if self.environment else Path(sys.executable).parent) / name)
+
+    def surroundings(self, more: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables that its programs are given."""
+        ours = ("FILIERA_", "ZENML_", "PYTHONDONTWRITEBYTECODE", *(("PYTHONPATH",) if self.environment else ()))
         variables = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        variables |= {**_NO_REPORTS, **self.variables, **more}
+        return variables | {**_NO_REPORTS, **self.variables, **more}
+
+    def _start(self, command: tuple[str, ...], folder: Path, more: Mapping[str, str]) -> subprocess.Popen[str]:
+        variables = self.surroundings(more)
         if "ZENML_CONFIG_PATH" in variables:
             variables["ZENML_CONFIG_PATH"] = str(folder / variables["ZENML_CONFIG_PATH"])
         return subprocess.Popen(
-            [self._bin / command[0], *command[1:]],
+            [self.program(command[0]), *command[1:]],
             cwd=folder,
             env=variables,
             stdin=subprocess.DEVNULL,
@@ -97,10 +105,6 @@ class Subject:
             stderr=subprocess.PIPE,
             text=True,
         )
-
-    @property
-    def _bin(self) -> Path:
-        return VENVS / self.environment / "bin" if self.environment else Path(sys.executable).parent
 
     def _install(self) -> None:
         """Install what is missing, also into an environment that an earlier version of this script has made."""
