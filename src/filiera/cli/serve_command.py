@@ -25,7 +25,14 @@ def run(options: argparse.Namespace) -> int:
             why="A service that others reach needs a token.",
             do=f"Set {TOKEN_VARIABLE}, or serve on 127.0.0.1.",
         )
+    if options.workers < 1 or (options.workers > 1 and options.grpc_port is not None):
+        raise UsageError(
+            "--workers takes 1 or more." if options.workers < 1 else "gRPC is answered by one worker only.",
+            do="leave out --grpc-port, or --workers" if options.workers > 1 else "",
+        )
     offers = offers_of(options.names, profile=options.profile, tell=_tell)
+    if options.workers > 1:
+        return _serve_by_workers(options, offers)
 
     def build() -> App:
         return App([offer.mount() for offer in offers], token=token, local_names_only=token is None)
@@ -46,9 +53,23 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _announce(addresses: Sequence[str], offers: list[Offer]) -> None:
+def _serve_by_workers(options: argparse.Namespace, offers: list[Offer]) -> int:
+    from filiera.project.serve_workers import Workers
+    from filiera.serving.listening import listen, url_of
+
+    with listen(options.host, options.port) as listener:
+        workers = Workers(options.names, profile=options.profile, listener=listener.fileno(), tell=_tell)
+        exit_code = workers.run(options.workers, lambda: _announce([url_of(listener)], offers, options.workers))
+    if not exit_code:
+        _tell(f"stopped; {_ending(offers, workers.lost)}")
+    return exit_code
+
+
+def _announce(addresses: Sequence[str], offers: list[Offer], workers: int = 1) -> None:
     url = addresses[0]
     lines = [f"serving {', '.join(offer.shown for offer in offers)} at {url}"]
+    if workers > 1:
+        lines.append(f"  workers   {workers}")
     for offer in offers:
         if offer.follows:
             lines.append(f"  follows   {offer.follows}")
@@ -63,9 +84,9 @@ def _announce(addresses: Sequence[str], offers: list[Offer]) -> None:
     _tell("\n".join([*lines, f"  contract  GET  {url}/openapi.json", "  stop      Ctrl-C"]))
 
 
-def _ending(offers: list[Offer]) -> str:
+def _ending(offers: list[Offer], lost: int = 0) -> str:
     logs = [offer.log for offer in offers if offer.log is not None]
-    lost = sum(log.dropped() for log in logs)
+    lost += sum(log.dropped() for log in logs)
     if lost:
         return f"{lost:,} predictions could not be logged"
     return "all predictions are logged" if logs else "nothing was logged"

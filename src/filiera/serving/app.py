@@ -28,6 +28,7 @@ from filiera.serving.oip_routes import is_inference, server_routes, with_any_ver
 from filiera.serving.openapi import document
 from filiera.serving.patience import Patience
 from filiera.serving.problem import NOT_READY, Problem, RequestRefused
+from filiera.serving.sharing import SharedCounts
 
 _log = logging.getLogger("filiera.serving")
 
@@ -51,6 +52,7 @@ class App:
         token: str | None = None,
         local_names_only: bool = False,
         limits: Limits | None = None,
+        shared: SharedCounts | None = None,
     ) -> None:
         """Prepare to serve what *mounts* hold.
 
@@ -61,12 +63,14 @@ class App:
                 token: a web page whose name turns out to lead to its visitor's own machine (DNS rebinding) would else
                 count as of the service's origin, and could read all and predict.
             limits: How much the service takes.
+            shared: Where other processes that answer for the same service leave what they count.
         """
         self._mounts = list(mounts)
         self._local_names_only = local_names_only
         self._limits = limits or Limits()
         self._token = token.encode() if token else None
         self._metrics = metrics.Metrics()
+        self._shared = shared
         self._patience = Patience(self._limits.body_s)
         self._is_ready = False
         self.in_flight = 0  #: requests under way
@@ -207,8 +211,13 @@ class App:
         return json_response({"status": "ready"})
 
     async def _show_metrics(self, request: Request) -> Response:
-        text = self._metrics.render([mount.gauges() for mount in self._mounts])
+        samples = self.samples()
+        text = metrics.render(self._shared.with_others(samples) if self._shared is not None else samples)
         return Response(content=text.encode(), media_type=metrics.MEDIA_TYPE)
+
+    def samples(self) -> metrics.Samples:
+        """Return what this process has counted, and what its mounts measure of themselves now."""
+        return self._metrics.samples([mount.gauges() for mount in self._mounts])
 
     async def _show_openapi(self, request: Request) -> Response:
         needs_token = self._token is not None

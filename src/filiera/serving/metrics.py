@@ -24,6 +24,15 @@ GAUGES: Mapping[str, tuple[str, str]] = {
 }
 """What a mount may measure of itself: kind and text by name, which labels may follow."""
 
+_OF_REQUESTS: Mapping[str, tuple[str, str]] = {
+    "filiera_requests_total": ("counter", "Requests answered, by status."),
+    "filiera_rows_total": ("counter", "Rows predicted."),
+    "filiera_request_seconds": ("histogram", "Time from the request's head to its answer."),
+}
+FAMILIES: Mapping[str, tuple[str, str]] = {**_OF_REQUESTS, **GAUGES}
+Samples = dict[str, float]
+"""What is measured, by name and labels as Prometheus spells them."""
+
 
 class Label(NamedTuple):
     """What is counted: a model or a function, by its name."""
@@ -55,33 +64,47 @@ class Metrics:
         buckets[bisect_left(BUCKETS_S, took_s)] += 1
         self._seconds[label] = self._seconds.get(label, 0.0) + took_s
 
-    def render(self, gauges: Iterable[Mapping[str, float]]) -> str:
-        """Return all counters as text, with what each mount measures of itself now, summed."""
-        lines = _head("filiera_requests_total", "counter", "Requests answered, by status.")
+    def samples(self, gauges: Iterable[Mapping[str, float]]) -> Samples:
+        """Return all that is counted, by name and labels, with what each mount measures of itself now, summed."""
+        found: Samples = {}
         for (label, status), count in sorted(self._requests.items()):
-            lines.append(f'filiera_requests_total{{{label},status="{status}"}} {count}')
-        lines += _head("filiera_rows_total", "counter", "Rows predicted.")
-        lines += [f"filiera_rows_total{{{label}}} {count}" for label, count in sorted(self._rows.items())]
-        lines += _head("filiera_request_seconds", "histogram", "Time from the request's head to its answer.")
+            found[f'filiera_requests_total{{{label},status="{status}"}}'] = count
+        for label, rows in sorted(self._rows.items()):
+            found[f"filiera_rows_total{{{label}}}"] = rows
         for label in sorted(self._buckets):
-            lines += self._histogram(label)
-        sums: Counter[str] = Counter()
-        for each in gauges:
-            sums.update(each)
-        for name, (kind, text) in GAUGES.items():
-            measured = sorted(key for key in sums if key.partition("{")[0] == name) or [name]
-            lines += [*_head(name, kind, text), *(f"{key} {sums[key]:.12g}" for key in measured)]
-        return "\n".join(lines) + "\n"
+            found |= self._histogram(label)
+        return merged([found, *map(dict, gauges)])
 
-    def _histogram(self, label: Label) -> list[str]:
-        lines, total = [], 0
+    def _histogram(self, label: Label) -> Samples:
+        found: Samples = {}
+        total = 0
         for bound, count in zip((*BUCKETS_S, "+Inf"), self._buckets[label], strict=True):
             total += count
-            lines.append(f'filiera_request_seconds_bucket{{{label},le="{bound}"}} {total}')
-        lines.append(f"filiera_request_seconds_sum{{{label}}} {self._seconds[label]:.6f}")
-        lines.append(f"filiera_request_seconds_count{{{label}}} {total}")
-        return lines
+            found[f'filiera_request_seconds_bucket{{{label},le="{bound}"}}'] = total
+        found[f"filiera_request_seconds_sum{{{label}}}"] = round(self._seconds[label], 6)
+        found[f"filiera_request_seconds_count{{{label}}}"] = total
+        return found
 
 
-def _head(name: str, kind: str, text: str) -> list[str]:
-    return [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
+def merged(parts: Iterable[Samples]) -> Samples:
+    """Return the sums of what several processes, or parts of one, have measured."""
+    found: Samples = {}
+    for part in parts:
+        for name, value in part.items():
+            found[name] = found.get(name, 0) + value
+    return found
+
+
+def render(samples: Samples) -> str:
+    """Return *samples* as text, by metric, with what each means."""
+    by_family: dict[str, list[str]] = {name: [] for name in FAMILIES}
+    for name, value in samples.items():
+        family = name.partition("{")[0]
+        if family not in by_family:
+            family = family.rpartition("_")[0]
+        by_family[family].append(f"{name} {value:.15g}")
+    lines = []
+    for family, (kind, text) in FAMILIES.items():
+        bare = [] if family in _OF_REQUESTS or by_family[family] else [f"{family} 0"]
+        lines += [f"# HELP {family} {text}", f"# TYPE {family} {kind}", *by_family[family], *bare]
+    return "\n".join(lines) + "\n"

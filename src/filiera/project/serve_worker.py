@@ -1,0 +1,82 @@
+"""One worker of ``filiera serve --workers N``: started as ``python -m filiera.project.serve_worker JSON``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filiera.errors import FilieraError
+from filiera.project.offers import offers_of
+from filiera.project.supervising import TOKEN_VARIABLE
+from filiera.project.worker import PATH_VARIABLE
+
+if TYPE_CHECKING:
+    from filiera.serving.leaving import Running
+
+_PUBLISH_S = 0.5
+
+
+def run_worker(words: dict[str, Any]) -> None:
+    """Serve until whoever started this closes its end of the control socket. Raises FilieraError."""
+    from filiera.serving.app import App
+    from filiera.serving.server import serve_on
+    from filiera.serving.sharing import SharedCounts
+
+    shared = SharedCounts(Path(words["folder"]), words["worker"])
+    offers = offers_of(words["names"], profile=words["profile"], tell=_tell)
+    token = os.environ.get(TOKEN_VARIABLE) or None
+
+    async def beside(running: Running) -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket(fileno=words["control"]) as control:
+
+            def hung_up() -> None:
+                loop.remove_reader(control)
+                running.stop()
+
+            with suppress(BrokenPipeError):  # it has hung up already, which the reader is told next
+                control.sendall(b"r")
+            loop.add_reader(control, hung_up)
+            try:
+                while True:
+                    await asyncio.sleep(_PUBLISH_S)
+                    shared.publish(app.samples())
+            finally:
+                loop.remove_reader(control)
+
+    try:
+        app = App([offer.mount() for offer in offers], token=token, local_names_only=token is None, shared=shared)
+        app.start()
+        serve_on(os.dup(words["listener"]), app, beside=beside)
+        shared.publish(app.samples())
+    finally:
+        for offer in offers:
+            if offer.log is not None:
+                offer.log.close()
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)
+
+
+def main() -> int:
+    """Work as the command line says; return the exit code."""
+    for place in reversed(os.environ.pop(PATH_VARIABLE, "").split(os.pathsep)):
+        if place and place not in sys.path:
+            sys.path.insert(0, place)
+    try:
+        run_worker(json.loads(sys.argv[1]))
+    except FilieraError as error:
+        print(f"filiera: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
