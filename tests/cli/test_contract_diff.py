@@ -90,3 +90,15 @@ def test_what_is_no_contract_is_told(content: str | None, said: str, ask: Ask, t
     if content is not None:
         (tmp_path / "x.json").write_text(content)
     ask("contract", "diff", "x.json", "x.json", cwd=tmp_path).said(2, said)
+
+
+def test_documents_of_services_are_compared(ask: Ask, tmp_path: Path) -> None:
+    """What a service does is compared, too: an operation that is gone breaks."""
+    paths = {"/v1/models/m:predict": {"post": {"responses": {"200": {}}}}}
+    for name, content in (("old", paths), ("new", {})):
+        (tmp_path / f"{name}.json").write_text(
+            json.dumps({"openapi": "3.1.0", "info": {"title": "m"}, "paths": content})
+        )
+    said = ask("contract", "diff", "old.json", "new.json", cwd=tmp_path)
+    assert said.code == 3 and "ERR    POST /v1/models/m:predict  nothing answers there any more" in said.out
+    assert ask("contract", "diff", "new.json", "old.json", cwd=tmp_path).code == 0

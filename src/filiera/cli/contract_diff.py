@@ -17,18 +17,37 @@ from filiera.serving.contract import ModelContract
 from filiera.serving.contracts.approval import Judged, judge, read_approvals
 from filiera.serving.contracts.differ import diff
 from filiera.serving.contracts.finding import bump
+from filiera.serving.contracts.operations import diff_operations, read_document
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the changes, breaks first; 3 when one breaks the contract and is not approved."""
-    old, new = (find_contract(side, options.profile) for side in (options.old, options.new))
-    approvals = read_approvals(_root() / FOLDER)
-    found = judge(diff(old.signature, new.signature), approvals, model=new.name, today=dt.datetime.now(dt.UTC).date())
-    if options.json:
-        print_json(_document(old, new, found))
+    old, new = _document_in(options.old), _document_in(options.new)
+    if old is not None and new is not None:
+        sides, model, changes = ("old document", "new document"), _title(new), diff_operations(old, new)
     else:
-        _print(old, new, found)
+        before, after = (find_contract(side, options.profile) for side in (options.old, options.new))
+        sides, model = (_ref(before), _ref(after)), after.name
+        changes = diff(before.signature, after.signature)
+    today = dt.datetime.now(dt.UTC).date()
+    found = judge(changes, read_approvals(_root() / FOLDER), model=model, today=today)
+    if options.json:
+        print_json(_document(sides, found))
+    else:
+        _print(sides, found)
     return Rejected.exit_code if any(one.blocks for one in found) else 0
+
+
+def _document_in(side: str) -> dict[str, Any] | None:
+    return read_document(Path(side)) if side.endswith(".json") else None
+
+
+def _title(document: dict[str, Any]) -> str:
+    return str(document.get("info", {}).get("title", ""))
+
+
+def _ref(contract: ModelContract) -> str:
+    return f"{contract.name}@{contract.version}"
 
 
 def _root() -> Path:
@@ -38,10 +57,10 @@ def _root() -> Path:
         return Path.cwd()
 
 
-def _document(old: ModelContract, new: ModelContract, found: Sequence[Judged]) -> dict[str, Any]:
+def _document(sides: tuple[str, str], found: Sequence[Judged]) -> dict[str, Any]:
     return {
-        "old": f"{old.name}@{old.version}",
-        "new": f"{new.name}@{new.version}",
+        "old": sides[0],
+        "new": sides[1],
         "next": bump(one.finding for one in found),
         "is_blocked": any(one.blocks for one in found),
         "findings": [finding_document(one) for one in found],
@@ -62,17 +81,17 @@ def finding_document(one: Judged) -> dict[str, Any]:
     }
 
 
-def _print(old: ModelContract, new: ModelContract, found: Sequence[Judged]) -> None:
-    sides = f"{old.name}@{old.version} → {new.name}@{new.version}"
+def _print(sides: tuple[str, str], found: Sequence[Judged]) -> None:
+    told = " → ".join(sides)
     if not found:
-        print(f"{sides}: the same contract")
+        print(f"{told}: the same contract")
         return
     rows = [[one.finding.level, *_cells(one)] for one in found]
     print_table(["level", "at", "change", "rule", "fingerprint", "approval"], rows)
     blocking = sum(one.blocks for one in found)
     step = bump(one.finding for one in found)
     verdict = f"{blocking} {'change breaks' if blocking == 1 else 'changes break'}" if blocking else "nothing breaks"
-    print(f"\n{sides}: {verdict} the contract; next is a {step} version of it")
+    print(f"\n{told}: {verdict} the contract; next is a {step} version of it")
 
 
 def _cells(one: Judged) -> list[str]:

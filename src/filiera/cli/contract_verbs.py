@@ -13,8 +13,9 @@ def add_contract_verbs(verbs: Verbs) -> None:
     sub = verbs.add("show", "print what applications may count on, as JSON")
     sub.add_argument("model", help=MODEL)
     sub = verbs.add_with_json("diff", "say what a new contract means for applications that keep to the old one")
-    sub.add_argument("old", help=SIDE)
-    sub.add_argument("new", help=SIDE)
+    text = f"{SIDE}; or both OpenAPI documents, such as /openapi.json of a service gives"
+    sub.add_argument("old", help=text)
+    sub.add_argument("new", help=text)
     sub = verbs.add_with_json("verify", "ask all that must hold before a version answers applications")
     sub.add_argument("model", metavar="NAME@VERSION", help="the version")
     text = "the alias that it would get: what that points at now is what is compared (default: champion)"

@@ -13,7 +13,10 @@ Bump = Literal["major", "minor", "patch", "none"]
 LEVELS: tuple[Level, ...] = ("ERR", "WARN", "INFO")
 
 _FINGERPRINT = 12
-_ADDS = frozenset({"input-added", "input-widened", "input-may-be-missing", "output-added", "batch-limit-raised"})
+_ADDS = frozenset(
+    {"input-added", "input-widened", "input-may-be-missing", "output-added", "batch-limit-raised"}
+    | {"operation-added", "request-type-added", "response-type-added"}
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
