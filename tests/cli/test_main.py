@@ -71,8 +71,9 @@ def test_outside_a_project_every_verb_says_so(verb: str, ask: Ask, tmp_path: Pat
         "experiment": ["list"],
         "queue": ["list"],
         "contract": ["show", "a"],
+        "rollback": ["a"],
     }
-    words |= {name: ["a@1"] for name in ("promote", "sign", "verify")}
+    words |= {name: ["a@1"] for name in ("promote", "sign", "verify", "deploy")}
     needs_one = (
         "run", "plan", "show", "log", "metrics", "resume", "approve", "cancel", "serve", "monitor", "prove", "import",
     )  # fmt: skip

@@ -6,7 +6,6 @@ import json
 import signal
 import socket
 import subprocess
-import threading
 import time
 import urllib.request
 from contextlib import closing
@@ -16,6 +15,7 @@ import pytest
 
 from filiera.core.products import ProductRef
 from filiera.project.project import Project
+from tests.cli.callers import ROWS, Callers
 from tests.cli.command import copied, done, filiera, read_until, started
 from tests.cli.conftest import Ask
 
@@ -51,9 +51,6 @@ def twice(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-ROWS: list[dict[str, object]] = [{"pieces": 9, "price": 40.0}]
-
-
 def test_a_version_that_was_named_stays(twice: Path, tmp_path: Path) -> None:
     """Who serves a number gets that number, whatever aliases do. Ctrl-C ends it well."""
     folder = copied(twice, tmp_path / "shop")
@@ -68,36 +65,6 @@ def test_a_version_that_was_named_stays(twice: Path, tmp_path: Path) -> None:
     assert out.endswith("stopped; all predictions are logged\n")
 
 
-class Callers:
-    """Ask a service all the time, each over one connection, and note which version began to answer when."""
-
-    def __init__(self, url: str, count: int) -> None:
-        self.answers: list[tuple[float, int, int]] = []  #: when asked, status, version
-        self._url = url
-        self._is_over = threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(count)]
-
-    def __enter__(self) -> Callers:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._is_over.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self) -> None:
-        body = json.dumps({"instances": ROWS}).encode()
-        with closing(http.client.HTTPConnection(self._url.removeprefix("http://"))) as connection:
-            while not self._is_over.is_set():
-                began = time.monotonic()
-                connection.request("POST", "/v1/models/spender:predict", body, {"Content-Type": "application/json"})
-                response = connection.getresponse()
-                answer = json.load(response)
-                self.answers.append((began, response.status, answer.get("version", 0)))
-
-
 def test_a_promoted_version_is_served_without_a_failed_request(twice: Path, tmp_path: Path) -> None:
     """Under load from several callers: no request fails, and after the switch was said none gets the old version."""
     folder = copied(twice, tmp_path / "shop")
@@ -110,8 +77,7 @@ def test_a_promoted_version_is_served_without_a_failed_request(twice: Path, tmp_
                 read_until(process.stdout, f"now serving spender@{version}")
                 said.append((time.monotonic(), version))
                 seen = len(callers.answers)
-                while len(callers.answers) < seen + 20:
-                    assert process.poll() is None
+                callers.until(lambda seen=seen: len(callers.answers) >= seen + 20)
         process.terminate()
         assert process.wait() == 0
     assert {status for _, status, _ in callers.answers} == {200}

@@ -19,6 +19,7 @@ ON_THEIR_OWN = (
     "check-data",
     "compare-tables",
     "debug-a-step",
+    "deliver-a-version",
     "evaluate",
     "experiments",
     "explore-a-table",

@@ -15,13 +15,13 @@ def version(number: int) -> ServedModel:
 def test_a_switch_is_between_two_requests() -> None:
     """A request that has begun keeps its version; one that begins after the switch gets the new one."""
     endpoint = Endpoint(version(1))
-    with endpoint.answering() as model:
+    with endpoint.answering() as older:
         switching = threading.Thread(target=endpoint.switch, args=(version(2),))
         switching.start()
         while endpoint.stable.contract.version != 2:
             pass
         with endpoint.answering() as newer:
-            assert (model.contract.version, newer.contract.version) == (1, 2)
+            assert (older.model.contract.version, newer.model.contract.version) == (1, 2)
         assert switching.is_alive()  # the old version still answers one
     switching.join()
 

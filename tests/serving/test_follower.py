@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from filiera.core.delivery import Lineup
+from filiera.core.delivery import Lineup, Report, Trial
 from filiera.errors import FilieraError, StoreBusy
 from filiera.serving.endpoint import Endpoint
 from filiera.serving.follower import Follower
@@ -25,14 +25,28 @@ class Desk:
 
     def __init__(self) -> None:
         self.wanted = 1
-        self.is_away = False
+        self.trial: Trial | None = None
+        self.is_away = self.has_left = False
+        self.reports: list[Report] = []
+        self.refused: list[tuple[int, str]] = []
         self.models: dict[int, Callable[[], Any]] = {}
         self.loads: list[int] = []
 
     def lineup(self) -> Lineup:
         if self.is_away:
             raise StoreBusy("The store is busy.")
-        return Lineup(stable=self.wanted)
+        return Lineup(stable=self.wanted, trial=self.trial)
+
+    def report(self, report: Report) -> bool:
+        self.reports.append(report)
+        return False
+
+    def refuse(self, trial: Trial, why: str) -> None:
+        self.refused.append((trial.candidate, why))
+        self.trial = None
+
+    def leave(self) -> None:
+        self.has_left = True
 
     def load(self, number: int) -> ServedModel:
         self.loads.append(number)
@@ -126,3 +140,50 @@ def test_a_store_that_is_away_changes_nothing(scene: Scene) -> None:
     scene.desk.is_away, scene.desk.wanted = False, 2
     scene.follower.look()
     assert (scene.serving, scene.follower.trouble) == (2, "")
+
+
+def test_a_candidate_is_tried_beside(scene: Scene) -> None:
+    """It is loaded once for all stages, told and reported; at the end it answers without loading."""
+    stages = []
+    for stage, share in enumerate((0.0, 0.05)):
+        scene.desk.trial = Trial(deployment=1, stage=stage, candidate=2, share=share)
+        scene.follower.look()
+        trying = scene.endpoint.trying
+        assert trying is not None
+        stages.append(trying.trial.share)
+        assert scene.desk.reports[-1] == Report(stable=1, trouble="", trial=scene.desk.trial)
+    assert (stages, scene.desk.loads, scene.serving) == ([0.0, 0.05], [2], 1)
+    scene.desk.wanted, scene.desk.trial = 2, None
+    scene.follower.look()
+    assert (scene.serving, scene.endpoint.trying, scene.desk.loads) == (2, None, [2])
+    assert scene.told == ["trying flows@2: shadow", "trying flows@2: 5 %", "now serving flows@2, no longer flows@1"]
+
+
+def test_a_candidate_that_was_rolled_back_is_let_go(scene: Scene) -> None:
+    """It gets no request any more."""
+    scene.desk.trial = Trial(deployment=1, stage=0, candidate=2, share=0.5)
+    scene.follower.look()
+    scene.desk.trial = None
+    scene.follower.look()
+    assert (scene.endpoint.trying, scene.told[-1]) == (None, "no longer trying flows@2")
+
+
+def test_a_candidate_that_does_not_load_is_refused(scene: Scene) -> None:
+    """After the attempts that every version has; callers notice nothing."""
+    scene.desk.trial = Trial(deployment=1, stage=0, candidate=2, share=0.5)
+    scene.desk.models[2] = BrokenFromTheStart
+    for second in range(20):
+        scene.now = float(second)
+        scene.follower.look()
+    assert [number for number, _ in scene.desk.refused] == [2]
+    assert "given up after 5 attempts" in scene.desk.refused[0][1]
+    assert (scene.serving, scene.endpoint.trying, scene.follower.trouble) == (1, None, "")
+
+
+def test_a_service_that_ends_says_so(scene: Scene) -> None:
+    """The last counts are reported, and that it leaves."""
+    scene.follower.start()
+    scene.follower.start()
+    scene.follower.stop()
+    assert scene.desk.has_left
+    assert scene.desk.reports

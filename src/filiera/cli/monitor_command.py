@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filiera.cli.durations import seconds_of
 from filiera.cli.output import coloured, print_json, print_table, when
 from filiera.cli.places import find_model
 from filiera.errors import UsageError
@@ -27,14 +27,13 @@ _WORDS = {
     "older": "earlier ones",
     "malformed": "that are no predictions",
 }
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def run(options: argparse.Namespace) -> int:
     """Print what differs between the logged predictions and the training data; 7 when that is an alarm."""
     project = Project.open(profile=options.profile)
     version = find_model(project, options.model)
-    since = project.clock() - _duration_s(options.since) if options.since else None
+    since = project.clock() - seconds_of(options.since, "--since") if options.since else None
     report, window = look(project, version, since=since, last=options.last)
     facts = [("First prediction", when(window.first_at)), ("Last prediction", when(window.last_at))]
     if options.html:
@@ -116,13 +115,6 @@ def _line(finding: Finding) -> list[str]:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3g}"
-
-
-def _duration_s(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
-    if not match:
-        raise UsageError(f"--since takes a duration such as 30m, 12h or 7d, not {text!r}.")
-    return float(match[1]) * _SECONDS[match[2]]
 
 
 def _write(file: Path, model: str, report: DriftReport, facts: list[tuple[str, str]]) -> None:

@@ -282,6 +282,7 @@ def _add_service_verbs(verbs: Verbs) -> None:
         from filiera.cli.queue_verbs import add_queue_verbs
 
         add_queue_verbs(group)
+    _add_delivery_verbs(verbs)
     sub = verbs.add("predict", "predict rows of a file, in this process or by a service")
     sub.add_argument("model", help=_MODEL)
     sub.add_argument("file", help=".csv, .parquet, .jsonl, or - for JSON lines on standard input")
@@ -301,6 +302,28 @@ def _add_contract_verbs(verbs: Verbs) -> None:
         from filiera.cli.contract_verbs import add_contract_verbs
 
         add_contract_verbs(group)
+
+
+def _add_delivery_verbs(verbs: Verbs) -> None:
+    alias = "whose callers (default: champion)"
+    sub = verbs.add("deploy", "bring a version to the callers of an alias in stages, and back when it is worse")
+    sub.add_argument("which", metavar="NAME@VERSION", help="the version")
+    sub.add_argument("--alias", default="champion", help=alias)
+    text = "shadow, and percentages of requests that it answers (default: shadow,5,25)"
+    sub.add_argument("--stages", default="shadow,5,25", help=text)
+    sub.add_argument("--every", default="10m", metavar="TIME", help="a stage lasts at least so long (default: 10m)")
+    sub.add_argument("--requests", type=int, default=200, help="and has at least so many requests (default: 200)")
+    text = "of its answers in shadow at least this share must be as those of the version before, such as 0.95"
+    sub.add_argument("--agreement", type=float, metavar="SHARE", help=text)
+    sub.add_argument("--reason", default="", help="kept with the deployment")
+    sub.add_argument("--watch", action="store_true", help="print what happens until it ends; 3 when it was rolled back")
+    sub = verbs.add("rollback", "give callers the version before, at once")
+    sub.add_argument("model", metavar="NAME", help="the model")
+    sub.add_argument("--alias", default="champion", help=alias)
+    sub.add_argument("--reason", default="", help="kept with the rollback")
+    sub = verbs.add_with_json("deployments", "list deployments, and what the services that follow an alias serve")
+    sub.add_argument("name", nargs="?", default="", help="of this model only; shows its newest")
+    sub.add_argument("--watch", action="store_true", help="print what happens until it ends; 3 when it was rolled back")
 
 
 def _add_store_verbs(verbs: Verbs) -> None:

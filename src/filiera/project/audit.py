@@ -19,7 +19,8 @@ from filiera.ports import MetadataStore, Row, Statement
 
 ACTOR_VARIABLE = "FILIERA_ACTOR"
 Action = Literal[
-    "run", "resume", "cancel", "publish", "promote", "approve", "refuse", "override", "sign", "key", "gc", "import",
+    "run", "resume", "cancel", "publish", "promote", "deploy", "rollback", "approve", "refuse", "override", "sign",
+    "key", "gc", "import",
     "repair",
     "drop",
     "restore",

@@ -41,6 +41,7 @@ from filiera.project.worker import WorkerPlace
 if TYPE_CHECKING:
     from filiera.adapters.flight_locks import FlightLocks, Limits
     from filiera.core.gate import Waiver
+    from filiera.project.deployments import Deployments
     from filiera.project.environments import Environments
     from filiera.project.signing import Signing
 
@@ -103,6 +104,13 @@ class Project:
     def versions(self) -> Versions:
         """Return the products' versions."""
         return Versions(self.records, self.signing if self.config.signing.are_set else None, self.config.scope)
+
+    @functools.cached_property
+    def deployments(self) -> Deployments:
+        """Return the versions that are on their way to callers."""
+        from filiera.project.deployments import Deployments
+
+        return Deployments(self.records, self.versions, self.clock)
 
     @functools.cached_property
     def signing(self) -> Signing:

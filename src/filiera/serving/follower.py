@@ -1,4 +1,4 @@
-"""Keeps an endpoint at what shall be served: looks, loads beside, switches between two requests."""
+"""Keeps an endpoint at what it shall serve: looks, loads beside, switches between two requests, tells its counts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from filiera.core.delivery import Lineup
+from filiera.core.delivery import Lineup, Report, Trial, stage_name
 from filiera.errors import FilieraError
 from filiera.ports import Clock
 from filiera.serving.endpoint import Endpoint
 from filiera.serving.served_model import ServedModel
+from filiera.serving.trying import Trying
 
 _log = logging.getLogger("filiera.serving")
 _LOOK_EVERY_S = 0.5
@@ -30,6 +31,15 @@ class Desk(Protocol):
 
     def load(self, number: int) -> ServedModel:
         """Return a version, ready to be warmed up. Raises FilieraError."""
+
+    def report(self, report: Report) -> bool:
+        """Take note of what a service does; tell whether the lineup is another one now. Raises FilieraError."""
+
+    def refuse(self, trial: Trial, why: str) -> None:
+        """Take note that a candidate cannot be served. Raises FilieraError."""
+
+    def leave(self) -> None:
+        """Take note that the service ends. Raises FilieraError."""
 
 
 class Follower:
@@ -56,7 +66,7 @@ class Follower:
         self._tell = tell
         self._look_every_s = look_every_s
         self._clock = clock
-        self._refused = _Refused(number=0)
+        self._attempts: dict[int, _Attempts] = {}
         self._is_over = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -67,65 +77,116 @@ class Follower:
             self._thread.start()
 
     def stop(self) -> None:
-        """Follow no more. Does not wait for a version that is being loaded."""
+        """Follow no more, and tell the desk; come back when that is done, or a version takes long to load."""
         self._is_over.set()
+        if self._thread is not None:
+            self._thread.join(2 * self._look_every_s)
 
     def look(self) -> None:
-        """Look once what shall be served, and serve that; come back when it answers, or cannot."""
+        """Look what shall be served, serve that, and tell what was counted; come back when nothing is left to do."""
         try:
-            wanted = self._desk.lineup().stable
+            while True:
+                self._serve(self._desk.lineup())
+                if not self._desk.report(self._report()):
+                    return
         except FilieraError as error:  # the store is busy or away: what is served goes on
-            self._report(f"cannot see what shall be served: {error.what} {error.why}".strip())
-            return
-        serving = self._endpoint.stable.contract.version
-        if wanted == serving:
-            self.trouble, self._refused = "", _Refused(number=0)
-            return
-        if self._refused.number != wanted:
-            self._refused = _Refused(number=wanted)
-        if self._refused.may_try(self._clock()):
-            self._replace(serving, wanted)
+            self._complain(f"cannot see what shall be served: {error.what} {error.why}".strip())
 
-    def _replace(self, serving: int, wanted: int) -> None:
+    def _serve(self, lineup: Lineup) -> None:
+        trial = lineup.trial
+        wanted = {lineup.stable, *([trial.candidate] if trial is not None else [])}
+        self._attempts = {number: tried for number, tried in self._attempts.items() if number in wanted}
+        if not self._attempts:
+            self.trouble = ""
+        if lineup.stable != self._endpoint.stable.contract.version:
+            self._replace(lineup.stable)
+        trying = self._endpoint.trying
+        if (trying.trial if trying is not None else None) != trial:
+            self._try_out(trial, trying)
+
+    def _replace(self, number: int) -> None:
+        name, before = self._endpoint.name, self._endpoint.stable.contract.version
+        model = self._model(number, f"Still serving {name}@{before}")
+        if model is None:
+            return
+        is_drained = self._endpoint.switch(model)
+        left = "" if is_drained else f"; some requests to {name}@{before} are not answered yet"
+        self._tell(f"now serving {name}@{number}, no longer {name}@{before}{left}")
+
+    def _try_out(self, trial: Trial | None, trying: Trying | None) -> None:
         name = self._endpoint.name
+        if trial is None:
+            self._endpoint.try_out(None)
+            if trying is not None and trying.trial.candidate != self._endpoint.stable.contract.version:
+                self._tell(f"no longer trying {name}@{trying.trial.candidate}")
+            return
+        model = self._model(trial.candidate, f"All requests go to {name}@{self._endpoint.stable.contract.version}")
+        if model is not None:
+            self._endpoint.try_out(Trying(trial, model))
+            self._tell(f"trying {name}@{trial.candidate}: {stage_name(trial.share)}")
+        elif self._attempts[trial.candidate].are_over:
+            self._desk.refuse(trial, self.trouble)
+
+    def _model(self, number: int, meanwhile: str) -> ServedModel | None:
+        """Return a version, warm; None when it cannot be loaded, or was tried in vain just now."""
+        trying = self._endpoint.trying
+        if trying is not None and trying.trial.candidate == number:
+            return trying.model
+        attempts = self._attempts.setdefault(number, _Attempts())
+        if not attempts.may_try(self._clock()):
+            return None
         try:
-            model = self._desk.load(wanted)
+            model = self._desk.load(number)
             model.warm_up()
         except Exception as error:  # noqa: BLE001 - whatever a model raises, the one that answers goes on
             self.failures += 1
-            again = self._refused.note(self._clock())
+            attempts.note(self._clock())
             why = error.what if isinstance(error, FilieraError) else f"{type(error).__name__}: {error}"
-            then = "it is tried again" if again else f"given up after {_ATTEMPTS} attempts"
-            self._report(f"{name}@{wanted} cannot be served: {why} Still serving {name}@{serving}; {then}.")
-            return
-        is_drained = self._endpoint.switch(model)
-        self.trouble, self._refused = "", _Refused(number=0)
-        left = "" if is_drained else f"; some requests to {name}@{serving} are not answered yet"
-        self._tell(f"now serving {name}@{wanted}, no longer {name}@{serving}{left}")
+            then = f"given up after {_ATTEMPTS} attempts" if attempts.are_over else "it is tried again"
+            self._complain(f"{self._endpoint.name}@{number} cannot be served: {why} {meanwhile}; {then}.")
+            return None
+        del self._attempts[number]
+        self.trouble = ""
+        return model
 
-    def _report(self, trouble: str) -> None:
+    def _report(self) -> Report:
+        trying, stable = self._endpoint.trying, self._endpoint.stable.contract.version
+        if trying is None:
+            return Report(stable=stable, trouble=self.trouble)
+        tried, usual = trying.counted()
+        return Report(stable=stable, trouble=self.trouble, trial=trying.trial, tried=tried, usual=usual)
+
+    def _complain(self, trouble: str) -> None:
         if trouble != self.trouble:
             self.trouble = trouble
             self._tell(trouble)
 
     def _work(self) -> None:
+        self.look()
         while not self._is_over.wait(self._look_every_s):
             self.look()
+        try:
+            self._desk.report(self._report())
+            self._desk.leave()
+        except FilieraError as error:
+            _log.warning("cannot tell the store that the service ends: %s", error.what)
 
 
-class _Refused:
-    """A version that could not be loaded: how often, and when it may be tried again."""
+class _Attempts:
+    """How often a version could not be loaded, and when it may be tried again."""
 
-    def __init__(self, *, number: int) -> None:
-        self.number = number
-        self._attempts = 0
+    def __init__(self) -> None:
+        self._count = 0
         self._not_before = 0.0
 
-    def may_try(self, now: float) -> bool:
-        return self._attempts < _ATTEMPTS and (not self._attempts or now >= self._not_before)
+    @property
+    def are_over(self) -> bool:
+        return self._count >= _ATTEMPTS
 
-    def note(self, now: float) -> bool:
-        """Note an attempt that failed; return whether there will be another."""
-        self._not_before = now + _FIRST_PAUSE_S * 2**self._attempts
-        self._attempts += 1
-        return self._attempts < _ATTEMPTS
+    def may_try(self, now: float) -> bool:
+        return not self.are_over and (not self._count or now >= self._not_before)
+
+    def note(self, now: float) -> None:
+        """Note an attempt that failed."""
+        self._not_before = now + _FIRST_PAUSE_S * 2**self._count
+        self._count += 1

@@ -15,6 +15,8 @@ from filiera.core.value import dataclass
 from filiera.serving.patience import Patience
 from filiera.serving.problem import MEDIA_TYPE, Problem, RequestRefused
 
+KEY_HEADER = "filiera-key"
+"""Requests that have the same one are answered by one version while another is being tried."""
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -48,6 +50,11 @@ class Request:
             max_body_bytes=max_body_bytes,
             patience=patience,
         )
+
+    @property
+    def key(self) -> str:
+        """Return who asks, or about whom, where the caller said so."""
+        return self.headers.get(KEY_HEADER, "")
 
     @property
     def media_type(self) -> str:

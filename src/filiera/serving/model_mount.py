@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import traceback
 import weakref
 from collections import Counter
@@ -15,7 +14,7 @@ from typing import Any
 from filiera.serving import arrow_bodies
 from filiera.serving.batcher import Batcher, TooLate
 from filiera.serving.contract import ModelContract, api_part, describe
-from filiera.serving.endpoint import Endpoint
+from filiera.serving.endpoint import Asking, Endpoint
 from filiera.serving.follower import Follower
 from filiera.serving.http import Request, Response, json_response
 from filiera.serving.mount import ApiPart, Route
@@ -82,7 +81,7 @@ class ModelMount:
     async def stop(self) -> None:
         """End the predicting thread and flush the log."""
         if self._follower is not None:
-            self._follower.stop()
+            await asyncio.to_thread(self._follower.stop)
         self._worker.stop()
         log = self._endpoint.stable.log
         if log is not None:
@@ -90,7 +89,7 @@ class ModelMount:
 
     def gauges(self) -> Mapping[str, float]:
         """Return how many requests wait and how many predictions the log lost."""
-        log = self._endpoint.stable.log
+        log, trying = self._endpoint.stable.log, self._endpoint.trying
         batchers = list(self._batchers.values())
         counts = sum((each.counts for each in batchers), Counter[str]())
         return {
@@ -100,6 +99,7 @@ class ModelMount:
             "filiera_queue_seconds_total": counts["queue_s"],
             "filiera_log_dropped_total": log.dropped() if log is not None else 0,
             "filiera_version_failures_total": self._follower.failures if self._follower is not None else 0,
+            "filiera_shadow_left_out": trying.left_out if trying is not None else 0,
         }
 
     async def _describe(self, request: Request) -> Response:
@@ -107,42 +107,37 @@ class ModelMount:
 
     async def _predict(self, request: Request) -> Response:
         body = await request.body("application/json", arrow_bodies.MEDIA_TYPE)
-        return await self.answer(
-            partial(_question, body, request.media_type, request.headers),
-            size_bytes=len(body),
-            timeout_s=request.timeout_s,
-        )
+        question = partial(_question, body, request.media_type, request.headers)
+        return await self.answer(question, Asking.of(request, size_bytes=len(body)))
 
-    async def answer(
-        self, read: Callable[[ServedModel], Question[Response]], *, size_bytes: int, timeout_s: float = math.inf
-    ) -> Response:
+    async def answer(self, read: Callable[[ServedModel], Question[Response]], asking: Asking) -> Response:
         """Return the response to a question.
 
         Args:
-            read: Makes rows of the question; in the predicting thread if that is large.
-            size_bytes: How large it is.
-            timeout_s: An answer that is begun later is of no use.
+            read: Makes rows of the question, as a version takes them; in the predicting thread if that is large.
+            asking: Who asks, and what for.
 
         Raises:
             RequestRefused: The question breaks the contract, too many wait, or the model failed.
         """
-        with self._endpoint.answering() as model:
+        with self._endpoint.answering(asking.key, asking.version) as asked:
             try:
-                if size_bytes > _LARGE_BYTES:
-                    batch, write = await self._worker.run(partial(read, model))
+                if asking.size_bytes > _LARGE_BYTES:
+                    batch, write = await self._worker.run(partial(read, asked.model))
                 else:
-                    batch, write = read(model)
-                predictions = await self._batcher(model).predict(batch, timeout_s=timeout_s)
+                    batch, write = read(asked.model)
+                predictions = await self._batcher(asked.model).predict(batch, timeout_s=asking.timeout_s)
             except Busy as busy:
                 detail = f"Try again in {busy.retry_after_s} s."
                 problem = Problem(kind="busy", detail=detail, headers={"Retry-After": str(busy.retry_after_s)})
                 raise RequestRefused(problem) from None
             except TooLate:
-                detail = f"It was to be answered within {timeout_s:g} s, and waited longer."
+                detail = f"It was to be answered within {asking.timeout_s:g} s, and waited longer."
                 raise RequestRefused(Problem(kind="too-late", detail=detail)) from None
             except PredictionFailed as failure:
-                _log_failure(model, failure)
+                _log_failure(asked.model, failure)
                 raise RequestRefused(Problem(kind="prediction-failed", detail="See the service's log.")) from failure
+            asked.answered(read, predictions)
             return write(predictions)
 
     def _batcher(self, model: ServedModel) -> Batcher:

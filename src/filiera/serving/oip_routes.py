@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from filiera.serving import oip_bodies
 from filiera.serving.contract import ModelContract
+from filiera.serving.endpoint import Asking
 from filiera.serving.http import Request, Response, json_response, problem_response
 from filiera.serving.mount import Route
 from filiera.serving.oip_bodies import LENGTH_HEADER, Asked
@@ -28,9 +29,7 @@ _BINARY = "application/octet-stream"
 class Answer(Protocol):
     """Has a question answered; see ``ModelMount.answer``."""
 
-    def __call__(
-        self, read: Callable[[ServedModel], Question[Response]], *, size_bytes: int, timeout_s: float
-    ) -> Awaitable[Response]: ...
+    def __call__(self, read: Callable[[ServedModel], Question[Response]], asking: Asking) -> Awaitable[Response]: ...
 
 
 def is_inference(path: str) -> bool:
@@ -75,18 +74,19 @@ def inference_routes(name: str, contract: Callable[[], ModelContract], answer: A
     """
 
     async def metadata(request: Request) -> Response:
-        _check_version(request.path, contract())
+        check_version(contract(), _version_in(request.path))
         return json_response(model_metadata(contract()))
 
     async def ready(request: Request) -> Response:
-        _check_version(request.path, contract())
+        check_version(contract(), _version_in(request.path))
         return json_response({"name": name, "ready": True})
 
     async def infer(request: Request) -> Response:
         json_bytes = _json_bytes(request.headers)
         body = await request.body("application/json", _BINARY, "")
-        question = partial(_question, body, json_bytes, request.path)
-        return await answer(question, size_bytes=len(body), timeout_s=request.timeout_s)
+        version = _version_in(request.path)
+        question = partial(_question, body, json_bytes, version)
+        return await answer(question, Asking.of(request, size_bytes=len(body), version=version))
 
     path = f"/v2/models/{name}"
     routes = {
@@ -116,9 +116,9 @@ def check_version(contract: ModelContract, version: str) -> None:
         raise RequestRefused(Problem(kind="unknown-version", detail=detail))
 
 
-def _check_version(path: str, contract: ModelContract) -> None:
+def _version_in(path: str) -> str:
     parts = path.split("/")
-    check_version(contract, parts[5] if parts[4:5] == ["versions"] else "")
+    return parts[5] if parts[4:5] == ["versions"] else ""
 
 
 def _json_bytes(headers: Mapping[str, str]) -> int | None:
@@ -131,8 +131,8 @@ def _json_bytes(headers: Mapping[str, str]) -> int | None:
     return int(told)
 
 
-def _question(body: bytes, json_bytes: int | None, path: str, model: ServedModel) -> Question[Response]:
-    _check_version(path, model.contract)
+def _question(body: bytes, json_bytes: int | None, version: str, model: ServedModel) -> Question[Response]:
+    check_version(model.contract, version)
     batch, asked = oip_bodies.read(model.tensors, body, json_bytes)
     check_outputs(model.contract.signature.outputs, asked.outputs)
     return batch, partial(_response, model.contract, asked)

@@ -227,3 +227,53 @@ CREATE TABLE trigger_mark (
     mark TEXT NOT NULL,
     PRIMARY KEY (service, subject)
 );
+
+-- A version on its way to the callers of an alias: in stages, until it has replaced the version before or was rolled back.
+CREATE TABLE deployment (
+    number BIGINT NOT NULL PRIMARY KEY,      -- counts up by one
+    name TEXT NOT NULL,
+    alias TEXT NOT NULL,
+    version BIGINT NOT NULL,                 -- the candidate
+    before BIGINT NOT NULL,                  -- the version that answers meanwhile
+    plan TEXT NOT NULL,                      -- JSON
+    stage BIGINT NOT NULL,                   -- from 0
+    stage_at DOUBLE PRECISION NOT NULL,      -- since when
+    state TEXT NOT NULL,                     -- running, done, rolled-back, stopped
+    steps BIGINT NOT NULL,                   -- how many notes there are
+    at DOUBLE PRECISION NOT NULL
+);
+
+CREATE INDEX deployment_by_name ON deployment (name, alias, number);
+
+-- What happened to a deployment, in order: who, when, why.
+CREATE TABLE deployment_note (
+    deployment BIGINT NOT NULL,
+    step BIGINT NOT NULL,                    -- from 1; two services that would take one step both cannot
+    at DOUBLE PRECISION NOT NULL,
+    "by" TEXT NOT NULL,
+    what TEXT NOT NULL,                      -- "shadow", "5 %", "done", "rolled-back", ...
+    why TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (deployment, step)
+);
+
+-- What a service has counted in one stage, of the candidate and of the version before.
+CREATE TABLE deployment_tally (
+    deployment BIGINT NOT NULL,
+    stage BIGINT NOT NULL,
+    service TEXT NOT NULL,
+    tried TEXT NOT NULL,                     -- JSON
+    usual TEXT NOT NULL,                     -- JSON
+    PRIMARY KEY (deployment, stage, service)
+);
+
+-- Services that follow an alias: what each serves now.
+CREATE TABLE service (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    alias TEXT NOT NULL,
+    place TEXT NOT NULL,                     -- "host:pid"
+    version BIGINT NOT NULL,
+    candidate BIGINT,
+    trouble TEXT NOT NULL DEFAULT '',        -- why it does not serve what it should
+    seen_at DOUBLE PRECISION NOT NULL
+);

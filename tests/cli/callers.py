@@ -1,0 +1,51 @@
+"""Callers of a service of the shop."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+ROWS: list[dict[str, object]] = [{"pieces": 9, "price": 40.0}]
+
+
+class Callers:
+    """Ask a service all the time, each over one connection, and note which version began to answer when."""
+
+    def __init__(self, url: str, count: int) -> None:
+        self.answers: list[tuple[float, int, int]] = []  #: when asked, status, version
+        self._url = url
+        self._is_over = threading.Event()
+        self._changed = threading.Condition()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(count)]
+
+    def __enter__(self) -> Callers:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def until(self, is_over: Callable[[], bool]) -> None:
+        """Come back when the answers so far make *is_over* true; fail when nobody asks any more."""
+        with self._changed:
+            while not is_over():
+                assert self._changed.wait(30), "no answers come any more"
+
+    def _ask(self) -> None:
+        body = json.dumps({"instances": ROWS}).encode()
+        with closing(http.client.HTTPConnection(self._url.removeprefix("http://"))) as connection:
+            while not self._is_over.is_set():
+                began = time.monotonic()
+                connection.request("POST", "/v1/models/spender:predict", body, {"Content-Type": "application/json"})
+                response = connection.getresponse()
+                answer = json.load(response)
+                with self._changed:
+                    self.answers.append((began, response.status, answer.get("version", 0)))
+                    self._changed.notify_all()
