@@ -71,7 +71,7 @@ def bare(document: dict[str, Any]) -> dict[str, Any]:
         for method, operation in item.items():
             answers = operation["responses"].items()
             told: dict[str, Any] = {
-                "responses": {status: {"content": dict.fromkeys(each.get("content"), {})} for status, each in answers}
+                "responses": {status: {"content": dict.fromkeys(each.get("content", ()))} for status, each in answers}
             }
             if "requestBody" in operation:
                 told["requestBody"] = {"content": dict.fromkeys(operation["requestBody"]["content"])}
