@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
+import jsonschema_rs
 import numpy as np
 import pytest
 from hypothesis import given
@@ -22,8 +23,9 @@ from filiera.core.service import ServiceOptions
 from filiera.errors import ProjectError
 from filiera.serving.app import App
 from filiera.serving.function_mount import FunctionMount
+from filiera.serving.http import TIMEOUT_HEADER
 from tests.serving.functions import Parcel, Till, app_of, call, call_bytes, count_to, double, letters, made, price
-from tests.serving.offers import get
+from tests.serving.offers import get, talk
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,30 @@ def test_what_is_not_json_is_refused(app: App, body: bytes) -> None:
 def test_no_body_breaks_the_decoder(app: App, body: bytes) -> None:
     """Whatever is sent, the caller is to blame, not the service."""
     assert 400 <= call_bytes(app, "price", body).status_code < 500
+
+
+VALUES = (
+    st.none() | st.booleans() | st.integers(-3, 3) | st.floats(-2, 2) | st.sampled_from(["fast", "2026-01-31", "x"])
+)
+ARGUMENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "parcel": st.fixed_dictionaries({}, optional={"weight": st.floats(-1, 9) | VALUES, "speed": VALUES}) | VALUES,
+        "count": VALUES,
+        "email": VALUES,
+        "on": VALUES,
+        "total": VALUES,
+    },
+)
+
+
+@given(body=ARGUMENTS)
+def test_the_schema_says_what_the_decoder_takes(app: App, body: dict[str, Any]) -> None:
+    """What one takes the other takes: callers who check before they send are never surprised."""
+    document = get(app, "/openapi.json").json()
+    schema = {"$ref": "#/components/schemas/price.Arguments", "components": document["components"]}
+    is_valid = jsonschema_rs.validator_for(schema, validate_formats=True).is_valid(body)
+    assert (call_bytes(app, "price", json.dumps(body).encode()).status_code == 200) == is_valid
 
 
 def test_a_function_says_what_it_does_not_take(app: App, caplog: pytest.LogCaptureFixture) -> None:
@@ -227,6 +253,8 @@ def test_an_example_is_called_before_the_service_is_ready() -> None:
     with pytest.raises(ProjectError) as error:
         app_of(greet, example={"name": ""})
     assert "IndexError" in error.value.why
+    with pytest.raises(ProjectError, match="'play', which cannot be called"):
+        app_of(Till, example={"play": {"amount": 1}})
 
 
 def test_an_answer_is_what_was_promised() -> None:
@@ -329,3 +357,20 @@ def test_a_function_may_be_open_in_a_service_with_a_token() -> None:
     assert get(app, "/v1/functions/double").status_code == 200
     assert [get(app, path).status_code for path in ("/openapi.json", "/v1/functions", "/metrics")] == [401, 401, 401]
     assert call(app_of(double, token="t"), "double", number=1).status_code == 401
+    headers = {"authorization": "Bearer t"}
+    paths = get(app, "/openapi.json", headers=headers).json()["paths"]
+    assert paths["/v1/functions/double:call"]["post"]["security"] == []
+
+
+def test_a_caller_may_wait_for_less_than_the_service_would() -> None:
+    """The header that says how long is kept for functions as it is for models."""
+    go = threading.Event()
+
+    def wait() -> None:
+        go.wait()
+
+    headers = {"content-type": "application/json", TIMEOUT_HEADER: "20"}
+    path = "/v1/functions/wait:call"
+    answer = talk(app_of(wait), lambda client: client.post(path, content=b"{}", headers=headers))
+    go.set()
+    assert (answer.status_code, answer.json()["detail"]) == (504, "It was waited for 0.02 s.")

@@ -13,7 +13,8 @@ from filiera.serving.openapi import Schema, get_operation, refusals_of
 from filiera.serving.operation import Operation
 
 _PROBLEMS = (
-    "not-json", "body-too-large", "media-type", "invalid-arguments", "function-failed", "busy", "timed-out",
+    "not-json", "timeout", "too-slow", "body-too-large", "media-type", "invalid-arguments", "function-failed", "busy",
+    "timed-out",
 )  # fmt: skip
 _ID = {"type": "string", "pattern": "^[0-9A-HJKMNP-TV-Z]{26}$", "description": "Names this call."}
 ExampleOf = Callable[[Operation], Mapping[str, Any] | None]
@@ -28,9 +29,11 @@ def describe(name: str, version: str, operations: Sequence[Operation], example_o
     }
 
 
-def api_part(name: str, operations: Sequence[Operation], example_of: ExampleOf) -> ApiPart:
-    """Return what a service says about its operations in its OpenAPI document."""
-    paths: dict[str, Any] = {f"/v1/functions/{name}": {"get": get_operation(f"describe.{name}", "What can be called")}}
+def api_part(name: str, operations: Sequence[Operation], example_of: ExampleOf, *, is_open: bool = False) -> ApiPart:
+    """Return what a service says about its operations in its OpenAPI document; *is_open*: they need no token."""
+    security: dict[str, Any] = {"security": []} if is_open else {}
+    described = get_operation(f"describe.{name}", "What can be called")
+    paths: dict[str, Any] = {f"/v1/functions/{name}": {"get": described | security}}
     schemas: dict[str, Any] = {}
     for operation in operations:
         prefix = f"{operation.name}."
@@ -40,7 +43,7 @@ def api_part(name: str, operations: Sequence[Operation], example_of: ExampleOf) 
         )
         schemas |= {f"{prefix}{part}": schema for part, schema in parts.items()}
         paths[f"/v1/functions/{operation.name}:call"] = {
-            "post": _call(operation, request, answer, example_of(operation))
+            "post": _call(operation, request, answer, example_of(operation)) | security
         }
     return ApiPart(paths=paths, schemas=schemas)
 

@@ -6,9 +6,9 @@ import asyncio
 import inspect
 import logging
 import traceback
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -55,6 +55,7 @@ class FunctionMount:
         self._options = options
         self._log = log
         self._instance: Any = None
+        _check_example(options.example, self.operations, self.name)
         self._open = 0
         self._ids = PredictionIds()
         self._functions = [
@@ -91,7 +92,7 @@ class FunctionMount:
 
     def api(self) -> ApiPart:
         """Return paths and schemas of all operations."""
-        return api_part(self.name, self.operations, self._example)
+        return api_part(self.name, self.operations, self._example, is_open=not self._options.needs_token)
 
     def start(self) -> None:
         """Make the object of a class, and call what has an example. Raises FilieraError."""
@@ -172,21 +173,21 @@ class FunctionMount:
         return json_response(describe(self.name, self.version, self.operations, self._example))
 
     async def _call(self, function: ServedFunction, request: Request) -> Response:
-        body = await request.body("application/json")
+        body, limit_s = await request.body("application/json"), min(self._options.timeout_s, request.timeout_s)
         operation, identity = function.operation, self._ids.next()
         answer = function.answer_async if operation.is_async else function.answer
         self._admit()
         try:
-            async with asyncio.timeout(self._options.timeout_s):
+            async with asyncio.timeout(limit_s):
                 content = await self._runner(operation.is_async).run(partial(answer, identity, body))
         except (CallFailed, TimeoutError) as error:
-            raise RequestRefused(self._problem(function, error)) from error
+            raise RequestRefused(_problem(function.operation, error, limit_s)) from error
         finally:
             self._open -= 1
         return Response(content=content, rows=1)
 
     async def _stream(self, function: ServedFunction, request: Request) -> StreamResponse:
-        body = await request.body("application/json")
+        body, limit_s = await request.body("application/json"), min(self._options.timeout_s, request.timeout_s)
         framing = EVENTS if EVENTS.media_type in request.headers.get("accept", "") else LINES
         self._admit()
         items: AsyncGenerator[bytes, None] | None = None
@@ -197,39 +198,23 @@ class FunctionMount:
                 await items.aclose()
 
         try:
-            items = await self._opened(function, body)
+            items = await self._opened(function, body, limit_s)
             first = await anext(items, None)  # so that what fails at once has a status that says so
         except BaseException as error:
             await close()
             if isinstance(error, CallFailed | TimeoutError):
-                raise RequestRefused(self._problem(function, error)) from error
+                raise RequestRefused(_problem(function.operation, error, limit_s)) from error
             raise
-        pieces = self._pieces(function, body, framing, _with_first(first, items))
+        identity = self._ids.next()
+        pieces = _pieces(_Answering(function, identity, body, limit_s), framing, _with_first(first, items))
         return StreamResponse(pieces, media_type=framing.media_type, close=close)
 
-    async def _opened(self, function: ServedFunction, body: bytes) -> AsyncGenerator[bytes, None]:
-        is_async, timeout_s = function.operation.is_async, self._options.timeout_s
+    async def _opened(self, function: ServedFunction, body: bytes, limit_s: float) -> AsyncGenerator[bytes, None]:
+        is_async = function.operation.is_async
         runner = self._runner(is_async)
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(limit_s):
             items = await runner.run(partial(function.open_async if is_async else function.open, body))
-        return items_of(runner, items.pull, items.close, timeout_s=timeout_s)
-
-    async def _pieces(
-        self, function: ServedFunction, body: bytes, framing: Framing, items: AsyncIterator[bytes]
-    ) -> AsyncGenerator[bytes, None]:
-        identity, kept, ended = self._ids.next(), Kept(), "gone"
-        try:
-            async for item in items:
-                kept.add(item)
-                yield framing.item(item)
-            ended = "done"
-            yield framing.done({**function.head(identity), "count": kept.count})
-        except (CallFailed, TimeoutError, RequestRefused) as error:
-            ended = "failed"
-            yield framing.problem(self._problem(function, error).as_json())
-            raise StreamFailed from error
-        finally:
-            function.streamed(identity, body, kept, ended)
+        return items_of(runner, items.pull, items.close, timeout_s=limit_s)
 
     def _admit(self) -> None:
         if self._open >= self._limit:
@@ -237,13 +222,39 @@ class FunctionMount:
             raise RequestRefused(problem)
         self._open += 1
 
-    def _problem(self, function: ServedFunction, error: Exception) -> Problem:
-        if isinstance(error, RequestRefused):
-            return error.problem
-        if isinstance(error, TimeoutError):
-            return Problem(kind="timed-out", detail=f"It is waited for {self._options.timeout_s:g} s.")
-        _log_failure(function.operation, error)
-        return Problem(kind="function-failed", detail="See the service's log.")
+
+class _Answering(NamedTuple):
+    """A call whose answer is a stream."""
+
+    function: ServedFunction
+    identity: str
+    body: bytes
+    limit_s: float  #: how long an item is waited for
+
+
+async def _pieces(call: _Answering, framing: Framing, items: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    kept, ended = Kept(), "gone"
+    try:
+        async for item in items:
+            kept.add(item)
+            yield framing.item(item)
+        ended = "done"
+        yield framing.done({**call.function.head(call.identity), "count": kept.count})
+    except (CallFailed, TimeoutError, RequestRefused) as error:
+        ended = "failed"
+        yield framing.problem(_problem(call.function.operation, error, call.limit_s).as_json())
+        raise StreamFailed from error
+    finally:
+        call.function.streamed(call.identity, call.body, kept, ended)
+
+
+def _problem(operation: Operation, error: Exception, limit_s: float) -> Problem:
+    if isinstance(error, RequestRefused):
+        return error.problem
+    if isinstance(error, TimeoutError):
+        return Problem(kind="timed-out", detail=f"It was waited for {limit_s:g} s.")
+    _log_failure(operation, error)
+    return Problem(kind="function-failed", detail="See the service's log.")
 
 
 async def _with_first(first: bytes | None, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
@@ -251,6 +262,16 @@ async def _with_first(first: bytes | None, rest: AsyncIterator[bytes]) -> AsyncG
         yield first
         async for item in rest:
             yield item
+
+
+def _check_example(example: Mapping[str, Any] | None, operations: Sequence[Operation], name: str) -> None:
+    known = [operation.attribute for operation in operations if operation.attribute]
+    for method in example or {}:
+        if known and method not in known:
+            raise ProjectError(
+                f"The example of {name} is for {method!r}, which cannot be called.",
+                why=f"The example of a class has arguments by method; there are: {', '.join(known)}.",
+            )
 
 
 async def _made(kind: Callable[[], Any]) -> Any:
