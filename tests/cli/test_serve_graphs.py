@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,9 @@ def test_a_model_moves_to_its_own_process_by_configuration_only(graphed: Path, t
         here = answers(head[0].rsplit(" at ", 1)[1], "spending")
         process.send_signal(signal.SIGTERM)
         process.communicate()
+    (folder / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in ROWS))
+    printed = [json.loads(line) for line in done("predict", "spending", "rows.jsonl", cwd=folder).out.splitlines()]
+    assert [{key: value for key, value in answer.items() if key != "id"} for answer in printed] == here
     with started("serve", "spender@2", "--port", "0", cwd=folder) as other:
         there = said_first(other)[0].rsplit(" at ", 1)[1]
         with (folder / "filiera.toml").open("a") as settings:

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from filiera.cli.places import find_model
 from filiera.cli.serve_command import TOKEN_VARIABLE
 from filiera.core.collected import Collected
+from filiera.core.graphs import ServingGraph
 from filiera.core.products import ProductRef
 from filiera.core.signature import Signature
 from filiera.errors import FilieraError, SourceError, UsageError, did_you_mean
 from filiera.project import plugins
+from filiera.project.offers import find_offered
 from filiera.project.project import Project
 from filiera.project.tables import FILE_TYPES, file_type
+from filiera.project.versions import Version
 
 if TYPE_CHECKING:
     from filiera.serving.served_model import ServedModel
@@ -88,14 +91,21 @@ def _ask_model(options: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
 
 
 def _served(options: argparse.Namespace) -> ServedModel:
-    """Return the model as a service would have it."""
+    """Return the model or graph as a service would have it."""
     from filiera.project.runtimes import model_to_serve
+    from filiera.project.serving_graphs import served_graph, versions_of
     from filiera.serving.served_model import ServedModel
 
     project = Project.open(profile=options.profile)
-    version = find_model(project, options.model)
-    model, signature = model_to_serve(project, version)
-    return ServedModel(version.name, model, version=version.number, signature=signature)
+    found = find_offered(project, options.model)
+    if isinstance(found, ServingGraph):
+        return served_graph(project, found, versions_of(project, found))
+    if not isinstance(found, Version):
+        raise UsageError(
+            f"{options.model} is a function, which does not predict rows.", do=f"filiera serve {options.model}"
+        )
+    model, signature = model_to_serve(project, found)
+    return ServedModel(found.name, model, version=found.number, signature=signature)
 
 
 def _explained(answers: Iterator[T], signature: Signature) -> Iterator[T]:

@@ -264,7 +264,7 @@ def _add_experiment_verbs(verbs: Verbs) -> None:
 
 def _add_service_verbs(verbs: Verbs) -> None:
     sub = verbs.add("serve", "serve models and functions as a microservice")
-    text = f"a model: {_MODEL}; or a function: module:function, or the name of one marked with @service"
+    text = f"a model: {_MODEL}; or a function or graph: module:name, or the name that it is given in the project"
     sub.add_argument("names", nargs="+", metavar="name", help=text)
     sub.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     sub.add_argument("--port", type=int, default=8000, help="port; 0 takes a free one (default: 8000)")
@@ -284,7 +284,7 @@ def _add_service_verbs(verbs: Verbs) -> None:
         add_queue_verbs(group)
     _add_delivery_verbs(verbs)
     sub = verbs.add("predict", "predict rows of a file, in this process or by a service")
-    sub.add_argument("model", help=_MODEL)
+    sub.add_argument("model", help=f"{_MODEL}; or a graph: module:name, or its name")
     sub.add_argument("file", help=".csv, .parquet, .jsonl, or - for JSON lines on standard input")
     sub.add_argument("--url", help="ask the service at this address instead")
     sub.add_argument("--limit", type=int, help="at most so many rows")

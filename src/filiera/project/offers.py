@@ -15,6 +15,7 @@ from filiera.project import plugins
 from filiera.project.functions import FoundFunction, find_served, is_address
 from filiera.project.index import find_service
 from filiera.project.project import Project
+from filiera.project.versions import Version
 
 if TYPE_CHECKING:
     from filiera.serving.mount import Mount
@@ -59,17 +60,33 @@ def offers_of(texts: Sequence[str], *, profile: str | None, tell: Callable[[str]
     return _distinct([_offer(project, text, tell) for text in texts])
 
 
-def _offer(project: Project, text: str, tell: Callable[[str], None]) -> Offer:
+def find_offered(project: Project, text: str) -> Version | FoundFunction | ServingGraph:
+    """Return what *text* names; see ``offers_of``. A model first: to serve one needs none of the project's code.
+
+    Raises:
+        UsageError: It names nothing.
+        ProjectError: The project's code cannot be used.
+    """
     if is_address(text):
-        return _of_code(find_served(project.config.root, text), project)
+        return find_served(project.config.root, text)
     try:
-        return _of_model(project, ProductRef.parse(text if "@" in text else f"{text}@{CHAMPION}"), tell)
+        return project.versions.resolve("model", _model_ref(text))
     except UsageError:
-        # A model first: to serve one needs none of the project's code, so that whatever is wrong there is no matter.
         address = "" if "@" in text else find_service(project.config, text)
         if not address:
             raise
-        return _of_code(find_served(project.config.root, address), project)
+        return find_served(project.config.root, address)
+
+
+def _model_ref(text: str) -> ProductRef:
+    return ProductRef.parse(text if "@" in text else f"{text}@{CHAMPION}")
+
+
+def _offer(project: Project, text: str, tell: Callable[[str], None]) -> Offer:
+    found = find_offered(project, text)
+    if isinstance(found, Version):
+        return _of_model(project, found, _model_ref(text), tell)
+    return _of_code(found, project)
 
 
 def _of_code(found: FoundFunction | ServingGraph, project: Project | None) -> Offer:
@@ -81,7 +98,7 @@ def _of_code(found: FoundFunction | ServingGraph, project: Project | None) -> Of
 
 
 def _of_graph(project: Project, graph: ServingGraph) -> Offer:
-    from filiera.project.serving_graphs import build_graph, moved, versions_of
+    from filiera.project.serving_graphs import moved, served_graph, versions_of
 
     versions, elsewhere = versions_of(project, graph), moved(project, graph)
     log = plugins.writable_prediction_log(project.store, graph.name)
@@ -89,11 +106,8 @@ def _of_graph(project: Project, graph: ServingGraph) -> Offer:
     def mount() -> Mount:
         from filiera.serving.endpoint import Endpoint
         from filiera.serving.model_mount import ModelMount
-        from filiera.serving.served_model import ServedModel
 
-        predictor, signature = build_graph(project, graph, versions)
-        served = ServedModel(graph.name, predictor, version=graph.version, signature=signature, log=log)
-        return ModelMount(Endpoint(served))
+        return ModelMount(Endpoint(served_graph(project, graph, versions, log=log)))
 
     return Offer(
         kind="models",
@@ -124,11 +138,10 @@ def _of_function(found: FoundFunction, project: Project | None) -> Offer:
     )
 
 
-def _of_model(project: Project, ref: ProductRef, tell: Callable[[str], None]) -> Offer:
+def _of_model(project: Project, version: Version, ref: ProductRef, tell: Callable[[str], None]) -> Offer:
     from filiera.project.endpoints import AliasDesk
     from filiera.project.runtimes import runtime_note
 
-    version = project.versions.resolve("model", ref)
     log = plugins.writable_prediction_log(project.store, version.name)
     desk = AliasDesk(project, ref, log=log)
 

@@ -12,10 +12,11 @@ from filiera.project import runtimes
 from filiera.project.config import FILE_NAME
 
 if TYPE_CHECKING:
-    from filiera.core.signature import Signature
+    from filiera.ports import PredictionLog
     from filiera.project.project import Project
     from filiera.project.versions import Version
-    from filiera.serving.graph_build import GraphPredictor, Member
+    from filiera.serving.graph_build import Member
+    from filiera.serving.served_model import ServedModel
 
 _TOKEN_VARIABLE = "FILIERA_TOKEN"  # noqa: S105 - the name of the variable, not a token
 
@@ -25,10 +26,10 @@ def versions_of(project: Project, graph: ServingGraph) -> dict[Leaf, Version]:
     return {leaf: project.versions.resolve("model", leaf.ref) for leaf in leaves(graph.node)}
 
 
-def build_graph(
-    project: Project, graph: ServingGraph, versions: Mapping[Leaf, Version]
-) -> tuple[GraphPredictor, Signature]:
-    """Return what answers for a graph, and its signature.
+def served_graph(
+    project: Project, graph: ServingGraph, versions: Mapping[Leaf, Version], *, log: PredictionLog | None = None
+) -> ServedModel:
+    """Return a graph as what answers for a model.
 
     Raises:
         GraphError: Its parts do not fit.
@@ -36,9 +37,11 @@ def build_graph(
         CodecError, BlobMissing, BlobCorrupted: A version cannot be loaded.
     """
     from filiera.serving.graph_build import build
+    from filiera.serving.served_model import ServedModel
 
     elsewhere = moved(project, graph)
-    return build(graph, lambda leaf: _member(project, versions[leaf], elsewhere.get(leaf)))
+    predictor, signature = build(graph, lambda leaf: _member(project, versions[leaf], elsewhere.get(leaf)))
+    return ServedModel(graph.name, predictor, version=graph.version, signature=signature, log=log)
 
 
 def moved(project: Project, graph: ServingGraph) -> Mapping[Leaf, str]:
