@@ -209,7 +209,10 @@ class PredictionLog(Protocol):
         """Keep the *count* records of some requests as they went over the wire; does not wait for the disk.
 
         Each request is a JSON object whose ``instances`` are the inputs, its answers a JSON list of ids with outputs;
-        *about* is what all the records share, with ``at`` in it.
+        *about* is what all the records share, with ``at`` in it. Either may be an object of columns in place of a list
+        of rows: ``height``, ``names`` in order, ``columns`` with a list of values by name, or an object of such lists
+        for values that are objects; and ``blocks``, each with ``names``, and in ``base64`` their numbers one column
+        behind another, little-endian, of the type that ``code`` is for the standard library's ``array``.
         """
 
     def flush(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from filiera.adapters.prediction_segments import SegmentLog
 from filiera.serving.app import App
 from filiera.serving.arrow_bodies import MEDIA_TYPE
 from filiera.serving.in_process import InProcess
@@ -101,3 +103,16 @@ def test_every_surface_gives_the_answers_of_records(surface: str) -> None:
     expected = of_records(post(service(Sums()), ROWS).json()["predictions"])
     assert len({tuple(probabilities) for _, probabilities in expected}) == len(ROWS)
     assert SURFACES[surface](service(Sums())) == expected
+
+
+def test_what_came_as_columns_is_logged_as_rows(tmp_path: Path) -> None:
+    """Whatever surface it came by, the log reads alike, without sensitive fields."""
+    log = SegmentLog(tmp_path)
+    app = service(Sums(), log=log)
+    post(app, ROWS)
+    by_binary(app)
+    post_bytes(app, stream(pa.Table.from_pylist(ROWS)), MEDIA_TYPE)
+    records = [{key: record[key] for key in ("model", "version", "inputs", "outputs")} for record in log.read()]
+    log.close()
+    assert records[:4] == records[4:8] == records[8:]
+    assert records[1]["inputs"] == {"duration": 90, "protocol": "tcp", "rate": None}

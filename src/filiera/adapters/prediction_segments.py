@@ -15,6 +15,8 @@ import sys
 import threading
 import time
 import zlib
+from array import array
+from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -272,8 +274,39 @@ def _records(line: dict[str, Any]) -> Iterator[dict[str, Any]]:
         return
     requests, answers = line.pop("requests"), line.pop("answers")
     for request, answered in zip(requests, answers, strict=True):
-        for row, answer in zip(request["instances"], answered, strict=True):
+        for row, answer in zip(_rows(request), _rows(answered), strict=True):
             yield {"id": answer.pop("id"), **line, "inputs": row, "outputs": answer}
+
+
+def _rows(found: Any) -> Sequence[dict[str, Any]]:
+    """Return the rows of a request or of its answers, which may be kept as columns."""
+    if isinstance(found, list):
+        return found
+    if "instances" in found:
+        rows: list[dict[str, Any]] = found["instances"]
+        return rows
+    columns = {name: _values(column) for name, column in found["columns"].items()}
+    for block in found.get("blocks", ()):
+        columns |= _unpacked(block, found["height"])
+    names = found["names"]
+    return [dict(zip(names, row, strict=True)) for row in zip(*(columns[name] for name in names), strict=True)]
+
+
+def _values(column: Any) -> Sequence[Any]:
+    """Return the values of a column, or of the columns that a struct is kept as."""
+    if isinstance(column, list):
+        return column
+    return [dict(zip(column, row, strict=True)) for row in zip(*column.values(), strict=True)]
+
+
+def _unpacked(block: Mapping[str, Any], height: int) -> dict[str, list[Any]]:
+    """Return the columns of numbers that lie one behind another; NaN is a missing value."""
+    numbers: array[Any] = array(block["code"])
+    numbers.frombytes(b64decode(block["base64"]))
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    found = [None if number != number else number for number in numbers]
+    return {name: found[place * height : (place + 1) * height] for place, name in enumerate(block["names"])}
 
 
 def _segments(folder: Path) -> list[Path]:

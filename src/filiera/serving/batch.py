@@ -32,7 +32,7 @@ class Batch:
     costs a tenth of what their columns would. Dates are ``date``; times are ``datetime`` in UTC without an offset.
     """
 
-    __slots__ = ("_columns", "_rows", "fields", "height", "source")
+    __slots__ = ("_columns", "_matrix", "_rows", "fields", "height", "source")
 
     def __init__(self, *, fields: Sequence[Field], columns: Sequence[Column], height: int) -> None:
         """Take *columns*, each with *height* values, in the order of *fields*."""
@@ -41,12 +41,14 @@ class Batch:
         self.source: bytes | None = None  #: the JSON that says no more and no less than these rows, if there is one
         self._columns: Sequence[Column] | None = columns
         self._rows: Sequence[Sequence[Any]] | None = None
+        self._matrix: np.ndarray[Any, Any] | None = None
 
     @classmethod
     def of_rows(cls, fields: tuple[Field, ...], rows: Sequence[Sequence[Any]], source: bytes | None = None) -> Batch:
         """Return *rows*, each with one value for each of *fields*."""
         made = cls.__new__(cls)
         made.fields, made.height, made._columns, made._rows, made.source = fields, len(rows), None, rows, source
+        made._matrix = None
         return made
 
     @classmethod
@@ -65,6 +67,18 @@ class Batch:
             return cls.of_rows(first.fields, list(chain.from_iterable(batch._rows or () for batch in batches)))
         columns = [_joined(parts) for parts in zip(*(batch.columns for batch in batches), strict=True)]
         return cls(fields=first.fields, columns=columns, height=sum(batch.height for batch in batches))
+
+    @classmethod
+    def of_matrix(cls, fields: tuple[Field, ...], matrix: np.ndarray[Any, Any]) -> Batch:
+        """Return the rows of *matrix*, shape ``(height, len(fields))``, of the type that all *fields* have."""
+        made = cls(fields=fields, columns=tuple(matrix.T), height=len(matrix))
+        made._matrix = matrix
+        return made
+
+    @property
+    def is_columnar(self) -> bool:
+        """Tell whether it was made of columns."""
+        return self._rows is None
 
     @property
     def columns(self) -> Sequence[Column]:
@@ -102,6 +116,8 @@ class Batch:
         """
         import numpy as np
 
+        if self._matrix is not None and (order is None or list(order) == list(range(len(self.fields)))):
+            return self._matrix.astype(np.float64, copy=False)
         if self._rows is None:
             places = range(len(self.fields)) if order is None else order
             return np.column_stack([np.asarray(self.columns[place], dtype=np.float64) for place in places])

@@ -70,7 +70,7 @@ class ColumnDecoder:
         self.check_height(height)
         stacked = self._try_stacked(given)
         if stacked is not None and self._fits(stacked):
-            return Batch(fields=self._fields, columns=tuple(stacked), height=height)
+            return Batch.of_matrix(self._fields, stacked.T)
         return self._judged(given, height)
 
     def of_matrix(self, matrix: Array) -> Batch:
@@ -81,7 +81,7 @@ class ColumnDecoder:
         """
         self.check_height(len(matrix))
         if self._fits(matrix.T):
-            return Batch(fields=self._fields, columns=tuple(matrix.T), height=len(matrix))
+            return Batch.of_matrix(self._fields, matrix.astype(self.matrix_type, copy=False))
         pairs = zip(self._fields, matrix.T, strict=True)
         return self._judged({field.name: Given(values=values) for field, values in pairs}, len(matrix))
 

@@ -47,12 +47,21 @@ class Predictor:
             PredictionFailed: From whatever the model raised; or the answers are too few, too many or not finite.
         """
         try:
-            frame = batch.frame()
-            ready = self._prepare(frame.to_numpy() if self._columns is None else frame.select(self._columns))
+            ready = self._prepare(self._ready(batch))
             outputs = tuple(self._output(output, ready) for output in self._outputs)
         except (Exception, SystemExit) as error:
             raise PredictionFailed("The model failed to predict.", why=f"It raised {type(error).__name__}.") from error
         return checked(outputs, batch.height)
+
+    def _ready(self, batch: Batch) -> Any:
+        """Return the rows as the model was fitted on them: a table, or an array without names."""
+        if self._columns is not None:
+            return batch.frame().select(self._columns)
+        if all(field.type == "float64" for field in batch.fields):
+            import numpy as np
+
+            return np.require(batch.matrix(), requirements="W")  # some models write where they read
+        return batch.frame().to_numpy()
 
     def _output(self, output: Output, ready: Any) -> np.ndarray[Any, Any]:
         import numpy as np

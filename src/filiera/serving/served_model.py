@@ -17,6 +17,7 @@ from filiera.serving.batch import Batch, Outputs, together
 from filiera.serving.columns import ColumnDecoder
 from filiera.serving.contract import ModelContract
 from filiera.serving.domain import json_value
+from filiera.serving.logged_columns import answer_columns, request_columns
 from filiera.serving.oip_tensors import TensorDecoder
 from filiera.serving.prediction_ids import PredictionIds
 from filiera.serving.predictor import Predictor, Predicts
@@ -128,11 +129,13 @@ class ServedModel:
         together = Predictions(ids=ids, promised=self.contract.signature.outputs, outputs=outputs)
         if self.log is None:
             return together.split(heights)
-        together.answers()
+        if not all(batch.is_columnar for batch in batches):
+            together.answers()
         parts = together.split(heights)
         requests = [self._logged_rows(batch) for batch in batches]
-        about = {"at": time.time(), **self._about}
-        self.log.append_requests(about, requests, [part.json() for part in parts], count=len(ids))
+        pairs = zip(batches, parts, strict=True)
+        answers = [answer_columns(part) if batch.is_columnar else part.json() for batch, part in pairs]
+        self.log.append_requests({"at": time.time(), **self._about}, requests, answers, count=len(ids))
         return parts
 
     def predict_rows(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Answer]:
@@ -175,7 +178,9 @@ class ServedModel:
             ) from refusal
 
     def _logged_rows(self, batch: Batch) -> bytes:
-        """Return the rows as the body of a request, without sensitive fields."""
+        """Return the rows as the body of a request, or as columns if they came so, without sensitive fields."""
+        if batch.is_columnar and self._logged:
+            return request_columns(batch, self._logged)
         if batch.source is not None and len(self._logged) == len(batch.fields):
             return batch.source
         names = [batch.fields[place].name for place in self._logged]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import math
+import struct
 from typing import Any
 
 import pytest
@@ -89,3 +92,33 @@ class PredictionLogContract:
         log.append_requests(about, requests, answers, count=3)
         assert list(log.read()) == [prediction(9), *records]
         assert [record["at"] for record in log.read(since=5.0, until=6.0)] == [5.0] * 3
+
+    def test_columns_are_read_as_their_records(self, log: PredictionLog) -> None:
+        """Requests that came as columns read as rows: numbers by their bytes, NaN as null, structs as objects."""
+        numbers = struct.pack("<4d", 0.5, math.nan, 1.0, 2.0)
+        request = {
+            "height": 2,
+            "names": ["b", "text", "a"],
+            "columns": {"text": ["x", None]},
+            "blocks": [{"code": "d", "names": ["a", "b"], "base64": base64.b64encode(numbers).decode()}],
+        }
+        answers = {
+            "height": 2,
+            "names": ["id", "label", "probabilities"],
+            "columns": {"id": ["1", "2"], "label": ["n", "y"], "probabilities": {"n": [1.0, 0.25], "y": [0.0, 0.75]}},
+        }
+        log.append_requests({"at": 5.0}, [json.dumps(request).encode()], [json.dumps(answers).encode()], count=2)
+        assert list(log.read()) == [
+            {
+                "id": "1",
+                "at": 5.0,
+                "inputs": {"b": 1.0, "text": "x", "a": 0.5},
+                "outputs": {"label": "n", "probabilities": {"n": 1.0, "y": 0.0}},
+            },
+            {
+                "id": "2",
+                "at": 5.0,
+                "inputs": {"b": 2.0, "text": None, "a": None},
+                "outputs": {"label": "y", "probabilities": {"n": 0.25, "y": 0.75}},
+            },
+        ]
