@@ -44,7 +44,7 @@ def light(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LightLab:
     lab = LightLab(tmp_path)
     lab.git("config", "user.name", "Ada")
     lab.git("config", "user.email", "ada@lab")
-    start(lab.place(), "first")  # which asks git for its version
+    start(lab.place(), "first")
     return lab
 
 

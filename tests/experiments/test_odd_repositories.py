@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,28 @@ def test_a_branch_in_the_way(light: LightLab) -> None:
     with pytest.raises(ProjectError, match="git update-ref"):
         start(light.place(), "odd")
     assert not light.place().branches() and len(light.place().repository.worktrees()) == 1
+
+
+@pytest.mark.parametrize("refused", ["cat-file", "rev-parse"])
+def test_an_old_git(refused: str, light: LightLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it does not know is told by its version; nothing is left."""
+    real = shutil.which("git")
+    (tmp_path / "bin").mkdir()
+    fake = tmp_path / "bin/git"
+    fake.write_text(f"""#!/bin/sh
+case "$*" in
+  version) echo git version 2.30.2 ;;
+  *{refused}*) echo usage >&2; exit 129 ;;
+  *) exec {real} "$@" ;;
+esac
+""")
+    fake.chmod(0o755)
+    path = os.environ["PATH"]
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{path}")
+    with pytest.raises(ProjectError, match=r"git 2\.30\.2 is too old"):
+        start(light.place(), "odd")
+    monkeypatch.setenv("PATH", path)
+    assert not light.place().branches()
 
 
 def test_variables_of_a_hook(light: LightLab, monkeypatch: pytest.MonkeyPatch) -> None:

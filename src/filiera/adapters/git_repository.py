@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import copy
-import functools
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from filiera.adapters import git_status
-from filiera.adapters.git_failures import git_failure
+from filiera.adapters.git_failures import git_failure, require_version
 from filiera.adapters.git_objects import Object, folders_of, objects_in, pack, with_files
 from filiera.adapters.git_status import Status, read_status
 from filiera.adapters.local_disk import disk_errors
@@ -24,7 +22,6 @@ NONE = "0" * 40
 """In place of a commit: the reference is not there."""
 SCRATCH = "filiera-index-"
 """Begins the names of folders, beside what git keeps, that a killed process may leave."""
-_LEAST_VERSION = (2, 38)  # merge-tree --write-tree
 _CHANGES = ("worktree", "update-ref", "merge")
 _NO_SERVANTS = ("-c", "gc.auto=0", "-c", "core.fsmonitor=false")
 """No processes that outlive the command: they would keep its locks."""
@@ -105,6 +102,7 @@ class Repository:
             *[""] * len(asked),
         )
         if not own:
+            require_version()
             raise ProjectError(
                 f"{folder} is not in a git repository.",
                 why="Each experiment is a branch.",
@@ -113,7 +111,6 @@ class Repository:
         self.common = Path(common)
         self.git_dir = Path(own)
         self.top = Path(top)
-        _require_version()
         if is_inside != "true":
             raise ProjectError(f"{folder} is a bare repository.", why="It has no files.", do="git clone it.")
 
@@ -327,13 +324,15 @@ class Repository:
 
         It is as old as the index: git reads a file anew that was written in the same second as the index or later.
         """
-        with ExitStack() as scratch:
+        folder = self.common / f"{SCRATCH}{os.urandom(6).hex()}"
+        try:
             with disk_errors(self.common):
-                folder = scratch.enter_context(tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self.common))
-                copied = Path(folder) / "index"
+                folder.mkdir()
                 if (self.git_dir / "index").exists():
-                    shutil.copy2(self.git_dir / "index", copied)
-            yield {"GIT_INDEX_FILE": str(copied)}
+                    shutil.copy2(self.git_dir / "index", folder / "index")
+            yield {"GIT_INDEX_FILE": str(folder / "index")}
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     @property
     def somebody(self) -> dict[str, str]:
@@ -383,13 +382,3 @@ class Repository:
 def _as_text(done: subprocess.CompletedProcess[bytes]) -> subprocess.CompletedProcess[str]:
     out, err = (each.decode("utf-8", "surrogateescape") for each in (done.stdout, done.stderr))
     return subprocess.CompletedProcess(done.args, done.returncode, out, err)
-
-
-@functools.cache
-def _require_version() -> None:
-    """Refuse a git that is too old, asked once in a process. Raises ProjectError."""
-    text = subprocess.run(["git", "version"], capture_output=True, text=True, check=True).stdout.split()[2]
-    numbers = tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
-    if numbers < _LEAST_VERSION:
-        least = ".".join(map(str, _LEAST_VERSION))
-        raise ProjectError(f"git {text} is too old for experiments.", why=f"They need {least} or newer.")

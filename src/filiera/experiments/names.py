@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import time
 from pathlib import Path
 
@@ -56,7 +55,7 @@ def new_id() -> str:
         process each is greater than the one before, also in the same millisecond.
     """
     global _last_number
-    now = (time.time_ns() // 1_000_000) << _CHANCE_BITS | secrets.randbits(_CHANCE_BITS)
+    now = (time.time_ns() // 1_000_000) << _CHANCE_BITS | int.from_bytes(os.urandom(_CHANCE_BITS // 8))
     number = _last_number = max(now, _last_number + 1)
     places = range((_TIME_BITS + _CHANCE_BITS) // _BITS, -1, -1)
     return "".join(_LETTERS[number >> (place * _BITS) & (2**_BITS - 1)] for place in places)
