@@ -60,7 +60,7 @@ def test_start(light: LightLab, is_changed: bool, most: int) -> None:
 def test_run(light: LightLab) -> None:
     """With changed files and without, and when it runs once more."""
     with light.opened():
-        for most, write in ((12, ""), (15, "an idea\n")):
+        for most, write in ((11, ""), (14, "an idea\n")):
             if write:
                 (light.folder_of("first") / "idea.md").write_text(write)
             with at_most(most):
@@ -70,11 +70,11 @@ def test_run(light: LightLab) -> None:
 def test_accept(light: LightLab) -> None:
     """An experiment that has run, where the target has not moved."""
     light.try_out("first", "count")
-    with light.opened(), at_most(22):
+    with light.opened(), at_most(21):
         assert accept(light.place(), "first", Acceptance()).finished is not None
 
 
 def test_drop(light: LightLab) -> None:
     """Of which nothing is left to be kept."""
-    with at_most(12):
+    with at_most(10):
         drop(light.place(), "first")

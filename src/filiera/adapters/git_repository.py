@@ -22,7 +22,7 @@ NONE = "0" * 40
 """In place of a commit: the reference is not there."""
 SCRATCH = "filiera-index-"
 """Begins the names of folders, beside what git keeps, that a killed process may leave."""
-_CHANGES = ("worktree", "update-ref", "merge")
+_CHANGES = ("worktree", "sparse-checkout", "reset", "read-tree", "update-ref", "merge")
 _NO_SERVANTS = ("-c", "gc.auto=0", "-c", "core.fsmonitor=false")
 """No processes that outlive the command: they would keep its locks."""
 _OF_ANOTHER = ("GIT_DIR", "GIT_COMMON_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
