@@ -127,15 +127,15 @@ def test_who_is_deployed_counts(versions: Path, tmp_path: Path, ask: Ask) -> Non
     ask("promote", "spender@2", cwd=folder).said(4, "does not say which versions run where")
 
 
-def test_tests_that_fail_record_nothing(shop: Path, tmp_path: Path) -> None:
+def test_tests_that_fail_record_nothing(shop: Path, tmp_path: Path, ask: Ask) -> None:
     """What failed is no contract; neither is a command that is not there, or one that asks nothing."""
     record = ("contract", "record", "spender", "--consumer", "shop@1", "--to", str(tmp_path / "contracts"), "--")
-    filiera(*record, *PYTHON, "raise SystemExit(3)", cwd=shop).said(1, "ended with exit code 3: nothing was recorded")
-    filiera(*record, "no-such-program", cwd=shop).said(2, "no-such-program cannot be run")
-    filiera(*record, *PYTHON, "pass", cwd=shop).said(2, "has asked the mock of spender nothing")
-    filiera("contract", "record", "spender", "--consumer", "shop", "--", "true", cwd=shop).said(2, "NAME@VERSION")
+    ask(*record, *PYTHON, "raise SystemExit(3)", cwd=shop).said(1, "ended with exit code 3: nothing was recorded")
+    ask(*record, "no-such-program", cwd=shop).said(2, "no-such-program cannot be run")
+    ask(*record, *PYTHON, "pass", cwd=shop).said(2, "has asked the mock of spender nothing")
+    ask("contract", "record", "spender", "--consumer", "shop", "--", "true", cwd=shop).said(2, "NAME@VERSION")
     threshold = ("contract", "record", "spender", "--consumer", "shop@1", "--threshold", "label=x", "--", "true")
-    filiera(*threshold, cwd=shop).said(2, "--threshold takes PART=NUMBER")
+    ask(*threshold, cwd=shop).said(2, "--threshold takes PART=NUMBER")
     assert not (tmp_path / "contracts").exists()
 
 

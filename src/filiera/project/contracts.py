@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from filiera.core.products import CHAMPION, OF_EXPERIMENT, ProductRef
 from filiera.core.signature import Signature
-from filiera.errors import ProjectError, Rejected, UsageError
+from filiera.errors import FilieraError, ProjectError, Rejected, UsageError
 from filiera.project.runtimes import model_to_serve
 
 if TYPE_CHECKING:
@@ -162,14 +162,16 @@ def _known(project: Project, version: Version, candidate: ServedModel, alias: st
     folder = project.config.root / FOLDER
     deployed = read_deployments(folder)
     recorded, missing = consumers_of(folder, _called(version.name), deployed)
-    before = _answering(project, version, alias, candidate.contract.signature.major)
-    addresses = {each.contract.address for each in (candidate, before) if each is not None}
+    before = _before(project, version, alias, candidate.contract.signature.major)
+    promised = contract_of(project, before) if before is not None else None
+    addresses = {each.address for each in (candidate.contract, promised) if each is not None}
     trained = None
     if "onnx" in version.attachments:
         model, signature = project.model_parts(version)
         trained = ServedModel(_called(version.name), model, version=version.number, signature=signature)
     return Known(
-        deployed=before,
+        deployed=promised,
+        answering=_loaded(project, before) if before is not None else None,
         trained=trained,
         recorded=[one for one in recorded if any(map(one.asks, addresses))],
         missing=missing,
@@ -179,7 +181,15 @@ def _known(project: Project, version: Version, candidate: ServedModel, alias: st
     )
 
 
-def _answering(project: Project, version: Version, alias: str, major: int) -> ServedModel | None:
+def _loaded(project: Project, version: Version) -> ServedModel | None:
+    """Return a version, or None when it cannot be loaded: it must not keep another from taking its place."""
+    try:
+        return _served(project, version)
+    except FilieraError:
+        return None
+
+
+def _before(project: Project, version: Version, alias: str, major: int) -> Version | None:
     """Return the version whose contract counts: what the alias points at; for a new alias the champion of its major."""
     name = _called(version.name)
     for selector in (alias, CHAMPION):
@@ -189,8 +199,8 @@ def _answering(project: Project, version: Version, alias: str, major: int) -> Se
             continue
         if "signature" not in found.attachments:
             return None
-        served = _served(project, found)
-        return served if selector == alias or served.contract.signature.major == major else None
+        is_mine = selector == alias or contract_of(project, found).signature.major == major
+        return found if is_mine else None
     return None
 
 

@@ -36,7 +36,8 @@ _PARITY, _FEW = 1e-4, 0.03
 class Known:
     """What a candidate is held to."""
 
-    deployed: ServedModel | None = None  #: the version that answers now
+    deployed: ModelContract | None = None  #: what the version that answers now has promised
+    answering: ServedModel | None = None  #: that version, if it can be loaded
     trained: ServedModel | None = None  #: the candidate in the library that trained it, if it is served by another
     recorded: Sequence[Recorded] = ()  #: contracts of the applications that count
     missing: Sequence[str] = ()  #: applications that run somewhere and have recorded nothing
@@ -68,7 +69,7 @@ def verify(candidate: ServedModel, known: Known) -> Verification:
         parts += _asked(candidate, known)
     return Verification(
         candidate=_ref(candidate.contract),
-        deployed=_ref(known.deployed.contract) if known.deployed is not None else "",
+        deployed=_ref(known.deployed) if known.deployed is not None else "",
         findings=findings,
         parts=tuple(parts),
     )
@@ -122,7 +123,7 @@ def _ref(contract: ModelContract) -> str:
 def _findings(contract: ModelContract, known: Known) -> tuple[Judged, ...]:
     if known.deployed is None:
         return ()
-    old = known.deployed.contract.signature
+    old = known.deployed.signature
     changes = diff(old, contract.signature)
     if known.are_all and known.recorded and not known.missing:
         read = {place for one in known.recorded for place in one.reads}
@@ -143,7 +144,7 @@ def _diff_part(findings: Sequence[Judged], known: Known) -> Part:
         return Part(name="diff", state="skipped", reason="no version answers yet")
     blocking = [one for one in findings if one.blocks]
     lines = [f"{one.finding.fingerprint} {one.finding.at}: {one.finding.text}" for one in blocking]
-    ref = _ref(known.deployed.contract)
+    ref = _ref(known.deployed)
     if blocking:
         count = f"{len(blocking)} change{'s' if len(blocking) > 1 else ''} of {ref}'s contract"
         return Part(name="diff", state="failed", reason=f"{count} would break applications", details=tuple(lines))
@@ -188,13 +189,14 @@ def _predict(model: ServedModel) -> meaning.Predict:
 
 
 def _shift_part(candidate: ServedModel, known: Known) -> Part:
-    if known.deployed is None:
-        return Part(name=shift.NAME, state="skipped", reason="no version answers yet")
-    rows = MadeRows(known.deployed.contract.signature).ordinary(_REFERENCE_ROWS)
+    if known.deployed is None or known.answering is None:
+        reason = "no version answers yet" if known.deployed is None else f"{_ref(known.deployed)} cannot be loaded"
+        return Part(name=shift.NAME, state="skipped", reason=reason)
+    rows = MadeRows(known.deployed.signature).ordinary(_REFERENCE_ROWS)
     thresholds = {place: value for one in known.recorded for place, value in one.thresholds.items()}
     try:
-        old, new = _predict(known.deployed)(rows), _predict(candidate)(rows)
+        old, new = _predict(known.answering)(rows), _predict(candidate)(rows)
     except FilieraError as error:
-        reason = f"rows of {_ref(known.deployed.contract)} are not answered: {error.what}"
+        reason = f"rows of {_ref(known.deployed)} are not answered: {error.what}"
         return Part(name=shift.NAME, state="skipped", reason=reason)
     return shift.check_shift(old, new, thresholds)
