@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from filiera.core.document import Document, Section, escaped, listed, table
+from filiera.core.document import Document, Section, escaped, for_terminal, listed, table
 from filiera.core.report import Svg
 
 TEXTS = st.text(st.sampled_from("ab_*`[]()<>&|~\\!#-+=:1.) \n\t\"'@/;{}^$%é"), min_size=1, max_size=12)
@@ -47,3 +47,11 @@ def test_what_is_only_drawn_is_no_text() -> None:
     sections = (Section("Plots", "", (Svg("<svg/>"),)), Section("Made by", "me"))
     text = Document(kind="Card", title="m", lead="", sections=sections).markdown
     assert "Plots" not in text and "## Made by" in text
+
+
+@given(st.text(max_size=30) | TEXTS)
+def test_a_terminal_shows_texts_as_they_are(text: str) -> None:
+    """In a line and in a table: what escapes is gone, and nothing else."""
+    line = " ".join(text.split())
+    assert for_terminal(escaped(text)) == line
+    assert for_terminal(table(["name"], [[text]])).splitlines()[2] == f"| {line.ljust(4)} |"

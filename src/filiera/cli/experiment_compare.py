@@ -8,6 +8,7 @@ from pathlib import Path
 from filiera.cli.experiment_names import named
 from filiera.cli.output import print_json
 from filiera.cli.previews import write_page
+from filiera.core.document import for_terminal
 from filiera.experiments.comparing import compare
 from filiera.experiments.comparison_text import comparison_document
 from filiera.experiments.place import Place
@@ -27,5 +28,5 @@ def run(options: argparse.Namespace) -> int:
     elif options.json:
         print_json(found.data)
     else:
-        print(comparison_document(found, is_page=False).markdown)
+        print(for_terminal(comparison_document(found, is_page=False).markdown))
     return 0

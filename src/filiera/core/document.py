@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
 from collections.abc import Collection, Iterable, Sequence
 
@@ -10,6 +11,8 @@ from filiera.core.report import Svg
 from filiera.core.value import dataclass
 
 _SPECIAL = re.compile(r"[\\`*\[\]<|]|(?<!\w)~|~(?!\w)|&(?=[#\w])|(?<!\w)_|_(?!\w)|(?<=!)(?=\[)")
+_ESCAPED = re.compile(r"\\([^A-Za-z0-9\s])")
+_BAR = re.compile(r"(?<!\\)\|")
 _FIRST = re.compile(r"^(#{1,6}(?=\s|$)|[-+=](?=[-+=\s]|$)|>|\d{1,9}(?=[.)](\s|$)))")
 
 
@@ -73,21 +76,48 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, right: Col
     | :---- | ---: |
     | a\\|b  |    7 |
     """
-    cells = [[_inline("" if cell is None else cell) for cell in row] for row in rows]
-    widths = [max(3, len(name), *(len(row[i]) for row in cells)) for i, name in enumerate(header)]
+    cells = [[_inline("" if cell is None else cell) for cell in row] for row in (header, *rows)]
+    return _padded(cells, [name in right for name in header])
+
+
+def _padded(cells: Sequence[Sequence[str]], is_right: Sequence[bool]) -> str:
+    """Return rows of cells, the header first, as a Markdown table."""
+    columns = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
+    rule = ["-" * (width - 1) for width in columns]
+    rule = [f"{line}:" if right else f":{line}" for line, right in zip(rule, is_right, strict=True)]
 
     def line(row: Sequence[str]) -> str:
-        parts = (
-            cell.rjust(width) if name in right else cell.ljust(width)
-            for name, cell, width in zip(header, row, widths, strict=True)
+        padded = (
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, columns, is_right, strict=True)
         )
-        return f"| {' | '.join(parts)} |"
+        return f"| {' | '.join(padded)} |"
 
-    rule = [
-        f"{'-' * (width - 1)}:" if name in right else f":{'-' * (width - 1)}"
-        for name, width in zip(header, widths, strict=True)
-    ]
-    return "\n".join([line([_inline(name) for name in header]), line(rule), *map(line, cells)])
+    return "\n".join(line(row) for row in (cells[0], rule, *cells[1:]))
+
+
+def for_terminal(markdown: str) -> str:
+    """Return the Markdown of this module for a terminal: without what escapes, its tables padded anew.
+
+    >>> print(for_terminal(f"{escaped('*a*')}\\n\\n{table(['name', 'n'], [['[a]', 1]], right=['n'])}"))
+    *a*
+    <BLANKLINE>
+    | name |   n |
+    | :--- | --: |
+    | [a]  |   1 |
+    """
+    parts = []
+    for is_table, lines in itertools.groupby(markdown.splitlines(), key=lambda line: line.startswith("| ")):
+        if is_table:
+            rows = [[_unescaped(cell.strip()) for cell in _BAR.split(line)[1:-1]] for line in lines]
+            parts.append(_padded([rows[0], *rows[2:]], [rule.endswith(":") for rule in rows[1]]))
+        else:
+            parts += map(_unescaped, lines)
+    return "\n".join(parts)
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPED.sub(r"\1", text)
 
 
 def listed(items: Iterable[object], *, depth: int = 0) -> str:
