@@ -177,7 +177,7 @@ def test_one_is_shown(lab: Lab) -> None:
     (folder / "idea.md").write_text("an idea\n")
     found = show(lab.place(), "one")
     assert (found.state, found.uncommitted) == ("stale", ("idea.md",))
-    assert next(found.next) == "filiera experiment run one"
+    assert next(found.next) == "filiera experiment run one --pipeline train --set depth=4"
     told = lab.command("experiment", "show", "one").stdout
     for words in ("main, 3 commits ahead, 0 behind", "points@1", "idea.md", "depth=4", "rejected", "next:"):
         assert words in told

@@ -25,5 +25,7 @@ def run(options: argparse.Namespace) -> int:
     print(f"experiment {name} has {target} at {done.record.base[:12]} now")
     for dataset, number in done.record.pins.items():
         print(f"dataset {dataset}@{number}")
-    print(f"\nnext:\n  filiera experiment run {name}")
+    print("\nnext:")
+    for again in [run.again for run in done.runs] or [f"filiera experiment run {name}"]:
+        print(f"  {again}")
     return 0

@@ -91,19 +91,18 @@ def _runs(place: Place, begun: StartRecord, tip: str, runs: Sequence[RunRecord])
     newest = {run.pipeline: run for run in runs}
     made = {run.published.partition("@")[0]: run for run in newest.values() if run.published}
     for run in newest.values():
-        again = f"filiera experiment run {name} --pipeline {run.pipeline}"
         files = changes_since(place, run, runs, tip)
         if files and not is_only_renewed(place, run, begun, tip):
             raise Rejected(
                 f"The files of experiment {name!r} are not those that {run.run_id} ran.",
                 why=f"Different: {', '.join(files[:5])}.",
-                do=again,
+                do=run.again,
             )
         if run.status != "succeeded":
             raise Rejected(f"Run {run.run_id} was rejected.", why=run.message, do=f"filiera show {run.run_id}")
         for source in filter(None, (made.get(ref.partition("@")[0]) for ref in run.inputs.values())):
             if source.artifact not in run.contents.values():
-                raise Rejected(f"{run.run_id} used an older dataset than {source.published}.", do=again)
+                raise Rejected(f"{run.run_id} used an older dataset than {source.published}.", do=run.again)
     return tuple(sorted(newest.values(), key=lambda run: bool(run.task)))
 
 

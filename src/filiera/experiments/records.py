@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, field, fields
@@ -86,6 +87,13 @@ class RunRecord:
             else Metric(**{key: value for key, value in found.items() if key != "name"}, name=name)
         )
 
+    @property
+    def again(self) -> str:
+        """Return the command that runs the same once more, with the parameters that were given."""
+        texts = {name: each if isinstance(each, str) else json.dumps(each) for name, each in self.parameters.items()}
+        given = [word for name, text in texts.items() for word in ("--set", f"{name}={text}")]
+        return shlex.join(("filiera", "experiment", "run", self.experiment, "--pipeline", self.pipeline, *given))
+
 
 Record = StartRecord | RunRecord
 _KINDS: dict[str, type[StartRecord] | type[RunRecord]] = {"start": StartRecord, "run": RunRecord}
@@ -158,6 +166,12 @@ def records_at(repository: Repository, commits: Mapping[str, str], prefix: str) 
 def runs_in(records: Sequence[Record]) -> list[RunRecord]:
     """Return the runs among records."""
     return [each for each in records if isinstance(each, RunRecord)]
+
+
+def newest_runs(records: Sequence[Record]) -> tuple[RunRecord, ...]:
+    """Return the newest run of each pipeline, those that make datasets first."""
+    newest = {run.pipeline: run for run in runs_in(records)}
+    return tuple(sorted(newest.values(), key=lambda run: bool(run.task)))
 
 
 def start_in(records: Sequence[Record]) -> StartRecord | None:

@@ -58,7 +58,7 @@ class Shown:
         if one.standing is not None and one.standing.behind:
             yield f"filiera experiment sync {name}"
         if newest is None or one.summary.is_stale or self.uncommitted:
-            yield f"filiera experiment run {name}"
+            yield f"filiera experiment run {name}" if newest is None else newest.again
         elif newest.status == "rejected":
             yield f"filiera show {newest.run_id}"
         if newest is not None and newest.metrics:

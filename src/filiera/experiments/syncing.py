@@ -10,7 +10,7 @@ from filiera.experiments.dropping import require_committed, with_changes
 from filiera.experiments.moving import Move, move, recover
 from filiera.experiments.names import branch_of, new_id
 from filiera.experiments.place import Place, pins_of
-from filiera.experiments.records import StartRecord, path_of, write_record
+from filiera.experiments.records import RunRecord, StartRecord, newest_runs, path_of, start_in, write_record
 from filiera.project.audit import actor
 
 
@@ -20,6 +20,7 @@ class Synced:
 
     record: StartRecord
     is_changed: bool  #: False: it was up to date
+    runs: tuple[RunRecord, ...]  #: the newest of each pipeline, datasets first: what is to be run again
 
 
 def sync(place: Place, name: str) -> Synced:
@@ -35,7 +36,8 @@ def sync(place: Place, name: str) -> Synced:
         worktree = place.ensure_worktree(name)
         recover(place, name)
         repository = place.repository.at(worktree)
-        before = place.start_of(name)
+        records = place.records(name)[name]
+        before, runs = start_in(records) or place.start_of(name), newest_runs(records)
         tip = place.tip(name)
         require_committed(place, worktree, tip, with_changes(place, worktree, name, tip))
         base = repository.resolve(before.target)
@@ -53,11 +55,11 @@ def sync(place: Place, name: str) -> Synced:
         tip = place.tip(name)
         has_base = repository.git("merge-base", tip, base, check=False) == base
         if has_base and before.base == base and dict(before.pins) == dict(pins):
-            return Synced(record=before, is_changed=False)
+            return Synced(record=before, is_changed=False, runs=runs)
         now = place.project.clock()
         record = replace(before, id=new_id(), at=now, by=actor(), base=base, pins=pins, contents=contents)
         tree = repository.with_files(merged.tree, {path_of(record, place.prefix): write_record(record)})
         commit = repository.commit(tree, [tip] if has_base else [tip, base], message)
         move(place, name, Move(branch=branch_of(name), old=tip, new=commit), worktree)
         place.mark(worktree, record)
-        return Synced(record=record, is_changed=True)
+        return Synced(record=record, is_changed=True, runs=runs)
