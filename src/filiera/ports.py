@@ -215,6 +215,9 @@ class PredictionLog(Protocol):
         behind another, little-endian, of the type that ``code`` is for the standard library's ``array``.
         """
 
+    def keep(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Keep records, and come back when they are on disk. Raises StoreError when that cannot be promised."""
+
     def flush(self) -> None:
         """Return when all that was appended before is on disk."""
 

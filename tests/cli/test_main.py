@@ -72,6 +72,7 @@ def test_outside_a_project_every_verb_says_so(verb: str, ask: Ask, tmp_path: Pat
         "queue": ["list"],
         "contract": ["show", "a"],
         "rollback": ["a"],
+        "feedback": ["a"],
     }
     words |= {name: ["a@1"] for name in ("promote", "sign", "verify", "deploy")}
     needs_one = (

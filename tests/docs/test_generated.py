@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from filiera.adapters.prediction_segments import SegmentLog
 from filiera.core.service import ServiceOptions
 from filiera.core.signature import Field, Output, Signature
 from filiera.errors import ProjectError
 from filiera.project import config, plugins, services
 from filiera.serving.app import App
 from filiera.serving.endpoint import Endpoint
+from filiera.serving.feedback import Feedback
 from filiera.serving.function_mount import FunctionMount
 from filiera.serving.model_mount import ModelMount
 from filiera.serving.served_model import ServedModel
@@ -128,7 +130,9 @@ def paths_of_a_service() -> Iterator[str]:
         inputs=(Field(name="x", type="float64"),),
         outputs=(Output(name="value", type="float64", semantics="value"),),
     )
-    model = ModelMount(Endpoint(ServedModel("m", Constant(), version=1, signature=signature)))
+    served = ServedModel("m", Constant(), version=1, signature=signature)
+    feedback = Feedback(lambda: served.contract, SegmentLog(Path("nowhere")))
+    model = ModelMount(Endpoint(served), feedback=feedback)
     app = App([model, FunctionMount(nothing, ServiceOptions(name="m"), version="1")])
     sent: list[Any] = []
 

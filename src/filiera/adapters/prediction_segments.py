@@ -98,6 +98,18 @@ class SegmentLog:
             asked = asked.replace(b"\n", b" ")
         self._write(_framed(b'%b,"requests":[%b],"answers":[%b]}' % (head, asked, answered)), count)
 
+    def keep(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Keep *records*, and come back when they are on disk; of those that come at once one sync serves all.
+
+        Raises:
+            StoreError: That cannot be promised: while it was tried some record, perhaps of another caller, was lost.
+        """
+        lost = self.dropped()
+        self.append(records)
+        self.flush()
+        if self.dropped() > lost:
+            raise StoreError(f"{self._folder} takes nothing more.", do="Make room on its disk.")
+
     def flush(self) -> None:
         """Return when all that was appended before is on disk, or counted as dropped."""
         with self._changed:

@@ -289,6 +289,8 @@ def _add_service_verbs(verbs: Verbs) -> None:
     sub.add_argument("--url", help="ask the service at this address instead")
     sub.add_argument("--limit", type=int, help="at most so many rows")
     sub.add_argument("--to", metavar="FILE", help="write to this .parquet, .csv or .jsonl instead of printing")
+    sub = verbs.add_with_json("feedback", "say what became of a model's predictions: outcomes and actions")
+    sub.add_argument("model", metavar="NAME", help="the model")
     sub = verbs.add_with_json("monitor", "compare what a service saw and said with the training data")
     sub.add_argument("model", help=_MODEL)
     sub.add_argument("--last", type=int, help="the last so many predictions")

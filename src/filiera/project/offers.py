@@ -147,12 +147,14 @@ def _of_model(project: Project, version: Version, ref: ProductRef, tell: Callabl
 
     def mount() -> Mount:
         from filiera.serving.endpoint import Endpoint
+        from filiera.serving.feedback import Feedback
         from filiera.serving.follower import Follower
         from filiera.serving.model_mount import ModelMount
 
         endpoint = Endpoint(desk.load(version.number))
         follower = Follower(endpoint, desk, tell=tell) if ref.number is None else None
-        return ModelMount(endpoint, follower=follower)
+        feedback = Feedback(lambda: endpoint.stable.contract, plugins.feedback_log(project.store, version.name))
+        return ModelMount(endpoint, follower=follower, feedback=feedback)
 
     return Offer(
         kind="models",

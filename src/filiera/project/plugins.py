@@ -227,6 +227,13 @@ def prediction_log(store: Path, model: str) -> PredictionLog:
     return SegmentLog(store / "predictions" / model)
 
 
+def feedback_log(store: Path, model: str) -> PredictionLog:
+    """Return the log of what services of one model were told of its predictions later."""
+    from filiera.adapters.prediction_segments import SegmentLog
+
+    return SegmentLog(store / "feedback" / model)
+
+
 def writable_prediction_log(store: Path, model: str) -> PredictionLog:
     """Return the log for a service, proven to be writable. Raises StoreError when it is not."""
     from filiera.adapters.prediction_segments import SegmentLog

@@ -88,6 +88,25 @@ class ServiceClient:
         if "problem" in found:
             self._answer(found["problem"]["status"], json.dumps(found["problem"]).encode())
 
+    def feedback(self, entries: Iterable[Mapping[str, Any]], *, model: str | None = None) -> int:
+        """Tell what became of predictions; it is on disk when this comes back. Sending it again is harmless.
+
+        Args:
+            entries: Each with the id of a ``prediction``, and its ``outcome`` or an ``action``; perhaps ``at``, when
+                that was known, and an ``id`` of its own.
+            model: May be left out when the service has one.
+
+        Returns:
+            How many were kept.
+
+        Raises:
+            UsageError: The service refused them as wrong; nothing was kept.
+            FilieraError: The service cannot be reached or failed.
+        """
+        body = json.dumps({"feedback": [dict(entry) for entry in entries]}).encode()
+        kept: int = self._call(f"/v1/models/{model or self._only_model()}:feedback", body)["kept"]
+        return kept
+
     def _only_model(self) -> str:
         names = self.models()
         if len(names) != 1:

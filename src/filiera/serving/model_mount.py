@@ -15,6 +15,7 @@ from filiera.serving import arrow_bodies
 from filiera.serving.batcher import Batcher, TooLate
 from filiera.serving.contract import ModelContract, api_part, describe
 from filiera.serving.endpoint import Asking, Endpoint
+from filiera.serving.feedback import Feedback
 from filiera.serving.follower import Follower
 from filiera.serving.http import Request, Response, json_response
 from filiera.serving.mount import ApiPart, Route
@@ -38,17 +39,26 @@ class ModelMount:
 
     kind = "models"
 
-    def __init__(self, endpoint: Endpoint, *, follower: Follower | None = None, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        follower: Follower | None = None,
+        feedback: Feedback | None = None,
+        bounds: Bounds | None = None,
+    ) -> None:
         """Prepare to serve what *endpoint* holds.
 
         Args:
             endpoint: Holds the version that answers.
             follower: Replaces it while the service runs; None: it stays.
+            feedback: Takes what callers tell of predictions later; None: nobody does.
             bounds: How many rows may wait for it; more are refused with 503.
         """
         self.name = endpoint.name
         self._endpoint = endpoint
         self._follower = follower
+        self._feedback = feedback
         self._bounds = bounds or Bounds()
         self._worker = Worker(max_waiting=_MAX_READING)
         self._batchers: weakref.WeakKeyDictionary[ServedModel, Batcher] = weakref.WeakKeyDictionary()
@@ -60,6 +70,7 @@ class ModelMount:
             path: Route(method="GET", handler=self._describe),
             f"{path}:predict": Route(method="POST", handler=self._predict, counts=True),
             **inference_routes(self.name, lambda: self._endpoint.stable.contract, self.answer),
+            **(self._feedback.routes() if self._feedback is not None else {}),
         }
 
     def listed(self) -> Mapping[str, Any]:
@@ -70,7 +81,9 @@ class ModelMount:
         """Return paths and schemas of the model."""
         contract = self._endpoint.stable.contract
         records, tensors = api_part(contract), inference_api(contract)
-        return ApiPart(paths={**records.paths, **tensors.paths}, schemas={**records.schemas, **tensors.schemas})
+        told = self._feedback.api().paths if self._feedback is not None else {}
+        paths = {**records.paths, **tensors.paths, **told}
+        return ApiPart(paths=paths, schemas={**records.schemas, **tensors.schemas})
 
     def start(self) -> None:
         """Let the model answer its examples. Raises FilieraError."""
@@ -86,6 +99,8 @@ class ModelMount:
         log = self._endpoint.stable.log
         if log is not None:
             await asyncio.to_thread(log.flush)
+        if self._feedback is not None:
+            await asyncio.to_thread(self._feedback.close)
 
     def gauges(self) -> Mapping[str, float]:
         """Return how many requests wait and how many predictions the log lost."""

@@ -31,6 +31,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "media-type": (415, "This path does not take this content type"),
     "encoded-body": (415, "The body is compressed"),
     "unknown-host": (421, "The service does not answer to this host name"),
+    "invalid-feedback": (422, "The feedback is not what can be kept"),
     "invalid-rows": (422, "The request does not follow the signature"),
     "invalid-arguments": (422, "The arguments do not follow the signature"),
     "refused": (422, "The function refuses this request"),
@@ -39,6 +40,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "internal-error": (500, "The service failed on this request"),
     "busy": (503, "The service is busy"),
     "too-late": (504, "The request waited longer than its caller does"),
+    "not-kept": (503, "The feedback could not be kept"),
     "not-ready": (503, "The service is not ready"),
     "timed-out": (504, "The function did not answer in time"),
 }

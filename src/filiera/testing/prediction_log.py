@@ -122,3 +122,10 @@ class PredictionLogContract:
                 "outputs": {"label": "y", "probabilities": {"n": 0.25, "y": 0.75}},
             },
         ]
+
+    def test_what_is_kept_is_there_without_flushing(self, log: PredictionLog) -> None:
+        """Keep comes back when it is on disk, in order with what was appended before and after; nothing is fine too."""
+        log.append([prediction(1)])
+        log.keep([prediction(2), prediction(3)])
+        log.keep([])
+        assert [record["at"] for record in log.read()] == [1, 2, 3]
