@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from filiera.serving.client import ServiceClient
 from tests.cli.command import copied, filiera, started
 from tests.cli.conftest import Ask
 
@@ -25,6 +26,17 @@ def greet(name: str, times: int = 1) -> list[str]:
 def count(end: int) -> Iterator[int]:
     """Numbers up to an end."""
     yield from range(end)
+
+
+def endless(chunk: int) -> Iterator[str]:
+    """Text without end."""
+    made = 0
+    try:
+        while True:
+            made += 1
+            yield "x" * chunk
+    finally:
+        print("closed after", made, flush=True)
 
 
 def untyped(name):
@@ -77,6 +89,21 @@ def test_functions_are_served_where_no_project_is(tmp_path: Path) -> None:
     assert f"  call      POST {url}/v1/functions/greet:call" in head
     assert "  log       none: this is no project" in head
     assert out == "stopped; nothing was logged\n"
+
+
+def test_a_stream_waits_for_its_reader_and_ends_with_it(tmp_path: Path) -> None:
+    """Of items that nobody reads few are made; when the caller hangs up the generator is closed, and others go on."""
+    (tmp_path / "greeting.py").write_text(GREETING)
+    with started("serve", "greeting:endless", "greeting:greet", "--port", "0", cwd=tmp_path) as process:
+        url = said_first(process)[0].rsplit(" at ", 1)[1]
+        reader = ServiceClient(url).stream("endless", chunk=100_000)
+        assert next(reader) == "x" * 100_000
+        assert ServiceClient(url).call("greet", name="Ann") == ["hello Ann"]
+        reader.close()
+        assert process.stdout is not None
+        closed = next(line for line in process.stdout if line.startswith("closed after"))
+        assert int(closed.split()[-1]) < 1000  # 100 MB: buffers of the connection are far smaller
+        assert ServiceClient(url).call("greet", name="Bob") == ["hello Bob"]
 
 
 def test_a_model_and_a_marked_class_are_served_together(shop: Path, tmp_path: Path) -> None:

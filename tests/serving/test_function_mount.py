@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 import jsonschema_rs
 import numpy as np
 import pytest
@@ -181,6 +182,42 @@ def test_a_call_that_takes_too_long_is_given_up() -> None:
     go.set()
     assert call(app, "wait", number=3).json()["result"] == 3
     assert calls == [1, 3]
+
+
+def test_a_function_that_blocks_keeps_nobody_else_waiting() -> None:
+    """Not even one that is asynchronous and should not: health is answered while it blocks."""
+    go, began = threading.Event(), threading.Event()
+
+    async def block() -> str:
+        began.set()
+        go.wait()
+        return "done"
+
+    async def act(client: httpx.AsyncClient) -> tuple[int, str]:
+        headers = {"content-type": "application/json"}
+        blocked = asyncio.ensure_future(client.post("/v1/functions/block:call", content=b"{}", headers=headers))
+        while not began.is_set():
+            await asyncio.sleep(0)
+        health = await client.get("/health/ready")
+        go.set()
+        return health.status_code, (await blocked).json()["result"]
+
+    assert talk(app_of(block), act) == (200, "done")
+
+
+def test_as_many_calls_run_at_once_as_are_allowed() -> None:
+    """With ``concurrency=3`` three wait for each other and meet."""
+    meeting = threading.Barrier(3)
+
+    def meet() -> int:
+        return meeting.wait(timeout=60)
+
+    async def act(client: httpx.AsyncClient) -> list[int]:
+        headers = {"content-type": "application/json"}
+        posts = [client.post("/v1/functions/meet:call", content=b"{}", headers=headers) for _ in range(3)]
+        return sorted(answer.json()["result"] for answer in await asyncio.gather(*posts))
+
+    assert talk(app_of(meet, concurrency=3), act) == [0, 1, 2]
 
 
 def test_more_calls_than_may_wait_are_refused() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from http import HTTPStatus
 from itertools import islice
@@ -67,7 +67,7 @@ class ServiceClient:
         """
         return self._call(f"/v1/functions/{name}:call", msgspec.json.encode(arguments))["result"]
 
-    def stream(self, name: str, /, **arguments: Any) -> Iterator[Any]:
+    def stream(self, name: str, /, **arguments: Any) -> Generator[Any, None, None]:
         """Yield the items of a function that streams, as they come; closing the iterator tells the service to stop.
 
         Raises:
