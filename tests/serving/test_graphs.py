@@ -180,6 +180,11 @@ def test_a_header_routes_all_rows_of_a_request() -> None:
 
     assert chances([{"size": 2}, {"size": 2, "x_variant": "b"}]) == [0.2, 0.9]
     assert chances([{"size": 2}, {"size": 2, "x_variant": "a"}], **{"X-Variant": "b"}) == [0.9, 0.2]
+    tensor = {"name": "size", "datatype": "FP64", "shape": [1], "data": [2.0]}
+    sent = {"inputs": [tensor], "outputs": [{"name": "probabilities"}]}
+    headers = {"X-Variant": "b"}
+    answer = talk(app, lambda client: client.post("/v2/models/g/infer", json=sent, headers=headers)).json()
+    assert answer["outputs"][0]["data"][0] == 0.9
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=4), st.integers(0, 2**40))

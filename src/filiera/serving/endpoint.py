@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Mapping
+from dataclasses import field
 from types import TracebackType
 
 from filiera.core.delivery import SHADOW
@@ -27,11 +29,18 @@ class Asking:
     timeout_s: float = math.inf  #: an answer that is begun later is of no use
     key: str = ""  #: who asks, or about whom: one version answers all who have it while another is being tried
     version: str = ""  #: the version that shall answer; '' leaves that to the endpoint
+    headers: Mapping[str, str] = field(default_factory=dict)  #: from which a graph may take inputs
 
     @classmethod
     def of(cls, request: Request, *, size_bytes: int, version: str = "") -> Asking:
         """Return what an HTTP request says. Raises RequestRefused when its header of a timeout is none."""
-        return cls(size_bytes=size_bytes, timeout_s=request.timeout_s, key=request.key, version=version)
+        return cls(
+            size_bytes=size_bytes,
+            timeout_s=request.timeout_s,
+            key=request.key,
+            version=version,
+            headers=request.headers,
+        )
 
 
 class Endpoint:

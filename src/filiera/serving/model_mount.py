@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from filiera.serving import arrow_bodies
+from filiera.serving.batch import Batch
 from filiera.serving.batcher import Batcher, TooLate
 from filiera.serving.contract import ModelContract, api_part, describe
 from filiera.serving.endpoint import Asking, Endpoint
@@ -122,7 +123,7 @@ class ModelMount:
 
     async def _predict(self, request: Request) -> Response:
         body = await request.body("application/json", arrow_bodies.MEDIA_TYPE)
-        question = partial(_question, body, request.media_type, request.headers)
+        question = partial(_question, body, request.media_type, request.headers.get("accept", ""))
         return await self.answer(question, Asking.of(request, size_bytes=len(body)))
 
     async def answer(self, read: Callable[[ServedModel], Question[Response]], asking: Asking) -> Response:
@@ -141,6 +142,7 @@ class ModelMount:
                     batch, write = await self._worker.run(partial(read, asked.model))
                 else:
                     batch, write = read(asked.model)
+                batch = _with_headers(batch, asked.model, asking.headers)
                 predictions = await self._batcher(asked.model).predict(batch, timeout_s=asking.timeout_s)
             except Busy as busy:
                 detail = f"Try again in {busy.retry_after_s} s."
@@ -163,17 +165,21 @@ class ModelMount:
         return found
 
 
-def _question(body: bytes, media_type: str, headers: Mapping[str, str], model: ServedModel) -> Question[Response]:
+def _question(body: bytes, media_type: str, accept: str, model: ServedModel) -> Question[Response]:
     """Return the rows of a body of either type; the answer is of the same, unless the other is what is accepted."""
     is_arrow = media_type == arrow_bodies.MEDIA_TYPE
     batch = arrow_bodies.read(model.columns, body) if is_arrow else model.records.decode(body)
-    for name, header in getattr(model.predictor, "headers", {}).items():
-        if header in headers:
-            batch = batch.filled(name, headers[header])
-    accept = headers.get("accept", "")
     if arrow_bodies.MEDIA_TYPE in accept or (is_arrow and "application/json" not in accept):
         return batch, partial(_as_table, model.contract)
     return batch, partial(_as_records, model.contract)
+
+
+def _with_headers(batch: Batch, model: ServedModel, headers: Mapping[str, str]) -> Batch:
+    """Return the rows with what the request's headers say of inputs, for graphs that choose by them."""
+    for name, header in getattr(model.predictor, "headers", {}).items():
+        if header in headers:
+            batch = batch.filled(name, headers[header])
+    return batch
 
 
 def _as_table(contract: ModelContract, predictions: Predictions) -> Response:
