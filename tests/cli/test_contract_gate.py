@@ -136,6 +136,10 @@ def test_tests_that_fail_record_nothing(shop: Path, tmp_path: Path, ask: Ask) ->
     ask("contract", "record", "spender", "--consumer", "shop", "--", "true", cwd=shop).said(2, "NAME@VERSION")
     threshold = ("contract", "record", "spender", "--consumer", "shop@1", "--threshold", "label=x", "--", "true")
     ask(*threshold, cwd=shop).said(2, "--threshold takes PART=NUMBER")
+    typo = ("contract", "record", "spender", "--consumer", "shop@1", "--reads", "labell", "--", "true")
+    ask(*typo, cwd=shop).said(
+        2, "Predictions have no 'labell'", "id, label, probabilities, probabilities.no", "label'?"
+    )
     assert not (tmp_path / "contracts").exists()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filiera.cli.contract_sides import find_contract, listening
 from filiera.errors import FilieraError, UsageError
-from filiera.serving.contracts.pact import write_pact
+from filiera.serving.contracts.pact import check_parts, write_pact
 from filiera.serving.contracts.recorder import Recorder, require_requests
 
 URL_VARIABLE = "FILIERA_URL"
@@ -19,10 +19,12 @@ URL_VARIABLE = "FILIERA_URL"
 def run(options: argparse.Namespace) -> int:
     """Run the application's tests beside a mock; when they pass, write down what they asked and need."""
     contract = find_contract(options.contract, options.profile)
+    reads = options.reads.split(",") if options.reads else None
+    check_parts(contract.signature, reads or ())
     with Recorder(contract, options.consumer, thresholds=_thresholds(options.threshold)) as recorder:
         with listening(recorder.answer, 0) as server:
             _run(options.command, server.url)
-        recorded = recorder.recorded(only=options.reads.split(",") if options.reads else None)
+        recorded = recorder.recorded(only=reads)
     require_requests(recorded)
     path = write_pact(recorded, Path(options.to))
     count = len(recorded.interactions)

@@ -15,7 +15,7 @@ from typing import Any
 
 from filiera.core.signature import Output, Signature
 from filiera.core.value import dataclass
-from filiera.errors import UsageError
+from filiera.errors import UsageError, did_you_mean
 from filiera.serving.answers import ANSWER_KEYS, label_key
 from filiera.serving.domain import INTEGER_RANGES
 
@@ -73,6 +73,15 @@ def check_consumer(text: str) -> tuple[str, str]:
     return name, version
 
 
+def check_parts(signature: Signature, parts: Iterable[str]) -> None:
+    """Refuse names that are no parts of predictions, such as ``label``. Raises UsageError with those there are."""
+    known = [place.removeprefix(f"{ROWS}.") for place in rules_of_predictions(signature)]
+    for part in parts:
+        if part not in known:
+            why = f"There are: {', '.join(known)}.{did_you_mean(part, known)}"
+            raise UsageError(f"Predictions have no {part!r}.", why=why)
+
+
 def pruned(answer: Any, reads: Iterable[str], at: str = "") -> Any:
     """Return a JSON *answer* with nothing but what was read."""
     wanted = set(reads)
@@ -86,11 +95,17 @@ def pruned(answer: Any, reads: Iterable[str], at: str = "") -> Any:
 
 def rules_of(signature: Signature, reads: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return a matcher for each place of an answer that was read, as *signature* promises it."""
-    known = {f"{ROWS}.id": _matcher("regex", regex=_ANY_ID), "version": _matcher("integer"), "model": _matcher("type")}
-    known["predictions"] = _matcher("type", min=1)
+    known = {"version": _matcher("integer"), "model": _matcher("type"), "predictions": _matcher("type", min=1)}
+    known |= rules_of_predictions(signature)
+    return {f"$.{place}": known.get(place, _matcher("type")) for place in sorted(reads)}
+
+
+def rules_of_predictions(signature: Signature) -> dict[str, dict[str, Any]]:
+    """Return a matcher for each place of a prediction."""
+    known = {f"{ROWS}.id": _matcher("regex", regex=_ANY_ID)}
     for output in signature.outputs:
         known |= _output_rules(output, f"{ROWS}.{ANSWER_KEYS[output.semantics]}")
-    return {f"$.{place}": known.get(place, _matcher("type")) for place in sorted(reads)}
+    return known
 
 
 def _output_rules(output: Output, at: str) -> dict[str, dict[str, Any]]:

@@ -28,7 +28,15 @@ from filiera.core.value import dataclass
 from filiera.errors import UsageError
 from filiera.serving.contract import ModelContract
 from filiera.serving.contracts.mock import mock_app
-from filiera.serving.contracts.pact import Interaction, Recorded, check_consumer, pruned, rules_of, write_pact
+from filiera.serving.contracts.pact import (
+    Interaction,
+    Recorded,
+    check_consumer,
+    check_parts,
+    pruned,
+    rules_of,
+    write_pact,
+)
 from filiera.serving.contracts.watched import watched
 from filiera.serving.in_process import Answered, InProcess
 from filiera.serving.served_model import request_body
@@ -59,8 +67,9 @@ class Recorder:
             thresholds: What the application compares numbers with, by place in an answer: ``probabilities.attack``.
 
         Raises:
-            UsageError: *consumer* names no version.
+            UsageError: *consumer* names no version, or a threshold no part of predictions.
         """
+        check_parts(contract.signature, thresholds or ())
         self._name, self._version = check_consumer(consumer)
         self._contract = contract
         self._thresholds = dict(thresholds or {})
