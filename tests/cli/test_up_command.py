@@ -96,21 +96,31 @@ def test_a_model_is_woken_fed_and_put_down(folder: Path) -> None:
     assert len([line for line in logged if '"spender"' in line]) >= 4, "messages are predictions, and logged"
 
 
-def test_a_supervisor_that_is_killed_is_followed(folder: Path) -> None:
+def test_a_supervisor_that_is_killed_is_followed(tmp_path: Path) -> None:
     """The service answers while there is none, and through the change to new workers of the next one."""
-    with up(folder) as (process, url):
-        predict(url)
-        (pid,) = services(folder)["pids"]
+    (tmp_path / "filiera.toml").write_text("[service.twice]\nfunction = 'jobs:twice'\nidle_s = 600\n")
+    (tmp_path / "jobs.py").write_text("def twice(number: int) -> int:\n    return 2 * number\n")
+
+    def call(url: str) -> int:
+        request = urllib.request.Request(
+            f"{url}/v1/functions/twice:call", data=b'{"number": 4}', headers={"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60.0) as response:
+            return int(json.load(response)["result"])
+
+    with up(tmp_path) as (process, url):
+        assert call(url) == 8
+        (pid,) = services(tmp_path)["pids"]
         process.kill()
         process.wait()
-        assert predict(url)["version"] == 1
-        assert services(folder)["state"] == "down"
-        with up(folder) as (following, same):
+        assert call(url) == 8
+        assert services(tmp_path)["state"] == "down"
+        with up(tmp_path) as (following, same):
             assert same == url
-            while pid in services(folder)["pids"]:
-                predict(url)
-            predict(url)
-            assert "being replaced" in done("services", "--renew", "spend", cwd=folder).out
+            while pid in services(tmp_path)["pids"]:
+                assert call(url) == 8
+            assert call(url) == 8
+            assert "being replaced" in done("services", "--renew", "twice", cwd=tmp_path).out
             following.send_signal(signal.SIGTERM)
             assert following.wait(60.0) == 0
     assert not process_start(pid)
