@@ -10,7 +10,7 @@ STAMP := $(VENV)/set-up-$(shell cksum < pyproject.toml | tr -s ' \t' '--')
 PYTEST := PYTHONHASHSEED=0 $(BIN)/pytest -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test campaign bench bench-data bench-models docs clean
+.PHONY: help setup demo check test campaign bench bench-data bench-models bench-serving docs clean
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,9 @@ bench-data: $(STAMP)  ## measure checks, profiles, databases, XML and images bes
 
 bench-models: $(STAMP)  ## measure fits, studies, recorded runs, metric points and gates beside Optuna, MLflow and SQLite
 	$(BIN)/python benchmarks/models.py
+
+bench-serving: $(STAMP)  ## measure services beside a bare limit, LitServe, BentoML, FastAPI, MLflow and Ray Serve
+	$(BIN)/python benchmarks/serving.py
 
 docs: $(STAMP)  ## renew the generated pages and check the links between pages
 	$(BIN)/python docs/build.py

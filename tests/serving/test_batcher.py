@@ -60,7 +60,8 @@ class Gate:
 
 def batcher_of(model: Doubling, *, cost: Cost | None = None, in_thread: Any = None, **options: Any) -> Batcher:
     served = ServedModel("m", model, version=1, signature=SIGNATURE)
-    served.cost = cost or Cost()
+    served.effort = cost or Cost()
+    served.cost = Cost()
     return Batcher(served, in_thread=in_thread or here, **options)
 
 
@@ -236,6 +237,26 @@ def test_only_what_is_known_to_be_quick_is_predicted_on_the_loop(
     batcher = batcher_of(Doubling(is_brief=is_brief), in_thread=in_thread, cost=cost, bounds=Bounds(batch_rows=10**5))
     asked(batcher, [rows(*range(20, 20 + size))])
     assert (not handed) == is_here
+
+
+def test_who_is_alone_is_answered_in_the_same_turn() -> None:
+    """When nobody else is being read there is nobody to wait for; a model that is busy is waited for all the same."""
+    model = Doubling(is_brief=True)
+    batcher = batcher_of(model, cost=brief())
+
+    async def ask() -> None:
+        turns: list[int] = []
+        asyncio.get_running_loop().call_soon(turns.append, 1)
+        assert values(await batcher.predict(rows(1), is_alone=True)) == [2]
+        assert turns == []
+        with pytest.raises(PredictionFailed):
+            await batcher.predict(rows(13), is_alone=True)
+        both = [asyncio.ensure_future(batcher.predict(rows(number), is_alone=number == 3)) for number in (2, 3)]
+        assert [values(await each) for each in both] == [[4], [6]]
+
+    asyncio.run(ask())
+    assert model.seen == [[1], [13], [2, 3]]
+    assert batcher.counts["rows"] == 4
 
 
 def test_a_thread_that_takes_nothing_more_refuses_the_batch() -> None:

@@ -29,7 +29,9 @@ class TooLate(Exception):
 Question: TypeAlias = "tuple[Batch, asyncio.Future[Predictions]]"
 Fate: TypeAlias = "tuple[int, Outputs | Exception]"
 """How many batches, one after another, and what came of them together."""
-InThread: TypeAlias = Callable[[Callable[[], list[Fate]]], Awaitable[list[Fate]]]
+Done: TypeAlias = "tuple[list[Fate], float]"
+"""What came of batches, and the processor time that it took."""
+InThread: TypeAlias = Callable[[Callable[[], Done]], Awaitable[Done]]
 """Runs something in a thread; raises whatever kept it from running."""
 
 
@@ -70,8 +72,13 @@ class Batcher:
         """Return how many rows wait."""
         return self._waiting.rows
 
-    async def predict(self, batch: Batch, *, timeout_s: float = math.inf) -> Predictions:
+    async def predict(self, batch: Batch, *, timeout_s: float = math.inf, is_alone: bool = False) -> Predictions:
         """Return what the model gives for *batch*, logged.
+
+        Args:
+            batch: Some rows.
+            timeout_s: An answer that is begun later is of no use.
+            is_alone: No other request is being read: nothing is gained by looking for others in the next turn.
 
         Raises:
             Busy: It cannot wait, or not be answered within *timeout_s*; told at once.
@@ -81,6 +88,13 @@ class Batcher:
         """
         now_s = self._clock()
         self._waiting.check(batch.height, now_s, now_s + timeout_s)
+        if is_alone and not self._is_engaged and self._is_here(batch.height):
+            (_, fate), *_ = self._done_here([batch], now_s)
+            self.counts["idle"] += 1
+            self.counts["rows"] += batch.height
+            if isinstance(fate, Exception):
+                raise fate
+            return self._model.named([batch], fate)[0]
         loop = asyncio.get_running_loop()
         size = self._bounds.batch_rows
         if batch.height <= size:
@@ -111,25 +125,34 @@ class Batcher:
             self._is_engaged = False
             return
         self._count(taken, started_s)
-        rows = sum(job.rows for job in jobs)
-        act = partial(_fates, self._model.predictor.predict, [job.content[0] for job in jobs])
-        if self._model.predictor.is_brief and 0 < self._model.cost.estimate_s(rows) <= HERE_S:
-            fates = act()
-            self._model.cost.observe(rows, self._clock() - started_s)
-            self._finish(loop, jobs, fates)
+        batches = [job.content[0] for job in jobs]
+        if self._is_here(sum(job.rows for job in jobs)):
+            self._finish(loop, jobs, self._done_here(batches, started_s))
         else:
-            self._running = asyncio.ensure_future(self._hand_over(loop, jobs, act))
+            self._running = asyncio.ensure_future(self._hand_over(loop, jobs, batches, started_s))
+
+    def _is_here(self, rows: int) -> bool:
+        return self._model.predictor.is_brief and 0 < self._model.effort.estimate_s(rows) <= HERE_S
+
+    def _done_here(self, batches: list[Batch], started_s: float) -> list[Fate]:
+        fates, effort_s = _done(self._model.predictor.predict, batches)
+        self._learn(batches, started_s, effort_s)
+        return fates
 
     async def _hand_over(
-        self, loop: asyncio.AbstractEventLoop, jobs: list[Job[Question]], act: Callable[[], list[Fate]]
+        self, loop: asyncio.AbstractEventLoop, jobs: list[Job[Question]], batches: list[Batch], started_s: float
     ) -> None:
-        started_s = self._clock()
         try:
-            fates = await self._in_thread(act)
-            self._model.cost.observe(sum(job.rows for job in jobs), self._clock() - started_s)
+            fates, effort_s = await self._in_thread(partial(_done, self._model.predictor.predict, batches))
+            self._learn(batches, started_s, effort_s)
         except Exception as error:  # noqa: BLE001 - it is raised again where the answers were asked for
             fates = [(len(jobs), error)]
         self._finish(loop, jobs, fates)
+
+    def _learn(self, batches: list[Batch], started_s: float, effort_s: float) -> None:
+        rows = sum([batch.height for batch in batches])
+        self._model.cost.observe(rows, self._clock() - started_s)
+        self._model.effort.observe(rows, effort_s)
 
     def _finish(self, loop: asyncio.AbstractEventLoop, jobs: list[Job[Question]], fates: list[Fate]) -> None:
         start = 0
@@ -158,6 +181,13 @@ class Batcher:
         self.counts[taken.reason] += 1
         self.counts["rows"] += taken.rows
         self.counts["queue_s"] += sum([now_s - job.since_s for job in taken.jobs])  # type: ignore[assignment]
+
+
+def _done(predict: Callable[[Batch], Outputs], batches: Sequence[Batch]) -> Done:
+    # Not by the clock: on a machine that is busy with other things a model takes no more of the loop's time.
+    started_s = time.thread_time()
+    fates = _fates(predict, batches)
+    return fates, time.thread_time() - started_s
 
 
 def _fates(predict: Callable[[Batch], Outputs], batches: Sequence[Batch]) -> list[Fate]:

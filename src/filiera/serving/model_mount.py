@@ -143,7 +143,9 @@ class ModelMount:
                 else:
                     batch, write = read(asked.model)
                 batch = _with_headers(batch, asked.model, asking.headers)
-                predictions = await self._batcher(asked.model).predict(batch, timeout_s=asking.timeout_s)
+                predictions = await self._batcher(asked.model).predict(
+                    batch, timeout_s=asking.timeout_s, is_alone=asking.is_alone
+                )
             except Busy as busy:
                 detail = f"Try again in {busy.retry_after_s} s."
                 problem = Problem(kind="busy", detail=detail, headers={"Retry-After": str(busy.retry_after_s)})

@@ -104,6 +104,7 @@ class ServedModel:
         self.tensors = TensorDecoder(self.columns, signature)
         self.predictor: Predicts = model if hasattr(model, "is_brief") else Predictor(model, signature)
         self.cost = Cost()  #: how long it takes
+        self.effort = Cost()  #: how much time of a processor it takes
         self._ids = PredictionIds()
         self.log = log
         self._logged = [place for place, field in enumerate(signature.inputs) if not field.sensitive]
@@ -167,9 +168,10 @@ class ServedModel:
             self.predictor.predict(batch)
             if time.perf_counter() - began_s < _LONG_S:
                 for each in (batch, batch.part(0, 1)) * _WARM_UPS:
-                    began_s = time.perf_counter()
+                    began_s, effort_s = time.perf_counter(), time.thread_time()
                     self.predictor.predict(each)
                     self.cost.observe(each.height, time.perf_counter() - began_s)
+                    self.effort.observe(each.height, time.thread_time() - effort_s)
         except RequestRefused as refusal:
             raise FilieraError(
                 f"{self.contract.name}, version {self.contract.version}, does not take its own examples.",
