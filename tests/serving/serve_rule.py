@@ -11,6 +11,7 @@ from pathlib import Path
 from filiera.adapters.prediction_segments import SegmentLog
 from filiera.serving.app import App, Limits
 from filiera.serving.endpoint import Endpoint
+from filiera.serving.feedback import Feedback
 from filiera.serving.model_mount import ModelMount
 from filiera.serving.served_model import ServedModel
 from filiera.serving.server import serve
@@ -22,7 +23,9 @@ def main() -> None:
 
     def build() -> App:
         model = ServedModel("flows", Rule(), version=3, signature=SIGNATURE, log=log)
-        return App([ModelMount(Endpoint(model))], local_names_only=True, limits=Limits(body_s=float(sys.argv[2])))
+        endpoint = Endpoint(model)
+        mount = ModelMount(endpoint, feedback=Feedback(lambda: endpoint.stable.contract, log))
+        return App([mount], local_names_only=True, limits=Limits(body_s=float(sys.argv[2])))
 
     grpc_port = 0 if sys.argv[3:] == ["grpc"] else None
     serve(build, host="127.0.0.1", port=0, grpc_port=grpc_port, on_ready=lambda found: print(*found, flush=True))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import polars as pl
 
 from tests.serving.offers import GOOD
 
@@ -207,6 +210,59 @@ def odd_headers(dice: random.Random) -> bytes:
     return _head("POST", PREDICT, f"{lines}\r\ncontent-length: {len(body)}") + body
 
 
+def wrong_tensors(dice: random.Random) -> bytes:
+    """A request of the Open Inference Protocol with wrong names, types, shapes, lengths or bytes."""
+    tensors: list[dict[str, Any]] = [
+        {"name": name, "shape": [1], "datatype": kind, "data": [PRIVATE[name]]}
+        for name, kind in (("duration", "INT16"), ("protocol", "BYTES"), ("rate", "FP64"), ("user", "BYTES"))
+    ]
+    tensor = dice.choice(tensors)
+    edits: tuple[tuple[str, Any], ...] = (
+        ("shape", dice.choice(([], [2], [-1], [2**62, 4], [1, 10**9], [1] * 1_000, "1", [None]))),
+        ("datatype", dice.choice(("FP8", "BYTES", "BOOL", "UINT64", 7, None))),
+        ("data", dice.choice(([], [SECRET], [[1]], [None], [1e999], SECRET, {}, [2**70]))),
+        ("name", dice.choice(("new", "", None, "x" * 5_000, "user"))),
+        ("parameters", {"binary_data_size": dice.choice((-1, 0, 2, 10**12, "a", 1.5))}),
+        ("extra", SECRET),
+    )
+    key, value = dice.choice(edits)
+    tensor[key] = value
+    body: dict[str, Any] = {"inputs": tensors, "outputs": [{"name": dice.choice(("label", "nothing"))}]}
+    head = json.dumps(body).encode()
+    tail = dice.randbytes(dice.choice((0, 0, 2, 8, 500)))
+    length = dice.choice((len(head), len(head) - 1, len(head) + 5, -1, 10**20, "x", 0))
+    headers = {"Inference-Header-Content-Length": str(length)} if dice.random() < 0.6 else {}
+    return _post(head + tail, headers, path="/v2/models/flows/infer")
+
+
+def wrong_arrow(dice: random.Random) -> bytes:
+    """An Arrow stream that was damaged, cut or made up."""
+    frame = pl.DataFrame([PRIVATE] * dice.randint(1, 5), schema_overrides={"duration": pl.Int16})
+    if dice.random() < 0.4:
+        frame = frame.rename({"rate": "other"}) if dice.random() < 0.5 else frame.with_columns(duration=pl.lit(SECRET))
+    body = bytearray(_stream(frame))
+    for _ in range(dice.choice((0, 1, 4, 40))):
+        body[dice.randrange(len(body))] = dice.randrange(256)
+    cut = dice.choice((len(body), len(body), dice.randrange(len(body))))
+    return _post(bytes(body[:cut]), {"content-type": "application/vnd.apache.arrow.stream"})
+
+
+def wrong_feedback(dice: random.Random) -> bytes:
+    """Feedback on nothing, of wrong types, twice, or much of it."""
+    entry: dict[str, Any] = {
+        "prediction": dice.choice(("01M82A4Y97T7TVSF1JKSYQ0000", SECRET, "", None, 7, "../../x", "Z" * 26)),
+        dice.choice(("outcome", "action", "outcome\ud800")): dice.choice(
+            (SECRET, None, [], {"a": {"b": 1}}, 1e308, "x" * 2_000)
+        ),
+    }
+    if dice.random() < 0.5:
+        entry[dice.choice(("at", "id", "new"))] = dice.choice(
+            ("2026-01-01", "9999-99-99T00:00:00Z", -1, "x" * 3_000, None)
+        )
+    body = {dice.choice(("feedback", "feedback", "instances")): [entry] * dice.choice((0, 1, 2, 2_000))}
+    return _post(json.dumps(body).encode(), path="/v1/models/flows:feedback")
+
+
 def good(dice: random.Random) -> bytes:
     """A request that must be answered, between the others."""
     return _post(_body([PRIVATE] * dice.randint(1, 5)))
@@ -216,13 +272,19 @@ CASES: Mapping[str, Callable[[random.Random], bytes]] = {
     case.__name__: case
     for case in (
         malformed_json, huge_number, deep_nesting, wrong_rows, wrong_type, wrong_length, cut_short, bad_chunks,
-        odd_path, odd_method, odd_headers, good,
+        wrong_tensors, wrong_arrow, wrong_feedback, odd_path, odd_method, odd_headers, good,
     )
 }  # fmt: skip
 """Every kind of hostile request, and the good one, by name."""
 
 UNENDING = frozenset({"wrong_length", "cut_short", "bad_chunks", "odd_method", "odd_headers"})
 """Kinds that may leave a server waiting for more."""
+
+
+def _stream(frame: pl.DataFrame) -> bytes:
+    target = io.BytesIO()
+    frame.write_ipc_stream(target)
+    return target.getvalue()
 
 
 def _body(rows: list[Any]) -> bytes:
