@@ -77,6 +77,7 @@ def test_outside_a_project_every_verb_says_so(verb: str, ask: Ask, tmp_path: Pat
     words |= {name: ["a@1"] for name in ("promote", "sign", "verify", "deploy")}
     needs_one = (
         "run", "plan", "show", "log", "metrics", "resume", "approve", "cancel", "serve", "monitor", "prove", "import",
+        "client",
     )  # fmt: skip
     given = words.get(verb, ["x"] if verb in needs_one else [])
     ask(verb, *given, cwd=tmp_path).said(4, "No filiera.toml in", "filiera init NAME")

@@ -18,5 +18,5 @@ def test_verbs_are_those_of_the_reference() -> None:
     assert " ".join(build_parser().verbs) == (
         "init pipelines run plan runs show log metrics study explain resume approve cancel versions promote card "
         "compare importance contributions prove data experiment serve up services queue deploy rollback "
-        "deployments predict feedback monitor contract keys sign verify audit demo gc export import doctor"
+        "deployments predict feedback client monitor contract keys sign verify audit demo gc export import doctor"
     )
