@@ -8,6 +8,7 @@ the offsets in them are the caller's.
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -140,7 +141,7 @@ class _Table:
 
 
 def _batch(decoder: ColumnDecoder, pyarrow: Any, schema: Any, batches: Sequence[Any]) -> Batch:
-    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(schema.names).items() if count > 1)
     if twice:
         raise invalid_rows([RowError(at=place_of("columns", name), rule="is given more than once") for name in twice])
     if len(batches) == 1:
