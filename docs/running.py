@@ -28,7 +28,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 LIMIT_S = 300
-_LINES = 4
+_LAST_LINE = "  stop "
+"""How the last line begins that ``filiera serve`` prints before it waits."""
 ANY = "…"
 _BLOCK = re.compile(
     r"^```(?P<language>console|python|toml|xml)(?P<target>[^\n]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
@@ -100,7 +101,7 @@ class Session:
     def serve(self, command: str, expected: str) -> Ran:
         """Start a service on a free port, which the page calls 8000; ``filiera up`` is told so by its configuration."""
         is_up = command.startswith("filiera up")
-        count = len(expected.splitlines()) if is_up else _LINES
+        count = len(expected.splitlines()) if is_up else 0
         words = command if is_up else f"{command} --port 0"
         lines = self.services.enter_context(_service(words, count, self.folder, self.variables))
         self.address = next(iter(re.findall(r"http://[\d.:]+", lines)), "")
@@ -136,7 +137,7 @@ class Session:
 
 @contextmanager
 def _service(command: str, count: int, folder: Path, variables: dict[str, str]) -> Iterator[str]:
-    """Start a service, yield the *count* lines that it prints until it is ready, and stop it as Ctrl-C would."""
+    """Start a service, yield what it prints until it is ready, or *count* lines, and stop it as Ctrl-C would."""
     with subprocess.Popen(
         ["bash", "-c", f"exec {command}"],
         cwd=folder,
@@ -149,7 +150,12 @@ def _service(command: str, count: int, folder: Path, variables: dict[str, str]) 
     ) as process:
         assert process.stdout is not None
         try:
-            yield "".join(process.stdout.readline() for _ in range(count))
+            lines: list[str] = []
+            for line in process.stdout:
+                lines.append(line)
+                if line.startswith(_LAST_LINE) or len(lines) == count:
+                    break
+            yield "".join(lines)
         finally:
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=LIMIT_S)
