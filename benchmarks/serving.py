@@ -164,11 +164,14 @@ class Benchmark:
             self._wait(server, model, process, port)
             yield process.pid, port, time.perf_counter() - began_s
         finally:
-            for number in (signal.SIGTERM, signal.SIGKILL):
+            started = _tree(process.pid)  # some of them leave the group, and go on when the first has ended
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            for pid in started:
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, number)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(10)
+                    os.kill(pid, signal.SIGKILL)
+            process.wait()
 
     def _wait(self, server: Server, model: str, process: subprocess.Popen[bytes], port: int) -> None:
         content = self._request(server, model, port).read_bytes()
