@@ -94,10 +94,12 @@ def test_a_version_that_cannot_be_served_is_not_switched_to(twice: Path, tmp_pat
     folder = copied(twice, tmp_path / "shop")
     with started("serve", "spender", "--port", "0", cwd=folder) as process:
         url = address(process)
-        digest = Project.open(folder).versions.get("model", ProductRef("spender", "2")).artifact.digest
+        project, second = Project.open(folder), ProductRef("spender", "2")
+        digest = project.versions.get("model", second).artifact.digest
         for blob in (folder / ".filiera" / "blobs").rglob(f"*{digest[2:]}*"):
             blob.unlink()
-        done("promote", "spender@2", cwd=folder)
+        # As from a machine that still has them: here the contract's gate, which loads the version, would refuse.
+        project.versions.promote(second, "champion", reason="", at=project.clock())
         assert "Still serving spender@1" in read_until(process.stdout, "spender@2 cannot be served")
         assert ask_service(url, ROWS)["version"] == 1
         with urllib.request.urlopen(f"{url}/metrics") as response:

@@ -68,8 +68,8 @@ class Trial:
         """Tell whether the candidate answers who has this *key*: alike in all services, and in later stages too.
 
         >>> trial = Trial(deployment=1, stage=0, candidate=2, share=0.5)
-        >>> [trial.takes(key) for key in ("ann", "bob", "cyd", "dan")]
-        [False, True, False, True]
+        >>> [trial.takes(key) for key in ("ann", "bob", "eve", "fay")]
+        [False, False, True, True]
         """
         drawn = hashlib.blake2b(f"{self.deployment}:{key}".encode(), digest_size=8).digest()
         return int.from_bytes(drawn, "big") < self.share * 2**64
