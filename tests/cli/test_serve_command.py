@@ -82,7 +82,7 @@ def test_a_promoted_version_is_served_without_a_failed_request(twice: Path, tmp_
         assert process.wait() == 0
     assert {status for _, status, _ in callers.answers} == {200}
     for (since, version), (until, following) in itertools.pairwise([*said, (time.monotonic(), 0)]):
-        # From the announcement to that of the next one, of which some answers may be already, beside others begun before.
+        # From one announcement to the next, of which some answers may be already, beside others begun before it.
         found = [answer for began, _, answer in callers.answers if since <= began < until]
         assert found[:1] == [version]
         assert set(found) <= {version, following}
