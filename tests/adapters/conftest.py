@@ -15,8 +15,8 @@ from tests.adapters.disks import DiskWithoutPower, mounted
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 512 KiB."""
-    with mounted("tmpfs", tmp_path / "small", "-t", "tmpfs", "-o", "size=512k") as folder:
+    """A disk of 768 KiB."""
+    with mounted("tmpfs", tmp_path / "small", "-t", "tmpfs", "-o", "size=768k") as folder:
         yield folder
 
 
