@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from filiera.cli.output import shortened, when
+from filiera.cli.output import print_json, shortened, when
+from filiera.errors import UsageError
 from filiera.project.project import Project
 from filiera.project.services import named_services
 from filiera.project.supervising import queue_of
@@ -43,6 +44,24 @@ def as_json(letter: Letter) -> dict[str, Any]:
 def put_at(letter: Letter) -> str:
     """Return when a message was put."""
     return when(letter.put_at)
+
+
+def say_done(options: argparse.Namespace, ids: list[str], done: list[str], words: str) -> None:
+    """Print to how many messages *words* apply; raise UsageError when some of *ids* are no dead messages.
+
+    What was done to the others stays.
+    """
+    unknown = [one for one in ids if one not in set(done)]
+    if unknown:
+        raise UsageError(
+            f"{options.service} has no dead message {', '.join(unknown[:3])}.",
+            why=f"{len(done):,} others were found." if done else "",
+            do=f"filiera queue dead {options.service}",
+        )
+    if options.json:
+        print_json({"ids": done})
+    else:
+        print(f"{words}: {messages(len(done))}")
 
 
 def messages(count: int) -> str:
