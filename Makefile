@@ -46,7 +46,7 @@ bench-data: $(STAMP)  ## measure checks, profiles, databases, XML and images bes
 bench-models: $(STAMP)  ## measure fits, studies, recorded runs, metric points and gates beside Optuna, MLflow and SQLite
 	$(BIN)/python benchmarks/models.py
 
-bench-serving: $(STAMP)  ## measure services beside a bare limit, LitServe, BentoML, FastAPI, MLflow and Ray Serve
+bench-serving: $(STAMP)  ## measure services beside a bare limit, LitServe, MLServer, BentoML, FastAPI, MLflow, Ray Serve
 	$(BIN)/python benchmarks/serving.py
 
 docs: $(STAMP)  ## renew the generated pages and check the links between pages

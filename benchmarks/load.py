@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import select
 import socket
 import time
@@ -20,6 +21,7 @@ from collections import Counter, deque
 from pathlib import Path
 
 _TIMEOUT_S = 30.0
+_LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
 class Connection:
@@ -31,7 +33,7 @@ class Connection:
         self.socket = socket.create_connection(address, timeout=_TIMEOUT_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
-        self._expected = -1
+        self._expected: float = -1
         self.due_s = 0.0
         self.status = 0
 
@@ -51,18 +53,24 @@ class Connection:
             if not found:
                 return False
             self.status = int(head[9:12])
-            self._expected = len(head) + 4 + _body_length(head)
-        if len(self._buffer) < self._expected:
+            length = _body_length(head)
+            self._expected = math.inf if length is None else len(head) + 4 + length
+        if len(self._buffer) < self._expected and not (
+            self._expected == math.inf and self._buffer.endswith(_LAST_CHUNK)
+        ):
             return False
         self._buffer, self._expected = b"", -1
         return True
 
 
-def _body_length(head: bytes) -> int:
+def _body_length(head: bytes) -> int | None:
+    """Return how long the body is; None when it comes in chunks."""
     lower = head.lower()
     start = lower.find(b"content-length:")
     if start < 0:
-        raise SystemExit("an answer without content-length cannot be measured")
+        if b"transfer-encoding: chunked" not in lower:
+            raise SystemExit("an answer of unknown length cannot be measured")
+        return None
     return int(lower[start + 15 : (lower + b"\r\n").find(b"\r\n", start)])
 
 

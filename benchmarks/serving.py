@@ -86,6 +86,11 @@ SERVERS = (
         command=("python", "serve_mlflow.py", "{name}", "{port}"),
         path="/invocations",
     ),
+    Server(
+        subject=_peer("MLServer", "mlserver", "mlserver"),
+        command=("python", "serve_mlserver.py", "{name}", "{port}"),
+        path="/v2/models/{name}/infer",
+    ),
     Server(subject=_peer("Ray Serve", "ray", "ray[serve]"), command=("python", "serve_ray.py", "{name}", "{port}")),
 )
 BARE, UNLOGGED = SERVERS[1].subject.name, SERVERS[2].subject.name
@@ -191,6 +196,8 @@ class Benchmark:
         if server.subject.name == "MLflow":
             rows = json.loads(body)["instances"]
             body = json.dumps({"dataframe_records": rows}).encode()
+        if server.subject.name == "MLServer":
+            body = json.dumps({"inputs": _tensors(json.loads(body)["instances"])}).encode()
         path = server.path.format(name=model)
         head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
         file = self._folder / "request.http"
@@ -214,6 +221,19 @@ class Benchmark:
             self.found.failures[server.subject.name] = f"not installed: {failure}"
             return False
         return True
+
+
+def _tensors(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Return rows as the Open Inference Protocol has them: one tensor if all is numbers, else one per column."""
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    if not any(isinstance(value, str) for value in rows[0].values()):
+        flat = [float(value) for row in rows for value in row.values()]
+        return [{"name": "rows", "shape": [len(rows), len(columns)], "datatype": "FP64", "data": flat}]
+    kinds = {str: "BYTES", float: "FP64", int: "INT64", bool: "BOOL"}
+    return [
+        {"name": name, "shape": [len(rows), 1], "datatype": kinds[type(values[0])], "data": values}
+        for name, values in columns.items()
+    ]
 
 
 def _tree(root: int) -> list[int]:

@@ -26,5 +26,7 @@ if __name__ == "__main__":
     shutil.rmtree(f"mlflow-{name}", ignore_errors=True)
     mlflow.pyfunc.save_model(f"mlflow-{name}", python_model=Model(), code_paths=["served_files.py", "serve_mlflow.py"])
     os.environ["SERVED"] = name
+    # It starts uvicorn by its name.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     command = ["mlflow", "models", "serve", "-m", f"mlflow-{name}", "-p", port, "--env-manager", "local", "-w", "1"]
     os.execv(Path(sys.executable).with_name("mlflow"), command)
