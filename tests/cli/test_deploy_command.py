@@ -50,6 +50,22 @@ def test_a_version_goes_to_all_callers_in_stages(twice: Path, tmp_path: Path) ->
     assert deployment["tried"]["requests"] >= 20
 
 
+def test_a_canary_whose_predictions_drift_rolls_back_by_itself(twice: Path, tmp_path: Path) -> None:
+    """All callers ask the same: monitoring sees that before the first stage with callers ends."""
+    folder = copied(twice, tmp_path / "shop")
+    stages = ("--stages", "50", "--every", "0s", "--requests", "100", "--monitor")
+    with started("serve", "spender", "--port", "0", cwd=folder) as process:
+        url = read_until(process.stdout, " at ").rsplit(" at ", 1)[1].strip()
+        with Callers(url, 2) as callers:
+            watched = filiera("deploy", "spender@2", *stages, "--watch", cwd=folder)
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert watched.code == 3
+    assert "rolled-back   monitoring: drift in " in watched.out
+    assert {status for _, status, _ in callers.answers} == {200}
+    assert "to 2" not in done("versions", "spender", "--moves", cwd=folder).out
+
+
 def test_a_canary_that_gets_worse_rolls_back_by_itself(twice: Path, tmp_path: Path) -> None:
     """A few callers see it fail; from the rollback on, nobody does. Who watches is told why, with exit code 3."""
     folder, worse = copied(twice, tmp_path / "shop"), tmp_path / "worse"

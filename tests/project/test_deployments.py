@@ -11,6 +11,7 @@ from filiera.errors import UsageError
 from filiera.project import audit
 from filiera.project.deployments import SERVICE_LEASE_S, services
 from filiera.project.endpoints import AliasDesk
+from filiera.project.monitoring import verdicts
 from filiera.project.project import Project
 from tests.project.published import make_project, publish
 
@@ -37,6 +38,12 @@ class Scene:
 
     def deploy(self, number: int = 2) -> int:
         return self.deployments.start(ProductRef("m", str(number)), "champion", PLAN, reason="newer data").number
+
+    def monitored(self, number: int, verdict: str) -> None:
+        """Let monitoring have said something of a version."""
+        said = {"verdict": verdict, "summary": f"{verdict} of m@{number}", "rows": 60, "first_at": 1.0, "last_at": 2.0}
+        row = {"name": "m", "version": number, "at": self.now, "by": "somebody", **said}
+        self.project.records.write([("add_monitor_verdict", row)])
 
     def report(self, desk: AliasDesk, tried: Tally, usual: Tally | None = None) -> bool:
         """Let a service tell what it counted in the present stage."""
@@ -82,6 +89,55 @@ def test_what_several_services_counted_adds_up(scene: Scene) -> None:
     ended = scene.deployments.find("m")[0]
     assert (ended.state, scene.champion(), one.lineup().trial) == ("rolled-back", 1, None)
     assert "fails in 9 of 12 requests" in scene.deployments.get(ended.number).notes[-1].why
+
+
+def test_what_monitoring_says_of_the_candidate_counts(scene: Scene) -> None:
+    """Drift found since it began ends it; what was said before, of another version, or is mended does not."""
+    scene.monitored(2, "drift")
+    scene.now += 1.0
+    scene.deploy()
+    scene.monitored(1, "drift")
+    scene.monitored(2, "drift")
+    scene.now += 1.0
+    scene.monitored(2, "quiet")
+    assert not scene.report(scene.desk(), Tally(requests=1))
+    scene.now += 1.0
+    scene.monitored(2, "drift")
+    assert scene.report(scene.desk(), Tally(requests=1))
+    ended = scene.deployments.find("m")[0]
+    assert (ended.state, scene.champion()) == ("rolled-back", 1)
+    assert scene.deployments.get(ended.number).notes[-1].why == "monitoring: drift of m@2"
+    said = verdicts(scene.project.records, "m", 2, limit=2)
+    assert [(each.verdict, each.at, each.rows) for each in said] == [
+        ("drift", scene.now, 60),
+        ("quiet", scene.now - 1, 60),
+    ]
+
+
+def test_monitoring_looks_before_a_stage_ends_if_asked_for(scene: Scene) -> None:
+    """Not in shadow, whose predictions nobody keeps; later its verdict decides, when all the rest is well."""
+    plan = DeploymentPlan(shares=(SHADOW, 0.5), every_s=0.0, requests=10, is_monitored=True)
+    scene.deployments.start(ProductRef("m", "2"), "champion", plan)
+    looked = []
+
+    def judge(verdict: str) -> bool:
+        def monitor() -> None:
+            looked.append(verdict)
+            scene.monitored(2, verdict)
+
+        running = scene.deployments.try_running("m", "champion")
+        assert running is not None
+        return scene.deployments.judge(running, monitor=monitor)
+
+    scene.report(scene.desk(), Tally(requests=10))
+    trial = scene.desk().lineup().trial
+    assert trial is not None
+    assert (trial.share, looked) == (0.5, [])
+    assert not judge("drift")  # it has had no requests yet
+    scene.deployments.add_tallies(trial, "s", tried=Tally(requests=10), usual=Tally(requests=10))
+    assert judge("drift")
+    assert looked == ["drift"]
+    assert (scene.deployments.find("m")[0].state, scene.champion()) == ("rolled-back", 1)
 
 
 def test_a_step_is_taken_once(scene: Scene) -> None:

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filiera.cli.monitor_command import look
 from filiera.cli.output import coloured, print_facts
 from filiera.cli.places import find_model
 from filiera.cli.progress import Progress
@@ -22,6 +21,7 @@ from filiera.errors import FilieraError, UsageError
 from filiera.project.config import FILE_NAME
 from filiera.project.index import pipelines
 from filiera.project.launch import start
+from filiera.project.monitoring import look
 from filiera.project.project import Project
 from filiera.project.runs import Run
 from filiera.project.templates import make_project

@@ -12,6 +12,7 @@ from filiera.core.products import ProductRef
 from filiera.errors import UsageError
 from filiera.project.contracts import require_kept
 from filiera.project.deployments import services
+from filiera.project.monitoring import require_reference
 from filiera.project.project import Project
 
 
@@ -24,10 +25,14 @@ def run(options: argparse.Namespace) -> int:
         every_s=seconds_of(options.every, "--every"),
         requests=options.requests,
         least_agreement=options.agreement,
+        is_monitored=options.monitor,
     )
     project = Project.open(profile=options.profile)
     ref = ProductRef.parse(options.which)
-    verification = require_kept(project, project.versions.resolve("model", ref), options.alias)
+    version = project.versions.resolve("model", ref)
+    if plan.is_monitored:
+        require_reference(version)
+    verification = require_kept(project, version, options.alias)
     if verification is not None:
         print_warnings(verification)
     started = project.deployments.start(ref, options.alias, plan, reason=options.reason)

@@ -11,9 +11,8 @@ from filiera.cli.durations import seconds_of
 from filiera.cli.output import coloured, print_json, print_table, when
 from filiera.cli.places import find_model
 from filiera.errors import UsageError
-from filiera.project import plugins
+from filiera.project.monitoring import look
 from filiera.project.project import Project
-from filiera.project.versions import Version
 
 if TYPE_CHECKING:
     from filiera.monitoring.findings import DriftReport, Finding
@@ -55,33 +54,6 @@ def run(options: argparse.Namespace) -> int:
     else:
         _print(version.ref, report, window)
     return DRIFT_EXIT_CODE if report.verdict == "drift" else 0
-
-
-def look(
-    project: Project, version: Version, *, since: float | None = None, last: int | None = None
-) -> tuple[DriftReport, Window]:
-    """Return how the logged predictions of a version differ from its training data, and those predictions.
-
-    Args:
-        project: Where they were logged.
-        version: Of a model.
-        since: Only predictions from then on, seconds since the epoch, UTC.
-        last: Only so many, the latest.
-
-    Raises:
-        UsageError: *last* is below 1.
-    """
-    from filiera.monitoring.drift import compare
-    from filiera.monitoring.findings import DriftSettings
-    from filiera.monitoring.window import Selection, collect
-
-    selection = Selection(model=version.name, version=version.number, since=since, last=last)
-    signature, reference = (project.value(version.attachments[name]) for name in ("signature", "reference"))
-    hidden = tuple(field.name for field in signature.inputs if field.sensitive)  # never logged, so never to be compared
-    log = plugins.prediction_log(project.store, version.name)
-    window = collect(log.read(since=since or 0.0), reference, selection=selection)
-    settings = DriftSettings(ignore=hidden)
-    return compare(reference, window.inputs, outputs=window.outputs, settings=settings), window
 
 
 def _print(model: str, report: DriftReport, window: Window) -> None:

@@ -320,6 +320,8 @@ def _add_delivery_verbs(verbs: Verbs) -> None:
     sub.add_argument("--requests", type=int, default=200, help="and has at least so many requests (default: 200)")
     text = "of its answers in shadow at least this share must be as those of the version before, such as 0.95"
     sub.add_argument("--agreement", type=float, metavar="SHARE", help=text)
+    text = "roll back too when its predictions have drifted from its training data"
+    sub.add_argument("--monitor", action="store_true", help=text)
     sub.add_argument("--reason", default="", help="kept with the deployment")
     sub.add_argument("--watch", action="store_true", help="print what happens until it ends; 3 when it was rolled back")
     sub = verbs.add("rollback", "give callers the version before, at once")

@@ -32,6 +32,7 @@ class DeploymentPlan:
     every_s: float  #: how long a stage lasts at least
     requests: int  #: how many the candidate must have had in it at least
     least_agreement: float | None = None  #: in shadow: of its answers at least this share must be as before
+    is_monitored: bool = False  #: no stage ends before monitoring has looked at what the candidate was asked and said
 
     def __post_init__(self) -> None:
         if not self.shares:

@@ -7,11 +7,11 @@ counted, and takes the next step. A step has a number, so that of services that 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, field
 from typing import Any
 
-from filiera.core.delivery import DeploymentPlan, State, Tally, Trial, judge, stage_name
+from filiera.core.delivery import SHADOW, DeploymentPlan, State, Tally, Trial, judge, stage_name
 from filiera.core.products import ProductRef, check_name
 from filiera.core.value import dataclass
 from filiera.engine.rows import to_json
@@ -136,11 +136,27 @@ class Deployments:
         counts = {"tried": to_json(asdict(tried)), "usual": to_json(asdict(usual))}
         self._records.write([("put_tally", {**row, **counts})])
 
-    def judge(self, deployment: Deployment) -> bool:
-        """Take the next step if what was counted asks for it; tell whether the deployment is another one now."""
+    def judge(self, deployment: Deployment, *, monitor: Callable[[], object]) -> bool:
+        """Take the next step if what was counted, or what monitoring said, asks for it.
+
+        Args:
+            deployment: Under way.
+            monitor: Lets monitoring look at the candidate's predictions in the present stage, and keeps its verdict.
+
+        Returns:
+            Whether the deployment is another one now.
+        """
+        drift = self._drift(deployment)
+        if drift:
+            return self.end(deployment, "rolled-back", drift)
         tried, usual = self.tallies(deployment)
         for_s = self._clock() - deployment.stage_at
         verdict = judge(deployment.plan, deployment.trial, tried=tried, usual=usual, for_s=for_s)
+        if verdict.move == "advance" and deployment.plan.is_monitored and deployment.trial.share != SHADOW:
+            monitor()
+            drift = self._drift(deployment)
+            if drift:
+                return self.end(deployment, "rolled-back", drift)
         if verdict.move == "stay":
             return False
         if verdict.move == "roll-back":
@@ -191,6 +207,14 @@ class Deployments:
         noted = audit.entry("rollback", f"{name}@{now}", at=at, detail=detail)
         self._records.write([("set_alias", move), ("add_alias_move", told), noted], durable=True)
         return now, before
+
+    def _drift(self, deployment: Deployment) -> str:
+        """Return what monitoring has found in the candidate's predictions since the deployment began, if it has."""
+        since = {"since": deployment.at, "limit": 1}
+        found = self._records.read(
+            "monitor_verdicts", {"name": deployment.name, "version": deployment.version, **since}
+        )
+        return f"monitoring: {found[0]['summary']}" if found and found[0]["verdict"] == "drift" else ""
 
     def _before(self, name: str, alias: str) -> int:
         """Return the version before the present one, where going back to one undoes what came after it."""

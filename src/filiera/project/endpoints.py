@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING
 
 from filiera.core.delivery import Lineup, Report, Trial
 from filiera.core.products import LATEST, ProductRef
 from filiera.ports import PredictionLog
 from filiera.project import runtimes
-from filiera.project.deployments import SERVICE_LEASE_S
+from filiera.project.deployments import SERVICE_LEASE_S, Deployment
+from filiera.project.monitoring import look
 from filiera.project.project import Project
 
 if TYPE_CHECKING:
@@ -59,7 +61,9 @@ class AliasDesk:
         deployments = self._project.deployments
         deployments.add_tallies(report.trial, self._service, tried=report.tried, usual=report.usual)
         running = deployments.try_running(self._ref.name, self._ref.selector)
-        return running is None or running.trial != report.trial or deployments.judge(running)
+        if running is None or running.trial != report.trial:
+            return True
+        return deployments.judge(running, monitor=partial(self._monitor, running))
 
     def refuse(self, trial: Trial, why: str) -> None:
         """Roll a candidate back that cannot be served. Raises StoreError."""
@@ -70,6 +74,10 @@ class AliasDesk:
     def leave(self) -> None:
         """Write down that the service ends. Raises StoreError."""
         self._project.records.write([("drop_service", {"id": self._service})])
+
+    def _monitor(self, running: Deployment) -> None:
+        version = self._project.versions.get("model", ProductRef(running.name, str(running.version)))
+        look(self._project, version, since=running.stage_at)
 
     def _say(self, report: Report) -> None:
         now = self._project.clock()

@@ -266,6 +266,21 @@ CREATE TABLE deployment_tally (
     PRIMARY KEY (deployment, stage, service)
 );
 
+-- What monitoring said of a version's predictions, whenever it looked.
+CREATE TABLE monitor_verdict (
+    name TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    at DOUBLE PRECISION NOT NULL,
+    verdict TEXT NOT NULL,                   -- quiet, drift, not enough data
+    summary TEXT NOT NULL,                   -- one line for people
+    rows BIGINT NOT NULL,                    -- predictions looked at
+    first_at DOUBLE PRECISION,               -- of them
+    last_at DOUBLE PRECISION,
+    "by" TEXT NOT NULL
+);
+
+CREATE INDEX monitor_verdict_by_version ON monitor_verdict (name, version, at);
+
 -- Services that follow an alias: what each serves now.
 CREATE TABLE service (
     id TEXT NOT NULL PRIMARY KEY,

@@ -69,3 +69,12 @@ DELETE FROM service WHERE seen_at < :before;
 -- find_services --
 -- Services seen since a time, of one model when its name is given.
 SELECT * FROM service WHERE seen_at >= :since AND (:name = '' OR name = :name) ORDER BY name, alias, place, id;
+
+-- add_monitor_verdict --
+-- Monitoring has looked.
+INSERT INTO monitor_verdict (name, version, at, verdict, summary, rows, first_at, last_at, "by")
+VALUES (:name, :version, :at, :verdict, :summary, :rows, :first_at, :last_at, :by);
+
+-- monitor_verdicts --
+-- What monitoring said of a version since a time, the newest first.
+SELECT * FROM monitor_verdict WHERE name = :name AND version = :version AND at >= :since ORDER BY at DESC LIMIT :limit;
