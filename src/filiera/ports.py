@@ -204,15 +204,22 @@ class PredictionLog(Protocol):
         """Keep records (each with ``id``, ``at``, ``inputs``, ``outputs``); does not wait for the disk."""
 
     def append_requests(
-        self, about: Mapping[str, Any], requests: Sequence[bytes], answers: Sequence[bytes], *, count: int
+        self,
+        about: Mapping[str, Any],
+        requests: Sequence[bytes],
+        answers: Sequence[bytes],
+        *,
+        count: int,
+        raw: Sequence[bytes | memoryview] = (),
     ) -> None:
         """Keep the *count* records of some requests as they went over the wire; does not wait for the disk.
 
         Each request is a JSON object whose ``instances`` are the inputs, its answers a JSON list of ids with outputs;
         *about* is what all the records share, with ``at`` in it. Either may be an object of columns in place of a list
-        of rows: ``height``, ``names`` in order, ``columns`` with a list of values by name, or an object of such lists
-        for values that are objects; and ``blocks``, each with ``names``, and in ``base64`` their numbers one column
-        behind another, little-endian, of the type that ``code`` is for the standard library's ``array``.
+        of rows: ``height``, ``names`` in order, ``columns`` with a list of values by name; and ``blocks``, each with
+        ``names`` and a ``code``, whose numbers lie in *raw*: one column behind another, little-endian, of the type that
+        the code is for the standard library's ``array``, NaN for a missing one; blocks in the order in which they are
+        mentioned, first those of requests. With ``of``, a block has the parts of the objects that this column holds.
         """
 
     def keep(self, records: Sequence[Mapping[str, Any]]) -> None:
@@ -226,6 +233,9 @@ class PredictionLog(Protocol):
 
     def dropped(self) -> int:
         """Return how many records could not be kept (disk full): counted, never silent."""
+
+    def trouble(self) -> str:
+        """Return why records cannot be kept now, or ''; asked for each request. It ends by itself when they can."""
 
     def close(self) -> None:
         """Flush and stop."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import signal
 import subprocess
@@ -75,11 +76,13 @@ def test_a_torn_tail_is_skipped_and_counted(tmp_path_factory: pytest.TempPathFac
     """Whatever of the last line a crash left, the records before it are intact and later ones go elsewhere."""
     folder = tmp_path_factory.mktemp("log")
     log = SegmentLog(folder)
-    log.append([prediction(1), prediction(2)])
+    log.append([prediction(1)])
+    log.flush()
+    last = segments(folder)[0].stat().st_size
+    log.append([prediction(2)])
     log.close()
     (segment,) = segments(folder)
     content = segment.read_bytes()
-    last = content.index(b"\n") + 1
     keep = max(last, len(content) - cut)
     torn = content[:keep] + (b"\0" * 7 if flip else b"")
     segment.write_bytes(torn)
@@ -87,21 +90,49 @@ def test_a_torn_tail_is_skipped_and_counted(tmp_path_factory: pytest.TempPathFac
     again = SegmentLog(folder)
     again.append([prediction(3)])
     assert ids(again) == [1, 3]
-    assert again.damaged_lines == (0 if torn == content[:last] else 1)
+    assert again.damaged_frames == (0 if torn == content[:last] else 1)
     assert segment.read_bytes() == torn
     again.close()
 
 
-def test_a_damaged_line_costs_only_itself(folder: Path) -> None:
-    """One flipped bit in the middle loses one record."""
+@given(place=st.integers(min_value=0), bit=st.integers(0, 7), raw=st.binary(max_size=64))
+def test_a_damaged_frame_costs_only_itself(
+    tmp_path_factory: pytest.TempPathFactory, place: int, bit: int, raw: bytes
+) -> None:
+    """One flipped bit anywhere loses the records that it is in, whatever else the file holds; none is made up."""
+    folder = tmp_path_factory.mktemp("log")
     log = SegmentLog(folder)
-    log.append([prediction(1), prediction(2), prediction(3)])
+    ends = []
+    for number in range(3):
+        answers = json.dumps([{"id": str(number)}]).encode()
+        log.append_requests({"at": number}, [b'{"instances":[{}]}'], [answers], count=1, raw=[raw])
+        log.flush()
+        ends.append(segments(folder)[0].stat().st_size)
     log.close()
     (segment,) = segments(folder)
-    content = segment.read_bytes()
-    segment.write_bytes(content.replace(b'"size":2', b'"size":3', 1))
-    assert ids(log) == [1, 3]
-    assert log.damaged_lines == 1
+    content = bytearray(segment.read_bytes())
+    place %= len(content)
+    content[place] ^= 1 << bit
+    segment.write_bytes(content)
+    hit = next(number for number, end in enumerate(ends) if place < end)
+    assert ids(log) == [number for number in range(3) if number != hit]
+    assert log.damaged_frames == 1
+
+
+def test_a_frame_within_a_body_is_none_of_ours(folder: Path) -> None:
+    """What a caller sends is never read as a frame, even where the frame around it is damaged."""
+    log = SegmentLog(folder)
+    log.append([prediction(1)])
+    log.flush()
+    forged = segments(folder)[0].read_bytes()
+    log.close()
+    log = SegmentLog(folder)
+    log.append_requests({"at": 2}, [b'{"instances":[]}'], [b"[]"], count=0, raw=[forged])
+    log.close()
+    content = segments(folder)[1].read_bytes()
+    segments(folder)[1].write_bytes(content.replace(b"instances", b"INSTANCES"))
+    assert ids(log) == [1]
+    assert log.damaged_frames == 1
 
 
 def test_segments_are_closed_when_they_are_large(folder: Path) -> None:
@@ -167,7 +198,7 @@ def test_a_full_disk_is_counted_and_said_once(folder: Path, capsys: pytest.Captu
         assert log.dropped() == 3
     log.append([prediction(13)])
     assert ids(log) == [*range(10), 13]
-    assert log.damaged_lines == 0
+    assert log.damaged_frames == 0
     assert log.dropped() == 3
     log.close()
     assert capsys.readouterr().err.count("not logged") == 1
@@ -187,7 +218,7 @@ def test_a_torn_line_that_cannot_be_cut_costs_only_itself(folder: Path, monkeypa
         log.append([prediction(2)])
     log.append([prediction(3)])
     assert ids(log) == [1, 3]
-    assert (log.dropped(), log.damaged_lines) == (1, 1)
+    assert (log.dropped(), log.damaged_frames) == (1, 1)
     log.close()
 
 

@@ -58,7 +58,7 @@ LIBRARIES = {
     "grpc": {"serving/oip_grpc.py"},
     "google": {"serving/oip_messages.py"},
     "cryptography": {"adapters/ed25519_keys.py"},
-    "msgspec": {"serving", "adapters/prediction_segments.py"},
+    "msgspec": {"serving", "adapters/prediction_segments.py", "adapters/_logged_records.py"},
     "zstandard": {"adapters/sources/unpacking.py"},
     "kedro": {"adapters/sources/kedro_dataset.py"},
     "duckdb": {"adapters/codecs/duckdb_relations.py"},

@@ -57,7 +57,7 @@ def test_a_killed_service_leaves_an_intact_log(tmp_path: Path) -> None:
             caller.join()
     log = SegmentLog(tmp_path)
     found = [record["id"] for record in log.read()]
-    assert log.damaged_lines <= 1
+    assert log.damaged_frames <= 1
     assert len(found) == len(set(found))
     assert len(set(found) & answered) >= 100
 

@@ -135,8 +135,14 @@ class ServedModel:
         parts = together.split(heights)
         requests = [self._logged_rows(batch) for batch in batches]
         pairs = zip(batches, parts, strict=True)
-        answers = [answer_columns(part) if batch.is_columnar else part.json() for batch, part in pairs]
-        self.log.append_requests({"at": time.time(), **self._about}, requests, answers, count=len(ids))
+        answers = [answer_columns(part) if batch.is_columnar else (part.json(), ()) for batch, part in pairs]
+        self.log.append_requests(
+            {"at": time.time(), **self._about},
+            [content for content, _ in requests],
+            [content for content, _ in answers],
+            count=len(ids),
+            raw=[piece for _, raw in (*requests, *answers) for piece in raw],
+        )
         return parts
 
     def predict_rows(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Answer]:
@@ -179,18 +185,18 @@ class ServedModel:
                 do="publish the model again with examples that follow its signature",
             ) from refusal
 
-    def _logged_rows(self, batch: Batch) -> bytes:
+    def _logged_rows(self, batch: Batch) -> tuple[bytes, Sequence[memoryview]]:
         """Return the rows as the body of a request, or as columns if they came so, without sensitive fields."""
         if batch.is_columnar and self._logged:
             return request_columns(batch, self._logged)
         if batch.source is not None and len(self._logged) == len(batch.fields):
-            return batch.source
+            return batch.source, ()
         names = [batch.fields[place].name for place in self._logged]
         columns = [_as_list(batch.column(place)) for place in self._logged]
         if not names:
-            return msgspec.json.encode({"instances": [{}] * batch.height})
+            return msgspec.json.encode({"instances": [{}] * batch.height}), ()
         rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-        return msgspec.json.encode({"instances": rows})
+        return msgspec.json.encode({"instances": rows}), ()
 
 
 def request_body(rows: Iterable[Mapping[str, Any]]) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import struct
@@ -100,14 +99,17 @@ class PredictionLogContract:
             "height": 2,
             "names": ["b", "text", "a"],
             "columns": {"text": ["x", None]},
-            "blocks": [{"code": "d", "names": ["a", "b"], "base64": base64.b64encode(numbers).decode()}],
+            "blocks": [{"code": "d", "names": ["a", "b"]}],
         }
         answers = {
             "height": 2,
             "names": ["id", "label", "probabilities"],
-            "columns": {"id": ["1", "2"], "label": ["n", "y"], "probabilities": {"n": [1.0, 0.25], "y": [0.0, 0.75]}},
+            "columns": {"id": ["1", "2"], "label": ["n", "y"]},
+            "blocks": [{"code": "f", "names": ["n", "y"], "of": "probabilities"}],
         }
-        log.append_requests({"at": 5.0}, [json.dumps(request).encode()], [json.dumps(answers).encode()], count=2)
+        raw: list[bytes | memoryview] = [numbers, memoryview(struct.pack("<4f", 1.0, 0.25, 0.0, 0.75))]
+        contents = [json.dumps(each).encode() for each in (request, answers)]
+        log.append_requests({"at": 5.0}, contents[:1], contents[1:], count=2, raw=raw)
         assert list(log.read()) == [
             {
                 "id": "1",
