@@ -10,7 +10,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from sklearn.tree import DecisionTreeClassifier
 
+from filiera.project import record
 from tests.cli.command import copied, done, filiera, read_until, started
 from tests.cli.conftest import Ask
 
@@ -159,3 +161,24 @@ def test_a_mock_answers_without_project_and_model(shop: Path, tmp_path: Path, as
         taken.said(2, "Cannot listen on 127.0.0.1")
         process.send_signal(signal.SIGINT)
         assert process.wait() == 0
+
+
+def test_a_library_that_answers_otherwise_is_not_let_near_callers(
+    versions: Path, tmp_path: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version's own answers are kept with it: what gives others here is refused, with what is otherwise here."""
+    folder = copied(versions, tmp_path / "shop")
+    trained = DecisionTreeClassifier.predict
+    with monkeypatch.context() as patch:
+        patch.setattr(DecisionTreeClassifier, "predict", lambda tree, rows: trained(tree, rows)[::-1])
+        patch.setattr(record, "machine", lambda: {"python": "3.99.0"})
+        refused = ask("promote", "spender@2", cwd=folder)
+        served = ask("serve", "spender@2", "--port", "0", cwd=folder)
+    refused.said(
+        3,
+        "start: spender, version 2, answers otherwise than when it was published",
+        "when it was published, 'yes' here",
+        "since it was published: Python was 3.11",
+    )
+    served.said(1, "spender, version 2, answers otherwise than when it was published")
+    assert ask("promote", "spender@2", cwd=folder).code == 0

@@ -126,6 +126,21 @@ def test_examples_show_extremes_and_keep_to_the_signature() -> None:
         assert (min(shown), max(shown)) == (allowed[name].min(), allowed[name].max())
 
 
+def test_examples_are_kept_with_their_answers() -> None:
+    """Whatever serves the model later can be held to them."""
+    frame = flows()
+    model = classifier(frame)
+    signature = describe_model(model, training=frame, metrics=metrics("classification")).signature
+    rows = pl.DataFrame(list(signature.examples), schema={name: frame.schema[name] for name in INPUTS})
+    assert [answer["label"] for answer in signature.answers] == model.predict(rows).tolist()
+    given = [list(answer["probability"]) for answer in signature.answers]
+    assert given == model.predict_proba(rows).tolist()
+    number = LinearRegression().fit(frame.select("packets"), frame["rate"])
+    signature = describe_model(number, training=frame, metrics=metrics("regression")).signature
+    assert len(signature.answers) == len(signature.examples)
+    assert all(isinstance(answer["value"], float) for answer in signature.answers)
+
+
 def test_few_rows_are_all_examples() -> None:
     """With less than five rows there is no more to show."""
     frame = flows(3)

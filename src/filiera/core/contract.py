@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import field, replace
+from itertools import compress
 from typing import Any
 
 from filiera.core.patterns import portable
@@ -68,6 +69,7 @@ class Contract:
                 f"The contract speaks of {unknown[0]!r}, which the model neither takes nor gives.",
                 why=f"There are: {', '.join(sorted(names))}.{did_you_mean(unknown[0], names)}",
             )
+        taken = [self._takes(row) for row in signature.examples]
         slo = None if self.p95_ms is None else Slo(p95_ms=float(self.p95_ms), rows=self.at_rows)
         return replace(
             signature,
@@ -77,7 +79,8 @@ class Contract:
             major=self.major,
             deterministic=self.deterministic,
             slo=slo,
-            examples=tuple(row for row in signature.examples if self._takes(row)),
+            examples=tuple(compress(signature.examples, taken)),
+            answers=tuple(compress(signature.answers, taken)),
         )
 
     def _takes(self, row: Mapping[str, Any]) -> bool:

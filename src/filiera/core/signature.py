@@ -81,9 +81,12 @@ class Signature:
     deterministic: bool = True  #: the same row always gets the same answer
     slo: Slo | None = None
     examples: tuple[Mapping[str, Any], ...] = ()  #: rows from the training data
+    #: What the model gave to each example when it was published, by the name of the output; probabilities in the order
+    #: of their labels. () when nobody asked it.
+    answers: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def hash(self) -> str:
-        """Return the digest of everything but the examples: equal hashes mean the same contract."""
+        """Return the digest of everything but the examples and their answers: equal hashes mean the same contract."""
         parts = (self.task, self.inputs, self.outputs, self.max_rows, self.major, self.deterministic, self.slo)
         return digest("signature/1", *(plain.encode(part) for part in parts))

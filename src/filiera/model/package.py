@@ -64,11 +64,16 @@ def describe_model(
     fields = tuple(_field(training[name], limits.get(name, _NO_LIMITS), model) for name in inputs)
     features = rows.select(inputs)
     outputs, answers = _outputs(model, metrics.task, features)
+    examples = _examples(training.select(inputs), fields)
     note = "The profile of the answers is on training rows, of which a model is surer than of others."
     return ModelCard(
         model=name_of(type(model.estimator if callable(getattr(model, "prepare", None)) else model)),
         signature=Signature(
-            task=metrics.task, inputs=fields, outputs=outputs, examples=_examples(training.select(inputs), fields)
+            task=metrics.task,
+            inputs=fields,
+            outputs=outputs,
+            examples=tuple({name: _sent(value) for name, value in row.items()} for row in examples.to_dicts()),
+            answers=_answers(model, outputs, examples),
         ),
         metrics=metrics,
         reference=reference_profile(training, inputs=inputs, outputs=answers),
@@ -183,16 +188,31 @@ def _class_outputs(
     return (label, Output(name="probability", type="float64", semantics="probability", labels=labels)), references
 
 
-def _examples(features: pl.DataFrame, fields: Sequence[Field]) -> tuple[dict[str, Any], ...]:
-    """Return up to 8 rows that the signature takes, as JSON would carry them: rows with extremes, and ordinary ones."""
+def _examples(features: pl.DataFrame, fields: Sequence[Field]) -> pl.DataFrame:
+    """Return up to 8 rows that the signature takes: rows with extremes, and ordinary ones."""
     allowed = features.filter(pl.all_horizontal([_is_in_domain(field) for field in fields]))
     if allowed.is_empty():
-        return ()
+        return allowed
     last = allowed.height - 1
     ordinary = [last * i // (_ORDINARY_ROWS - 1) for i in range(_ORDINARY_ROWS)]
     chosen = dict.fromkeys([*ordinary, *_edge_rows(allowed), *range(min(_EDGE_ROWS, last + 1))])
-    rows = sorted(list(chosen)[: _EDGE_ROWS + _ORDINARY_ROWS])
-    return tuple({name: _sent(value) for name, value in row.items()} for row in allowed[rows].to_dicts())
+    return allowed[sorted(list(chosen)[: _EDGE_ROWS + _ORDINARY_ROWS])]
+
+
+def _answers(model: Any, outputs: Sequence[Output], rows: pl.DataFrame) -> tuple[dict[str, Any], ...]:
+    """Return what the model gives to each of *rows*, by the name of the output."""
+    if rows.is_empty():
+        return ()
+    columns: dict[str, list[Any]] = {}
+    for output in outputs:
+        if output.semantics == "probability":
+            table = matrix(model.predict_proba(rows), "the model's probabilities")
+            columns[output.name] = [tuple(row) for row in table.tolist()]
+        elif output.semantics in ("value", "score"):
+            columns[output.name] = number_array(model.predict(rows), "the model's answers").tolist()
+        else:
+            columns[output.name] = label_series(model.predict(rows), "the model's answers").to_list()
+    return tuple(dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
 
 
 def _is_in_domain(field: Field) -> pl.Expr:

@@ -7,6 +7,9 @@ In the folder ``contracts`` of a project lie what applications recorded (``shop@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,7 +87,9 @@ def verify_version(project: Project, version: Version, alias: str = CHAMPION) ->
     from filiera.serving.contracts.verification import verify
 
     candidate = _served(project, version)
-    return verify(candidate, _known(project, version, candidate, alias))
+    found = verify(candidate, _known(project, version, candidate, alias))
+    parts = tuple(_with_surroundings(project, version, part) for part in found.parts)
+    return replace(found, parts=parts)
 
 
 def replay_where(project: Project, version: Version, environment: str) -> tuple[Part, tuple[str, ...]]:
@@ -127,6 +132,23 @@ def consumers_of(folder: Path, model: str, deployed: Deployments | None) -> tupl
     known = {(one.consumer, one.consumer_version) for one in recorded}
     missing = sorted(f"{name}@{version}" for name, version in running - known if name in mine)
     return [one for one in recorded if (one.consumer, one.consumer_version) in running], tuple(missing)
+
+
+def _with_surroundings(project: Project, version: Version, part: Part) -> Part:
+    """Return a start that failed with what is otherwise here than where the version was published."""
+    if part.name != "start" or part.state != "failed":
+        return part
+    from filiera.core.distributions import versions_in
+    from filiera.project.divergence import differing_facts
+    from filiera.project.proof_place import recorded_lock
+    from filiera.project.record import machine
+
+    runs = project.records.read("get_run", {"run_id": version.run_id})
+    record = json.loads(runs[0]["record"]) if runs else {}
+    then = {**record, "distributions": recorded_lock(project, record)}
+    facts = differing_facts(then, {**machine(), "distributions": versions_in(sys.path)})
+    others = f"since it was published: {'; '.join(facts)}" if facts else "what is installed here is as it was then"
+    return replace(part, details=(*part.details, others))
 
 
 def _can_serve(project: Project) -> bool:

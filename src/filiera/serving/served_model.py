@@ -17,6 +17,7 @@ from filiera.serving.batch import Batch, Outputs, together
 from filiera.serving.columns import ColumnDecoder
 from filiera.serving.contract import ModelContract
 from filiera.serving.domain import json_value
+from filiera.serving.known_answers import other_answers
 from filiera.serving.logged_columns import answer_columns, request_columns
 from filiera.serving.oip_tensors import TensorDecoder
 from filiera.serving.prediction_ids import PredictionIds
@@ -26,6 +27,7 @@ from filiera.serving.records import RowDecoder
 from filiera.serving.waiting import Cost
 
 _WARM_UPS = 3
+_SHOWN = 3
 _LONG_S = 0.1
 """A warm-up that takes longer is not repeated."""
 
@@ -163,7 +165,7 @@ class ServedModel:
         there are requests.
 
         Raises:
-            FilieraError: The model does not answer its own examples.
+            FilieraError: The model does not answer its own examples, or otherwise than when it was published.
         """
         examples = self.contract.signature.examples[: self.contract.signature.max_rows]
         if not examples:
@@ -171,8 +173,10 @@ class ServedModel:
         try:
             batch = self.records.decode(request_body(examples))
             began_s = time.perf_counter()
-            self.predictor.predict(batch)
-            if time.perf_counter() - began_s < _LONG_S:
+            outputs = self.predictor.predict(batch)
+            took_s = time.perf_counter() - began_s
+            self._require_known(outputs)
+            if took_s < _LONG_S:
                 for each in (batch, batch.part(0, 1)) * _WARM_UPS:
                     began_s, effort_s = time.perf_counter(), time.thread_time()
                     self.predictor.predict(each)
@@ -184,6 +188,17 @@ class ServedModel:
                 why=refusal.why,
                 do="publish the model again with examples that follow its signature",
             ) from refusal
+
+    def _require_known(self, outputs: Outputs) -> None:
+        others = other_answers(self.contract.signature, outputs)
+        if others:
+            more = f"; {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+            raise FilieraError(
+                f"{self.contract.name}, version {self.contract.version}, answers otherwise than when it was published.",
+                why=f"{'; '.join(others[:_SHOWN])}{more}.",
+                do="Serve it with the libraries that it was published with, or publish it again with these. "
+                "A model that draws its answers by lot says so by Contract(deterministic=False).",
+            )
 
     def _logged_rows(self, batch: Batch) -> tuple[bytes, Sequence[memoryview]]:
         """Return the rows as the body of a request, or as columns if they came so, without sensitive fields."""

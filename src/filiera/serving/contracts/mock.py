@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from filiera.core.digest import digest
@@ -57,8 +58,9 @@ class MockModel:
 
 def mock_app(contract: ModelContract) -> App:
     """Return a service that takes and answers what *contract* says, without any model."""
-    model = MockModel(contract.signature.outputs)
-    served = ServedModel(contract.name, model, version=contract.version, signature=contract.signature)
+    signature = replace(contract.signature, answers=())  # of the model, not of what stands in for it
+    model = MockModel(signature.outputs)
+    served = ServedModel(contract.name, model, version=contract.version, signature=signature)
     return App([ModelMount(Endpoint(served))])
 
 

@@ -86,7 +86,7 @@ def _asked(candidate: ServedModel, known: Known) -> list[Part]:
         return [Part(name="start", state="failed", reason=error.what, details=tuple(filter(None, (error.why,))))]
     with closing(service):
         return [
-            Part(name="start", state="passed", reason=f"it answers its {len(contract.signature.examples)} examples"),
+            Part(name="start", state="passed", reason=_started(contract)),
             replay.check_replay(service, known.recorded, contract.address),
             fuzz.check_fuzz(service, contract, path),
             _parity_part(candidate, known.trained, rows),
@@ -94,6 +94,13 @@ def _asked(candidate: ServedModel, known: Known) -> list[Part]:
             _shift_part(candidate, known),
             speed.check_speed(service, contract, path),
         ]
+
+
+def _started(contract: ModelContract) -> str:
+    signature = contract.signature
+    are_known = signature.deterministic and len(signature.answers) == len(signature.examples)
+    as_then = " as when it was published" if are_known and signature.answers else ""
+    return f"it answers its {len(signature.examples)} examples{as_then}"
 
 
 def replay_recorded(candidate: ServedModel, recorded: Sequence[Recorded]) -> Part:
