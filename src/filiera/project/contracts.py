@@ -9,14 +9,18 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filiera.core.products import CHAMPION, OF_EXPERIMENT, ProductRef
 from filiera.core.signature import Signature
-from filiera.errors import FilieraError, ProjectError, Rejected, UsageError
+from filiera.errors import FilieraError, ProjectError, Rejected, StoreError, UsageError
+from filiera.project import plugins
 from filiera.project.runtimes import model_to_serve
 
 if TYPE_CHECKING:
@@ -30,6 +34,10 @@ if TYPE_CHECKING:
     from filiera.serving.served_model import ServedModel
 
 FOLDER = "contracts"
+LOGGED_ROWS = 1000
+"""So many of the latest logged rows a candidate is asked beside the version that answers."""
+_BACK_S = (3600, 86_400, 30 * 86_400)
+"""How far back they are looked for, each time further, until there are enough: to read a whole log takes minutes."""
 
 
 def contract_of(project: Project, version: Version) -> ModelContract:
@@ -194,6 +202,7 @@ def _known(project: Project, version: Version, candidate: ServedModel, alias: st
     return Known(
         deployed=promised,
         answering=_loaded(project, before) if before is not None else None,
+        logged=latest_rows(project, _called(version.name)) if before is not None else (),
         trained=trained,
         recorded=[one for one in recorded if any(map(one.asks, addresses))],
         missing=missing,
@@ -201,6 +210,22 @@ def _known(project: Project, version: Version, candidate: ServedModel, alias: st
         approvals=read_approvals(folder),
         today=dt.datetime.fromtimestamp(project.clock(), dt.UTC).date(),
     )
+
+
+def latest_rows(project: Project, name: str, most: int = LOGGED_ROWS) -> list[Mapping[str, Any]]:
+    """Return the latest rows that services of a model have logged in the last month, at most *most*, the oldest first.
+
+    [] where the log cannot be read: that must not keep a better version from callers.
+    """
+    log = plugins.prediction_log(project.store, name)
+    found: deque[Mapping[str, Any]] = deque(maxlen=most)
+    with suppress(StoreError):
+        for back_s in _BACK_S:
+            found.clear()
+            found.extend(record["inputs"] for record in log.read(since=project.clock() - back_s))
+            if len(found) == most:
+                break
+    return list(found)
 
 
 def _loaded(project: Project, version: Version) -> ServedModel | None:

@@ -29,6 +29,8 @@ from filiera.serving.model_mount import ModelMount
 from filiera.serving.served_model import ServedModel
 
 _REFERENCE_ROWS = 64
+_FEWEST_LOGGED = 20
+"""Fewer rows from the log say less than rows made up from the contract."""
 _PARITY, _FEW = 1e-4, 0.03
 
 
@@ -39,6 +41,7 @@ class Known:
     deployed: ModelContract | None = None  #: what the version that answers now has promised
     answering: ServedModel | None = None  #: that version, if it can be loaded
     trained: ServedModel | None = None  #: the candidate in the library that trained it, if it is served by another
+    logged: Sequence[Mapping[str, Any]] = ()  #: rows that it was asked lately
     recorded: Sequence[Recorded] = ()  #: contracts of the applications that count
     missing: Sequence[str] = ()  #: applications that run somewhere and have recorded nothing
     are_all: bool = False  #: no others than these applications call the model
@@ -199,11 +202,10 @@ def _shift_part(candidate: ServedModel, known: Known) -> Part:
     if known.deployed is None or known.answering is None:
         reason = "no version answers yet" if known.deployed is None else f"{_ref(known.deployed)} cannot be loaded"
         return Part(name=shift.NAME, state="skipped", reason=reason)
-    rows = MadeRows(known.deployed.signature).ordinary(_REFERENCE_ROWS)
     thresholds = {place: value for one in known.recorded for place, value in one.thresholds.items()}
-    try:
-        old, new = _predict(known.answering)(rows), _predict(candidate)(rows)
-    except FilieraError as error:
-        reason = f"rows of {_ref(known.deployed)} are not answered: {error.what}"
-        return Part(name=shift.NAME, state="skipped", reason=reason)
-    return shift.check_shift(old, new, thresholds)
+    moved = shift.Moved(known.answering, candidate, thresholds)
+    if len(known.logged) >= _FEWEST_LOGGED:
+        part = moved.check(known.logged, "logged")
+        if part.state != "skipped":
+            return part
+    return moved.check(MadeRows(known.deployed.signature).ordinary(_REFERENCE_ROWS), "made-up")
