@@ -137,7 +137,7 @@ def test_dates_and_times_are_understood(kind: Any, column: Any, expected: list[A
         ("float64", pa.array([[1.0]])),
         ("float64", pa.array([{"a": 1.0}])),
         ("float64", pa.array([1], pa.decimal128(5))),
-        ("int8", pa.array([1.0])),
+        ("int8", pa.array([1.5])),
         ("float64", pa.array([float("inf")])),
     ],
 )

@@ -51,7 +51,7 @@ def refusal(signature: Signature, body: bytes) -> tuple[int, list[tuple[str, str
     return problem.status, [(error.at, error.rule) for error in problem.errors]
 
 
-INTEGER = "must be an integer, written without point or exponent"
+INTEGER = "must be an integer"
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,13 @@ INTEGER = "must be an integer, written without point or exponent"
         ("int8", "-128", -128),
         ("int8", "128", "must be at most 127"),
         ("uint8", "-1", "must be at least 0"),
-        ("int32", "1.0", INTEGER),
-        ("int32", "1e2", INTEGER),
+        ("int32", "1.0", 1),
+        ("int32", "1e2", 100),
+        ("int32", "-0.0", 0),
+        ("int32", "1.5", INTEGER),
+        ("int8", "128.0", "must be at most 127"),
+        ("int64", "9223372036854775808.0", "must be at most 9223372036854775807"),
+        ("int64", "1e400", INTEGER),
         ("int32", "true", INTEGER),
         ("int32", '"1"', INTEGER),
         ("int32", "null", "must not be null"),
@@ -102,7 +107,10 @@ INTEGER = "must be an integer, written without point or exponent"
     ],
 )
 def test_each_type_takes_its_values_and_names_the_rule_for_others(kind: Any, literal: str, expected: Any) -> None:
-    """No type slides into another: not 1.0 into an integer, not true into 1, not a large number into infinity."""
+    """No type slides into another: not 1.5 into an integer, not true into 1, not a large number into infinity.
+
+    1.0 is an integer in another spelling, which JSON Schema takes, and so do whoever writes all numbers so.
+    """
     field = Field(name="x", type=kind)
     if isinstance(expected, str) and expected.startswith("must"):
         assert rule(field, literal) == expected

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from filiera.core.signature import Field, Signature
 from filiera.core.value import dataclass
 from filiera.serving.batch import Batch, Column
-from filiera.serving.domain import INTEGER_RANGES, NOT_FINITE, Domain, domains_of, json_value, try_temporal
+from filiera.serving.domain import INTEGER_RANGES, NOT_FINITE, Domain, domains_of, held, json_value, try_temporal
 from filiera.serving.problem import MAX_ERRORS, RowError, invalid_rows, place_of, too_many_rows
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def _typed(domain: Domain, value: Any) -> Any:
     """Return a value that was taken as a batch has it."""
     if domain.field.type in ("date", "timestamp") and type(value) is str:
         return try_temporal(domain.field.type, value)
-    return None if type(value) is float and math.isnan(value) else value
+    return None if type(value) is float and math.isnan(value) else held(domain.field.type, value)
 
 
 def moments(kind: str, unit: str, counts: Array) -> list[Any]:

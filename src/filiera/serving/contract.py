@@ -1,7 +1,6 @@
 """The contract of a model, generated from its signature: JSON Schema 2020-12 and its part of OpenAPI 3.1.
 
-The decoder and these schemas share their rules (``domain``). One difference JSON Schema cannot state: it takes ``1.0``
-for an integer, the service does not.
+The decoder and these schemas share their rules (``domain``): what the one takes, the other does.
 """
 
 from __future__ import annotations

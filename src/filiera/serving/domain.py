@@ -77,7 +77,7 @@ class Domain:
         if kind == "bool":
             return None if type(value) is bool else "must be true or false"
         if kind in INTEGER_RANGES:
-            return None if type(value) is int else "must be an integer, written without point or exponent"
+            return None if type(held(kind, value)) is int else "must be an integer"
         if kind in ("float32", "float64"):
             return _broken_float(value)
         if type(value) is not str:
@@ -114,6 +114,15 @@ def domain_of(field: Field) -> Domain:
     return domain
 
 
+def held(kind: str, value: Any) -> Any:
+    """Return a decoded JSON *value* as a column of a type holds it: 1.0 is an integer, as JSON Schema has it.
+
+    >>> held("int8", 1.0), held("int8", 1.5), held("float64", 1.0)
+    (1, 1.5, 1.0)
+    """
+    return int(value) if type(value) is float and kind in INTEGER_RANGES and value.is_integer() else value
+
+
 def output_domain(output: Output) -> Domain:
     """Return what *output* gives, the limits of its type and of the signature together; a probability from 0 to 1.
 
@@ -142,7 +151,7 @@ def _cut(field: Field) -> Domain:
         return plain
     if any(value is None or plain.broken_type(value) is not None for value in field.values):
         raise _refused(field, f"its values are not all of type {field.type}")
-    values = tuple(value for value in field.values if plain.broken_rule(value) is None)
+    values = tuple(held(field.type, value) for value in field.values if plain.broken_rule(value) is None)
     if not values:
         raise _refused(field, "none of its values is within its limits")
     return replace(plain, values=values)

@@ -2,7 +2,7 @@
 
 The good path is one msgspec call into a class made from the signature. Only when it refuses does a second, slow pass
 look at every value, to say what is wrong and where; what that pass accepts is accepted (a repeated key whose last value
-is right, or a name that msgspec cannot spell).
+is right, a name that msgspec cannot spell, or 1.0 for an integer).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from filiera.core.signature import Signature
+from filiera.core.signature import Field, Signature
 from filiera.serving.batch import Batch
-from filiera.serving.domain import INTEGER_RANGES, NOT_FINITE, Domain, domains_of, try_temporal
+from filiera.serving.domain import INTEGER_RANGES, NOT_FINITE, Domain, domains_of, held, try_temporal
 from filiera.serving.problem import (
     MAX_ERRORS,
     Problem,
@@ -63,7 +63,8 @@ class RowDecoder:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _Mismatch):
             rows = self._checked_rows(body)
         return Batch.of_rows(
-            self._fields, self._understood([[row.get(f.name, f.default) for f in self._fields] for row in rows])
+            self._fields,
+            self._understood([[held(f.type, row.get(f.name, f.default)) for f in self._fields] for row in rows]),
         )
 
     def _fast_rows(self, body: bytes) -> list[Any]:
@@ -115,16 +116,17 @@ class RowDecoder:
 
 def _fast_decoder(domains: Sequence[Domain]) -> msgspec.json.Decoder[Any] | None:
     """Return the decoder of one request, or None when msgspec cannot spell a field's name (quotes, control signs)."""
-    fields: list[Any] = [
-        (f"f{i}", _msgspec_type(domain), *((domain.field.default,) if domain.field.optional else ()))
-        for i, domain in enumerate(domains)
-    ]
+    fields: list[Any] = [(f"f{i}", _msgspec_type(domain), *_default(domain.field)) for i, domain in enumerate(domains)]
     names = {f"f{i}": domain.field.name for i, domain in enumerate(domains)}
     if any(ord(sign) < 32 or sign in '"\\' for name in names.values() for sign in name):
         return None
     row = msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, gc=False, kw_only=True)
     request = msgspec.defstruct("Request", [("instances", list[row])], forbid_unknown_fields=True)  # type: ignore[valid-type]
     return msgspec.json.Decoder(request)
+
+
+def _default(field: Field) -> tuple[Any, ...]:
+    return (held(field.type, field.default),) if field.optional else ()
 
 
 def _msgspec_type(domain: Domain) -> Any:
