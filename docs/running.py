@@ -168,7 +168,7 @@ def even(text: str) -> str:
     'fit train succeeded TIME DIGEST'
     """
     for pattern, word in (
-        (r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b", "DATE"),
+        (r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+Z)?\b", "DATE"),
         (r"\b\d+ min \d+ s\b|\b\d+(\.\d+)? ?m?s\b", "TIME"),
         (r"\b\d+(\.\d+)? [KMG]iB\b|\b\d+ B\b", "SIZE"),
         (r"\b[0-9a-f]{12,64}\b", "DIGEST"),

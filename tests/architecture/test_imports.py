@@ -55,6 +55,7 @@ LIBRARIES = {
     "matplotlib": {"adapters/codecs"},
     "markdown_it": {"adapters/markdown_page.py"},
     "granian": {"serving"},
+    "opentelemetry": {"serving/tracing.py"},
     "grpc": {"serving/oip_grpc.py"},
     "google": {"serving/oip_messages.py"},
     "cryptography": {"adapters/ed25519_keys.py"},

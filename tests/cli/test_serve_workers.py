@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,8 +18,8 @@ from tests.cli.test_serve_command import ROWS, ask_service
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    with started("serve", "spender", "--port", "0", "--workers", "2", cwd=folder) as process:
+def serving(folder: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    with started("serve", "spender", "--port", "0", "--workers", "2", *more, cwd=folder) as process:
         url = read_until(process.stdout, " at ").rsplit(" at ", 1)[1].strip()
         read_until(process.stdout, "Ctrl-C")
         yield process, url
@@ -42,9 +43,9 @@ def workers_of(process: subprocess.Popen[str]) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs to see processes")
-def test_a_worker_that_dies_is_replaced_and_what_it_counted_is_kept(shop: Path) -> None:
+def test_a_worker_that_dies_is_replaced_and_what_it_counted_is_kept(shop: Path, tmp_path: Path) -> None:
     """After kill -9 of each worker the service answers, its counts go on, and everything else ends with it."""
-    with serving(shop) as (process, url):
+    with serving(shop, "--access-log", str(tmp_path / "access.jsonl")) as (process, url):
         first = workers_of(process)
         assert len(first) == 2
         for _ in range(20):
@@ -65,6 +66,8 @@ def test_a_worker_that_dies_is_replaced_and_what_it_counted_is_kept(shop: Path) 
     assert (process.returncode, err) == (0, "")
     assert out.endswith("stopped; all predictions are logged\n")
     assert [pid for pid in second if Path(f"/proc/{pid}").exists()] == []
+    lines = [json.loads(line) for line in (tmp_path / "access.jsonl").read_text().splitlines()]
+    assert sum(line["path"].endswith(":predict") for line in lines) >= 5  # of both workers, each line whole
 
 
 def test_workers_end_when_who_watches_them_is_killed(shop: Path) -> None:

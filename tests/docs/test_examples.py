@@ -54,6 +54,7 @@ ON_THEIR_OWN = (
     "use-another-model-library",
     "use-images",
     "use-more-processors",
+    "watch-a-service",
     "watch-metrics",
     "why-did-it-run-again",
     "write-a-plug-in-codec",

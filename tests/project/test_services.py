@@ -40,6 +40,7 @@ def test_all_that_can_be_said_is_read(tmp_path: Path) -> None:
     files = "in/**/*.csv"
     attempts = 2
     timeout_s = 9
+    access_log = "access.jsonl"
     """
     assert services(tmp_path, text) == [
         Service(
@@ -51,6 +52,7 @@ def test_all_that_can_be_said_is_read(tmp_path: Path) -> None:
             triggers=Triggers(cron="0 6 * * 1-5", timezone="Europe/Rome", every_s=0.5, files="in/**/*.csv"),
             attempts=2,
             timeout_s=9.0,
+            access_log="access.jsonl",
         )
     ]
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 
 from filiera.errors import UsageError
-from filiera.project.offers import Offer, offers_of
+from filiera.project.offers import Offer, offers_of, service_name
 
 TOKEN_VARIABLE = "FILIERA_TOKEN"  # noqa: S105 - the name of the variable, not a token
 
@@ -17,6 +17,7 @@ def run(options: argparse.Namespace) -> int:
     from filiera.serving.app import App
     from filiera.serving.listening import must_have_token
     from filiera.serving.server import serve
+    from filiera.serving.watch import watch_of
 
     token = os.environ.get(TOKEN_VARIABLE) or None
     if must_have_token(options.host) and token is None:
@@ -35,7 +36,8 @@ def run(options: argparse.Namespace) -> int:
         return _serve_by_workers(options, offers)
 
     def build() -> App:
-        return App([offer.mount() for offer in offers], token=token, local_names_only=token is None)
+        watch = watch_of(service_name(offers), access_log=options.access_log, tell=_tell)
+        return App([offer.mount() for offer in offers], token=token, local_names_only=token is None, watch=watch)
 
     try:
         serve(
@@ -58,7 +60,8 @@ def _serve_by_workers(options: argparse.Namespace, offers: list[Offer]) -> int:
     from filiera.serving.listening import listen, url_of
 
     with listen(options.host, options.port) as listener:
-        workers = Workers(options.names, profile=options.profile, listener=listener.fileno(), tell=_tell)
+        words = {"names": options.names, "profile": options.profile, "access_log": options.access_log}
+        workers = Workers(words, listener=listener.fileno(), tell=_tell)
         exit_code = workers.run(options.workers, lambda: _announce([url_of(listener)], offers, options.workers))
     if not exit_code:
         _tell(f"stopped; {_ending(offers, workers.lost)}")

@@ -270,6 +270,8 @@ def _add_service_verbs(verbs: Verbs) -> None:
     sub.add_argument("--port", type=int, default=8000, help="port; 0 takes a free one (default: 8000)")
     text = "processes that share the port, about one for each processor (default: 1)"
     sub.add_argument("--workers", type=int, default=1, metavar="N", help=text)
+    text = "write a line of JSON for each request to this file; - for standard output"
+    sub.add_argument("--access-log", default="", metavar="FILE", help=text)
     text = "answer gRPC (Open Inference Protocol) there too; 0 takes a free one"
     sub.add_argument("--grpc-port", type=int, metavar="PORT", help=text)
     sub = verbs.add("up", "run the services of filiera.toml: woken when called, asleep when idle")

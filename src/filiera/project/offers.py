@@ -60,6 +60,11 @@ def offers_of(texts: Sequence[str], *, profile: str | None, tell: Callable[[str]
     return _distinct([_offer(project, text, tell) for text in texts])
 
 
+def service_name(offers: Sequence[Offer]) -> str:
+    """Return what a service that offers these is called where it has no name of its own."""
+    return ",".join(offer.name for offer in offers)
+
+
 def find_offered(project: Project, text: str) -> Version | FoundFunction | ServingGraph:
     """Return what *text* names; see ``offers_of``. A model first: to serve one needs none of the project's code.
 

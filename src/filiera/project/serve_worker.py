@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filiera.errors import FilieraError
-from filiera.project.offers import offers_of
+from filiera.project.offers import offers_of, service_name
 from filiera.project.supervising import TOKEN_VARIABLE
 from filiera.project.worker import PATH_VARIABLE
 
@@ -27,6 +27,7 @@ def run_worker(words: dict[str, Any]) -> None:
     from filiera.serving.app import App
     from filiera.serving.server import serve_on
     from filiera.serving.sharing import SharedCounts
+    from filiera.serving.watch import watch_of
 
     shared = SharedCounts(Path(words["folder"]), words["worker"])
     offers = offers_of(words["names"], profile=words["profile"], tell=_tell)
@@ -51,7 +52,8 @@ def run_worker(words: dict[str, Any]) -> None:
                 loop.remove_reader(control)
 
     try:
-        app = App([offer.mount() for offer in offers], token=token, local_names_only=token is None, shared=shared)
+        watch = watch_of(service_name(offers), access_log=words["access_log"], tell=_tell, shared=shared)
+        app = App([offer.mount() for offer in offers], token=token, local_names_only=token is None, watch=watch)
         app.start()
         serve_on(os.dup(words["listener"]), app, beside=beside)
         shared.publish(app.samples())

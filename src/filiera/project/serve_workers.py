@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NoReturn
@@ -38,13 +38,17 @@ class _Worker:
 class Workers:
     """The worker processes of one service."""
 
-    def __init__(
-        self, names: Sequence[str], *, profile: str | None, listener: int, tell: Callable[[str], None]
-    ) -> None:
-        """Prepare to serve *names* of ``filiera serve`` on the socket *listener*; *tell* is given lines for people."""
+    def __init__(self, words: Mapping[str, object], *, listener: int, tell: Callable[[str], None]) -> None:
+        """Prepare to serve.
+
+        Args:
+            words: What each worker is told: the ``names``, the ``profile`` and the ``access_log`` of ``filiera serve``.
+            listener: The socket that requests are taken from.
+            tell: Is given lines for people.
+        """
         self.lost = 0  #: predictions that the logs of all could not keep
         self._listener = listener
-        self._words: dict[str, object] = {"names": list(names), "profile": profile, "listener": listener}
+        self._words: dict[str, object] = {**words, "listener": listener}
         self._tell = tell
         self._selector = selectors.DefaultSelector()
         self._alive: list[_Worker] = []

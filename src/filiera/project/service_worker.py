@@ -30,11 +30,14 @@ def run_service_worker(root: Path, profile: str, name: str, listener: int) -> No
     tie = Tie(control_folder(project), listener, service=name, address=service.address_digest)
     from filiera.serving.app import App, Limits
     from filiera.serving.server import serve_on  # what takes long is loaded when the supervisor knows of us
+    from filiera.serving.watch import watch_of
 
     (offer,) = offers_of([service.function or str(model_of(service))], profile=profile, tell=_tell)
     token = os.environ.get(TOKEN_VARIABLE) or None
     try:
-        app = App([offer.mount()], token=token, local_names_only=token is None, limits=Limits(drain_s=_DRAIN_S))
+        watch = watch_of(name, access_log=service.access_log, tell=_tell)
+        limits = Limits(drain_s=_DRAIN_S)
+        app = App([offer.mount()], token=token, local_names_only=token is None, limits=limits, watch=watch)
         app.start()
         serve_on(os.dup(listener), app, beside=functools.partial(tie.hold, path=offer.calls[0]))
     finally:

@@ -28,7 +28,8 @@ from filiera.serving.oip_routes import is_inference, server_routes, with_any_ver
 from filiera.serving.openapi import document
 from filiera.serving.patience import Patience
 from filiera.serving.problem import NOT_READY, Problem, RequestRefused
-from filiera.serving.sharing import SharedCounts
+from filiera.serving.trail import UNWATCHED, Trail
+from filiera.serving.watch import Watch
 
 _log = logging.getLogger("filiera.serving")
 
@@ -52,7 +53,7 @@ class App:
         token: str | None = None,
         local_names_only: bool = False,
         limits: Limits | None = None,
-        shared: SharedCounts | None = None,
+        watch: Watch | None = None,
     ) -> None:
         """Prepare to serve what *mounts* hold.
 
@@ -63,14 +64,14 @@ class App:
                 token: a web page whose name turns out to lead to its visitor's own machine (DNS rebinding) would else
                 count as of the service's origin, and could read all and predict.
             limits: How much the service takes.
-            shared: Where other processes that answer for the same service leave what they count.
+            watch: Where what is noted of requests goes.
         """
         self._mounts = list(mounts)
         self._local_names_only = local_names_only
         self._limits = limits or Limits()
         self._token = token.encode() if token else None
         self._metrics = metrics.Metrics()
-        self._shared = shared
+        self._watch = watch or Watch()
         self._patience = Patience(self._limits.body_s)
         self._is_ready = False
         self.in_flight = 0  #: requests under way
@@ -118,6 +119,7 @@ class App:
                 _log.error("stopped with %d requests unanswered after %g s", self.in_flight, self._limits.drain_s)
         for mount in self._mounts:
             await mount.stop()
+        await asyncio.to_thread(self._watch.close)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -128,15 +130,19 @@ class App:
         self.in_flight += 1
         started_s = time.perf_counter()
         try:
-            bound = self._limits.max_body_bytes
-            request = Request.from_scope(scope, receive, max_body_bytes=bound, patience=self._patience)
+            bound, watch = self._limits.max_body_bytes, self._watch
+            trail = Trail() if watch.keeps_trails else UNWATCHED
+            request = Request.from_scope(scope, receive, max_body_bytes=bound, patience=self._patience, trail=trail)
+            more = watch.begin(request, self._known) if watch.keeps_trails else ()
             label, response = await self._answer(request)
             try:
-                await response.send(send, receive, with_body=scope["method"] != "HEAD")
+                await response.send(send, receive, with_body=scope["method"] != "HEAD", more=more)
             finally:
+                took_s = time.perf_counter() - started_s
                 if label is not None:
-                    took_s = time.perf_counter() - started_s
                     self._metrics.count(label, status=response.status, took_s=took_s, rows=response.rows)
+                if watch.keeps_trails:
+                    watch.end(request, response, label, took_s=took_s)
         finally:
             self.in_flight -= 1
             if not self.in_flight:
@@ -166,10 +172,12 @@ class App:
                 raise RequestRefused(NOT_READY)
             response = await route.handler(request)
         except RequestRefused as refusal:
+            request.trail.problem = refusal.problem.kind
             response = problem_response(refusal.problem, has_error=is_inference(request.path))
         except Exception:  # noqa: BLE001 - the caller gets an answer, the operator the traceback
             _log.exception("request failed: %s", request.method)
             problem = Problem(kind="internal-error", detail="See the service's log.")
+            request.trail.problem = problem.kind
             response = problem_response(problem, has_error=is_inference(request.path))
         return counted, response
 
@@ -196,6 +204,13 @@ class App:
             )
         return found
 
+    def _known(self, path: str) -> str:
+        """Return the path of the route that a request's path leads to, or ""."""
+        if path in self._routes:
+            return path
+        without = with_any_version(path)
+        return without if without in self._routes else ""
+
     def _may_enter(self, request: Request) -> bool:
         if self._token is None or request.path.startswith(("/health/", "/v2/health/")):
             return True
@@ -212,12 +227,13 @@ class App:
 
     async def _show_metrics(self, request: Request) -> Response:
         samples = self.samples()
-        text = metrics.render(self._shared.with_others(samples) if self._shared is not None else samples)
+        shared = self._watch.shared
+        text = metrics.render(shared.with_others(samples) if shared is not None else samples)
         return Response(content=text.encode(), media_type=metrics.MEDIA_TYPE)
 
     def samples(self) -> metrics.Samples:
         """Return what this process has counted, and what its mounts measure of themselves now."""
-        return self._metrics.samples([mount.gauges() for mount in self._mounts])
+        return self._metrics.samples([*(mount.gauges() for mount in self._mounts), self._watch.samples()])
 
     async def _show_openapi(self, request: Request) -> Response:
         needs_token = self._token is not None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from filiera.serving.batch import Batch, Outputs
 from filiera.serving.predictor import PredictionFailed
 from filiera.serving.served_model import Predictions, ServedModel
+from filiera.serving.trail import UNWATCHED, Trail
 from filiera.serving.waiting import Bounds, Job, Taken, Waiting
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class TooLate(Exception):
     """The request's deadline passed while it waited."""
 
 
-Question: TypeAlias = "tuple[Batch, asyncio.Future[Predictions]]"
+Question: TypeAlias = "tuple[Batch, asyncio.Future[Predictions], Trail]"
 Fate: TypeAlias = "tuple[int, Outputs | Exception]"
 """How many batches, one after another, and what came of them together."""
 Done: TypeAlias = "tuple[list[Fate], float]"
@@ -72,13 +73,16 @@ class Batcher:
         """Return how many rows wait."""
         return self._waiting.rows
 
-    async def predict(self, batch: Batch, *, timeout_s: float = math.inf, is_alone: bool = False) -> Predictions:
+    async def predict(
+        self, batch: Batch, *, timeout_s: float = math.inf, is_alone: bool = False, trail: Trail = UNWATCHED
+    ) -> Predictions:
         """Return what the model gives for *batch*, logged.
 
         Args:
             batch: Some rows.
             timeout_s: An answer that is begun later is of no use.
             is_alone: No other request is being read: nothing is gained by looking for others in the next turn.
+            trail: Takes note of the parts of the work.
 
         Raises:
             Busy: It cannot wait, or not be answered within *timeout_s*; told at once.
@@ -86,30 +90,35 @@ class Batcher:
             PredictionFailed: The model failed on these rows; of several requests predicted together only those that it
                 fails on hear of it.
         """
+        trail.mark("read")
         now_s = self._clock()
         self._waiting.check(batch.height, now_s, now_s + timeout_s)
         if is_alone and not self._is_engaged and self._is_here(batch.height):
             (_, fate), *_ = self._done_here([batch], now_s)
+            trail.mark("predict", batch.height)
             self.counts["idle"] += 1
             self.counts["rows"] += batch.height
             if isinstance(fate, Exception):
                 raise fate
-            return self._model.named([batch], fate)[0]
+            found = self._model.named([batch], fate)[0]
+            trail.mark("log")
+            return found
         loop = asyncio.get_running_loop()
         size = self._bounds.batch_rows
         if batch.height <= size:
-            return await self._enter(loop, batch, now_s, now_s + timeout_s)
+            return await self._enter(loop, (batch, trail), now_s, now_s + timeout_s)
         parts = [
-            self._enter(loop, batch.part(start, min(start + size, batch.height)), now_s, now_s + timeout_s)
+            self._enter(loop, (batch.part(start, min(start + size, batch.height)), trail), now_s, now_s + timeout_s)
             for start in range(0, batch.height, size)
         ]
         return Predictions.joined(await asyncio.gather(*parts))
 
     def _enter(
-        self, loop: asyncio.AbstractEventLoop, batch: Batch, now_s: float, deadline_s: float
+        self, loop: asyncio.AbstractEventLoop, asked: tuple[Batch, Trail], now_s: float, deadline_s: float
     ) -> asyncio.Future[Predictions]:
         result: asyncio.Future[Predictions] = loop.create_future()
-        self._waiting.add(Job(content=(batch, result), rows=batch.height, since_s=now_s, deadline_s=deadline_s))
+        batch, trail = asked
+        self._waiting.add(Job(content=(batch, result, trail), rows=batch.height, since_s=now_s, deadline_s=deadline_s))
         if not self._is_engaged:
             self._is_engaged = True
             loop.call_soon(self._release, loop)
@@ -143,7 +152,9 @@ class Batcher:
         self, loop: asyncio.AbstractEventLoop, jobs: list[Job[Question]], batches: list[Batch], started_s: float
     ) -> None:
         try:
-            fates, effort_s = await self._in_thread(partial(_done, self._model.predictor.predict, batches))
+            # Of the traces of several requests that of the first: what is asked elsewhere belongs to one.
+            job = jobs[0].content[2].within(partial(_done, self._model.predictor.predict, batches))
+            fates, effort_s = await self._in_thread(job)
             self._learn(batches, started_s, effort_s)
         except Exception as error:  # noqa: BLE001 - it is raised again where the answers were asked for
             fates = [(len(jobs), error)]
@@ -155,7 +166,9 @@ class Batcher:
         self._model.effort.observe(rows, effort_s)
 
     def _finish(self, loop: asyncio.AbstractEventLoop, jobs: list[Job[Question]], fates: list[Fate]) -> None:
-        start = 0
+        start, rows = 0, sum([job.rows for job in jobs])
+        for job in jobs:
+            job.content[2].mark("predict", rows)
         for count, fate in fates:
             self._settle(jobs[start : start + count], fate)
             start += count
@@ -174,6 +187,7 @@ class Batcher:
                 _fail(job, error)
             return
         for job, predictions in zip(jobs, found, strict=True):
+            job.content[2].mark("log")
             if not job.content[1].done():
                 job.content[1].set_result(predictions)
 

@@ -15,6 +15,7 @@ import msgspec
 
 from filiera.errors import FilieraError, UsageError
 from filiera.serving.served_model import request_body
+from filiera.serving.tracing import outgoing
 
 _TIMEOUT_S = 30.0
 
@@ -122,7 +123,7 @@ class ServiceClient:
     def _asked(self, path: str, body: bytes | None) -> Iterator[http.client.HTTPResponse]:
         """Give the response to a request, whose body is not read yet; what breaks while it is read is told."""
         method = "GET" if body is None else "POST"
-        headers = {**self._headers, "Content-Type": "application/json"}
+        headers = {**self._headers, **outgoing(), "Content-Type": "application/json"}
         place = urllib.parse.quote(self._path + path, safe="/:")
         try:
             with closing(self._connection(self._host, timeout=self._timeout_s)) as connection:

@@ -14,6 +14,7 @@ from filiera.core.value import dataclass
 from filiera.serving.http import Request
 from filiera.serving.problem import RequestRefused
 from filiera.serving.served_model import Predictions, ServedModel
+from filiera.serving.trail import UNWATCHED, Trail
 from filiera.serving.trying import Read, Trying
 
 _DRAIN_S = 30.0
@@ -31,6 +32,7 @@ class Asking:
     key: str = ""  #: who asks, or about whom: one version answers all who have it while another is being tried
     version: str = ""  #: the version that shall answer; '' leaves that to the endpoint
     headers: Mapping[str, str] = field(default_factory=dict)  #: from which a graph may take inputs
+    trail: Trail = UNWATCHED  #: takes note of how it is answered
 
     @classmethod
     def of(cls, request: Request, *, size_bytes: int, version: str = "") -> Asking:
@@ -42,6 +44,7 @@ class Asking:
             key=request.key,
             version=version,
             headers=request.headers,
+            trail=request.trail,
         )
 
 

@@ -22,8 +22,9 @@ from filiera.serving.mount import ApiPart, Route
 from filiera.serving.operation import Operation, operations_of
 from filiera.serving.prediction_ids import PredictionIds
 from filiera.serving.problem import Problem, RequestRefused
-from filiera.serving.runners import LoopRunner, Runner, ThreadRunner, items_of
+from filiera.serving.runners import Hand, LoopRunner, Runner, ThreadRunner, items_of
 from filiera.serving.served_function import CallFailed, Kept, ServedFunction
+from filiera.serving.trail import Trail
 
 _log = logging.getLogger("filiera.serving")
 _CONCURRENCY = 1
@@ -174,21 +175,26 @@ class FunctionMount:
 
     async def _call(self, function: ServedFunction, request: Request) -> Response:
         body, limit_s = await request.body("application/json"), min(self._options.timeout_s, request.timeout_s)
-        operation, identity = function.operation, self._ids.next()
-        answer = function.answer_async if operation.is_async else function.answer
+        operation, identity, trail = function.operation, self._ids.next(), request.trail
+        trail.version = self.version
+        trail.mark("read")
+        answer = partial(function.answer_async if operation.is_async else function.answer, identity, body)
         self._admit()
         try:
             async with asyncio.timeout(limit_s):
-                content = await self._runner(operation.is_async).run(partial(answer, identity, body))
+                content = await self._runner(operation.is_async).run(_within(trail, operation)(answer))
         except (CallFailed, TimeoutError) as error:
             raise RequestRefused(_problem(function.operation, error, limit_s)) from error
         finally:
             self._open -= 1
+            trail.mark("call")
         return Response(content=content, rows=1)
 
     async def _stream(self, function: ServedFunction, request: Request) -> StreamResponse:
         body, limit_s = await request.body("application/json"), min(self._options.timeout_s, request.timeout_s)
         framing = EVENTS if EVENTS.media_type in request.headers.get("accept", "") else LINES
+        request.trail.version = self.version
+        request.trail.mark("read")
         self._admit()
         items: AsyncGenerator[bytes, None] | None = None
 
@@ -198,7 +204,7 @@ class FunctionMount:
                 await items.aclose()
 
         try:
-            items = await self._opened(function, body, limit_s)
+            items = await self._opened(function, body, limit_s, request.trail)
             first = await anext(items, None)  # so that what fails at once has a status that says so
         except BaseException as error:
             await close()
@@ -209,12 +215,18 @@ class FunctionMount:
         pieces = _pieces(_Answering(function, identity, body, limit_s), framing, _with_first(first, items))
         return StreamResponse(pieces, media_type=framing.media_type, close=close)
 
-    async def _opened(self, function: ServedFunction, body: bytes, limit_s: float) -> AsyncGenerator[bytes, None]:
-        is_async = function.operation.is_async
+    async def _opened(
+        self, function: ServedFunction, body: bytes, limit_s: float, trail: Trail
+    ) -> AsyncGenerator[bytes, None]:
+        is_async, within = function.operation.is_async, _within(trail, function.operation)
         runner = self._runner(is_async)
         async with asyncio.timeout(limit_s):
             items = await runner.run(partial(function.open_async if is_async else function.open, body))
-        return items_of(runner, items.pull, items.close, timeout_s=limit_s)
+
+        def pull(hand: Hand, count: int) -> Any:
+            return within(partial(items.pull, hand, count))()
+
+        return items_of(runner, pull, items.close, timeout_s=limit_s)
 
     def _admit(self) -> None:
         if self._open >= self._limit:
@@ -246,6 +258,11 @@ async def _pieces(call: _Answering, framing: Framing, items: AsyncIterator[bytes
         raise StreamFailed from error
     finally:
         call.function.streamed(call.identity, call.body, kept, ended)
+
+
+def _within(trail: Trail, operation: Operation) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
+    """Return what makes a job of the operation's kind part of the request's trace."""
+    return trail.within_async if operation.is_async else trail.within
 
 
 def _problem(operation: Operation, error: Exception, limit_s: float) -> Problem:

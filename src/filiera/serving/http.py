@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import aclosing
 from dataclasses import field
 from typing import Any
@@ -14,6 +14,7 @@ import msgspec
 from filiera.core.value import dataclass
 from filiera.serving.patience import Patience
 from filiera.serving.problem import MEDIA_TYPE, Problem, RequestRefused
+from filiera.serving.trail import UNWATCHED, Trail
 
 KEY_HEADER = "filiera-key"
 """Requests that have the same one are answered by one version while another is being tried."""
@@ -21,6 +22,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Headers = Sequence[tuple[bytes, bytes]]
 TIMEOUT_HEADER = "request-timeout-ms"
 _LONGEST_TIMEOUT = 9  # digits
 
@@ -35,9 +37,12 @@ class Request:
     receive: Receive
     max_body_bytes: int
     patience: Patience  #: with how long the body takes to come
+    trail: Trail = UNWATCHED  #: takes note of how it is answered
 
     @classmethod
-    def from_scope(cls, scope: Scope, receive: Receive, *, max_body_bytes: int, patience: Patience) -> Request:
+    def from_scope(
+        cls, scope: Scope, receive: Receive, *, max_body_bytes: int, patience: Patience, trail: Trail = UNWATCHED
+    ) -> Request:
         """Return the request that an ASGI *scope* describes."""
         headers: dict[str, str] = {}
         for name, value in scope["headers"]:
@@ -49,6 +54,7 @@ class Request:
             receive=receive,
             max_body_bytes=max_body_bytes,
             patience=patience,
+            trail=trail,
         )
 
     @property
@@ -128,10 +134,17 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
     rows: int = 0  #: rows predicted, for the metrics
 
-    async def send(self, send: Send, receive: Receive, *, with_body: bool = True) -> None:
-        """Send it; without the body as the answer to HEAD."""
+    @property
+    def sent_bytes(self) -> int:
+        """Return how long the body is."""
+        return len(self.content)
+
+    async def send(self, send: Send, receive: Receive, *, with_body: bool = True, more: Headers = ()) -> None:
+        """Send it, with *more* headers; without the body as the answer to HEAD."""
         headers = {"content-type": self.media_type, "content-length": str(len(self.content)), **self.headers}
-        await send({"type": "http.response.start", "status": self.status, "headers": _encoded(headers)})
+        encoded = _encoded(headers)
+        encoded += more
+        await send({"type": "http.response.start", "status": self.status, "headers": encoded})
         await send({"type": "http.response.body", "body": self.content if with_body else b""})
 
 
@@ -152,13 +165,14 @@ class StreamResponse:
         """Send *pieces*, which may end with StreamFailed; *close* is awaited in the end, however that comes."""
         self.status = 200  #: as it is counted: 500 once the stream has failed, 499 when the caller hung up
         self.rows = 1
+        self.sent_bytes = 0  #: so far
         self._pieces = pieces
         self._media_type = media_type
         self._close = close
 
-    async def send(self, send: Send, receive: Receive, *, with_body: bool = True) -> None:
-        """Send it, as far as the caller listens."""
-        sending = asyncio.ensure_future(self._send(send))
+    async def send(self, send: Send, receive: Receive, *, with_body: bool = True, more: Headers = ()) -> None:
+        """Send it, with *more* headers, as far as the caller listens."""
+        sending = asyncio.ensure_future(self._send(send, more))
         watching = asyncio.ensure_future(_gone(receive))
         try:
             await asyncio.wait((sending, watching), return_when=asyncio.FIRST_COMPLETED)
@@ -172,12 +186,13 @@ class StreamResponse:
             await asyncio.wait((sending, watching))
             await self._close()
 
-    async def _send(self, send: Send) -> None:
+    async def _send(self, send: Send, more: Headers) -> None:
         headers = {"content-type": self._media_type, "cache-control": "no-store", "x-accel-buffering": "no"}
         async with aclosing(self._pieces) as pieces:
-            await send({"type": "http.response.start", "status": 200, "headers": _encoded(headers)})
+            await send({"type": "http.response.start", "status": 200, "headers": [*_encoded(headers), *more]})
             try:
                 async for piece in pieces:
+                    self.sent_bytes += len(piece)
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
             except StreamFailed:
                 self.status = 500

@@ -137,6 +137,7 @@ class ModelMount:
             RequestRefused: The question breaks the contract, too many wait, or the model failed.
         """
         with self._endpoint.answering(asking.key, asking.version) as asked:
+            asking.trail.version = asked.model.contract.version
             try:
                 if asking.size_bytes > _LARGE_BYTES:
                     batch, write = await self._worker.run(partial(read, asked.model))
@@ -144,7 +145,7 @@ class ModelMount:
                     batch, write = read(asked.model)
                 batch = _with_headers(batch, asked.model, asking.headers)
                 predictions = await self._batcher(asked.model).predict(
-                    batch, timeout_s=asking.timeout_s, is_alone=asking.is_alone
+                    batch, timeout_s=asking.timeout_s, is_alone=asking.is_alone, trail=asking.trail
                 )
             except Busy as busy:
                 detail = f"Try again in {busy.retry_after_s} s."

@@ -35,6 +35,7 @@ _CODES: Mapping[int, str] = {
 }  # fmt: skip
 """gRPC's name of a refusal by its HTTP status; of others, INVALID_ARGUMENT."""
 _MAX_TIMEOUT_MS = 999_999_999
+_PASSED = ("authorization", "traceparent", "tracestate", "x-request-id")
 
 
 class Refused(Exception):
@@ -149,7 +150,7 @@ def _headers(context: Any) -> dict[str, str]:
     """Return the headers of the request: no web page speaks gRPC, so that the name it was sent to says nothing."""
     headers = {"host": "localhost"}
     for name, value in context.invocation_metadata() or ():
-        if name == "authorization" and isinstance(value, str):
+        if name in _PASSED and isinstance(value, str):
             headers[name] = value
     left_s = context.time_remaining()
     if left_s is not None and math.isfinite(left_s):

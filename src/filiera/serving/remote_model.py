@@ -15,6 +15,7 @@ from filiera.serving.answers import ANSWER_KEYS, label_key
 from filiera.serving.batch import Batch, Outputs, together
 from filiera.serving.domain import json_value
 from filiera.serving.predictor import PredictionFailed
+from filiera.serving.tracing import outgoing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,7 +90,7 @@ class RemoteModel:
         for connection in (kept, None) if kept is not None else (None,):
             used = connection or self._made(self._place, timeout=_TIMEOUT_S)
             try:
-                used.request(method, path, body, self._headers)
+                used.request(method, path, body, {**self._headers, **outgoing()})
                 response = used.getresponse()
                 content = response.read()
             except (OSError, http.client.HTTPException) as error:
