@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 # Named after the content of pyproject.toml, so that a second call costs nothing and a changed dependency is noticed.
 STAMP := $(VENV)/set-up-$(shell cksum < pyproject.toml | tr -s ' \t' '--')
 
-# One hash seed for all processes that share the work: names of tests that show a set must be alike in them.
-PYTEST := PYTHONHASHSEED=0 $(BIN)/pytest -n 2 --dist worksteal
+# One hash seed for all processes that share the work: names of tests that show a set must be alike in them. Compiled files
+# are kept, or each of the thousand processes that tests start would compile all that it imports.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE PYTHONHASHSEED=0 $(BIN)/pytest -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test campaign bench bench-data bench-models bench-serving docs clean

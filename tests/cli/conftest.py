@@ -15,6 +15,7 @@ from filiera.project.audit import ACTOR_VARIABLE
 from filiera.project.project import Project
 from tests.cli.command import Answer, copied, done, filiera, make_project
 from tests.cli.shop import make_shop
+from tests.making import made_once
 from tests.project.published import make_project as make_published_project
 from tests.project.published import publish
 
@@ -42,36 +43,56 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project to look at only, with the runs hello-1, hello-2 (hits), hello-3, broken-1 and report-1."""
-    folder = make_project(tmp_path_factory.mktemp("history") / "small")
-    done("run", "hello", cwd=folder)
-    done("run", "hello", cwd=folder)
-    done("run", "hello", "--name", "Ada", cwd=folder)
-    assert filiera("run", "broken", cwd=folder).code == 1
-    done("run", "report", "--title", "Flows", cwd=folder)
-    return folder
+
+    def make(folder: Path) -> None:
+        make_project(folder)
+        done("run", "hello", cwd=folder)
+        done("run", "hello", cwd=folder)
+        done("run", "hello", "--name", "Ada", cwd=folder)
+        assert filiera("run", "broken", cwd=folder).code == 1
+        done("run", "report", "--title", "Flows", cwd=folder)
+
+    return made_once(tmp_path_factory, "small", make)
 
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project that has published orders@1 and spender@1, which tests only look at."""
-    folder = make_shop(tmp_path_factory.mktemp("shop") / "shop")
-    done("run", "orders", cwd=folder)
-    done("run", "train", cwd=folder)
-    return folder
+
+    def make(folder: Path) -> None:
+        make_shop(folder)
+        done("run", "orders", cwd=folder)
+        done("run", "train", cwd=folder)
+
+    return made_once(tmp_path_factory, "shop", make)
+
+
+@pytest.fixture(scope="session")
+def twice(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a shop with a second version of the model, which is not its champion; for tests to copy."""
+
+    def make(folder: Path) -> None:
+        copied(shop, folder)
+        assert "published model spender@2" in done("run", "train", "--depth", "4", cwd=folder).out
+
+    return made_once(tmp_path_factory, "twice", make)
 
 
 @pytest.fixture(scope="session")
 def two(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a shop with a version that kept no rows, and two of different depth that did."""
-    folder = copied(shop, tmp_path_factory.mktemp("two") / "shop")
-    file = folder / "shopflows" / "model.py"
-    text = file.read_text().partition('\n\n@step(stage="evaluate")')[0] + EVALUATED
-    text = text.replace("import Dataset, Gate, Metrics", "import Dataset, Evaluation, Gate")
-    imported = "\nfrom filiera.model.metrics"
-    file.write_text(text.replace(imported, f"\nfrom filiera.model import evaluation{imported}"))
-    for depth in ("1", "5"):
-        done("run", "train", "--depth", depth, cwd=folder)
-    return folder
+
+    def make(folder: Path) -> None:
+        copied(shop, folder)
+        file = folder / "shopflows" / "model.py"
+        text = file.read_text().partition('\n\n@step(stage="evaluate")')[0] + EVALUATED
+        text = text.replace("import Dataset, Gate, Metrics", "import Dataset, Evaluation, Gate")
+        imported = "\nfrom filiera.model.metrics"
+        file.write_text(text.replace(imported, f"\nfrom filiera.model import evaluation{imported}"))
+        for depth in ("1", "5"):
+            done("run", "train", "--depth", depth, cwd=folder)
+
+    return made_once(tmp_path_factory, "two", make)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from sklearn.tree import DecisionTreeClassifier
 from filiera.project import record
 from tests.cli.command import copied, done, filiera, read_until, started
 from tests.cli.conftest import Ask
+from tests.making import made_once
 
 ASKING = """
 import json, os, urllib.request
@@ -44,13 +45,16 @@ def publish(folder: Path, *changes: tuple[str, str]) -> None:
 @pytest.fixture(scope="module")
 def versions(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project with a recorded contract, spender@2 that adds to it, @3 that breaks it, @4 that says so."""
-    folder = copied(shop, tmp_path_factory.mktemp("versions") / "shop")
-    done(*RECORD, *PYTHON, ASKING, cwd=folder)
-    plain, added = "may_share_rows=True", 'may_share_rows=True, contract=Contract(defaults={"price": 20})'
-    publish(folder, ("import Dataset, Gate", "import Contract, Dataset, Gate"), (plain, added))
-    publish(folder, (added, plain), ('"pieces", "price"', '"pieces"'), ("at_least=0.8", "at_least=0.1"))
-    publish(folder, (plain, "may_share_rows=True, contract=Contract(major=2)"))
-    return folder
+
+    def make(folder: Path) -> None:
+        copied(shop, folder)
+        done(*RECORD, *PYTHON, ASKING, cwd=folder)
+        plain, added = "may_share_rows=True", 'may_share_rows=True, contract=Contract(defaults={"price": 20})'
+        publish(folder, ("import Dataset, Gate", "import Contract, Dataset, Gate"), (plain, added))
+        publish(folder, (added, plain), ('"pieces", "price"', '"pieces"'), ("at_least=0.8", "at_least=0.1"))
+        publish(folder, (plain, "may_share_rows=True, contract=Contract(major=2)"))
+
+    return made_once(tmp_path_factory, "versions", make)
 
 
 def test_an_addition_is_deployed_and_a_break_is_not(versions: Path, tmp_path: Path, ask: Ask) -> None:

@@ -7,8 +7,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from tests.cli.callers import Callers
 from tests.cli.command import copied, done, environment, filiera, read_until, started
 from tests.cli.conftest import Ask
@@ -16,15 +14,7 @@ from tests.cli.conftest import Ask
 STAGES = ("--stages", "shadow,20", "--every", "0s", "--requests", "20")
 
 
-@pytest.fixture(scope="module")
-def twice(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a project with a second version of the model, which is not its champion; for tests to copy."""
-    folder = copied(shop, tmp_path_factory.mktemp("twice") / "shop")
-    done("run", "train", "--depth", "4", cwd=folder)
-    return folder
-
-
-def test_a_version_goes_to_all_callers_in_stages(twice: Path, tmp_path: Path) -> None:
+def test_a_version_goes_to_all_callers_in_stages(twice: Path, tmp_path: Path, ask: Ask) -> None:
     """Watched from beginning to end, under load: no request fails, and the version before is one command away."""
     folder = copied(twice, tmp_path / "shop")
     with started("serve", "spender", "--port", "0", cwd=folder) as process:
@@ -34,9 +24,9 @@ def test_a_version_goes_to_all_callers_in_stages(twice: Path, tmp_path: Path) ->
             read_until(process.stdout, "now serving spender@2, no longer spender@1")
             switched_at = time.monotonic()
             callers.until(lambda: callers.answers[-1][0] >= switched_at)
-            assert "version 1; callers no longer get version 2" in done("rollback", "spender", cwd=folder).out
+            assert "version 1; callers no longer get version 2" in ask("rollback", "spender", cwd=folder).out
             read_until(process.stdout, "now serving spender@1, no longer spender@2")
-        listed = done("deployments", "spender", cwd=folder).out
+        listed = ask("deployments", "spender", cwd=folder).out
         process.send_signal(signal.SIGINT)
         _, err = process.communicate()
     assert (process.returncode, err) == (0, "")
@@ -44,8 +34,8 @@ def test_a_version_goes_to_all_callers_in_stages(twice: Path, tmp_path: Path) ->
     assert {version for began, _, version in callers.answers if began > switched_at} <= {1, 2}
     assert [word in watched.out for word in ("shadow → 20 % → 100 %", "shadow        newer data", "done")] == [True] * 3
     assert [word in listed for word in ("spender@2 to spender@champion", "done", "SERVICE")] == [True] * 3
-    assert done("deployments", cwd=folder).out.count("\n") == 2  # the service has left
-    (deployment,) = filiera("deployments", "--json", cwd=folder).data["deployments"]
+    assert ask("deployments", cwd=folder).out.count("\n") == 2  # the service has left
+    (deployment,) = ask("deployments", "--json", cwd=folder).data["deployments"]
     assert (deployment["state"], deployment["tried"]["failed"]) == ("done", 0)
     assert deployment["tried"]["requests"] >= 20
 
@@ -112,13 +102,13 @@ def test_what_is_deployed_must_be_a_version(shop: Path, ask: Ask) -> None:
     assert ask("deployments", cwd=shop).out == "no deployments\n"
 
 
-def test_it_is_said_when_nobody_follows(twice: Path, tmp_path: Path) -> None:
+def test_it_is_said_when_nobody_follows(twice: Path, tmp_path: Path, ask: Ask) -> None:
     """A deployment waits for a service; it can be taken back all the same."""
     folder = copied(twice, tmp_path / "shop")
-    said = done("deploy", "spender@2", cwd=folder).out
+    said = ask("deploy", "spender@2", cwd=folder).out
     assert "no service follows spender@champion yet: it begins when one does" in said
     assert "each at least 10m and 200 requests" in said
-    assert "callers no longer get version 2" in done("rollback", "spender", "--reason", "not yet", cwd=folder).out
-    shown = done("deployments", "spender", cwd=folder).out
+    assert "callers no longer get version 2" in ask("rollback", "spender", "--reason", "not yet", cwd=folder).out
+    shown = ask("deployments", "spender", cwd=folder).out
     assert "not yet" in shown
     assert "rolled-back" in shown

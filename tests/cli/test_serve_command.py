@@ -11,8 +11,6 @@ import urllib.request
 from contextlib import closing
 from pathlib import Path
 
-import pytest
-
 from filiera.core.products import ProductRef
 from filiera.project.project import Project
 from tests.cli.callers import ROWS, Callers
@@ -43,14 +41,6 @@ def address(process: subprocess.Popen[str]) -> str:
     return read_until(process.stdout, " at ").rsplit(" at ", 1)[1].strip()
 
 
-@pytest.fixture(scope="module")
-def twice(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a project with a second version of the model, which is not its champion; for tests to copy."""
-    folder = copied(shop, tmp_path_factory.mktemp("twice") / "shop")
-    assert "published model spender@2" in done("run", "train", "--depth", "4", cwd=folder).out
-    return folder
-
-
 def test_a_version_that_was_named_stays(twice: Path, tmp_path: Path) -> None:
     """Who serves a number gets that number, whatever aliases do. Ctrl-C ends it well."""
     folder = copied(twice, tmp_path / "shop")
@@ -65,7 +55,7 @@ def test_a_version_that_was_named_stays(twice: Path, tmp_path: Path) -> None:
     assert out.endswith("stopped; all predictions are logged\n")
 
 
-def test_a_promoted_version_is_served_without_a_failed_request(twice: Path, tmp_path: Path) -> None:
+def test_a_promoted_version_is_served_without_a_failed_request(twice: Path, tmp_path: Path, ask: Ask) -> None:
     """Under load from several callers: no request fails, and after the switch was said none gets the old version."""
     folder = copied(twice, tmp_path / "shop")
     said: list[tuple[float, int]] = []
@@ -73,7 +63,7 @@ def test_a_promoted_version_is_served_without_a_failed_request(twice: Path, tmp_
         url = address(process)
         with Callers(url, 4) as callers:
             for version in (2, 1, 2):
-                done("promote", f"spender@{version}", cwd=folder)
+                assert ask("promote", f"spender@{version}", cwd=folder).code == 0
                 read_until(process.stdout, f"now serving spender@{version}")
                 said.append((time.monotonic(), version))
                 seen = len(callers.answers)

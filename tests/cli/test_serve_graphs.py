@@ -37,11 +37,10 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def graphed(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a project with two versions of a model and a graph over them; for tests to copy."""
-    folder = copied(shop, tmp_path_factory.mktemp("graphed") / "shop")
-    done("run", "train", "--depth", "4", cwd=folder)
+@pytest.fixture
+def folder(twice: Path, tmp_path: Path) -> Path:
+    """Return a project of its own with two versions of a model and a graph over them."""
+    folder = copied(twice, tmp_path / "shop")
     (folder / "shopflows" / "serving.py").write_text(GRAPH)
     return folder
 
@@ -52,9 +51,8 @@ def answers(url: str, model: str) -> list[dict[str, Any]]:
     return [{key: value for key, value in answer.items() if key != "id"} for answer in found]
 
 
-def test_a_model_moves_to_its_own_process_by_configuration_only(graphed: Path, tmp_path: Path) -> None:
+def test_a_model_moves_to_its_own_process_by_configuration_only(folder: Path) -> None:
     """The same rows get the same answers, whether models are in the graph's process or behind an address."""
-    folder = copied(graphed, tmp_path / "shop")
     with started("serve", "spending", "--port", "0", cwd=folder) as process:
         head = said_first(process)
         assert head[0].startswith("serving spending@3 at ")
@@ -79,9 +77,8 @@ def test_a_model_moves_to_its_own_process_by_configuration_only(graphed: Path, t
     assert "Do:  filiera serve spender@2" in gone.err
 
 
-def test_what_is_wrong_with_a_graph_is_told(graphed: Path, tmp_path: Path) -> None:
+def test_what_is_wrong_with_a_graph_is_told(folder: Path) -> None:
     """Names that the configuration has wrong, versions that are not there, services that have another version."""
-    folder = copied(graphed, tmp_path / "shop")
     settings = folder / "filiera.toml"
     plain = settings.read_text()
     settings.write_text(f'{plain}\n[graph.spending]\nspendr = "http://127.0.0.1:1"\n')
