@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import signal
 import tarfile
+import urllib.error
+import urllib.request
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.cli.command import done, filiera
+from tests.cli.command import done, filiera, read_until, started
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +86,35 @@ def test_an_archive_that_leads_out_publishes_nothing(scans: Path, tmp_path: Path
     assert "'../side.png' in it leads out of the archive" in answer.out + answer.err
     assert "Traceback" not in answer.out + answer.err
     assert done("show", "xrays@latest", "--json", cwd=project).data["version"] == 1
+
+
+def test_a_model_of_images_answers_images(scans: Path, tmp_path: Path) -> None:
+    """Its service takes the file as it is, names the version it asks, and refuses what is none, or says it is huge."""
+    project = Path(shutil.copytree(scans, tmp_path / "scans"))
+    done("run", "train", cwd=project)
+    with started("serve", "diagnose", "--port", "0", cwd=project) as process:
+        url = read_until(process.stdout, " at ").rsplit(" at ", 1)[1].strip()
+        assert "pneumonia@1" in read_until(process.stdout, "asks")
+        with zipfile.ZipFile(project / "data/xrays.zip") as archive:
+            names = [name for name in archive.namelist() if name.startswith("val/")][::20]
+            answers = [(name, _asked(url, archive.read(name))) for name in names]
+        refused = [
+            _asked(url, content) for content in (b"", b"hello", b"P6 100000 100000 255 ", answers[0][0].encode())
+        ]
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    right = [answer["result"]["label"] in name for name, answer in answers]
+    assert len(right) > 20
+    assert sum(right) > 0.8 * len(right)
+    assert [(answer["status"], answer["title"]) for answer in refused] == [
+        (422, "The function refuses this request")
+    ] * 4
+
+
+def _asked(url: str, content: bytes) -> Any:
+    request = urllib.request.Request(f"{url}/v1/functions/diagnose:call", content, {"Content-Type": "image/png"})
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        return json.load(error)

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from filiera import Sensitive
 from filiera.adapters.prediction_segments import SegmentLog
+from filiera.core.products import Dataset, Model
 from filiera.core.service import ServiceOptions
 from filiera.errors import ProjectError
 from filiera.serving.app import App
@@ -411,3 +412,65 @@ def test_a_caller_may_wait_for_less_than_the_service_would() -> None:
     answer = talk(app_of(wait), lambda client: client.post(path, content=b"{}", headers=headers))
     go.set()
     assert (answer.status_code, answer.json()["detail"]) == (504, "It was waited for 0.02 s.")
+
+
+def test_a_body_of_bytes_stands_for_the_one_parameter_that_takes_them() -> None:
+    """As the bytes of a file or as base 64 in JSON; never as a form, which any web page could send."""
+
+    def length(content: bytes, times: int = 1) -> int:
+        return len(content) * times
+
+    def joined(one: bytes, two: bytes) -> int:
+        return len(one + two)
+
+    def post(path: str, kind: str, content: bytes = b"\x00\xff{}") -> httpx.Response:
+        address = f"/v1/functions/{path}:call"
+        return talk(app, lambda client: client.post(address, content=content, headers={"content-type": kind}))
+
+    app = app_of(length, joined)
+    for kind in ("application/octet-stream", "image/png", "audio/wav", "IMAGE/JPEG"):
+        assert post("length", kind).json()["result"] == 4, kind
+    assert call(app, "length", content="AP97fQ==", times=2).json()["result"] == 8
+    for kind in ("text/plain", "multipart/form-data", "application/x-www-form-urlencoded", "", "imagery/png"):
+        assert post("length", kind).status_code == 415, kind
+    assert post("joined", "image/png").status_code == 415  # which of the two?
+    paths = talk(app, lambda client: client.get("/openapi.json")).json()["paths"]
+    taken = {
+        name: list(paths[f"/v1/functions/{name}:call"]["post"]["requestBody"]["content"])
+        for name in ("length", "joined")
+    }
+    assert taken == {
+        "length": ["application/json", "application/octet-stream", "image/*", "audio/*", "video/*"],
+        "joined": ["application/json"],
+    }
+
+
+def test_parameters_that_name_products_are_given_their_values() -> None:
+    """Of functions, of classes and of their methods; callers neither see them nor can give them."""
+    values = {"doubler@latest": lambda number: 2 * number, "prices@3": {"tea": 4.0}}
+    model, prices = Model("doubler"), Dataset("prices@3")
+
+    def doubled(number: int, model: Any = model) -> int:
+        found: int = model(number)
+        return found
+
+    class Shop:
+        def __init__(self, prices: Any = prices) -> None:
+            self.prices = prices
+
+        def cost(self, what: str, model: Any = model) -> float:
+            found: float = model(self.prices[what])
+            return found
+
+    def started(served: Any) -> App:
+        mount = FunctionMount(served, ServiceOptions(), version="1", value_of=lambda each: values[str(each.ref)])
+        app = App([mount])
+        app.start()
+        return app
+
+    assert call(started(doubled), "doubled", number=3).json()["result"] == 6
+    assert call(started(Shop), "Shop.cost", what="tea").json()["result"] == 8.0
+    (error,) = call(started(doubled), "doubled", number=3, model=1).json()["errors"]
+    assert (error["at"], error["rule"]) == ("model", "is not a parameter of this function")
+    with pytest.raises(ProjectError, match="which only a project has"):
+        FunctionMount(doubled, ServiceOptions(), version="1")

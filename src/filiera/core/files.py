@@ -17,6 +17,10 @@ from filiera.errors import SourceError, UsageError
 
 PROBLEM = "problem"
 """The column of ``Files.rejected`` that says why a file was set aside."""
+IMAGE_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+"""Those whose decoders are safe: others, such as EPS, would start programs."""
+MAX_PIXELS = 100_000_000
+"""A photograph has 10 to 60 million; decoded, this many take 400 MB."""
 _SHOWN_REASONS = 10
 
 

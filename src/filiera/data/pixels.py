@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from filiera.core.files import Files
+from filiera.core.files import IMAGE_FORMATS, MAX_PIXELS, Files
+from filiera.core.service import Refused
 from filiera.errors import CodecError, UsageError
 
 if TYPE_CHECKING:
@@ -78,6 +79,34 @@ def batches(
                     future.cancel()
 
 
+def pixels_of(
+    content: bytes, *, mode: str = "RGB", size: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS
+) -> NDArray[Any]:
+    """Return one image that a caller of a service has sent, as ``pixels`` does for those of a dataset.
+
+    Args:
+        content: The image's bytes: PNG, JPEG, WebP, GIF, BMP, TIFF or PPM.
+        mode: As in ``pixels``.
+        size: As in ``pixels``; without it the image keeps its own.
+        max_pixels: A larger image is refused before it is decoded: some kilobytes may say that they are gigabytes.
+
+    Raises:
+        Refused: It is no image that can be decoded, or has more pixels; callers are told with status 422.
+
+    >>> pixels_of(b"GIF89a")
+    Traceback (most recent call last):
+    filiera.core.service.Refused: This is no image that can be decoded.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as opened:
+            width, height = opened.size
+            if width * height <= max_pixels:
+                return _array(ImageOps.exif_transpose(opened), mode, size)
+    except Exception as error:
+        raise Refused("This is no image that can be decoded.") from error
+    raise Refused(f"The image has {width * height:,} pixels; {max_pixels:,} are taken.")
+
+
 def image_of(files: Files, digest: str) -> Image.Image:
     """Return one image, turned as it is to be shown. Raises CodecError, and what ``Files.read`` does."""
     content = files.read(digest)
@@ -110,7 +139,10 @@ def _decoding(digest: str) -> Iterator[None]:
 
 
 def _decoded(files: Files, digest: str, mode: str, size: tuple[int, int] | None) -> NDArray[Any]:
-    image = image_of(files, digest)
+    return _array(image_of(files, digest), mode, size)
+
+
+def _array(image: Image.Image, mode: str, size: tuple[int, int] | None) -> NDArray[Any]:
     if image.mode != mode:
         image = image.convert(mode)
     if size is not None and image.size != (size[1], size[0]):

@@ -13,6 +13,7 @@ from filiera.errors import ProjectError, UsageError
 from filiera.ports import PredictionLog
 from filiera.project import plugins
 from filiera.project.functions import FoundFunction, find_served, is_address
+from filiera.project.given import given_to
 from filiera.project.index import find_service
 from filiera.project.project import Project
 from filiera.project.versions import Version
@@ -132,11 +133,19 @@ def _of_function(found: FoundFunction, project: Project | None) -> Offer:
     from filiera.serving.function_mount import FunctionMount
 
     log = plugins.writable_prediction_log(project.store, f"functions/{found.name}") if project is not None else None
-    mount = FunctionMount(found.function, found.options, version=found.version, log=log)
+    given = given_to(project, found) if project is not None else None
+    mount = FunctionMount(
+        found.function,
+        found.options,
+        version=found.version if found.options.version or not given else given.version_with(found.version),
+        log=log,
+        value_of=given.value if given is not None else None,
+    )
     return Offer(
         kind=mount.kind,
         name=mount.name,
-        shown=f"{mount.name} {found.version}",
+        shown=f"{mount.name} {mount.version}",
+        asks=given.refs if given is not None else (),
         calls=tuple(path for path, route in mount.routes().items() if route.counts),
         log=log,
         mount=lambda: mount,

@@ -16,6 +16,10 @@ _PROBLEMS = (
     "not-json", "timeout", "too-slow", "body-too-large", "media-type", "invalid-arguments", "function-failed", "busy",
     "timed-out",
 )  # fmt: skip
+RAW = "application/octet-stream"
+"""Of a body that is the value of the one parameter, which is of type ``bytes``."""
+RAW_KINDS = ("image/", "audio/", "video/")
+"""Such a body may also say that it is of one of these; no form of a web page can send them unasked."""
 _ID = {"type": "string", "pattern": "^[0-9A-HJKMNP-TV-Z]{26}$", "description": "Names this call."}
 ExampleOf = Callable[[Operation], Mapping[str, Any] | None]
 
@@ -67,12 +71,18 @@ def _call(operation: Operation, request: Schema, answer: Schema, example: Mappin
     return {
         "operationId": f"call.{operation.name}",
         "summary": summary,
-        "requestBody": {"required": True, "content": {"application/json": content}},
+        "requestBody": {"required": True, "content": {"application/json": content, **_raw(operation)}},
         "responses": {
             "200": {"description": "The answer", "content": _answers(operation, answer)},
             **refusals_of(_PROBLEMS),
         },
     }
+
+
+def _raw(operation: Operation) -> Schema:
+    if not operation.raw:
+        return {}
+    return {kind: {"schema": {}} for kind in (RAW, *(f"{kind}*" for kind in RAW_KINDS))}
 
 
 def _answers(operation: Operation, answer: Schema) -> dict[str, Any]:

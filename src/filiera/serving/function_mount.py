@@ -12,14 +12,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from filiera.core.products import Dataset, Model
 from filiera.core.service import ServiceOptions
 from filiera.errors import FilieraError, ProjectError
 from filiera.ports import PredictionLog
 from filiera.serving.framing import EVENTS, LINES, Framing
-from filiera.serving.function_contract import api_part, describe
+from filiera.serving.function_contract import RAW, RAW_KINDS, api_part, describe
 from filiera.serving.http import Request, Response, StreamFailed, StreamResponse, json_response
 from filiera.serving.mount import ApiPart, Route
-from filiera.serving.operation import Operation, operations_of
+from filiera.serving.operation import Operation, all_products, operations_of, products_of
 from filiera.serving.prediction_ids import PredictionIds
 from filiera.serving.problem import Problem, RequestRefused
 from filiera.serving.runners import Hand, LoopRunner, Runner, ThreadRunner, items_of
@@ -37,7 +38,15 @@ class FunctionMount:
 
     kind = "functions"
 
-    def __init__(self, served: Any, options: ServiceOptions, *, version: str, log: PredictionLog | None = None) -> None:
+    def __init__(
+        self,
+        served: Any,
+        options: ServiceOptions,
+        *,
+        version: str,
+        log: PredictionLog | None = None,
+        value_of: Callable[[Model | Dataset], Any] | None = None,
+    ) -> None:
         """Read the annotations of *served*; nothing is called yet.
 
         Args:
@@ -45,6 +54,7 @@ class FunctionMount:
             options: What ``@service`` says of it, or the defaults.
             version: Shown to callers, and logged.
             log: Takes note of each answer.
+            value_of: Returns the value of a version that a parameter's default names; None: there is no project.
 
         Raises:
             ProjectError: It cannot be served; the message names the parameter.
@@ -53,6 +63,9 @@ class FunctionMount:
         self.version = version
         self.operations = operations_of(served, self.name)
         self._served = served
+        self._value_of = value_of
+        if value_of is None and all_products(served):
+            raise ProjectError(f"{self.name} takes versions of products, which only a project has.", do="filiera init")
         self._options = options
         self._log = log
         self._instance: Any = None
@@ -98,8 +111,7 @@ class FunctionMount:
     def start(self) -> None:
         """Make the object of a class, and call what has an example. Raises FilieraError."""
         try:
-            if inspect.isclass(self._served):
-                self._make(self._served)
+            self._give_products()
         except FilieraError:
             raise
         except (Exception, SystemExit) as error:
@@ -133,6 +145,19 @@ class FunctionMount:
         if is_async not in self._runners:
             self._runners[is_async] = LoopRunner(1) if is_async else ThreadRunner(1)
         return self._runners[is_async]
+
+    def _give_products(self) -> None:
+        """Make the object of a class, and let all that is called have the versions that its parameters name."""
+        if inspect.isclass(self._served):
+            self._make(partial(self._served, **self._values(products_of(self._served))))
+        for function in self._functions:
+            if function.operation.products and function.function is not None:
+                function.function = partial(function.function, **self._values(function.operation.products))
+
+    def _values(self, products: Mapping[str, Model | Dataset]) -> Mapping[str, Any]:
+        if self._value_of is None:
+            return {}
+        return {name: self._value_of(product) for name, product in products.items()}
 
     def _make(self, kind: Callable[[], Any]) -> None:
         # Where its methods run, so that what belongs to a thread or a loop, such as a database's connection, fits.
@@ -174,7 +199,7 @@ class FunctionMount:
         return json_response(describe(self.name, self.version, self.operations, self._example))
 
     async def _call(self, function: ServedFunction, request: Request) -> Response:
-        body, limit_s = await request.body("application/json"), min(self._options.timeout_s, request.timeout_s)
+        body, limit_s = await _body(function.operation, request), min(self._options.timeout_s, request.timeout_s)
         operation, identity, trail = function.operation, self._ids.next(), request.trail
         trail.version = self.version
         trail.mark("read")
@@ -191,7 +216,7 @@ class FunctionMount:
         return Response(content=content, rows=1)
 
     async def _stream(self, function: ServedFunction, request: Request) -> StreamResponse:
-        body, limit_s = await request.body("application/json"), min(self._options.timeout_s, request.timeout_s)
+        body, limit_s = await _body(function.operation, request), min(self._options.timeout_s, request.timeout_s)
         framing = EVENTS if EVENTS.media_type in request.headers.get("accept", "") else LINES
         request.trail.version = self.version
         request.trail.mark("read")
@@ -233,6 +258,14 @@ class FunctionMount:
             problem = Problem(kind="busy", detail="Try again in a second.", headers={"Retry-After": "1"})
             raise RequestRefused(problem)
         self._open += 1
+
+
+async def _body(operation: Operation, request: Request) -> bytes:
+    """Return a call as JSON; a body that is not, but bytes for the one parameter that takes them, in that form."""
+    media_type = request.media_type
+    if not operation.raw or not (media_type == RAW or media_type.startswith(RAW_KINDS)):
+        return await request.body("application/json", *([RAW] if operation.raw else []))
+    return msgspec.json.encode({operation.raw: await request.body(media_type)})
 
 
 class _Answering(NamedTuple):

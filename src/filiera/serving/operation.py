@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
+from filiera.core.products import Dataset, Model
 from filiera.core.service import Sensitive
 from filiera.core.value import dataclass
 from filiera.errors import ProjectError
@@ -28,10 +29,17 @@ class Operation:
     attribute: str  #: of the class that it is a method of; "" for a function
     arguments: tuple[Argument, ...]
     positional: Mapping[str, Any]  #: parameters that cannot be given by name, with their defaults
+    products: Mapping[str, Model | Dataset]  #: parameters that the service gives, by name: versions of products
     answer: Any  #: type of the answer, or of the items of a stream
     is_answer_sensitive: bool
     is_async: bool
     streams: bool
+
+    @property
+    def raw(self) -> str:
+        """Return the one parameter that a body of bytes, such as an image, can stand for; '' when there is none."""
+        required = [each for each in self.arguments if each.is_required]
+        return required[0].name if len(required) == 1 and _bare(required[0].type) is bytes else ""
 
     def decoder(self) -> ArgumentDecoder:
         """Return what decodes its calls."""
@@ -86,6 +94,31 @@ def operations_of(served: Any, name: str) -> tuple[Operation, ...]:
     )
 
 
+def products_of(served: Callable[..., Any]) -> dict[str, Model | Dataset]:
+    """Return the parameters of a function, or those that make an object of a class, whose defaults are products.
+
+    Raises:
+        ProjectError: One cannot be given by name.
+
+    >>> def diagnose(image: bytes, model: object = Model("pneumonia")) -> str: ...
+    >>> products_of(diagnose)["model"].ref.name
+    'pneumonia'
+    """
+    found = {}
+    for each in inspect.signature(served).parameters.values():
+        if isinstance(each.default, Model | Dataset):
+            if each.kind is each.POSITIONAL_ONLY:
+                raise ProjectError(f"Parameter {each.name!r} stands for a product and has no name to callers.")
+            found[each.name] = each.default
+    return found
+
+
+def all_products(served: Any) -> list[Model | Dataset]:
+    """Return all products that a function, or a class and its public methods, take by default."""
+    taking = [served, *(getattr(served, each) for each in _methods(served))] if inspect.isclass(served) else [served]
+    return [product for each in taking for product in products_of(each).values()]
+
+
 def _methods(kind: type) -> Iterator[str]:
     for attribute, value in inspect.getmembers(kind, callable):
         if (attribute == "__call__" or not attribute.startswith("_")) and not inspect.isclass(value):
@@ -111,6 +144,8 @@ def _operation(function: Callable[..., Any], name: str, attribute: str) -> Opera
     hints, parameters = _hints(plain, name), list(inspect.signature(plain).parameters.values())
     if attribute and inspect.isfunction(function):  # not a class or static method: the first is the object
         parameters = parameters[1:]
+    products = products_of(plain)
+    parameters = [each for each in parameters if each.name not in products]
     answer = hints.get("return", Any)
     streams = inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain) or _origin(answer) in _STREAMS
     if streams and answer is not Any:
@@ -123,6 +158,7 @@ def _operation(function: Callable[..., Any], name: str, attribute: str) -> Opera
         attribute=attribute,
         arguments=tuple(_argument(each, hints, name) for each in parameters),
         positional={each.name: each.default for each in parameters if each.kind is each.POSITIONAL_ONLY},
+        products=products,
         answer=answer,
         is_answer_sensitive=_is_sensitive(hints.get("return", Any)),
         is_async=inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain),

@@ -9,14 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from filiera.adapters.sources.image_ends import problem_at_the_end
-from filiera.core.files import PROBLEM
+from filiera.core.files import IMAGE_FORMATS, MAX_PIXELS, PROBLEM
 
 FACTS = ("width", "height", "channels", "mode", "format")
 """The columns that say what a sound image is."""
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-"""Those whose decoders are safe: others, such as EPS, would start programs."""
-MAX_PIXELS = 100_000_000
-"""A photograph has 10 to 60 million; decoded, this many take 400 MB."""
 
 _ENOUGH = (128, 128)
 _ORIENTATION = 0x0112
@@ -37,9 +33,9 @@ def image_facts(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Facts:
     if not content:
         return {PROBLEM: "is empty"}
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        image = Image.open(io.BytesIO(content), formats=IMAGE_FORMATS)
     except UnidentifiedImageError:
-        return {PROBLEM: f"is none of {', '.join(FORMATS)}"}
+        return {PROBLEM: f"is none of {', '.join(IMAGE_FORMATS)}"}
     except Exception as error:  # noqa: BLE001 hostile bytes make decoders raise anything; it becomes the reason
         return {PROBLEM: _reason(error)}
     width, height = image.size

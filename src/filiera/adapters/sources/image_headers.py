@@ -14,8 +14,8 @@ import zlib
 from typing import NamedTuple
 
 from filiera.adapters.sources.image_ends import JPEG_MARKER, ZIP_END
-from filiera.adapters.sources.image_facts import MAX_PIXELS, Facts, image_facts
-from filiera.core.files import PROBLEM
+from filiera.adapters.sources.image_facts import Facts, image_facts
+from filiera.core.files import MAX_PIXELS, PROBLEM
 
 _SMALL_BYTES = 1 << 16  # of larger ones the pixels are what takes time, however they are looked at
 _MOST_KNOWN = 1 << 10

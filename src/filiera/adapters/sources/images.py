@@ -10,12 +10,12 @@ from filiera.adapters.sources import file_trees
 from filiera.adapters.sources.archives import Member
 from filiera.adapters.sources.entries import check_options, fingerprint, no_rows
 from filiera.adapters.sources.file_paths import FilePaths, file_paths, is_file_paths
-from filiera.adapters.sources.image_facts import FACTS, MAX_PIXELS, Facts
+from filiera.adapters.sources.image_facts import FACTS, Facts
 from filiera.adapters.sources.image_help import Seen
 from filiera.adapters.sources.image_lots import looks
 from filiera.core.collected import Collected
 from filiera.core.digest import blob_digest
-from filiera.core.files import PACK_BYTES, PROBLEM, Files, changed
+from filiera.core.files import MAX_PIXELS, PACK_BYTES, PROBLEM, Files, changed
 from filiera.core.task import Entry
 from filiera.errors import SourceError
 

@@ -13,11 +13,16 @@ INPUTS = [f"row_{row}_column_{column}" for row in range(SIDE) for column in rang
 GATES = [Gate("balanced_accuracy", at_least=0.75), Gate("balanced_accuracy", not_worse_than="champion", margin=0.02)]
 
 
+def inputs_of(values: np.ndarray) -> pl.DataFrame:
+    """Return a row of inputs for each of some images, whose pixels are 0 to 255: alike in training and when served."""
+    return pl.DataFrame(values.reshape(len(values), -1).astype(np.float32) / 255, schema=INPUTS)
+
+
 @step(stage="transform")
 def as_table(xrays: Files) -> pl.DataFrame:
     """Return a column for each pixel of the scaled images, 0 to 1, beside label and split."""
-    values = pixels(xrays, mode="L", size=(SIDE, SIDE)).reshape(len(xrays), -1).astype(np.float32) / 255
-    return pl.DataFrame(values, schema=INPUTS).with_columns(xrays.table["label"], xrays.table["split"])
+    table = inputs_of(pixels(xrays, mode="L", size=(SIDE, SIDE)))
+    return table.with_columns(xrays.table["label"], xrays.table["split"])
 
 
 @step(stage="split")
