@@ -343,7 +343,7 @@ def test_a_hit_is_proven_by_computing_it(project: Path, ask: Ask) -> None:
     data = ask("prove", "steady-2", "--json", cwd=project).data
     assert [step["comparison"] for step in data["steps"]] == ["equal"] * 3
     ask("prove", "steady-9", cwd=project).said(2, "There is no run 'steady-9'")
-    ask("prove", "flows@3", cwd=project).said(2, "There is no dataset or model 'flows'")
+    ask("prove", "flows@3", cwd=project).said(2, "There is no dataset, model or service 'flows'")
 
 
 def test_a_failed_run_is_proven_as_far_as_it_came(project: Path, ask: Ask) -> None:

@@ -87,7 +87,7 @@ def test_a_report_is_written_to_a_file(history: Path, tmp_path: Path) -> None:
         (["hello-1", "--open", "f"], ["one step", "filiera show hello-1/STEP --open f"]),
         (["broken-1/fail", "--open", "f"], ["no output to write"]),
         (["hello-1/greet", "--open", "/no/where"], ["/no/where cannot be written"]),
-        (["nothing@1"], ["no dataset or model 'nothing'"]),
+        (["nothing@1"], ["no dataset, model or service 'nothing'"]),
         (["hello@x y"], ["cannot name a version"]),
     ],
 )

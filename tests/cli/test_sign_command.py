@@ -24,7 +24,7 @@ def test_a_version_is_signed(published: Path, ask: Ask) -> None:
     [
         (["m@1"], 4, ["There is no key in", "filiera keys new"]),
         (["m@9"], 2, ["no model m@9"]),
-        (["n@1"], 2, ["no dataset or model 'n'"]),
+        (["n@1"], 2, ["no dataset, model or service 'n'"]),
     ],
 )
 def test_what_cannot_be_signed(words: list[str], code: int, said: list[str], published: Path, ask: Ask) -> None:

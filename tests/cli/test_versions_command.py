@@ -53,7 +53,7 @@ def test_a_full_page_says_how_to_go_on(shop: Path, ask: Ask) -> None:
 def test_before_the_first_there_is_nothing(project: Path, ask: Ask) -> None:
     """An empty store is no error; a name it does not have is one."""
     assert ask("versions", cwd=project).out == "Nothing is published yet.\n"
-    ask("versions", "orders", cwd=project).said(2, "no dataset or model 'orders'")
+    ask("versions", "orders", cwd=project).said(2, "no dataset, model or service 'orders'")
 
 
 def test_a_mistyped_name_is_told(shop: Path, ask: Ask) -> None:

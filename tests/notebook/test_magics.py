@@ -210,7 +210,7 @@ def test_other_verbs_print_as_the_command_does(cells: Kernel) -> None:
         ("serve m", "UsageError", "goes on until it is stopped"),
         ("run here --m 3", "UsageError", "has no option '--m'"),
         ("run nowhere", "UsageError", "no pipeline 'nowhere'"),
-        ("show m@1", "UsageError", "no dataset or model 'm'"),
+        ("show m@1", "UsageError", "no dataset, model or service 'm'"),
         ("show nothing", "FilieraError", "ended with exit code 2"),
         ("rnus", "FilieraError", "ended with exit code 2"),
         ("run 'here", "UsageError", "No closing quotation"),

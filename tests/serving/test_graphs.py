@@ -333,7 +333,6 @@ def test_what_does_not_fit_is_told_when_the_graph_is_built(node: Any, members: d
         lambda: graphs.where("size", "~", 1),
         lambda: graphs.stack(last=Model("a")),
         lambda: graphs.before(_wide, Model("a"), inputs=[SIZE]),
-        lambda: graphs.graph("g", Model("a"), version=0),
     ],
 )
 def test_what_cannot_be_meant_is_refused_where_it_is_written(make: Callable[[], Any]) -> None:

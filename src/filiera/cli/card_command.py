@@ -10,12 +10,14 @@ from filiera.cli.previews import write_page
 from filiera.project.cards import card
 from filiera.project.plugins import document_html
 from filiera.project.project import Project
+from filiera.project.service_cards import service_card
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the card of a model version, or write it as a page."""
+    """Print the card of a version of a model or service, or write it as a page."""
     project = Project.open(profile=options.profile)
-    found = card(project, find_named(project, options.model))
+    version = find_named(project, options.model)
+    found = service_card(project, version) if version.kind == "service" else card(project, version)
     if options.html:
         write_page(document_html(found), Path(options.html))
         return 0

@@ -18,7 +18,7 @@ def run(options: argparse.Namespace) -> int:
 
     project = Project.open(profile=options.profile)
     version = find_model(project, options.model)
-    _, signature = project.model_parts(version)
+    signature = project.value(version.attachments["signature"])
     text = client_module(ModelContract(name=version.name, version=version.number, signature=signature))
     if options.to is None:
         sys.stdout.write(text)

@@ -43,8 +43,9 @@ def find_step(project: Project, run: Row, step: str) -> Row:
 
 
 def find_model(project: Project, text: str) -> Version:
-    """Return the model version that *text* names; without ``@`` its champion. Raises UsageError."""
-    return project.versions.resolve("model", model_ref(text))
+    """Return the version of a model or service that *text* names; without ``@`` its champion. Raises UsageError."""
+    ref = model_ref(text)
+    return project.versions.resolve(project.versions.served_kind(ref.name), ref)
 
 
 def model_ref(text: str) -> ProductRef:

@@ -93,13 +93,14 @@ def _ask_model(options: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
 def _served(options: argparse.Namespace) -> ServedModel:
     """Return the model or graph as a service would have it."""
     from filiera.project.runtimes import model_to_serve
-    from filiera.project.serving_graphs import served_graph, versions_of
+    from filiera.project.serving_graphs import predictor_of, versions_of
     from filiera.serving.served_model import ServedModel
 
     project = Project.open(profile=options.profile)
     found = find_offered(project, options.model)
     if isinstance(found, ServingGraph):
-        return served_graph(project, found, versions_of(project, found))
+        predictor, signature = predictor_of(project, found, versions_of(project, found))
+        return ServedModel(found.name, predictor, version=0, signature=signature)
     if not isinstance(found, Version):
         raise UsageError(
             f"{options.model} is a function, which does not predict rows.", do=f"filiera serve {options.model}"

@@ -167,5 +167,7 @@ def _what(version: Version) -> str:
     description = version.description
     if version.kind == "dataset":
         return f"{description['rows']:,} rows × {len(description['columns'])} columns"
+    if version.kind == "service":
+        return ", ".join([*description["functions"], *description["models"]])
     name, metric = next(iter(_measured(version).items()), ("", {}))
     return f"{name} {estimate(metric)}" if name else ""

@@ -15,15 +15,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from filiera.core.digest import digest
 from filiera.core.products import CHAMPION, LATEST, Model, ProductRef, check_name
+from filiera.core.signature import Field as Field
+from filiera.core.signature import Output as Output
 from filiera.core.value import dataclass
 from filiera.errors import GraphError
-
-if TYPE_CHECKING:
-    from filiera.core.signature import Field, Output
 
 How = Literal["mean", "vote"]
 Operator = Literal["==", "!=", "<", "<=", ">", ">=", "in"]
@@ -110,7 +109,15 @@ class After:
     outputs: tuple[Output, ...]  #: what it gives; none: what the node gives
 
 
-Node: TypeAlias = "Leaf | Ensemble | Stack | Router | Split | Fallback | Before | After"
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shadow:
+    """A node that answers, and another that is asked the same behind its back."""
+
+    node: Node
+    shadowed: Node  #: nobody hears what it answers, but the log
+
+
+Node: TypeAlias = "Leaf | Ensemble | Stack | Router | Split | Fallback | Shadow | Before | After"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,19 +126,15 @@ class ServingGraph:
 
     name: str
     node: Node
-    version: int  #: for callers and the log; raise it when what is answered changes
 
 
-def graph(name: str, node: Model | Node, *, version: int = 1) -> ServingGraph:
-    """Return a graph that can be served: ``filiera serve module:variable``.
+def graph(name: str, node: Model | Node) -> ServingGraph:
+    """Return a graph: ``filiera run NAME`` publishes a version of it as a service, ``filiera serve NAME`` serves that.
 
     Raises:
         UsageError: *name* cannot be one.
-        GraphError: *version* is not 1 or more.
     """
-    if version < 1:
-        raise GraphError(f"Graph {name!r} has version {version}.", do="Give a whole number from 1 on.")
-    return ServingGraph(name=check_name(name, "graph"), node=_node(node), version=version)
+    return ServingGraph(name=check_name(name, "graph"), node=_node(node))
 
 
 def ensemble(*members: Model | Node, how: How, weights: Sequence[float] = ()) -> Ensemble:
@@ -231,6 +234,14 @@ def fallback(first: Model | Node, second: Model | Node, *, timeout_s: float = ma
     return Fallback(first=_node(first), second=_node(second), timeout_s=timeout_s)
 
 
+def shadow(node: Model | Node, shadowed: Model | Node) -> Shadow:
+    """Return a node that answers as *node* does, while *shadowed* is asked the same and nobody waits for it.
+
+    Its answers go to the log of predictions. When it cannot keep up, rows are left out, and counted.
+    """
+    return Shadow(node=_node(node), shadowed=_node(shadowed))
+
+
 def before(
     function: Callable[..., Any], node: Model | Node, *, inputs: Sequence[Field] = (), examples: Sequence[Any] = ()
 ) -> Before:
@@ -300,6 +311,8 @@ def parts_of(node: Node) -> tuple[Node, ...]:
             return (*(each for _, each in shares), otherwise)
         case Fallback(first=first, second=second):
             return first, second
+        case Shadow(node=node, shadowed=shadowed):
+            return node, shadowed
         case Before(node=inner) | After(node=inner):
             return (inner,)
     return ()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from filiera.core.contract import Contract
     from filiera.core.signature import Task
 
-ProductKind = Literal["dataset", "model"]
+ProductKind = Literal["dataset", "model", "service"]
 LATEST = "latest"
 CHAMPION = "champion"
 OF_EXPERIMENT = "~"
@@ -167,4 +167,20 @@ class Model:
         return f"Model({str(self.ref)!r})"
 
 
-Product = Dataset | Model
+class Service:
+    """A service: what a serving graph publishes. Nobody declares one; the graph is its declaration.
+
+    Args:
+        reference: The name of the graph.
+    """
+
+    kind: ProductKind = "service"
+
+    def __init__(self, reference: str) -> None:
+        self.ref = ProductRef.parse(reference)
+
+    def __repr__(self) -> str:
+        return f"Service({str(self.ref)!r})"
+
+
+Product = Dataset | Model | Service

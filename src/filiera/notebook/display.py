@@ -15,6 +15,7 @@ from filiera.cli.output import how_big, how_long, when
 from filiera.cli.previews import preview
 from filiera.cli.run_command import told
 from filiera.core.check import CheckReport
+from filiera.core.drawing import colour_of, draw
 from filiera.core.evaluation import Evaluation, metrics_of
 from filiera.core.gate import GateReport
 from filiera.core.graph import Graph
@@ -23,7 +24,6 @@ from filiera.core.pipeline import Pipeline
 from filiera.core.report import Html, Markdown, Svg
 from filiera.core.runstate import StepStatus
 from filiera.errors import FilieraError
-from filiera.notebook.drawing import colour_of, draw
 from filiera.project.runs import Run
 from filiera.project.versions import Version
 

@@ -14,7 +14,7 @@ from filiera.core.files import Files
 from filiera.core.graph import Choice, Future, Given, Graph, Known, Node, OutputRef, Publication
 from filiera.core.parameters import bind
 from filiera.core.pipeline import Pipeline
-from filiera.core.products import Dataset, Model, ProductKind, ProductRef, Source
+from filiera.core.products import Dataset, Model, ProductKind, ProductRef, Service, Source
 from filiera.core.types import show
 from filiera.core.value import dataclass
 from filiera.errors import GraphError, UsageError
@@ -64,6 +64,7 @@ def assemble(pipeline: Pipeline, values: Mapping[str, Any], lookups: Lookups) ->
     collected: list[Node] = []
     origins: dict[str, str] = {}
     promised: list[Known] = []
+    signatures: dict[str, Known] = {}
     sensitive: dict[str, bool] = {}
     for given in traced.givens():
         origin = given.origin
@@ -77,6 +78,8 @@ def assemble(pipeline: Pipeline, values: Mapping[str, Any], lookups: Lookups) ->
             found[given.place] = _content(version, origin)
             if "promised" in version.attachments:
                 promised.append(Known(version.attachments["promised"], f"checks of {version.ref}"))
+            if "signature" in version.attachments:
+                signatures[version.ref] = Known(version.attachments["signature"], f"signature of {version.ref}")
             sensitive |= dict.fromkeys(version.description.get("sensitive", ()), False)
         before = origins.get(given.parameter)
         origins[given.parameter] = f"{before}, {shown}" if before else shown
@@ -85,18 +88,26 @@ def assemble(pipeline: Pipeline, values: Mapping[str, Any], lookups: Lookups) ->
         return found[future.place] if isinstance(future, Given) else future
 
     graph = traced.replace_futures(substitute, before=tuple({node.name: node for node in collected}.values()))
+    if isinstance(pipeline.publishes, Service):
+        from filiera.project.assemble_service import with_service
+
+        graph = with_service(graph, pipeline.publishes, signatures)
     if isinstance(pipeline.publishes, Dataset):
         kept = _kept(pipeline, values, sensitive)
         graph, beside = _with_dataset(graph, pipeline.publishes, lookups, kept)
         origins |= beside
     elif isinstance(pipeline.publishes, Model):
-        from filiera.project.assemble_model import with_model
-        from filiera.project.own_words import own_words
-
-        words = own_words(pipeline)
-        kept = {"promised": promised, "sensitive": tuple(sensitive), **({"about": words} if words else {})}
-        graph = with_model(graph, pipeline.publishes, lookups, kept)
+        graph = _with_model(graph, pipeline, lookups, {"promised": promised, "sensitive": tuple(sensitive)})
     return Assembled(graph=_with_origins(graph, collected), inputs=origins)
+
+
+def _with_model(graph: Graph, pipeline: Pipeline, lookups: Lookups, kept: Mapping[str, Any]) -> Graph:
+    from filiera.project.assemble_model import with_model
+    from filiera.project.own_words import own_words
+
+    assert isinstance(pipeline.publishes, Model)
+    words = own_words(pipeline)
+    return with_model(graph, pipeline.publishes, lookups, {**kept, **({"about": words} if words else {})})
 
 
 def _content(version: Version, origin: Dataset | Model) -> Known:

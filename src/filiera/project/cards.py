@@ -37,7 +37,7 @@ def card(project: Project, version: Version) -> Document:
     """
     if version.kind != "model":
         raise UsageError(
-            f"{version.ref} is a {version.kind}; models have cards.",
+            f"{version.ref} is a {version.kind}; models and services have cards.",
             do=f"filiera show {version.ref}, or filiera data profile {version.ref}",
         )
     origin = origin_of(project.records, version)
@@ -46,14 +46,14 @@ def card(project: Project, version: Version) -> Document:
     sections = [
         *_evaluation(project, version, sensitive),
         _gates(project, version),
-        *_signature(project, version),
+        *signature_sections(project, version),
         _training(project, version, origin),
         *_parameters(origin),
         *_importance(project, version),
         *_fit(project, version),
-        _lineage(project, version, made_from),
-        _made_by(project, version, origin),
-        *_moves(project, version),
+        lineage_section(project, version, made_from),
+        made_by(project, version, origin),
+        *alias_moves(project, version),
     ]
     return Document(kind="Model card", title=version.ref, lead=_lead(project, version), sections=tuple(sections))
 
@@ -123,7 +123,8 @@ def _fit(project: Project, version: Version) -> Iterator[Section]:
         yield Section("Importances by the model itself", f"{escaped(own)}\n\n{text}{more}", (chart,) if chart else ())
 
 
-def _signature(project: Project, version: Version) -> Iterator[Section]:
+def signature_sections(project: Project, version: Version) -> Iterator[Section]:
+    """Yield what a version takes and gives."""
     signature: Signature | None = stored(project, version, "signature")
     if signature is None:
         return
@@ -190,7 +191,8 @@ def plainly(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _lineage(project: Project, version: Version, made_from: list[tuple[int, str, Version | None]]) -> Section:
+def lineage_section(project: Project, version: Version, made_from: list[tuple[int, str, Version | None]]) -> Section:
+    """Return what a version was made from, and what that was made from."""
     collected: dict[str, Collected] = {}
     for each in (version, *(found for *_, found in made_from if found is not None)):
         with suppress(*LOST):
@@ -221,7 +223,8 @@ def _read(source: Collected | None) -> list[str]:
     return [*rows, f"from {source.place}", f"read {utc(source.at)}"]
 
 
-def _made_by(project: Project, version: Version, origin: Origin | None) -> Section:
+def made_by(project: Project, version: Version, origin: Origin | None) -> Section:
+    """Return which run, code and libraries made a version."""
     proofs = project.records.read("proofs_of_run", {"run_id": version.run_id})
     proven = f"{utc(proofs[0]['at'])} by {proofs[0]['by']}" if proofs else f"not yet: filiera prove {version.ref}"
     facts: list[tuple[str, str]] = [("run", version.run_id)]
@@ -236,7 +239,8 @@ def _made_by(project: Project, version: Version, origin: Origin | None) -> Secti
     return Section("Made by", table(("", "what"), facts))
 
 
-def _moves(project: Project, version: Version) -> Iterator[Section]:
+def alias_moves(project: Project, version: Version) -> Iterator[Section]:
+    """Yield when aliases came to a version, and left it, if any did."""
     moves = [
         move
         for move in project.versions.moves(version.kind, version.name)

@@ -64,7 +64,8 @@ def compare(project: Project, versions: Sequence[Version]) -> Comparison:
     for version in versions:
         if version.kind != "model":
             raise UsageError(
-                f"{version.ref} is a {version.kind}; models are compared.", do="filiera data diff, for datasets"
+                f"{version.ref} is a {version.kind}; models are compared, or services.",
+                do="filiera data diff, for datasets",
             )
     origins = [origin_of(project.records, version) for version in versions]
     signatures = [stored(project, version, "signature") for version in versions]

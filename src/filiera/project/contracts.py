@@ -77,7 +77,7 @@ def require_kept(project: Project, version: Version, alias: str = CHAMPION) -> V
         ProjectError: There are contracts, and what serves models is not installed.
         Rejected: It does not keep the contract; the message says which parts failed and why.
     """
-    if version.kind != "model" or "signature" not in version.attachments or not _can_serve(project):
+    if version.kind == "dataset" or "signature" not in version.attachments or not _can_serve(project):
         return None
     found = verify_version(project, version, alias)
     if not found.blocks:
@@ -241,7 +241,7 @@ def _before(project: Project, version: Version, alias: str, major: int) -> Versi
     name = _called(version.name)
     for selector in (alias, CHAMPION):
         try:
-            found = project.versions.get("model", ProductRef(name, selector))
+            found = project.versions.get(version.kind, ProductRef(name, selector))
         except UsageError:
             continue
         if "signature" not in found.attachments:

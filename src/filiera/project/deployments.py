@@ -12,7 +12,7 @@ from dataclasses import asdict, field
 from typing import Any
 
 from filiera.core.delivery import SHADOW, DeploymentPlan, State, Tally, Trial, judge, stage_name
-from filiera.core.products import ProductRef, check_name
+from filiera.core.products import ProductKind, ProductRef, check_name
 from filiera.core.value import dataclass
 from filiera.engine.rows import to_json
 from filiera.errors import StoreError, UsageError
@@ -79,8 +79,9 @@ class Deployments:
             Untrusted: The version must be signed and is not.
         """
         check_name(alias, "alias")
-        version = self._versions.resolve("model", ref)
-        before = self._versions.get("model", ProductRef(ref.name, alias))
+        kind = self._versions.served_kind(ref.name)
+        version = self._versions.resolve(kind, ref)
+        before = self._versions.get(kind, ProductRef(ref.name, alias))
         at, by = self._clock(), audit.actor()
         if version.number == before.number:
             raise UsageError(
@@ -89,7 +90,7 @@ class Deployments:
         row = {"name": ref.name, "alias": alias, "version": version.number, "before": before.number, "at": at}
         said: dict[str, Any] = {"by": by, "what": stage_name(plan.shares[0]), "why": reason, "at": at}
         statements: list[Statement] = [
-            ("add_deployment", {**row, "plan": to_json(asdict(plan))}),
+            ("add_deployment", {**row, "kind": kind, "plan": to_json(asdict(plan))}),
             ("note_new_deployment", said),
         ]
         added = self._records.write(statements, durable=True)[0]
@@ -172,7 +173,8 @@ class Deployments:
         more: list[Statement] = []
         at, (candidate, before) = self._clock(), deployment.refs
         if state == "done":
-            move = {"kind": "model", "name": deployment.name, "alias": deployment.alias, "number": deployment.version}
+            kind = self._versions.served_kind(deployment.name)
+            move = {"kind": kind, "name": deployment.name, "alias": deployment.alias, "number": deployment.version}
             reason = f"deployment {deployment.number}: {why}"
             more = [
                 ("set_alias", {**move, "at": at}),
@@ -197,12 +199,13 @@ class Deployments:
         if running is not None:
             self.end(running, "rolled-back", reason or "asked for")
             return running.version, running.before
-        now = self._versions.get("model", ProductRef(name, alias)).number
-        before = self._before(name, alias)
+        kind = self._versions.served_kind(name)
+        now = self._versions.get(kind, ProductRef(name, alias)).number
+        before = self._before(kind, name, alias)
         at = self._clock()
-        move = {"kind": "model", "name": name, "alias": alias, "number": before, "at": at}
+        move = {"kind": kind, "name": name, "alias": alias, "number": before, "at": at}
         detail = {"alias": alias, "to": f"{name}@{before}", "reason": reason}
-        self._versions.resolve("model", ProductRef(name, str(before)))
+        self._versions.resolve(kind, ProductRef(name, str(before)))
         told = {**move, "reason": reason or "rollback", "by": audit.actor()}
         noted = audit.entry("rollback", f"{name}@{now}", at=at, detail=detail)
         self._records.write([("set_alias", move), ("add_alias_move", told), noted], durable=True)
@@ -216,10 +219,10 @@ class Deployments:
         )
         return f"monitoring: {found[0]['summary']}" if found and found[0]["verdict"] == "drift" else ""
 
-    def _before(self, name: str, alias: str) -> int:
+    def _before(self, kind: ProductKind, name: str, alias: str) -> int:
         """Return the version before the present one, where going back to one undoes what came after it."""
         path: list[int] = []
-        for move in reversed(self._versions.moves("model", name)):
+        for move in reversed(self._versions.moves(kind, name)):
             if move.alias == alias:
                 path = path[: path.index(move.number)] if move.number in path else path
                 path.append(move.number)

@@ -28,6 +28,7 @@ class AliasDesk:
         """Follow *ref*; versions log to *log*."""
         self._project = project
         self._ref = ref
+        self._kind = project.versions.served_kind(ref.name)
         self._log = log
         self._service = secrets.token_hex(8)
         self._said: tuple[object, ...] = ()
@@ -37,7 +38,7 @@ class AliasDesk:
         """Return what shall be served now. Raises UsageError, StoreError."""
         # The deployment before the alias: a step that ends the one moves the other at the same moment.
         running = self._project.deployments.try_running(self._ref.name, self._ref.selector)
-        stable = self._project.versions.get("model", self._ref).number
+        stable = self._project.versions.get(self._kind, self._ref).number
         if running is None or self._ref.selector == LATEST:
             return Lineup(stable=stable)
         if stable != running.before:
@@ -49,7 +50,7 @@ class AliasDesk:
         """Return a version, trusted as the project asks for. Raises FilieraError."""
         from filiera.serving.served_model import ServedModel
 
-        version = self._project.versions.resolve("model", ProductRef(self._ref.name, str(number)))
+        version = self._project.versions.resolve(self._kind, ProductRef(self._ref.name, str(number)))
         model, signature = runtimes.model_to_serve(self._project, version)
         return ServedModel(version.name, model, version=number, signature=signature, log=self._log)
 
@@ -76,7 +77,7 @@ class AliasDesk:
         self._project.records.write([("drop_service", {"id": self._service})])
 
     def _monitor(self, running: Deployment) -> None:
-        version = self._project.versions.get("model", ProductRef(running.name, str(running.version)))
+        version = self._project.versions.get(self._kind, ProductRef(running.name, str(running.version)))
         look(self._project, version, since=running.stage_at)
 
     def _say(self, report: Report) -> None:

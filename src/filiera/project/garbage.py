@@ -51,6 +51,7 @@ from filiera.project import audit
 from filiera.project.abandoned import record_interruption
 from filiera.project.housekeeping import alone
 from filiera.project.marks import Needed, Parts, Tell
+from filiera.project.packages import require_unasked
 from filiera.project.project import Project
 from filiera.project.retention import Kept, Retention
 from filiera.project.runs import log_folder
@@ -130,12 +131,13 @@ def drop_version(project: Project, ref: ProductRef) -> None:
     """Forget a version of a product; clean-up then treats its run and values as any others.
 
     Raises:
-        UsageError: There is no such version, an alias means it, or it is the newest.
+        UsageError: There is no such version, an alias means it, a service asks it, or it is the newest.
         StoreBusy: Another process keeps house there.
     """
     kind = project.versions.kind_of(ref.name)
     version = project.versions.get(kind, ref)
     where = {"kind": kind, "name": version.name, "number": version.number}
+    require_unasked(project.versions, version)
     noted = audit.entry("gc", version.ref, at=project.clock(), detail={"digest": version.artifact.digest})
     with alone(project.store):
         if project.records.write([("drop_version", where), ("drop_signatures_of_dropped_version", where), noted])[0]:

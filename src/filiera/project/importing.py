@@ -214,7 +214,7 @@ class _Import:
 
     def _publishing(self, version: Line) -> list[Statement]:
         statements: list[Statement] = [("add_product_version", version), ("published_version", version)]
-        if version["kind"] == "model":
+        if version["kind"] != "dataset":
             first: dict[str, Any] = {"alias": CHAMPION, "reason": "first version, imported", "by": audit.actor()}
             statements += [("note_first_alias", {**version, **first}), ("set_first_alias", {**version, **first})]
         said = {"kind": version["kind"], "run": version["run_id"], "from": self._archive.name}

@@ -31,7 +31,7 @@ _WORTH_KEEPING_BYTES = 16_384
 _RACY_NS = 2_000_000_000
 """A file just written may be written again without a new time, on a disk whose clock ticks as slowly as this."""
 _SHOWN = 20
-_PIPELINE, _SERVICE = "pipeline", "service "
+_PIPELINE, _SERVICE, _GRAPH = "pipeline", "service ", "graph "
 _WORDS = (b"pipeline", b"service", b"graph")
 """A file without them has nothing to be found."""
 
@@ -58,12 +58,12 @@ def pipelines(config: ProjectConfig) -> dict[str, Entry]:
     return {
         name: Entry(name, _module(path), line, summary)
         for name, (path, line, summary, kind) in found.items()
-        if kind == _PIPELINE
+        if _is_pipeline(kind)
     }
 
 
 def find_service(config: ProjectConfig, name: str) -> str:
-    """Return the address ``module:name`` of what is marked with ``@service`` and served as *name*, "" if nothing is.
+    """Return the address ``module:name`` of the graph or function that is served as *name*, "" if nothing is.
 
     Raises:
         ProjectError: Two have that name; or it was not found, and a file does not parse.
@@ -72,7 +72,7 @@ def find_service(config: ProjectConfig, name: str) -> str:
     if problem is not None and (name in problem.names or name not in known):
         raise problem.error
     path, _, _, kind = known.get(name, ("", 0, "", _PIPELINE))
-    return "" if kind == _PIPELINE else f"{_module(path)}:{kind.removeprefix(_SERVICE)}"
+    return "" if kind == _PIPELINE else f"{_module(path)}:{kind.partition(' ')[2]}"
 
 
 def load_pipeline(config: ProjectConfig, name: str) -> Pipeline:
@@ -85,13 +85,18 @@ def load_pipeline(config: ProjectConfig, name: str) -> Pipeline:
     from filiera.core.pipeline import Pipeline
 
     places, problem = _index(config)
-    known = {each: place for each, place in places.items() if place[3] == _PIPELINE}
+    known = {each: place for each, place in places.items() if _is_pipeline(place[3])}
     if problem is not None and name in problem.names:
         raise problem.error
     if name not in known:
         raise problem.error if problem is not None else _unknown(config, name, list(known))
-    module = _module(known[name][0])
-    found = getattr(import_module(config, module), name, None)
+    module, kind = _module(known[name][0]), known[name][3]
+    found = getattr(import_module(config, module), name if kind == _PIPELINE else kind.removeprefix(_GRAPH), None)
+    if kind != _PIPELINE:
+        from filiera.core.graphs import ServingGraph
+        from filiera.project.assemble_service import pipeline_of_graph
+
+        found = pipeline_of_graph(found) if isinstance(found, ServingGraph) else found
     if not isinstance(found, Pipeline):
         raise ProjectError(f"{module}.{name} is not a pipeline.", why="The module replaced it by another value.")
     return found
@@ -336,7 +341,12 @@ def _graph(node: ast.Assign | ast.AnnAssign, path: str, summary: str) -> Iterato
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
     given = node.value.args if isinstance(node.value, ast.Call) else []
     if len(targets) == 1 and isinstance(targets[0], ast.Name) and given and isinstance(given[0], ast.Constant):
-        yield str(given[0].value), (path, node.lineno, summary, f"{_SERVICE}{targets[0].id}")
+        yield str(given[0].value), (path, node.lineno, summary, f"{_GRAPH}{targets[0].id}")
+
+
+def _is_pipeline(kind: str) -> bool:
+    """Tell whether it can be run: a serving graph can, which publishes a service."""
+    return kind == _PIPELINE or kind.startswith(_GRAPH)
 
 
 def _names(expression: ast.expr | None, function: str) -> bool:

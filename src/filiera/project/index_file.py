@@ -19,7 +19,7 @@ from filiera.project.config import ProjectConfig
 
 Found = tuple[str, int, str, str]
 """Where something is: path of its file, line of its ``def``, first line of its docstring; and what it is: ``pipeline``,
-or ``service MODULE_NAME`` with the name that it has in its module."""
+or ``service NAME`` or ``graph NAME`` with the name that it has in its module."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def write(config: ProjectConfig, index: Index) -> None:
 def _tag(config: ProjectConfig) -> str:
     """Return what must be the same for an index to be used: what is found depends on all of this."""
     python = ".".join(map(str, sys.version_info[:2]))
-    return "\n".join([f"index/2 filiera {__version__} python {python}", str(config.root), *config.flows])
+    return "\n".join([f"index/3 filiera {__version__} python {python}", str(config.root), *config.flows])
 
 
 def _checksum(config: ProjectConfig, content: bytes) -> bytes:

@@ -67,7 +67,7 @@ def service_name(offers: Sequence[Offer]) -> str:
 
 
 def find_offered(project: Project, text: str) -> Version | FoundFunction | ServingGraph:
-    """Return what *text* names; see ``offers_of``. A model first: to serve one needs none of the project's code.
+    """Return what *text* names; see ``offers_of``. A version first: to serve one needs none of the project's code.
 
     Raises:
         UsageError: It names nothing.
@@ -76,7 +76,8 @@ def find_offered(project: Project, text: str) -> Version | FoundFunction | Servi
     if is_address(text):
         return find_served(project.config.root, text)
     try:
-        return project.versions.resolve("model", _model_ref(text))
+        ref = _model_ref(text)
+        return project.versions.resolve(project.versions.served_kind(ref.name), ref)
     except UsageError:
         address = "" if "@" in text else find_service(project.config, text)
         if not address:
@@ -104,7 +105,7 @@ def _of_code(found: FoundFunction | ServingGraph, project: Project | None) -> Of
 
 
 def _of_graph(project: Project, graph: ServingGraph) -> Offer:
-    from filiera.project.serving_graphs import moved, served_graph, versions_of
+    from filiera.project.serving_graphs import moved, predictor_of, shown, versions_of
 
     versions, elsewhere = versions_of(project, graph), moved(project, graph)
     log = plugins.writable_prediction_log(project.store, graph.name)
@@ -112,17 +113,16 @@ def _of_graph(project: Project, graph: ServingGraph) -> Offer:
     def mount() -> Mount:
         from filiera.serving.endpoint import Endpoint
         from filiera.serving.model_mount import ModelMount
+        from filiera.serving.served_model import ServedModel
 
-        return ModelMount(Endpoint(served_graph(project, graph, versions, log=log)))
+        predictor, signature = predictor_of(project, graph, versions)
+        return ModelMount(Endpoint(ServedModel(graph.name, predictor, version=0, signature=signature, log=log)))
 
     return Offer(
         kind="models",
         name=graph.name,
-        shown=f"{graph.name}@{graph.version}",
-        asks=tuple(
-            f"{version.ref}, at {elsewhere[leaf]}" if leaf in elsewhere else version.ref
-            for leaf, version in versions.items()
-        ),
+        shown=f"{graph.name}, which is not published",
+        asks=shown(versions, elsewhere),
         calls=(f"/v1/models/{graph.name}:predict",),
         log=log,
         mount=mount,
@@ -155,6 +155,7 @@ def _of_function(found: FoundFunction, project: Project | None) -> Offer:
 def _of_model(project: Project, version: Version, ref: ProductRef, tell: Callable[[str], None]) -> Offer:
     from filiera.project.endpoints import AliasDesk
     from filiera.project.runtimes import runtime_note
+    from filiera.project.serving_graphs import asked
 
     log = plugins.writable_prediction_log(project.store, version.name)
     desk = AliasDesk(project, ref, log=log)
@@ -175,6 +176,7 @@ def _of_model(project: Project, version: Version, ref: ProductRef, tell: Callabl
         name=version.name,
         shown=version.ref,
         follows=str(ref) if ref.number is None else "",
+        asks=asked(project, version),
         runs_on=runtime_note(project, version),
         calls=(f"/v1/models/{version.name}:predict",),
         log=log,

@@ -22,7 +22,7 @@ _NAMES_A_FILE = b"location"
 
 
 def model_to_serve(project: Project, version: Version) -> tuple[Any, Signature]:
-    """Return what a service answers with, and the signature: a predictor on ONNX Runtime, or the model itself.
+    """Return what answers for a model or service, and the signature: a graph, ONNX Runtime, or the model itself.
 
     The graph is used if the version has one, whose parity with the model was tested when it was published; reading it
     loads neither the model's library nor tables, and takes a tenth of the time.
@@ -31,6 +31,10 @@ def model_to_serve(project: Project, version: Version) -> tuple[Any, Signature]:
         CodecError, BlobMissing, BlobCorrupted: What the version has cannot be read.
         PredictionFailed: The graph cannot be run.
     """
+    if version.kind == "service":
+        from filiera.project.serving_graphs import graph_of, predictor_of
+
+        return predictor_of(project, *graph_of(project, version))
     signature: Signature = project.value(version.attachments["signature"])
     graph = _graph_ref(project, version)
     if graph is None:
@@ -45,6 +49,8 @@ def runtime_note(project: Project, version: Version) -> str:
     """Return what answers for a version and why, in one line."""
     if _graph_ref(project, version) is not None:
         return "ONNX Runtime, which answers as the model does"
+    if version.kind == "service":
+        return ""
     kind = _kind(project, version.artifact)
     if "onnx" not in version.attachments:
         return "the model's own library; Model(…, onnx=True) tries ONNX Runtime"

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from filiera.core.graphs import Leaf, ServingGraph, leaves
+from filiera.core.products import OF_EXPERIMENT, ProductRef
 from filiera.errors import ProjectError, did_you_mean
 from filiera.project import runtimes
 from filiera.project.config import FILE_NAME
+from filiera.project.packages import package_of
 
 if TYPE_CHECKING:
-    from filiera.ports import PredictionLog
+    from filiera.core.signature import Signature
     from filiera.project.project import Project
     from filiera.project.versions import Version
-    from filiera.serving.graph_build import Member
-    from filiera.serving.served_model import ServedModel
+    from filiera.serving.graph_build import GraphPredictor, Member
 
 _TOKEN_VARIABLE = "FILIERA_TOKEN"  # noqa: S105 - the name of the variable, not a token
 
@@ -26,10 +28,56 @@ def versions_of(project: Project, graph: ServingGraph) -> dict[Leaf, Version]:
     return {leaf: project.versions.resolve("model", leaf.ref) for leaf in leaves(graph.node)}
 
 
-def served_graph(
-    project: Project, graph: ServingGraph, versions: Mapping[Leaf, Version], *, log: PredictionLog | None = None
-) -> ServedModel:
-    """Return a graph as what answers for a model.
+def graph_of(project: Project, service: Version) -> tuple[ServingGraph, dict[Leaf, Version]]:
+    """Return the graph of a service version, with the code that it was published with, and its models' versions.
+
+    Raises:
+        UsageError: A model version is gone.
+        Untrusted: The project asks for a signature that a model version does not have.
+        ProjectError: Its code cannot be imported, or a model version is not what it was.
+        CodecError, BlobMissing, BlobCorrupted: What the version has cannot be read.
+    """
+    from filiera.core.package import read_graph
+    from filiera.project.packed_code import load
+
+    package = package_of(project, service)
+    moved_to = load(project.value(service.attachments["code"]))
+    for function in package.functions:
+        importlib.import_module(moved_to(function.partition(":")[0]))
+    node = read_graph(package.graph, moved_to)
+    versions = {}
+    for leaf in leaves(node):
+        version = project.versions.resolve("model", ProductRef.parse(package.models[str(leaf.ref)]))
+        if version.artifact.digest != package.contents[version.ref]:
+            raise ProjectError(
+                f"{version.ref} is not what {service.ref} was published with.",
+                why="Another version has its number now: the one that it had was dropped.",
+                do=f"Publish the service again: filiera run {service.name}",
+            )
+        versions[leaf] = version
+    return ServingGraph(name=service.name.partition(OF_EXPERIMENT)[0], node=node), versions
+
+
+def asked(project: Project, version: Version) -> tuple[str, ...]:
+    """Return which model versions a service version asks, and where; of a model none."""
+    if version.kind != "service":
+        return ()
+    graph, versions = graph_of(project, version)
+    return shown(versions, moved(project, graph))
+
+
+def shown(versions: Mapping[Leaf, Version], elsewhere: Mapping[Leaf, str]) -> tuple[str, ...]:
+    """Return for people which versions are asked, and where those are that run elsewhere."""
+    return tuple(
+        f"{version.ref}, at {elsewhere[leaf]}" if leaf in elsewhere else version.ref
+        for leaf, version in versions.items()
+    )
+
+
+def predictor_of(
+    project: Project, graph: ServingGraph, versions: Mapping[Leaf, Version]
+) -> tuple[GraphPredictor, Signature]:
+    """Return what answers for a graph, and its signature.
 
     Raises:
         GraphError: Its parts do not fit.
@@ -37,11 +85,9 @@ def served_graph(
         CodecError, BlobMissing, BlobCorrupted: A version cannot be loaded.
     """
     from filiera.serving.graph_build import build
-    from filiera.serving.served_model import ServedModel
 
     elsewhere = moved(project, graph)
-    predictor, signature = build(graph, lambda leaf: _member(project, versions[leaf], elsewhere.get(leaf)))
-    return ServedModel(graph.name, predictor, version=graph.version, signature=signature, log=log)
+    return build(graph, lambda leaf: _member(project, versions[leaf], elsewhere.get(leaf)))
 
 
 def moved(project: Project, graph: ServingGraph) -> Mapping[Leaf, str]:

@@ -155,7 +155,8 @@ def _check(project: Project, service: Service) -> None:
             do=f"Set {TOKEN_VARIABLE}, or let it listen on 127.0.0.1.",
         )
     if service.model:
-        project.versions.resolve("model", model_of(service))
+        ref = model_of(service)
+        project.versions.resolve(project.versions.served_kind(ref.name), ref)
 
 
 def model_of(service: Service) -> ProductRef:

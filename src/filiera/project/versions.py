@@ -173,17 +173,26 @@ class Versions:
         return [self._version(row, aliases[row["kind"], row["name"]]) for row in rows]
 
     def kind_of(self, name: str) -> ProductKind:
-        """Return whether a name is a dataset's or a model's. Raises UsageError when it is neither."""
+        """Return whether a name is a dataset's, a model's or a service's. Raises UsageError when it is none."""
         rows = self._records.read("kinds_of_product", {"name": name})
         if rows:
             kind: ProductKind = rows[0]["kind"]
             return kind
         known = [row["name"] for row in self._records.read("product_names")]
         raise UsageError(
-            f"There is no dataset or model {name!r}.",
+            f"There is no dataset, model or service {name!r}.",
             why=f"The store has: {', '.join(known) or 'none yet'}.{did_you_mean(name, known)}",
             do="filiera versions",
         )
+
+    def names(self, kind: ProductKind) -> list[str]:
+        """Return the names of all products of a kind."""
+        return [row["name"] for row in self._records.read("product_names") if row["kind"] == kind]
+
+    def served_kind(self, name: str) -> ProductKind:
+        """Return "service" for the name of one, else "model": what answers requests is one or the other."""
+        rows = self._records.read("kinds_of_product", {"name": name})
+        return "service" if any(row["kind"] == "service" for row in rows) else "model"
 
     def require_publishable(self, kind: ProductKind, name: str) -> None:
         """Refuse a name for what a pipeline publishes: a product of the other kind has it, or an experiment's.
@@ -199,7 +208,7 @@ class Versions:
         self.require_free(kind, name)
 
     def require_free(self, kind: ProductKind, name: str) -> None:
-        """Refuse a name that a product of the other kind has. Raises UsageError."""
+        """Refuse a name that a product of another kind has. Raises UsageError."""
         for row in self._records.read("kinds_of_product", {"name": name}):
             if row["kind"] != kind:
                 raise UsageError(
@@ -214,7 +223,8 @@ class Versions:
         Nothing is added when the newest version, or one that this run published before it was interrupted, is the same:
         its artifact, description and attachments. Where its inputs came from does not count: a source that was written
         anew with the same rows makes no version; that it was collected is among the records of the run. The first
-        version of a model becomes its champion, since there is nothing to compare it with; not in an experiment.
+        version of a model or service becomes its champion, since there is nothing to compare it with; not in an
+        experiment.
         """
         name = name if self._scope is None else self._scope.own(name)
         body = {
@@ -233,7 +243,7 @@ class Versions:
             "body": to_json(body),
         }
         statements: list[Statement] = [("add_product_version", row), ("published_version", row)]
-        if kind == "model" and self._scope is None:
+        if kind != "dataset" and self._scope is None:
             first = {"alias": CHAMPION, "reason": "first version that passed its gates", "by": audit.actor()}
             statements += [("note_first_alias", {**row, **first}), ("set_first_alias", {**row, **first})]
         said = {"kind": kind, "run": run_id, "digest": made.artifact.digest}

@@ -25,6 +25,7 @@ from filiera.serving.graph_parts import (
     FallbackPart,
     ModelPart,
     Part,
+    ShadowPart,
     StackPart,
     SwitchPart,
     router,
@@ -105,6 +106,9 @@ class _Builder:
             case graphs.Fallback():
                 first, second = self.part(node.first), self.part(node.second)
                 return FallbackPart(first, second, node.timeout_s, **_switched("fallback", [first, second]))
+            case graphs.Shadow():
+                part, shadowed = self.part(node.node), self.part(node.shadowed)
+                return ShadowPart(part, shadowed, **_about("shadow", [part, shadowed], part.outputs))
             case graphs.Before():
                 return self._before(node)
         return self._after(node)

@@ -13,6 +13,7 @@ from filiera.core.signature import Field, Output
 from filiera.serving.batch import Batch, Outputs
 from filiera.serving.graph_fields import Picker, picker, rows_at
 from filiera.serving.predictor import PredictionFailed
+from filiera.serving.waiting import Busy
 from filiera.serving.worker import Worker
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ _HOLDS: Mapping[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
     "in": lambda value, values: value in values,
 }  # fmt: skip
+
+_MAX_BEHIND = 64
+"""So many batches may wait for a shadow."""
 
 
 class Part(Protocol):
@@ -249,6 +253,29 @@ class FallbackPart(_Joined):
     def _asked(self, asking: tuple[Part, Picker], batch: Batch) -> Outputs:
         part, pick = asking
         return part.predict(pick(batch))
+
+
+class ShadowPart(_Joined):
+    """Answers with one part, and asks another the same, for which nobody waits."""
+
+    def __init__(self, part: Part, shadowed: Part, **about: Any) -> None:
+        super().__init__(**about)
+        self.left_out = 0  #: rows that were not asked since too many waited
+        self._part = self._asking(part)
+        self._shadowed = self._asking(shadowed)
+        self._worker = Worker(max_waiting=_MAX_BEHIND)
+        self.is_brief = part.is_brief
+
+    def predict(self, batch: Batch) -> Outputs:
+        """Return what the part says."""
+        part, pick = self._part
+        answers = part.predict(pick(batch))
+        shadowed, pick_too = self._shadowed
+        try:
+            self._worker.submit(lambda: shadowed.predict(pick_too(batch)))
+        except Busy:
+            self.left_out += batch.height
+        return answers
 
 
 class BeforePart(_Joined):

@@ -6,7 +6,7 @@ SELECT last.number + 1, :name, :alias, :version, :before, :plan, 0, :at, 'runnin
   FROM (SELECT COALESCE(MAX(number), 0) AS number FROM deployment) AS last
  WHERE NOT EXISTS (SELECT 1 FROM deployment AS other
                     WHERE other.name = :name AND other.alias = :alias AND other.state = 'running')
-   AND EXISTS (SELECT 1 FROM alias WHERE alias.kind = 'model' AND alias.name = :name AND alias.alias = :alias
+   AND EXISTS (SELECT 1 FROM alias WHERE alias.kind = :kind AND alias.name = :name AND alias.alias = :alias
                   AND alias.number = :before)
 RETURNING number;
 

@@ -68,7 +68,7 @@ SELECT product_version.number, step_run.step, step_run.arguments
 -- kinds_of_product --
 -- What a name is: one row, or none, or more when kinds share it.
 SELECT kind, MAX(number) AS newest FROM product_version
- WHERE kind IN ('dataset', 'model') AND name = :name GROUP BY kind ORDER BY kind;
+ WHERE kind IN ('dataset', 'model', 'service') AND name = :name GROUP BY kind ORDER BY kind;
 
 -- product_names --
 -- Every product there is, with how many versions it has: for messages; it reads an index from end to end.

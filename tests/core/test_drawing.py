@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filiera.notebook.drawing import MOST_DRAWN, draw, layers
+from filiera.core.drawing import MOST_DRAWN, draw, layers
 
 SVG = "{http://www.w3.org/2000/svg}"
 
