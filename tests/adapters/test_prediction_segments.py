@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from filiera.adapters.prediction_segments import SegmentLog
 from filiera.errors import StoreError
 from filiera.testing.prediction_log import PredictionLogContract, prediction
+from tests.adapters.disks import DiskWithoutPower
 
 _WRITER = """
 import sys
@@ -290,4 +291,18 @@ def test_a_value_without_words_is_refused_at_the_door(folder: Path) -> None:
         log.append([{**prediction(1), "inputs": {"x": object()}}])
     log.append([prediction(2)])
     assert ids(log) == [2]
+    log.close()
+
+
+def test_a_power_cut_takes_nothing_that_was_synced(disk_without_power: DiskWithoutPower) -> None:
+    """What was flushed or kept is there after a power cut, names of segments too; later records are torn or gone."""
+    folder = disk_without_power.folder / "log"
+    log = SegmentLog(folder, sync_every_s=3600.0, segment_bytes=2000)
+    for number in range(10):
+        log.append([prediction(number)])
+        log.flush()
+    log.keep([prediction(10)])
+    log.append([prediction(11)])
+    with disk_without_power.after_power_cut() as found:
+        assert ids(SegmentLog(found / "log"))[:11] == list(range(11))
     log.close()

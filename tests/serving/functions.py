@@ -16,6 +16,7 @@ from filiera import Refused, Sensitive
 from filiera.core.service import ServiceOptions
 from filiera.serving.app import App
 from filiera.serving.function_mount import FunctionMount
+from filiera.serving.keeping import Keeping
 from tests.serving.offers import talk
 
 
@@ -101,7 +102,9 @@ made: list[Till] = []
 def app_of(*served: Any, log: Any = None, token: str | None = None, start: bool = True, **options: Any) -> App:
     """Return a started app that serves each of *served* with the same options."""
     chosen = ServiceOptions(**options)
-    app = App([FunctionMount(each, chosen, version="1.2", log=log) for each in served], token=token)
+    app = App(
+        [FunctionMount(each, chosen, version="1.2", keeping=log and Keeping(log)) for each in served], token=token
+    )
     if start:
         app.start()
     return app

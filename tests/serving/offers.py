@@ -15,6 +15,7 @@ import polars as pl
 from filiera.core.signature import Field, Output, Signature
 from filiera.serving.app import App, Limits
 from filiera.serving.endpoint import Endpoint
+from filiera.serving.keeping import Keeping
 from filiera.serving.model_mount import ModelMount
 from filiera.serving.served_model import ServedModel
 from filiera.serving.waiting import Bounds
@@ -85,10 +86,11 @@ def service(
     limits: Limits | None = None,
     signature: Signature = SIGNATURE,
     bounds: Bounds | None = None,
+    keeping: Keeping | None = None,
 ) -> App:
     """Return a started app that serves *model* as ``flows``, version 3."""
     served = ServedModel("flows", model or Rule(), version=3, signature=signature, log=log)
-    mount = ModelMount(Endpoint(served), bounds=bounds)
+    mount = ModelMount(Endpoint(served), bounds=bounds, keeping=keeping)
     app = App([mount], token=token, local_names_only=local_names_only, limits=limits)
     app.start()
     return app

@@ -38,7 +38,7 @@ def test_a_stopped_service_has_answered_and_logged_all(tmp_path: Path, number: s
 
 
 def test_a_killed_service_leaves_an_intact_log(tmp_path: Path) -> None:
-    """After kill -9 under load the log reads without error, and has only predictions that were made, once each."""
+    """After kill -9 under load the log reads without error, and has each prediction that was answered, once."""
     answered: set[str] = set()
 
     def ask(url: str) -> None:
@@ -59,7 +59,7 @@ def test_a_killed_service_leaves_an_intact_log(tmp_path: Path) -> None:
     found = [record["id"] for record in log.read()]
     assert log.damaged_frames <= 1
     assert len(found) == len(set(found))
-    assert len(set(found) & answered) >= 100
+    assert answered <= set(found)
 
 
 def test_a_taken_port_is_told_before_anything_is_loaded() -> None:

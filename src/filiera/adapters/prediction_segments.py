@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from filiera.errors import StoreError
 
 _PROBE_S = 0.5
 _PROBE_BYTES = 64 * 1024
+_STUCK_S = 5.0
 
 
 class SegmentLog:
@@ -64,6 +66,7 @@ class SegmentLog:
         self._dropped = 0
         self._trouble = ""
         self._largest_bytes = _PROBE_BYTES  #: of what was lost: there must be room for as much
+        self._syncing_since = math.inf  #: monotonic; infinite while nothing waits for the disk
         self._is_urgent = False
         self._is_closed = False
         self._thread: threading.Thread | None = None
@@ -139,7 +142,10 @@ class SegmentLog:
 
     def trouble(self) -> str:
         """Return why records are being lost now, or ''."""
-        return self._trouble  # without the lock: it is asked for each request
+        # Without the lock: it is asked for each request.
+        if time.monotonic() - self._syncing_since > _STUCK_S:
+            return "the disk does not answer"
+        return self._trouble
 
     def close(self) -> None:
         """Flush and stop. Doing it twice is harmless."""
@@ -182,7 +188,9 @@ class SegmentLog:
                 self._rest()
                 count, self._pending, self._pending_bytes = self._pending, 0, 0
                 is_closed, self._is_urgent = self._is_closed, False
+            self._syncing_since = time.monotonic()
             error = _caught(self._segment.sync)
+            self._syncing_since = math.inf
             with self._changed:
                 if error is not None:
                     # What was written meanwhile is in the same file, of which nothing more is known.
@@ -197,14 +205,16 @@ class SegmentLog:
 
     def _rest(self) -> None:
         """Wait until there is something to sync, to try again or to close, and a little for more of it."""
-        if not self._pending:
-            rest_s = _PROBE_S if self._trouble else self._segment.rest_s()
+        if not (self._pending or self._trouble):
+            rest_s = self._segment.rest_s()
             self._changed.wait_for(self._is_needed, None if math.isinf(rest_s) else max(rest_s, 0.0))
-        if self._pending:
+        if self._trouble:
+            self._changed.wait_for(lambda: self._is_urgent or self._is_closed, _PROBE_S)
+        elif self._pending:
             self._changed.wait_for(lambda: self._is_urgent or self._is_closed, self._sync_every_s)
 
     def _is_needed(self) -> bool:
-        return bool(self._pending) or self._is_closed
+        return bool(self._pending or self._trouble) or self._is_closed
 
     def _try_again(self) -> None:
         if _caught(lambda: prove(self._folder, self._largest_bytes)) is None:

@@ -11,6 +11,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filiera.core.prediction_rules import DURABILITIES, WHEN_FULL, PredictionRules
 from filiera.core.products import check_name
 from filiera.core.value import dataclass
 from filiera.errors import ProjectError, SourceError, UsageError, did_you_mean
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 FILE_NAME = "filiera.toml"
 PROFILE_VARIABLE = "FILIERA_PROFILE"
 DEFAULT_PROFILE = "local"
-_TABLES = ("project", "catalog", "profile", "signing", "limits", "waivers", "service", "graph")
+_TABLES = ("project", "catalog", "profile", "signing", "limits", "waivers", "service", "graph", "predictions")
 _PROJECT_KEYS = ("name", "flows", "profile")
+_MOST_KEPT = 1_000_000_000
 EXECUTORS = ("processes", "inline")
 SIGN = ("on-request", "always")
 _PUBLIC_KEY = re.compile(r"ed25519:[A-Za-z0-9+/]{43}=( \S.*)?$")
@@ -70,6 +72,7 @@ class ProjectConfig:
 
     services: Mapping[str, Any] = field(default_factory=dict)  #: what ``[service.NAME]`` say, not checked yet
     graphs: Mapping[str, Any] = field(default_factory=dict)  #: what ``[graph.NAME]`` say, not checked yet
+    predictions: PredictionRules = field(default_factory=PredictionRules)  #: how services keep what they answer
     waivers: tuple[ModelWaiver, ...] = ()  #: gates that a model need not pass for a time
     scope: Scope | None = None  #: the experiment whose worktree *root* is
 
@@ -128,6 +131,7 @@ def load(root: Path, profile: str | None = None) -> ProjectConfig:
         limits=_limits(_table(tables, "limits", path), path),
         services=_table(tables, "service", path),
         graphs=_table(tables, "graph", path),
+        predictions=_predictions(_table(tables, "predictions", path), f"[predictions] of {path}"),
         waivers=_waivers(tables, path),
         scope=place.scope,
     )
@@ -139,6 +143,18 @@ def _waivers(tables: Mapping[str, Any], path: Path) -> tuple[ModelWaiver, ...]:
     from filiera.project.waivers import read_waivers  # here: it knows gates, which few commands need
 
     return read_waivers(tables["waivers"], str(path))
+
+
+def _predictions(table: Mapping[str, Any], where: str) -> PredictionRules:
+    _known_keys(table, ("durability", "when_full", "keep_days", "keep_mib"), where)
+    for key, words in (("durability", DURABILITIES), ("when_full", WHEN_FULL)):
+        if table.get(key, words[0]) not in words:
+            raise ProjectError(f"{key} in {where} must be one of {', '.join(words)}, not {table[key]!r}.")
+    for key in ("keep_days", "keep_mib"):
+        most = table.get(key, 1)
+        if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= _MOST_KEPT:
+            raise ProjectError(f"{key} in {where} must be a whole number from 1 to {_MOST_KEPT}, not {most!r}.")
+    return PredictionRules(**table)
 
 
 def _limits(table: Mapping[str, Any], path: Path) -> dict[str, int]:

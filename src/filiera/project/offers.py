@@ -112,11 +112,13 @@ def _of_graph(project: Project, graph: ServingGraph) -> Offer:
 
     def mount() -> Mount:
         from filiera.serving.endpoint import Endpoint
+        from filiera.serving.keeping import Keeping
         from filiera.serving.model_mount import ModelMount
         from filiera.serving.served_model import ServedModel
 
         predictor, signature = predictor_of(project, graph, versions)
-        return ModelMount(Endpoint(ServedModel(graph.name, predictor, version=0, signature=signature, log=log)))
+        model = ServedModel(graph.name, predictor, version=0, signature=signature, log=log)
+        return ModelMount(Endpoint(model), keeping=Keeping(log, project.config.predictions))
 
     return Offer(
         kind="models",
@@ -131,14 +133,18 @@ def _of_graph(project: Project, graph: ServingGraph) -> Offer:
 
 def _of_function(found: FoundFunction, project: Project | None) -> Offer:
     from filiera.serving.function_mount import FunctionMount
+    from filiera.serving.keeping import Keeping
 
-    log = plugins.writable_prediction_log(project.store, f"functions/{found.name}") if project is not None else None
-    given = given_to(project, found) if project is not None else None
+    log = keeping = given = None
+    if project is not None:
+        log = plugins.writable_prediction_log(project.store, f"functions/{found.name}")
+        keeping = Keeping(log, project.config.predictions)
+        given = given_to(project, found)
     mount = FunctionMount(
         found.function,
         found.options,
         version=found.version if found.options.version or not given else given.version_with(found.version),
-        log=log,
+        keeping=keeping,
         value_of=given.value if given is not None else None,
     )
     return Offer(
@@ -164,12 +170,14 @@ def _of_model(project: Project, version: Version, ref: ProductRef, tell: Callabl
         from filiera.serving.endpoint import Endpoint
         from filiera.serving.feedback import Feedback
         from filiera.serving.follower import Follower
+        from filiera.serving.keeping import Keeping
         from filiera.serving.model_mount import ModelMount
 
         endpoint = Endpoint(desk.load(version.number))
         follower = Follower(endpoint, desk, tell=tell) if ref.number is None else None
         feedback = Feedback(lambda: endpoint.stable.contract, plugins.feedback_log(project.store, version.name))
-        return ModelMount(endpoint, follower=follower, feedback=feedback)
+        keeping = Keeping(log, project.config.predictions)
+        return ModelMount(endpoint, follower=follower, feedback=feedback, keeping=keeping)
 
     return Offer(
         kind="models",

@@ -22,6 +22,7 @@ from filiera.serving.http import (
     json_response,
     problem_response,
 )
+from filiera.serving.keeping import Trouble
 from filiera.serving.listening import is_local
 from filiera.serving.mount import Mount, Route
 from filiera.serving.oip_routes import is_inference, server_routes, with_any_version
@@ -93,7 +94,7 @@ class App:
                 label = metrics.Label(mount.kind.removesuffix("s"), route.counted_as or mount.name)
                 self._routes[path] = (label, route)
         if any(mount.kind == "models" for mount in self._mounts):
-            common = server_routes(lambda: self._is_ready)
+            common = server_routes(lambda: self._is_ready and self._blocking() is None)
             self._routes |= {path: (metrics.NO_LABEL, route) for path, route in common.items()}
 
     @property
@@ -223,7 +224,15 @@ class App:
     async def _ready(self, request: Request) -> Response:
         if not self._is_ready:
             return problem_response(NOT_READY)
-        return json_response({"status": "ready"})
+        if (blocking := self._blocking()) is not None:
+            detail = f"It refuses requests: {blocking.text}."
+            return problem_response(Problem(kind="not-ready", detail=detail, headers={"Retry-After": "1"}))
+        troubles = [trouble.text for mount in self._mounts if (trouble := mount.trouble()) is not None]
+        return json_response({"status": "ready", **({"troubles": troubles} if troubles else {})})
+
+    def _blocking(self) -> Trouble | None:
+        troubles = (mount.trouble() for mount in self._mounts)
+        return next((trouble for trouble in troubles if trouble is not None and trouble.is_blocking), None)
 
     async def _show_metrics(self, request: Request) -> Response:
         samples = self.samples()

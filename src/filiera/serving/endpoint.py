@@ -18,7 +18,7 @@ from filiera.serving.trail import UNWATCHED, Trail
 from filiera.serving.trying import Read, Trying
 
 _DRAIN_S = 30.0
-_NOBODYS = ("busy", "too-late", "not-ready")
+_NOBODYS = ("busy", "too-late", "not-ready", "not-logged")
 """Problems that say nothing of the version that would have answered."""
 
 

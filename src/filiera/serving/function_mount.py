@@ -15,10 +15,10 @@ import msgspec
 from filiera.core.products import Dataset, Model
 from filiera.core.service import ServiceOptions
 from filiera.errors import FilieraError, ProjectError
-from filiera.ports import PredictionLog
 from filiera.serving.framing import EVENTS, LINES, Framing
 from filiera.serving.function_contract import RAW, RAW_KINDS, api_part, describe
 from filiera.serving.http import Request, Response, StreamFailed, StreamResponse, json_response
+from filiera.serving.keeping import Keeping, Trouble
 from filiera.serving.mount import ApiPart, Route
 from filiera.serving.operation import Operation, all_products, operations_of, products_of
 from filiera.serving.prediction_ids import PredictionIds
@@ -44,8 +44,8 @@ class FunctionMount:
         options: ServiceOptions,
         *,
         version: str,
-        log: PredictionLog | None = None,
         value_of: Callable[[Model | Dataset], Any] | None = None,
+        keeping: Keeping | None = None,
     ) -> None:
         """Read the annotations of *served*; nothing is called yet.
 
@@ -53,21 +53,22 @@ class FunctionMount:
             served: A typed function, also asynchronous or a generator; or a class, made once when the service starts.
             options: What ``@service`` says of it, or the defaults.
             version: Shown to callers, and logged.
-            log: Takes note of each answer.
             value_of: Returns the value of a version that a parameter's default names; None: there is no project.
+            keeping: Has the log that takes note of each answer; None: none does.
 
         Raises:
             ProjectError: It cannot be served; the message names the parameter.
         """
         self.name = options.name or getattr(served, "__name__", type(served).__name__)
         self.version = version
+        self._keeping = keeping
         self.operations = operations_of(served, self.name)
         self._served = served
         self._value_of = value_of
         if value_of is None and all_products(served):
             raise ProjectError(f"{self.name} takes versions of products, which only a project has.", do="filiera init")
         self._options = options
-        self._log = log
+        self._log = log = keeping.log if keeping is not None else None
         self._instance: Any = None
         _check_example(options.example, self.operations, self.name)
         self._open = 0
@@ -135,10 +136,17 @@ class FunctionMount:
         if self._log is not None:
             await asyncio.to_thread(self._log.flush)
 
+    def trouble(self) -> Trouble | None:
+        """Return what hinders logging now."""
+        return self._keeping.trouble() if self._keeping is not None else None
+
     def gauges(self) -> Mapping[str, float]:
         """Return how many calls are under way or wait, and how many the log lost."""
-        dropped = self._log.dropped() if self._log is not None else 0
-        return {f'filiera_calls_open{{function="{self.name}"}}': self._open, "filiera_log_dropped_total": dropped}
+        return {
+            f'filiera_calls_open{{function="{self.name}"}}': self._open,
+            "filiera_log_dropped_total": self._log.dropped() if self._log is not None else 0,
+            "filiera_log_troubled": int(self._log is not None and self._log.trouble() != ""),
+        }
 
     def _runner(self, is_async: bool) -> Runner:
         """Return where functions of a kind run; a class may have an ``async`` start and plain methods only."""
@@ -204,7 +212,7 @@ class FunctionMount:
         trail.version = self.version
         trail.mark("read")
         answer = partial(function.answer_async if operation.is_async else function.answer, identity, body)
-        self._admit()
+        before = self._admit()
         try:
             async with asyncio.timeout(limit_s):
                 content = await self._runner(operation.is_async).run(_within(trail, operation)(answer))
@@ -213,6 +221,8 @@ class FunctionMount:
         finally:
             self._open -= 1
             trail.mark("call")
+        if self._keeping is not None:
+            await self._keeping.kept(before)
         return Response(content=content, rows=1)
 
     async def _stream(self, function: ServedFunction, request: Request) -> StreamResponse:
@@ -253,11 +263,13 @@ class FunctionMount:
 
         return items_of(runner, pull, items.close, timeout_s=limit_s)
 
-    def _admit(self) -> None:
+    def _admit(self) -> int:
+        before = self._keeping.admit() if self._keeping is not None else 0
         if self._open >= self._limit:
             problem = Problem(kind="busy", detail="Try again in a second.", headers={"Retry-After": "1"})
             raise RequestRefused(problem)
         self._open += 1
+        return before
 
 
 async def _body(operation: Operation, request: Request) -> bytes:

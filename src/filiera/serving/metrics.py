@@ -21,6 +21,7 @@ GAUGES: Mapping[str, tuple[str, str]] = {
     "filiera_calls_open": ("gauge", "Calls of functions that are under way or wait."),
     "filiera_log_dropped_total": ("counter", "Predictions that the log could not keep."),
     "filiera_access_log_dropped_total": ("counter", "Lines that could not be written to the access log."),
+    "filiera_log_troubled": ("gauge", "Models and functions whose answers the log cannot keep now."),
     "filiera_version_failures_total": ("counter", "Attempts to load a version that did not load or warm up."),
     "filiera_shadow_left_out": ("gauge", "Requests of this stage that a version in shadow was too busy for."),
 }

@@ -19,6 +19,7 @@ from filiera.serving.endpoint import Asking, Endpoint
 from filiera.serving.feedback import Feedback
 from filiera.serving.follower import Follower
 from filiera.serving.http import Request, Response, json_response
+from filiera.serving.keeping import Keeping, Trouble
 from filiera.serving.mount import ApiPart, Route
 from filiera.serving.oip_api import inference_api
 from filiera.serving.oip_routes import inference_routes
@@ -47,6 +48,7 @@ class ModelMount:
         follower: Follower | None = None,
         feedback: Feedback | None = None,
         bounds: Bounds | None = None,
+        keeping: Keeping | None = None,
     ) -> None:
         """Prepare to serve what *endpoint* holds.
 
@@ -55,12 +57,14 @@ class ModelMount:
             follower: Replaces it while the service runs; None: it stays.
             feedback: Takes what callers tell of predictions later; None: nobody does.
             bounds: How many rows may wait for it; more are refused with 503.
+            keeping: What the log of the endpoint's versions promises; None: nothing is waited for or refused.
         """
         self.name = endpoint.name
         self._endpoint = endpoint
         self._follower = follower
         self._feedback = feedback
         self._bounds = bounds or Bounds()
+        self._keeping = keeping
         self._worker = Worker(max_waiting=_MAX_READING)
         self._batchers: weakref.WeakKeyDictionary[ServedModel, Batcher] = weakref.WeakKeyDictionary()
 
@@ -103,6 +107,10 @@ class ModelMount:
         if self._feedback is not None:
             await asyncio.to_thread(self._feedback.close)
 
+    def trouble(self) -> Trouble | None:
+        """Return what hinders logging now."""
+        return self._keeping.trouble() if self._keeping is not None else None
+
     def gauges(self) -> Mapping[str, float]:
         """Return how many requests wait and how many predictions the log lost."""
         log, trying = self._endpoint.stable.log, self._endpoint.trying
@@ -114,6 +122,7 @@ class ModelMount:
             "filiera_batch_rows_total": counts["rows"],
             "filiera_queue_seconds_total": counts["queue_s"],
             "filiera_log_dropped_total": log.dropped() if log is not None else 0,
+            "filiera_log_troubled": int(log is not None and log.trouble() != ""),
             "filiera_version_failures_total": self._follower.failures if self._follower is not None else 0,
             "filiera_shadow_left_out": trying.left_out if trying is not None else 0,
         }
@@ -134,10 +143,12 @@ class ModelMount:
             asking: Who asks, and what for.
 
         Raises:
-            RequestRefused: The question breaks the contract, too many wait, or the model failed.
+            RequestRefused: The question breaks the contract, too many wait, the model failed, or the log did and no
+                answer is to go without.
         """
         with self._endpoint.answering(asking.key, asking.version) as asked:
             asking.trail.version = asked.model.contract.version
+            before = self._keeping.admit() if self._keeping is not None else 0
             try:
                 if asking.size_bytes > _LARGE_BYTES:
                     batch, write = await self._worker.run(partial(read, asked.model))
@@ -157,6 +168,8 @@ class ModelMount:
             except PredictionFailed as failure:
                 _log_failure(asked.model, failure)
                 raise RequestRefused(Problem(kind="prediction-failed", detail="See the service's log.")) from failure
+            if self._keeping is not None:
+                await self._keeping.kept(before)
             asked.answered(read, predictions)
             return write(predictions)
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from filiera.core.value import dataclass
 from filiera.serving.http import Request, Response, StreamResponse
+from filiera.serving.keeping import Trouble
 
 Handler = Callable[[Request], Awaitable[Response | StreamResponse]]
 
@@ -52,6 +53,9 @@ class Mount(Protocol):
 
     async def stop(self) -> None:
         """Let go of all it holds; no request is under way any more."""
+
+    def trouble(self) -> Trouble | None:
+        """Return what hinders it now; a service in trouble that blocks is not ready."""
 
     def gauges(self) -> Mapping[str, float]:
         """Return what it measures of itself now, by a name of ``metrics.GAUGES``; summed over mounts."""
