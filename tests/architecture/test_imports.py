@@ -54,7 +54,6 @@ LIBRARIES = {
     "adbc_driver_manager": {"adapters/sql"},
     "matplotlib": {"adapters/codecs"},
     "markdown_it": {"adapters/markdown_page.py"},
-    "granian": {"serving"},
     "opentelemetry": {"serving/tracing.py"},
     "grpc": {"serving/oip_grpc.py"},
     "google": {"serving/oip_messages.py"},

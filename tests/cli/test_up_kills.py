@@ -87,7 +87,7 @@ def up(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(4))
 def test_nothing_accepted_is_lost(tmp_path: Path, seed: int) -> None:
-    """Calls and messages of a function under granian, with ten kills of workers and supervisors."""
+    """Calls and messages of a function, with ten kills of workers and supervisors."""
     chance = random.Random(seed)
     (tmp_path / "jobs.py").write_text(CODE)
     head = "[service.work]\nfunction = 'jobs:work'\nidle_s = 1\nattempts = 1000\nworkers = {max = 2, in_flight = 2}\n"

@@ -239,26 +239,6 @@ def test_only_what_is_known_to_be_quick_is_predicted_on_the_loop(
     assert (not handed) == is_here
 
 
-def test_who_is_alone_is_answered_in_the_same_turn() -> None:
-    """When nobody else is being read there is nobody to wait for; a model that is busy is waited for all the same."""
-    model = Doubling(is_brief=True)
-    batcher = batcher_of(model, cost=brief())
-
-    async def ask() -> None:
-        turns: list[int] = []
-        asyncio.get_running_loop().call_soon(turns.append, 1)
-        assert values(await batcher.predict(rows(1), is_alone=True)) == [2]
-        assert turns == []
-        with pytest.raises(PredictionFailed):
-            await batcher.predict(rows(13), is_alone=True)
-        both = [asyncio.ensure_future(batcher.predict(rows(number), is_alone=number == 3)) for number in (2, 3)]
-        assert [values(await each) for each in both] == [[4], [6]]
-
-    asyncio.run(ask())
-    assert model.seen == [[1], [13], [2, 3]]
-    assert batcher.counts["rows"] == 4
-
-
 def test_a_thread_that_takes_nothing_more_refuses_the_batch() -> None:
     """What keeps a job from running reaches whoever asked, and the next is taken again."""
     calls: list[int] = []

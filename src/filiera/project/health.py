@@ -30,7 +30,6 @@ _EXTRAS = {
     "sklearn": "model",
     "skops": "model",
     "scipy": "model",
-    "granian": "serve",
     "msgspec": "serve",
 }
 

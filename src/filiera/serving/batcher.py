@@ -73,15 +73,12 @@ class Batcher:
         """Return how many rows wait."""
         return self._waiting.rows
 
-    async def predict(
-        self, batch: Batch, *, timeout_s: float = math.inf, is_alone: bool = False, trail: Trail = UNWATCHED
-    ) -> Predictions:
+    async def predict(self, batch: Batch, *, timeout_s: float = math.inf, trail: Trail = UNWATCHED) -> Predictions:
         """Return what the model gives for *batch*, logged.
 
         Args:
             batch: Some rows.
             timeout_s: An answer that is begun later is of no use.
-            is_alone: No other request is being read: nothing is gained by looking for others in the next turn.
             trail: Takes note of the parts of the work.
 
         Raises:
@@ -93,16 +90,6 @@ class Batcher:
         trail.mark("read")
         now_s = self._clock()
         self._waiting.check(batch.height, now_s, now_s + timeout_s)
-        if is_alone and not self._is_engaged and self._is_here(batch.height):
-            (_, fate), *_ = self._done_here([batch], now_s)
-            trail.mark("predict", batch.height)
-            self.counts["idle"] += 1
-            self.counts["rows"] += batch.height
-            if isinstance(fate, Exception):
-                raise fate
-            found = self._model.named([batch], fate)[0]
-            trail.mark("log")
-            return found
         loop = asyncio.get_running_loop()
         size = self._bounds.batch_rows
         if batch.height <= size:

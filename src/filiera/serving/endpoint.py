@@ -28,7 +28,6 @@ class Asking:
 
     size_bytes: int  #: how large the question is
     timeout_s: float = math.inf  #: an answer that is begun later is of no use
-    is_alone: bool = False  #: no other request is being read
     key: str = ""  #: who asks, or about whom: one version answers all who have it while another is being tried
     version: str = ""  #: the version that shall answer; '' leaves that to the endpoint
     headers: Mapping[str, str] = field(default_factory=dict)  #: from which a graph may take inputs
@@ -40,7 +39,6 @@ class Asking:
         return cls(
             size_bytes=size_bytes,
             timeout_s=request.timeout_s,
-            is_alone=not request.patience.waiting,
             key=request.key,
             version=version,
             headers=request.headers,

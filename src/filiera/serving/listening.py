@@ -21,7 +21,7 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         raise _unusable(host, port, error) from error
     try:
-        # Without SO_REUSEPORT, which granian would set: two services on one port would share its callers.
+        # Without SO_REUSEPORT, which some servers set: two services on one port would share its callers.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(BACKLOG)

@@ -156,7 +156,7 @@ class ModelMount:
                     batch, write = read(asked.model)
                 batch = _with_headers(batch, asked.model, asking.headers)
                 predictions = await self._batcher(asked.model).predict(
-                    batch, timeout_s=asking.timeout_s, is_alone=asking.is_alone, trail=asking.trail
+                    batch, timeout_s=asking.timeout_s, trail=asking.trail
                 )
             except Busy as busy:
                 detail = f"Try again in {busy.retry_after_s} s."

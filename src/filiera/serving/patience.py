@@ -21,7 +21,6 @@ class Patience:
     def __init__(self, limit_s: float) -> None:
         """Let each take *limit_s*."""
         self.limit_s = limit_s
-        self.waiting = 0  #: how many wait now
         self._slices: deque[set[asyncio.Task[Any]]] = deque(set() for _ in range(_SLICES + 1))
         self._given_up: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -32,7 +31,6 @@ class Patience:
         assert task is not None
         mine = self._slices[-1]
         mine.add(task)
-        self.waiting += 1
         if self._timer is None:
             self._set_timer(task.get_loop())
         try:
@@ -42,7 +40,6 @@ class Patience:
                 raise TimeoutError from None
             raise
         finally:
-            self.waiting -= 1
             mine.discard(task)
             self._given_up.discard(task)
 

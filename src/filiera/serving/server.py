@@ -1,19 +1,21 @@
-"""Runs an app under granian, in this process: one place that knows that server."""
+"""Runs an app in this process: a socket, signals, the loop; and the end of it."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib.util
-import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing, suppress
-from typing import Any
 
 from filiera.errors import UsageError
 from filiera.serving.app import App
-from filiera.serving.leaving import Running, Served, leave, native_threads, threads_have_ended
+from filiera.serving.connection import Callers, Connection
+from filiera.serving.leaving import Running, Served, leave
 from filiera.serving.listening import BACKLOG, listen, url_of
+
+_LOOK_S = 1.0
 
 
 def serve(
@@ -79,30 +81,25 @@ def serve_on(listener: int, app: Served, *, beside: Callable[[Running], Awaitabl
 
 
 async def _run(app: Served, listener: int, beside: Callable[[Running], Awaitable[None]]) -> None:
-    from granian.constants import Interfaces
-
-    inode, former = os.fstat(listener).st_ino, native_threads()
-    is_up = asyncio.Event()
-    running = Running(app, is_up.set)
-    server = _server_class(listener)(
-        running, interface=Interfaces.ASGI, websockets=False, log_enabled=False, backlog=BACKLOG
-    )
     loop = asyncio.get_running_loop()
+    running, callers = Running(app), Callers(app)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, running.stop)
-    serving = asyncio.create_task(server.serve())
-    coming_up = asyncio.create_task(is_up.wait())
-    await asyncio.wait((serving, coming_up), return_when=asyncio.FIRST_COMPLETED)
-    coming_up.cancel()
-    going_on = [asyncio.create_task(leave(running, server.stop, inode))]
-    if is_up.is_set():
-        going_on.append(asyncio.create_task(_beside(running, beside)))
-    await serving
+    listening = await loop.create_server(
+        lambda: Connection(callers), sock=socket.socket(fileno=listener), backlog=BACKLOG
+    )
+    going_on = [asyncio.create_task(_beside(running, beside)), asyncio.create_task(_look_after(callers))]
+    await leave(running, app, listening, callers)
     for task in going_on:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-    await threads_have_ended(former)
+
+
+async def _look_after(callers: Callers) -> None:
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        callers.look(asyncio.get_running_loop().time())
 
 
 async def _beside(running: Running, beside: Callable[[Running], Awaitable[None]]) -> None:
@@ -111,19 +108,3 @@ async def _beside(running: Running, beside: Callable[[Running], Awaitable[None]]
     except BaseException:
         running.stop()
         raise
-
-
-def _server_class(listener: int) -> Any:
-    """Return granian's server class, to run on the file descriptor *listener*, which it then closes."""
-    from granian import _granian
-    from granian.server.embed import Server
-
-    holder: Any = _granian.SocketHolder  # its stub does not know the arguments
-
-    class OnListener(Server):
-        """Takes a socket that is already listening, for which granian has no public way."""
-
-        def _init_shared_socket(self) -> None:
-            self._shd: Any = holder(listener, False, BACKLOG)
-
-    return OnListener
