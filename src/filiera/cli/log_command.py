@@ -103,5 +103,10 @@ class _Log:
             print(attempt.title, flush=True)
         attempt.printed_bytes += len(new)
         self.has_printed = True
+        if sys.stdout.isatty():
+            # What progress bars write over each other stands line by line.
+            text = new.decode("utf-8", "replace")
+            print(text.replace("\r\n", "\n").replace("\r", "\n"), end="", flush=True)
+            return
         sys.stdout.buffer.write(new)
         sys.stdout.flush()

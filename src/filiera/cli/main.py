@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from filiera.cli.verbs import Parser, build_parser
+from filiera.cli.visible import Terminal, visible
 from filiera.errors import FilieraError, UsageError, did_you_mean
 
 _UNWRITABLE = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO}
@@ -45,7 +46,7 @@ def _ended(arguments: Sequence[str]) -> int:
     try:
         return _flushed(list(arguments))
     except FilieraError as error:
-        print(f"filiera: {error}", file=sys.stderr)
+        print(visible(f"filiera: {error}"), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("filiera: stopped.", file=sys.stderr)
@@ -57,14 +58,18 @@ def _ended(arguments: Sequence[str]) -> int:
 
 
 def _make_printable() -> None:
-    """See to it that printing to a closed output does nothing, and to one without "→" prints the rest."""
-    if sys.stdout is None:
-        sys.stdout = _nowhere()
-    if sys.stderr is None:
-        sys.stderr = _nowhere()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    """See to it that printing to a closed output does nothing, to one without "→" prints the rest, and steers none."""
+    sys.stdout = _nowhere() if sys.stdout is None else _printable(sys.stdout)
+    sys.stderr = _nowhere() if sys.stderr is None else _printable(sys.stderr)
+
+
+def _printable(stream: TextIO) -> TextIO:
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
+        if stream.isatty() and not isinstance(stream, Terminal):
+            encoding, by_line = stream.encoding, stream.line_buffering
+            return Terminal(stream.detach(), encoding=encoding, errors="replace", line_buffering=by_line)
+    return stream
 
 
 def _nowhere() -> TextIO:

@@ -12,6 +12,7 @@ from typing import Any
 from filiera.cli.output import print_json, print_table
 from filiera.cli.places import find_run, find_step
 from filiera.cli.terminal_plots import plot, sparkline
+from filiera.cli.visible import steer
 from filiera.core.charts import short
 from filiera.errors import UsageError, did_you_mean
 from filiera.project.metrics import StepCurve, curves_of_run, write_curves
@@ -105,7 +106,7 @@ def _follow(project: Project, options: argparse.Namespace, found: list[StepCurve
         is_over = shown_state(project, get_run(project, run_id)) != "running"
         found = _find(project, options)
         if is_terminal:
-            print(_CLEAR, end="")
+            steer(_CLEAR)
             _print(found, is_one=bool(options.name))
         else:
             _print_new(found, printed)

@@ -12,6 +12,8 @@ from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
 from typing import Any, TextIO
 
+from filiera.cli.visible import visible
+
 _COLOURS = {
     "succeeded": "32", "passed": "32", "quiet": "32", "ok": "32", "hit": "36", "running": "33", "retrying": "33",
     "failed": "31", "rejected": "31", "interrupted": "35", "cancelled": "35", "blocked": "90", "pending": "90",
@@ -154,6 +156,4 @@ def how_big(size_bytes: float) -> str:
 
 
 def _text(cell: Any) -> str:
-    if cell is None:
-        return ""
-    return str(cell).replace("\n", " ")
+    return "" if cell is None else visible(str(cell).replace("\n", " "))

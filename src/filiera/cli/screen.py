@@ -8,10 +8,18 @@ import time
 from collections.abc import Callable
 
 from filiera.cli.output import mute, shortened
+from filiera.cli.visible import steer
 
 _REDRAW_S = 0.1
 _TOLD_AGAIN_S = 10.0
 """Where nothing is drawn, such as in a log of continuous integration, a line tells now and then how far it is."""
+
+
+_CLEAR = "\r\033[K"
+
+
+def _print(text: str) -> None:
+    print(text, end="")
 
 
 class Screen:
@@ -51,11 +59,12 @@ class Screen:
     def clear(self) -> None:
         """Remove what was drawn."""
         if self._is_live:
-            self._say("\r\033[K")
+            self._say(_CLEAR, steer)
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, write: Callable[[str], object] = _print) -> None:
         try:
-            print(text, end="", flush=True)
+            write(text)
+            sys.stdout.flush()
         except OSError as error:  # who read along has gone, or a disk is full; the run goes on
             mute()
             self.is_quiet, self._is_live = True, False
