@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ LARGEST_NEW_FILES_BYTES = 8 * 1024 * 1024
 
 _STATUS = ("status", "--porcelain=v2", "--branch", "--untracked-files=all", "-z")
 _DIFF = ("diff", "--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-prefix=a/")
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _APPLY = ("apply", "--binary", "--whitespace=nowarn", "-p1", "-")
 
 
@@ -120,6 +122,8 @@ class GitHistory:
         Raises:
             ProjectError: The commit is not in the repository, the patch does not fit, or there is no repository.
         """
+        if not _COMMIT.fullmatch(commit):  # which would be a word for git, or for whoever follows the advice below
+            raise ProjectError("What the run names as its commit is none.", why="A commit has 40 or 64 hex digits.")
         if self._top is None or self._git("cat-file", "-e", f"{commit}^{{commit}}") is None:
             raise ProjectError(
                 f"Commit {commit[:12]} is not in the repository of {self._root}.",

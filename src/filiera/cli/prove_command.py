@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     """Repeat the run behind a version in a clean place; 8 when an output differs from the record."""
     project = Project.open(profile=options.profile)
     named, row = _run_of(project, options.what)
-    proof = prove(project, row, this_environment=options.this_environment, tell=print)
+    proof = prove(project, row, this_environment=options.this_environment, is_trusted=options.imported, tell=print)
     if options.json:
         print_json(_as_data(named, proof))
     else:

@@ -244,6 +244,7 @@ def _add_product_verbs(verbs: Verbs) -> None:
     sub.add_argument("what", help=f"NAME@VERSION, or {_RUN}")
     text = "use what is installed here, though the run had other distributions"
     sub.add_argument("--this-environment", action="store_true", help=text)
+    sub.add_argument("--imported", action="store_true", help="also if it came in an archive: its code is run here")
 
 
 def _add_data_verbs(verbs: Verbs) -> None:

@@ -14,10 +14,14 @@ from filiera.core.task import LogSpan
 
 
 def read_log(log_dir: Path, span: LogSpan) -> bytes:
-    """Return what an attempt printed, up to now when it is still running; empty when the file is gone."""
+    """Return what an attempt printed, up to now when it is still running; empty when no log of a run has that name."""
+    # Runs that were driven together write to the folder of one of them; the others have none. The name is as recorded,
+    # perhaps by somebody else's Filiera: no other files of this machine are shown under it.
+    place = Path(os.path.normpath(log_dir / span.file))
+    if not place.is_relative_to(os.path.normpath(log_dir.parent)):
+        return b""
     try:
-        # Runs that were driven together write to the folder of one of them; the others have none.
-        with Path(os.path.normpath(log_dir / span.file)).open("rb") as file:
+        with place.open("rb") as file:
             file.seek(span.start)
             return file.read(max(span.end - span.start, 0) if span.end >= 0 else -1)
     except FileNotFoundError:

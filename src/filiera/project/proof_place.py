@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,8 @@ from filiera.project.record import machine
 
 Tell = Callable[[str], None]
 _LONGEST_ERROR = 2000
+_PINNED = re.compile(r"[A-Za-z0-9][\w.-]*(?:==[\w.+!-]+| @ [\w+.-]+:\S+)", re.ASCII)
+"""A line of a lock: a distribution and its version, or where it came from."""
 _SOURCE = "source"  # of the whole repository, in the folder of the place
 
 
@@ -177,7 +180,10 @@ def _in_recorded_environment(
         )
     requirements = folder / "lock" / "requirements.txt"
     requirements.parent.mkdir()
-    requirements.write_text("".join(f"{line}\n" for line in _others(lock) if not line.startswith("#")))
+    lines = [line for line in _others(lock) if not line.startswith("#")]
+    if not all(map(_PINNED.fullmatch, lines)):  # an option would tell the installer to look, or write, elsewhere
+        raise ProjectError("The recorded lock is not one that Filiera wrote.", do="Prove it with --this-environment.")
+    requirements.write_text("".join(f"{line}\n" for line in lines))
     made = folder / "environment"
     try:
         virtual_environments.make(made, requirements, tell=tell, is_complete=True)

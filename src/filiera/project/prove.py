@@ -18,7 +18,7 @@ from filiera.errors import UsageError
 from filiera.ports import MetadataStore, Row
 from filiera.project import plugins
 from filiera.project.assemble_model import TIMING
-from filiera.project.audit import actor
+from filiera.project.audit import NEWEST, actor
 from filiera.project.divergence import (
     Divergence,
     differing_facts,
@@ -64,7 +64,14 @@ class Proof:
         return self.divergence is None
 
 
-def prove(project: Project, run: Row, *, this_environment: bool = False, tell: Tell = lambda line: None) -> Proof:
+def prove(
+    project: Project,
+    run: Row,
+    *,
+    this_environment: bool = False,
+    is_trusted: bool = False,
+    tell: Tell = lambda line: None,
+) -> Proof:
     """Return what came of repeating a run from its record, in a clean place that is removed afterwards.
 
     Nothing is written into the project, its repository or its store, but for a note in the store that the run was
@@ -74,10 +81,12 @@ def prove(project: Project, run: Row, *, this_environment: bool = False, tell: T
         project: Whose run it is.
         run: Its record.
         this_environment: Use what is installed here, though the run had other distributions.
+        is_trusted: Also if the run was imported: the code and the distributions that its record names are then run.
         tell: Told what goes on.
 
     Raises:
-        UsageError: The run is still running, or a version that it was made from was dropped.
+        UsageError: The run is still running, was imported and is not trusted, or a version that it was made from was
+            dropped.
         ProjectError: Code or environment cannot be rebuilt, or the rebuilt pipeline cannot run.
         StoreError: What the proof starts from is gone.
     """
@@ -86,6 +95,8 @@ def prove(project: Project, run: Row, *, this_environment: bool = False, tell: T
         raise UsageError(
             f"Run {run_id} is running.", why="What it returns is not known yet.", do=f"filiera show {run_id}"
         )
+    if not is_trusted:
+        _require_ours(project, run["run_id"])
     _require_inputs(project, run)
     with tempfile.TemporaryDirectory(prefix="filiera-prove-") as name:
         place = prepare(project, run, Path(name).resolve(), this_environment=this_environment, tell=tell)
@@ -101,6 +112,19 @@ def prove(project: Project, run: Row, *, this_environment: bool = False, tell: T
         row = {"run_id": run["run_id"], "at": project.clock(), "by": actor(), "body": to_json(facts)}
         project.records.write([("add_proof", row)], durable=True)
     return proof
+
+
+def _require_ours(project: Project, run_id: str) -> None:
+    """Refuse a run that came in an archive: its changes are code, and its lock is installed. Raises UsageError."""
+    asked = {"subject": run_id, "action": "import", "actor": "", "before": NEWEST, "limit": 1}
+    came = project.records.read("find_audit_of_subject", asked)
+    if came:
+        file = json.loads(came[0]["detail"])["from"]
+        raise UsageError(
+            f"Run {run_id} was imported from {file}.",
+            why="To prove it is to run the uncommitted changes and to install the distributions that are named in it.",
+            do=f"If you trust who made {file}: add --imported.",
+        )
 
 
 def _require_inputs(project: Project, run: Row) -> None:
