@@ -6,14 +6,17 @@ of a server that sends neither, it is fetched to find out.
 
 from __future__ import annotations
 
+import functools
 import http.client
+import ipaddress
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import quote
-from urllib.request import Request, urlopen
+from urllib.parse import quote, urlsplit
+from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
 
 from blake3 import blake3
 
@@ -84,7 +87,48 @@ def find_web_file(address: str, *, shown: str) -> WebFile:
 def _asked(address: str) -> Any:
     safe = quote(address, safe="%/:=&?~#+!$,;'@()*[]")
     request = Request(safe, headers={"User-Agent": "filiera", "Accept-Encoding": "identity"})  # noqa: S310  by its caller
-    return urlopen(request, timeout=_SILENCE_S)  # noqa: S310
+    return _opener().open(request, timeout=_SILENCE_S)
+
+
+@functools.cache
+def _opener() -> OpenerDirector:
+    return build_opener(_Redirects)
+
+
+class _Redirects(HTTPRedirectHandler):
+    """Goes where a server sends us, unless that is where only we could get."""
+
+    def redirect_request(self, req: Request, *answer: Any) -> Any:
+        require_harmless(req.full_url, answer[-1])
+        return super().redirect_request(req, *answer)
+
+
+def require_harmless(here: str, there: str) -> None:
+    """Raise SourceError when the server at the address *here* must not send us *there*.
+
+    From https it may not lead to where others read along. What is no part of this machine may not lead into it, nor to
+    what is next to it, where clouds keep credentials: a stranger's server would choose what is read of ours.
+    """
+    old, new = urlsplit(here), urlsplit(there)
+    if new.scheme != "https" and (new.scheme, old.scheme) != ("http", "http"):
+        what = f"from {old.scheme} to {new.scheme or 'no protocol'}"
+    elif _is_inside(new.hostname or "") and not _is_inside(old.hostname or ""):
+        what = "to an address of this machine, or next to it"
+    else:
+        return
+    raise SourceError(
+        f"{old.hostname} sends us {what}, where we do not follow.",
+        do="If the file is there, name its own address in the catalog of filiera.toml.",
+    )
+
+
+def _is_inside(host: str) -> bool:
+    try:
+        found = {str(each[4][0]).partition("%")[0] for each in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):  # as behind a proxy, which knows the names of the world
+        return False
+    addresses = [getattr(each, "ipv4_mapped", None) or each for each in map(ipaddress.ip_address, found)]
+    return any(each.is_loopback or each.is_link_local or each.is_unspecified for each in addresses)
 
 
 def _tag(answer: Any) -> str:
