@@ -169,7 +169,7 @@ class Repository:
 
     def push(self, remote: str, refs: Sequence[str]) -> list[str]:
         """Push references such as ``refs/heads/a:refs/heads/a``; return the addresses that the remote answers with."""
-        done = self._try("push", remote, *refs)
+        done = self._try("push", "--", remote, *refs)
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if not line.startswith("hint:")]
             raise ProjectError(

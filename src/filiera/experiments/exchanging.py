@@ -84,7 +84,7 @@ def pull(place: Place, names: Sequence[str], *, remote: str, source: SharedPlace
         StoreError, ArchiveError: The place cannot be read, or an archive is damaged.
     """
     prefix = f"refs/remotes/{remote}/exp/"
-    place.repository.git("fetch", "--quiet", "--prune", remote, f"+refs/heads/exp/*:{prefix}*")
+    place.repository.git("fetch", "--quiet", "--prune", "--", remote, f"+refs/heads/exp/*:{prefix}*")
     found = {ref.removeprefix(prefix): commit for ref, commit in place.repository.refs(prefix).items()}
     for name in names:
         _require(name, found, place, remote)
