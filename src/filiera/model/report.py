@@ -25,7 +25,9 @@ def evaluation_html(evaluation: Evaluation, *, title: str = "Evaluation") -> Htm
     lead = f"{task}, {evaluation.rows.height:,} rows{clusters}"
     style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     return Html(
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>{html.escape(title)}</title>"
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head><body>'
         f'<h1>{html.escape(title)}</h1><p class="m">{html.escape(lead)}</p>'
         f"{''.join(map(_shown, parts(evaluation)))}</body></html>"
