@@ -41,6 +41,7 @@ def test_all_that_can_be_said_is_read(tmp_path: Path) -> None:
     attempts = 2
     timeout_s = 9
     access_log = "access.jsonl"
+    cache_s = 60
     """
     assert services(tmp_path, text) == [
         Service(
@@ -53,6 +54,7 @@ def test_all_that_can_be_said_is_read(tmp_path: Path) -> None:
             attempts=2,
             timeout_s=9.0,
             access_log="access.jsonl",
+            cache_s=60,
         )
     ]
 

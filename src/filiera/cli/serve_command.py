@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Sequence
 
@@ -31,7 +32,11 @@ def run(options: argparse.Namespace) -> int:
             "--workers takes 1 or more." if options.workers < 1 else "gRPC is answered by one worker only.",
             do="leave out --grpc-port, or --workers" if options.workers > 1 else "",
         )
-    offers = offers_of(options.names, profile=options.profile, tell=_tell)
+    if not 0 <= options.cache < math.inf:
+        raise UsageError("--cache takes a number of seconds, 0 or more.")
+    offers = offers_of(options.names, profile=options.profile, tell=_tell, cache_s=options.cache)
+    if options.cache and not any(offer.kind == "models" for offer in offers):
+        raise UsageError("--cache is for models, and here is none.", do="mark a function @service(cache_s=60)")
     if options.workers > 1:
         return _serve_by_workers(options, offers)
 
@@ -61,6 +66,7 @@ def _serve_by_workers(options: argparse.Namespace, offers: list[Offer]) -> int:
 
     with listen(options.host, options.port) as listener:
         words = {"names": options.names, "profile": options.profile, "access_log": options.access_log}
+        words["cache_s"] = options.cache
         workers = Workers(words, listener=listener.fileno(), tell=_tell)
         exit_code = workers.run(options.workers, lambda: _announce([url_of(listener)], offers, options.workers))
     if not exit_code:

@@ -271,6 +271,8 @@ def _add_service_verbs(verbs: Verbs) -> None:
     sub.add_argument("--port", type=int, default=8000, help="port; 0 takes a free one (default: 8000)")
     text = "processes that share the port, about one for each processor (default: 1)"
     sub.add_argument("--workers", type=int, default=1, metavar="N", help=text)
+    text = "keep answers of models so long, for who asks the same (default: 0, not at all)"
+    sub.add_argument("--cache", type=float, default=0.0, metavar="SECONDS", help=text)
     text = "write a line of JSON for each request to this file; - for standard output"
     sub.add_argument("--access-log", default="", metavar="FILE", help=text)
     text = "answer gRPC (Open Inference Protocol) there too; 0 takes a free one"

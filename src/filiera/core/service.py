@@ -42,6 +42,7 @@ class ServiceOptions:
     timeout_s: float = 60.0  #: how long a caller waits for an answer, or for the next item of a stream
     example: Mapping[str, Any] | None = None  #: arguments of a call that is made before the service says it is ready
     needs_token: bool = True  #: False: answered without the token, such as a webhook that checks a signature itself
+    cache_s: float = 0.0  #: answers, not streams, are kept so long for equal arguments; 0: not at all
 
     def __post_init__(self) -> None:
         if self.name:
@@ -52,6 +53,8 @@ class ServiceOptions:
             raise ValueError(f"max_waiting must be 0 or more, not {self.max_waiting}")
         if not 0 < self.timeout_s < math.inf:
             raise ValueError(f"timeout_s must be a positive number of seconds, not {self.timeout_s}")
+        if not 0 <= self.cache_s < math.inf:
+            raise ValueError(f"cache_s must be a number of seconds, 0 or more, not {self.cache_s}")
 
 
 class Options(TypedDict, total=False):
@@ -64,6 +67,7 @@ class Options(TypedDict, total=False):
     timeout_s: float
     example: Mapping[str, Any] | None
     needs_token: bool
+    cache_s: float
 
 
 @overload

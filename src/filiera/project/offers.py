@@ -37,7 +37,9 @@ class Offer:
     mount: Callable[[], Mount]
 
 
-def offers_of(texts: Sequence[str], *, profile: str | None, tell: Callable[[str], None]) -> list[Offer]:
+def offers_of(
+    texts: Sequence[str], *, profile: str | None, tell: Callable[[str], None], cache_s: float = 0.0
+) -> list[Offer]:
     """Return what *texts* name, in order; their logs are open.
 
     Functions given by address are served without a project, too, from the current folder; then nothing is logged.
@@ -47,6 +49,7 @@ def offers_of(texts: Sequence[str], *, profile: str | None, tell: Callable[[str]
             ``@service``), or ``module:function``.
         profile: The profile of the project, if not its usual one.
         tell: Takes a line when a service that follows an alias has something to say.
+        cache_s: How long answers of models are kept for who asks the same; 0: not at all.
 
     Raises:
         UsageError: One of them is not there, or two have one name.
@@ -58,7 +61,7 @@ def offers_of(texts: Sequence[str], *, profile: str | None, tell: Callable[[str]
         if not all(map(is_address, texts)) or profile is not None or _has_file():
             raise
         return _distinct([_of_code(find_served(Path.cwd().resolve(), text), None) for text in texts])
-    return _distinct([_offer(project, text, tell) for text in texts])
+    return _distinct([_offer(project, text, tell, cache_s) for text in texts])
 
 
 def service_name(offers: Sequence[Offer]) -> str:
@@ -89,22 +92,22 @@ def _model_ref(text: str) -> ProductRef:
     return ProductRef.parse(text if "@" in text else f"{text}@{CHAMPION}")
 
 
-def _offer(project: Project, text: str, tell: Callable[[str], None]) -> Offer:
+def _offer(project: Project, text: str, tell: Callable[[str], None], cache_s: float) -> Offer:
     found = find_offered(project, text)
     if isinstance(found, Version):
-        return _of_model(project, found, _model_ref(text), tell)
-    return _of_code(found, project)
+        return _of_model(project, found, _model_ref(text), tell, cache_s)
+    return _of_code(found, project, cache_s)
 
 
-def _of_code(found: FoundFunction | ServingGraph, project: Project | None) -> Offer:
+def _of_code(found: FoundFunction | ServingGraph, project: Project | None, cache_s: float = 0.0) -> Offer:
     if isinstance(found, FoundFunction):
         return _of_function(found, project)
     if project is None:
         raise UsageError(f"The graph {found.name!r} can be served in a project only.", why="Its models are there.")
-    return _of_graph(project, found)
+    return _of_graph(project, found, cache_s)
 
 
-def _of_graph(project: Project, graph: ServingGraph) -> Offer:
+def _of_graph(project: Project, graph: ServingGraph, cache_s: float) -> Offer:
     from filiera.project.serving_graphs import moved, predictor_of, shown, versions_of
 
     versions, elsewhere = versions_of(project, graph), moved(project, graph)
@@ -118,7 +121,7 @@ def _of_graph(project: Project, graph: ServingGraph) -> Offer:
 
         predictor, signature = predictor_of(project, graph, versions)
         model = ServedModel(graph.name, predictor, version=0, signature=signature, log=log)
-        return ModelMount(Endpoint(model), keeping=Keeping(log, project.config.predictions))
+        return ModelMount(Endpoint(model), keeping=Keeping(log, project.config.predictions), cache_s=cache_s)
 
     return Offer(
         kind="models",
@@ -158,7 +161,9 @@ def _of_function(found: FoundFunction, project: Project | None) -> Offer:
     )
 
 
-def _of_model(project: Project, version: Version, ref: ProductRef, tell: Callable[[str], None]) -> Offer:
+def _of_model(
+    project: Project, version: Version, ref: ProductRef, tell: Callable[[str], None], cache_s: float
+) -> Offer:
     from filiera.project.endpoints import AliasDesk
     from filiera.project.runtimes import runtime_note
     from filiera.project.serving_graphs import asked
@@ -177,7 +182,7 @@ def _of_model(project: Project, version: Version, ref: ProductRef, tell: Callabl
         follower = Follower(endpoint, desk, tell=tell) if ref.number is None else None
         feedback = Feedback(lambda: endpoint.stable.contract, plugins.feedback_log(project.store, version.name))
         keeping = Keeping(log, project.config.predictions)
-        return ModelMount(endpoint, follower=follower, feedback=feedback, keeping=keeping)
+        return ModelMount(endpoint, follower=follower, feedback=feedback, keeping=keeping, cache_s=cache_s)
 
     return Offer(
         kind="models",

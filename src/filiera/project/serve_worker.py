@@ -30,7 +30,7 @@ def run_worker(words: dict[str, Any]) -> None:
     from filiera.serving.watch import watch_of
 
     shared = SharedCounts(Path(words["folder"]), words["worker"])
-    offers = offers_of(words["names"], profile=words["profile"], tell=_tell)
+    offers = offers_of(words["names"], profile=words["profile"], tell=_tell, cache_s=words["cache_s"])
     token = os.environ.get(TOKEN_VARIABLE) or None
 
     async def beside(running: Running) -> None:

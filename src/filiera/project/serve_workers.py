@@ -42,7 +42,7 @@ class Workers:
         """Prepare to serve.
 
         Args:
-            words: What each worker is told: the ``names``, the ``profile`` and the ``access_log`` of ``filiera serve``.
+            words: What each worker is told: names, profile, access log and cache, as ``filiera serve`` has them.
             listener: The socket that requests are taken from.
             tell: Is given lines for people.
         """

@@ -32,7 +32,9 @@ def run_service_worker(root: Path, profile: str, name: str, listener: int) -> No
     from filiera.serving.server import serve_on  # what takes long is loaded when the supervisor knows of us
     from filiera.serving.watch import watch_of
 
-    (offer,) = offers_of([service.function or str(model_of(service))], profile=profile, tell=_tell)
+    (offer,) = offers_of(
+        [service.function or str(model_of(service))], profile=profile, tell=_tell, cache_s=service.cache_s
+    )
     token = os.environ.get(TOKEN_VARIABLE) or None
     try:
         watch = watch_of(name, access_log=service.access_log, tell=_tell)

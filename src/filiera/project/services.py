@@ -53,10 +53,11 @@ _KEYS: Mapping[str, Check] = {
     "files": _A_TEXT,
     "attempts": _whole(1, 1_000),
     "timeout_s": _seconds(0.1),
+    "cache_s": _seconds(0),
     "access_log": _A_TEXT,
 }
 
-_PLAIN = ("model", "function", "host", "port", "attempts", "timeout_s", "access_log")
+_PLAIN = ("model", "function", "host", "port", "attempts", "timeout_s", "access_log", "cache_s")
 
 
 def declared_services(config: ProjectConfig) -> list[Service]:

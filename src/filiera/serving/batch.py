@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import msgspec
+
 from filiera.core.signature import Field, FieldType
+from filiera.serving.answer_cache import key_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,6 +97,12 @@ class Batch:
             return [row[index] for row in self._rows]
         return self.columns[index]
 
+    def key(self) -> bytes:
+        """Return a digest of the values, the same whatever JSON they came as; rows and columns have different ones."""
+        if self._rows is not None:
+            return key_of(b"rows", msgspec.msgpack.encode(self._rows))
+        return key_of(b"columns", *(_packed(column) for column in self.columns))
+
     def part(self, start: int, stop: int) -> Batch:
         """Return the rows from *start* to before *stop*."""
         if self._rows is not None:
@@ -136,6 +145,13 @@ class Batch:
                 for field, values in pairs
             }
         )
+
+
+def _packed(column: Column) -> bytes:
+    dtype = getattr(column, "dtype", None)
+    if dtype is None or dtype.hasobject:
+        return msgspec.msgpack.encode(list(column))
+    return key_of(str(dtype).encode(), column.tobytes())  # type: ignore[union-attr]
 
 
 def polars_type(kind: FieldType) -> pl.DataType:

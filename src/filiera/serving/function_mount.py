@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 import traceback
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,22 +15,27 @@ import msgspec
 from filiera.core.products import Dataset, Model
 from filiera.core.service import ServiceOptions
 from filiera.errors import FilieraError, ProjectError
-from filiera.serving.framing import EVENTS, LINES, Framing
+from filiera.serving.answer_cache import COUNTS, REFUSED, AnswerCache, Found, wants_fresh
+from filiera.serving.call_failures import problem_of
+from filiera.serving.framing import EVENTS, LINES
 from filiera.serving.function_contract import RAW, RAW_KINDS, api_part, describe
-from filiera.serving.http import Request, Response, StreamFailed, StreamResponse, json_response
+from filiera.serving.function_stream import Answering, pieces_of, with_first
+from filiera.serving.http import Request, Response, StreamResponse, json_response
 from filiera.serving.keeping import Keeping, Trouble
 from filiera.serving.mount import ApiPart, Route
 from filiera.serving.operation import Operation, all_products, operations_of, products_of
 from filiera.serving.prediction_ids import PredictionIds
 from filiera.serving.problem import Problem, RequestRefused
 from filiera.serving.runners import Hand, LoopRunner, Runner, ThreadRunner, items_of
-from filiera.serving.served_function import CallFailed, Kept, ServedFunction
+from filiera.serving.served_function import CallFailed, ServedFunction
 from filiera.serving.trail import Trail
 
 _log = logging.getLogger("filiera.serving")
 _CONCURRENCY = 1
 _CONCURRENCY_ASYNC = 64
 _CLOSE_S = 10.0
+_LARGE_BYTES = 64 * 1024
+"""Calls with a larger body are not looked for among those whose answers are kept: reading it would hold up others."""
 
 
 class FunctionMount:
@@ -73,6 +78,7 @@ class FunctionMount:
         _check_example(options.example, self.operations, self.name)
         self._open = 0
         self._ids = PredictionIds()
+        self._cache: AnswerCache[bytes] | None = AnswerCache(options.cache_s) if options.cache_s else None
         self._functions = [
             ServedFunction(operation, version=version, log=log, function=None if operation.attribute else served)
             for operation in self.operations
@@ -142,11 +148,15 @@ class FunctionMount:
 
     def gauges(self) -> Mapping[str, float]:
         """Return how many calls are under way or wait, and how many the log lost."""
-        return {
+        found: dict[str, float] = {
             f'filiera_calls_open{{function="{self.name}"}}': self._open,
             "filiera_log_dropped_total": self._log.dropped() if self._log is not None else 0,
             "filiera_log_troubled": int(self._log is not None and self._log.trouble() != ""),
         }
+        if self._cache is not None:
+            found |= {name: self._cache.counts[what] for name, what in COUNTS.items()}
+            found["filiera_cache_bytes"] = self._cache.size_bytes
+        return found
 
     def _runner(self, is_async: bool) -> Runner:
         """Return where functions of a kind run; a class may have an ``async`` start and plain methods only."""
@@ -208,28 +218,59 @@ class FunctionMount:
 
     async def _call(self, function: ServedFunction, request: Request) -> Response:
         body, limit_s = await _body(function.operation, request), min(self._options.timeout_s, request.timeout_s)
-        operation, identity, trail = function.operation, self._ids.next(), request.trail
+        identity, trail = self._ids.next(), request.trail
         trail.version = self.version
         trail.mark("read")
-        answer = partial(function.answer_async if operation.is_async else function.answer, identity, body)
-        before = self._admit()
+        before = self._keeping.admit() if self._keeping is not None else 0
+        told: Mapping[str, str] = REFUSED if self._cache is not None and wants_fresh(request.headers) else {}
+        if self._cache is not None and not told and len(body) <= _LARGE_BYTES and (key := function.key(body)):
+            found = await self._from_cache(self._cache, function, _Call(key, body, limit_s), trail)
+            told, content = found.headers(), function.answered(identity, body, found.value)
+            trail.mark("log")
+        else:
+            answer = function.answer_async if function.operation.is_async else function.answer
+            content = await self._run(function, partial(answer, identity, body), limit_s, trail)
+        if self._keeping is not None:
+            await self._keeping.kept(before)
+        return Response(content=content, rows=1, headers=told)
+
+    async def _from_cache(
+        self, cache: AnswerCache[bytes], function: ServedFunction, call: _Call, trail: Trail
+    ) -> Found[bytes]:
+        """Return the result that is kept, or made now."""
+        found = cache.find(call.key)
+        if found is not None:
+            return found
+        compute = function.compute_async if function.operation.is_async else function.compute
+        job = partial(compute, call.body)
+        try:
+            return await cache.made(
+                call.key, lambda: self._run(function, job, call.limit_s, trail), len, timeout_s=call.limit_s
+            )
+        except TimeoutError as error:
+            raise RequestRefused(problem_of(function.operation, error, call.limit_s)) from error
+
+    async def _run(self, function: ServedFunction, job: Callable[[], Any], limit_s: float, trail: Trail) -> bytes:
+        """Return what a job of a function gives, when it has its turn. Raises RequestRefused."""
+        operation = function.operation
+        self._admit()
         try:
             async with asyncio.timeout(limit_s):
-                content = await self._runner(operation.is_async).run(_within(trail, operation)(answer))
+                content: bytes = await self._runner(operation.is_async).run(_within(trail, operation)(job))
         except (CallFailed, TimeoutError) as error:
-            raise RequestRefused(_problem(function.operation, error, limit_s)) from error
+            raise RequestRefused(problem_of(operation, error, limit_s)) from error
         finally:
             self._open -= 1
             trail.mark("call")
-        if self._keeping is not None:
-            await self._keeping.kept(before)
-        return Response(content=content, rows=1)
+        return content
 
     async def _stream(self, function: ServedFunction, request: Request) -> StreamResponse:
         body, limit_s = await _body(function.operation, request), min(self._options.timeout_s, request.timeout_s)
         framing = EVENTS if EVENTS.media_type in request.headers.get("accept", "") else LINES
         request.trail.version = self.version
         request.trail.mark("read")
+        if self._keeping is not None:
+            self._keeping.admit()
         self._admit()
         items: AsyncGenerator[bytes, None] | None = None
 
@@ -244,10 +285,10 @@ class FunctionMount:
         except BaseException as error:
             await close()
             if isinstance(error, CallFailed | TimeoutError):
-                raise RequestRefused(_problem(function.operation, error, limit_s)) from error
+                raise RequestRefused(problem_of(function.operation, error, limit_s)) from error
             raise
         identity = self._ids.next()
-        pieces = _pieces(_Answering(function, identity, body, limit_s), framing, _with_first(first, items))
+        pieces = pieces_of(Answering(function, identity, body, limit_s), framing, with_first(first, items))
         return StreamResponse(pieces, media_type=framing.media_type, close=close)
 
     async def _opened(
@@ -263,13 +304,11 @@ class FunctionMount:
 
         return items_of(runner, pull, items.close, timeout_s=limit_s)
 
-    def _admit(self) -> int:
-        before = self._keeping.admit() if self._keeping is not None else 0
+    def _admit(self) -> None:
         if self._open >= self._limit:
             problem = Problem(kind="busy", detail="Try again in a second.", headers={"Retry-After": "1"})
             raise RequestRefused(problem)
         self._open += 1
-        return before
 
 
 async def _body(operation: Operation, request: Request) -> bytes:
@@ -280,50 +319,17 @@ async def _body(operation: Operation, request: Request) -> bytes:
     return msgspec.json.encode({operation.raw: await request.body(media_type)})
 
 
-class _Answering(NamedTuple):
-    """A call whose answer is a stream."""
+class _Call(NamedTuple):
+    """A call whose answer may be kept."""
 
-    function: ServedFunction
-    identity: str
+    key: bytes
     body: bytes
-    limit_s: float  #: how long an item is waited for
-
-
-async def _pieces(call: _Answering, framing: Framing, items: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    kept, ended = Kept(), "gone"
-    try:
-        async for item in items:
-            kept.add(item)
-            yield framing.item(item)
-        ended = "done"
-        yield framing.done({**call.function.head(call.identity), "count": kept.count})
-    except (CallFailed, TimeoutError, RequestRefused) as error:
-        ended = "failed"
-        yield framing.problem(_problem(call.function.operation, error, call.limit_s).as_json())
-        raise StreamFailed from error
-    finally:
-        call.function.streamed(call.identity, call.body, kept, ended)
+    limit_s: float  #: how long the answer is waited for
 
 
 def _within(trail: Trail, operation: Operation) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
     """Return what makes a job of the operation's kind part of the request's trace."""
     return trail.within_async if operation.is_async else trail.within
-
-
-def _problem(operation: Operation, error: Exception, limit_s: float) -> Problem:
-    if isinstance(error, RequestRefused):
-        return error.problem
-    if isinstance(error, TimeoutError):
-        return Problem(kind="timed-out", detail=f"It was waited for {limit_s:g} s.")
-    _log_failure(operation, error)
-    return Problem(kind="function-failed", detail="See the service's log.")
-
-
-async def _with_first(first: bytes | None, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    if first is not None:
-        yield first
-        async for item in rest:
-            yield item
 
 
 def _check_example(example: Mapping[str, Any] | None, operations: Sequence[Operation], name: str) -> None:
@@ -357,16 +363,6 @@ async def _first_async(function: ServedFunction, body: bytes) -> None:
     items = await function.open_async(body)
     await items.pull(lambda item: None, 1)
     await items.close()
-
-
-def _log_failure(operation: Operation, error: Exception) -> None:
-    """Log what happened; messages of exceptions may quote arguments, so with sensitive ones only the frames."""
-    cause = error.__cause__
-    if any(argument.is_sensitive for argument in operation.arguments):
-        frames = "".join(traceback.format_tb(cause.__traceback__)) if cause is not None else ""
-        _log.error("%s failed: it raised %s\n%s", operation.name, type(cause).__name__, frames)
-    else:
-        _log.error("%s failed", operation.name, exc_info=cause)
 
 
 def _place(error: BaseException) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import aclosing
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 
 import msgspec
@@ -133,6 +133,10 @@ class Response:
     media_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
     rows: int = 0  #: rows predicted, for the metrics
+
+    def with_headers(self, more: Mapping[str, str]) -> Response:
+        """Return the same response with *more* headers."""
+        return replace(self, headers={**self.headers, **more}) if more else self
 
     @property
     def sent_bytes(self) -> int:

@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any
 
 from filiera.serving import arrow_bodies
-from filiera.serving.batch import Batch
+from filiera.serving.answer_cache import COUNTS, REFUSED, AnswerCache, wants_fresh
+from filiera.serving.batch import Batch, Outputs
 from filiera.serving.batcher import Batcher, TooLate
 from filiera.serving.contract import ModelContract, api_part, describe
 from filiera.serving.endpoint import Asking, Endpoint
@@ -49,6 +50,7 @@ class ModelMount:
         feedback: Feedback | None = None,
         bounds: Bounds | None = None,
         keeping: Keeping | None = None,
+        cache_s: float = 0.0,
     ) -> None:
         """Prepare to serve what *endpoint* holds.
 
@@ -58,6 +60,8 @@ class ModelMount:
             feedback: Takes what callers tell of predictions later; None: nobody does.
             bounds: How many rows may wait for it; more are refused with 503.
             keeping: What the log of the endpoint's versions promises; None: nothing is waited for or refused.
+            cache_s: How long answers of a version are kept for who asks the same; 0: not at all. A version whose
+                signature says that it is not deterministic is always asked.
         """
         self.name = endpoint.name
         self._endpoint = endpoint
@@ -67,6 +71,9 @@ class ModelMount:
         self._keeping = keeping
         self._worker = Worker(max_waiting=_MAX_READING)
         self._batchers: weakref.WeakKeyDictionary[ServedModel, Batcher] = weakref.WeakKeyDictionary()
+        self._cache_s = cache_s
+        self._caches: weakref.WeakKeyDictionary[ServedModel, AnswerCache[Outputs]] = weakref.WeakKeyDictionary()
+        self._cache_counts: Counter[str] = Counter()
 
     def routes(self) -> Mapping[str, Route]:
         """Return its description, its predict path, and those of the Open Inference Protocol."""
@@ -121,6 +128,8 @@ class ModelMount:
             **{f'filiera_batches_total{{reason="{reason}"}}': counts[reason] for reason in REASONS},
             "filiera_batch_rows_total": counts["rows"],
             "filiera_queue_seconds_total": counts["queue_s"],
+            **{name: self._cache_counts[what] for name, what in COUNTS.items()},
+            "filiera_cache_bytes": sum(each.size_bytes for each in list(self._caches.values())),
             "filiera_log_dropped_total": log.dropped() if log is not None else 0,
             "filiera_log_troubled": int(log is not None and log.trouble() != ""),
             "filiera_version_failures_total": self._follower.failures if self._follower is not None else 0,
@@ -155,9 +164,10 @@ class ModelMount:
                 else:
                     batch, write = read(asked.model)
                 batch = _with_headers(batch, asked.model, asking.headers)
-                predictions = await self._batcher(asked.model).predict(
-                    batch, timeout_s=asking.timeout_s, trail=asking.trail
-                )
+                if self._cache_s and asked.model.contract.signature.deterministic:
+                    predictions, told = await self._from_cache(asked.model, batch, asking)
+                else:
+                    predictions, told = await self._predicted(asked.model, batch, asking), {}
             except Busy as busy:
                 detail = f"Try again in {busy.retry_after_s} s."
                 problem = Problem(kind="busy", detail=detail, headers={"Retry-After": str(busy.retry_after_s)})
@@ -171,7 +181,42 @@ class ModelMount:
             if self._keeping is not None:
                 await self._keeping.kept(before)
             asked.answered(read, predictions)
-            return write(predictions)
+            return write(predictions).with_headers(told) if told else write(predictions)
+
+    async def _predicted(self, model: ServedModel, batch: Batch, asking: Asking) -> Predictions:
+        return await self._batcher(model).predict(batch, timeout_s=asking.timeout_s, trail=asking.trail)
+
+    async def _from_cache(
+        self, model: ServedModel, batch: Batch, asking: Asking
+    ) -> tuple[Predictions, Mapping[str, str]]:
+        """Return what is kept for these rows, or made now, under ids of their own and logged; and headers that say so.
+
+        What is kept belongs to the version in memory, and goes with it: no other one answers with it.
+        """
+        if wants_fresh(asking.headers):
+            return await self._predicted(model, batch, asking), REFUSED
+        cache = self._caches.get(model)
+        if cache is None:
+            cache = self._caches[model] = AnswerCache(self._cache_s, counts=self._cache_counts)
+        key = batch.key()
+        found = cache.find(key)
+        made: list[Predictions] = []
+        if found is None:
+
+            async def make() -> Outputs:
+                made.append(await self._predicted(model, batch, asking))
+                # What came together with other rows is a view of all of them, which would be kept along.
+                return tuple(values.copy() for values in made[0].outputs)
+
+            try:
+                found = await cache.made(key, make, _size, timeout_s=asking.timeout_s)
+            except TimeoutError:
+                raise TooLate from None
+        if not made:
+            asking.trail.mark("cache", batch.height)
+            made = model.named([batch], found.value)
+            asking.trail.mark("log")
+        return made[0], found.headers()
 
     def _batcher(self, model: ServedModel) -> Batcher:
         found = self._batchers.get(model)
@@ -188,6 +233,11 @@ def _question(body: bytes, media_type: str, accept: str, model: ServedModel) -> 
     if arrow_bodies.MEDIA_TYPE in accept or (is_arrow and "application/json" not in accept):
         return batch, partial(_as_table, model.contract)
     return batch, partial(_as_records, model.contract)
+
+
+def _size(outputs: Outputs) -> int:
+    """Return about how many bytes outputs take; texts are taken for short ones."""
+    return sum(values.nbytes + (64 * values.size if values.dtype.hasobject else 0) for values in outputs)
 
 
 def _with_headers(batch: Batch, model: ServedModel, headers: Mapping[str, str]) -> Batch:

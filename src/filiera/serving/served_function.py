@@ -12,6 +12,7 @@ import msgspec
 
 from filiera.core.service import Refused
 from filiera.ports import PredictionLog
+from filiera.serving.answer_cache import key_of
 from filiera.serving.operation import AnswerEncoder, Operation
 from filiera.serving.problem import Problem, RequestRefused
 from filiera.serving.runners import Hand
@@ -44,6 +45,15 @@ class ServedFunction:
         self._encoder = AnswerEncoder(operation.answer)
         self._hidden = [argument.name for argument in operation.arguments if argument.is_sensitive]
 
+    def key(self, body: bytes) -> bytes | None:
+        """Return what is the same for equal arguments; None when that cannot be said. Raises RequestRefused."""
+        given = self._decoder.decode(body)
+        try:
+            spelled = msgspec.json.encode(given, order="deterministic")
+        except (TypeError, ValueError):
+            return None
+        return key_of(self.operation.name.encode(), spelled)
+
     def compute(self, body: bytes) -> bytes:
         """Return the result of a plain function for a request *body*, as JSON. Raises RequestRefused, CallFailed."""
         given = self._decoder.decode(body)
@@ -62,11 +72,11 @@ class ServedFunction:
 
     def answer(self, identity: str, body: bytes) -> bytes:
         """Return the whole answer of a plain function, and log it. Raises RequestRefused, CallFailed."""
-        return self._answered(identity, body, self.compute(body))
+        return self.answered(identity, body, self.compute(body))
 
     async def answer_async(self, identity: str, body: bytes) -> bytes:
         """Return the whole answer of an asynchronous function, and log it. Raises RequestRefused, CallFailed."""
-        return self._answered(identity, body, await self.compute_async(body))
+        return self.answered(identity, body, await self.compute_async(body))
 
     def open(self, body: bytes) -> Items:
         """Return the items of a plain function that streams. Raises RequestRefused, CallFailed."""
@@ -102,7 +112,8 @@ class ServedFunction:
         placed, named = self.operation.bound(given)
         return self.function(*placed, **named)
 
-    def _answered(self, identity: str, body: bytes, content: bytes) -> bytes:
+    def answered(self, identity: str, body: bytes, content: bytes) -> bytes:
+        """Return the whole answer with the result *content*, and log it."""
         if self._log is not None:
             is_hidden = self.operation.is_answer_sensitive
             outputs = {} if is_hidden else {"result": msgspec.json.decode(content)}

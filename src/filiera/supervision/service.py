@@ -39,6 +39,7 @@ class Service:
     triggers: Triggers = Triggers()
     attempts: int = 5  #: so often a message is tried
     timeout_s: float = 300.0  #: so long one attempt may take
+    cache_s: float = 0.0  #: so long answers of a model are kept for who asks the same; 0: not at all
     access_log: str = ""  #: file, relative to the project, that has a line for each request; "-": what it prints
 
     @property
