@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
+from tests.brokers import kafka_cluster, rabbit_server, redis_server  # noqa: F401  fixtures
 from tests.postgres import postgres  # noqa: F401  a fixture
 
 # No deadline: how long an example takes says more of the machine than of the code. The suite tries the same examples

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from filiera.core.changes import CodeChanges
 from filiera.core.collected import Collected
-from filiera.core.message import Message, Waiting
+from filiera.core.message import Incoming
 from filiera.core.task import CodeState, Entry, ExecutorEvent, Task
 
 Row = Mapping[str, Any]
@@ -242,32 +242,25 @@ class PredictionLog(Protocol):
 
 
 class MessageSource(Protocol):
-    """Hands out messages at least once: what was received and never settled comes again when its lease ends.
+    """Hands out the messages of a broker at least once: what is not confirmed comes again, here or to another member.
 
-    Settling is acknowledging, retrying or burying. It returns False, and changes nothing, when the lease has ended and
-    the message was handed out again, or is settled already.
+    Members of a group, on one machine or several, share the messages: each goes to one of them. Making one connects to
+    nothing and refuses, with ProjectError, what cannot be an address. After a SourceError it is closed, and another one
+    is made.
     """
 
-    def is_due(self) -> bool:
-        """Tell whether there is a message to receive. Asked often."""
+    def receive(self, most: int, wait_s: float) -> Sequence[Incoming]:
+        """Return up to *most* messages in their order: those that are there, else the first to come within *wait_s*.
 
-    def receive(self, most: int) -> Sequence[Message]:
-        """Return up to *most* messages that are due, the longest due first; at once, perhaps none."""
+        Connects when it is first called. A broker may hand out no more once a hundred are not confirmed. Raises
+        SourceError: the broker cannot be reached, or refuses.
+        """
 
-    def extend(self, message: Message) -> bool:
-        """Begin the lease anew: the message is still being handled. False: it is not ours any more."""
+    def confirm(self) -> None:
+        """Say that all that was received, perhaps nothing, is kept elsewhere. Raises SourceError."""
 
-    def acknowledge(self, message: Message) -> bool:
-        """Let the message go: it has been handled."""
-
-    def retry(self, message: Message, *, after_s: float, why: str, is_tried: bool = True) -> bool:
-        """Hand the message out again in *after_s* seconds. Not *is_tried*: the attempt does not count."""
-
-    def bury(self, message: Message, *, why: str) -> bool:
-        """Keep the message among the dead letters: it is not handed out any more."""
-
-    def standing(self) -> Waiting:
-        """Return how many messages wait, are being handled and are dead, and when the next is due."""
+    def close(self) -> None:
+        """Disconnect; what is not confirmed is for others. Never raises, and may be called again."""
 
 
 Clock = Callable[[], float]

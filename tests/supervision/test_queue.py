@@ -1,4 +1,4 @@
-"""Queues keep the promises of a MessageSource, and no message is lost, whoever is killed when."""
+"""Queues know nothing of each other, keep what is dead, and no message is lost, whoever is killed when."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,6 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from filiera.adapters.sqlite_records import SqliteRecords
 from filiera.core.message import Message
 from filiera.supervision.queue import LEASE_S, MessageQueue, reclaim, standings
-from filiera.testing.message_source import MessageSourceContract, Pass, Put
 from tests.supervision.time import HandClock
 
 
@@ -37,23 +36,6 @@ def records(tmp_path: Path) -> Iterator[SqliteRecords]:
 @pytest.fixture
 def queue(records: SqliteRecords, clock: HandClock) -> MessageQueue:
     return MessageQueue(records, "mail", clock=clock)
-
-
-class TestMessageQueue(MessageSourceContract):
-    @pytest.fixture
-    def source(self, queue: MessageQueue) -> MessageQueue:
-        return queue
-
-    @pytest.fixture
-    def put(self, queue: MessageQueue) -> Put:
-        def put(bodies: Sequence[bytes]) -> None:
-            queue.put(bodies)
-
-        return put
-
-    @pytest.fixture
-    def pass_time(self, clock: HandClock) -> Pass:
-        return clock.turn
 
 
 def test_queues_know_nothing_of_each_other(records: SqliteRecords, queue: MessageQueue, clock: HandClock) -> None:

@@ -10,7 +10,7 @@ from filiera.project.project import Project
 from filiera.project.services import declared_services, named_services
 from filiera.project.supervising import queue_standings, renew, standing_services
 
-_COLUMNS = ("service", "state", "workers", "requests", "restarts", "waiting", "dead", "address")
+_COLUMNS = ("service", "state", "workers", "requests", "restarts", "messages", "waiting", "dead", "address")
 _NUMBERS = ("requests", "restarts", "waiting", "dead")
 
 
@@ -28,7 +28,9 @@ def run(options: argparse.Namespace) -> int:
     elif not rows:
         print("no services: add [service.NAME] to filiera.toml")
     else:
-        print_table(_COLUMNS, [[row[column] for column in _COLUMNS] for row in rows], right=_NUMBERS)
+        # How messages of brokers come is said where there are brokers only.
+        columns = [column for column in _COLUMNS if column != "messages" or any(row["messages"] for row in rows)]
+        print_table(columns, [[row[column] for column in columns] for row in rows], right=_NUMBERS)
     return 0
 
 
@@ -50,6 +52,7 @@ def _rows(project: Project) -> list[dict[str, Any]]:
                 "requests": standing.get("requests", 0),
                 "in_flight": standing.get("in_flight", 0),
                 "restarts": standing.get("restarts", 0),
+                "messages": standing.get("messages", "") or ("down" if service.triggers.messages else ""),
                 "waiting": queue.waiting + queue.handled if queue else 0,
                 "dead": queue.dead if queue else 0,
                 "address": standing.get("url", ""),

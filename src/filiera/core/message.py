@@ -14,10 +14,18 @@ class Message:
 
     id: str
     body: bytes  #: JSON, as the service takes it in a request
-    origin: str  #: what put it: "put", "cron", "every" or "files"
+    origin: str  #: what put it: "put", "cron", "every", "files" or the address of a broker's queue
     put_at: float  #: seconds since the epoch
     attempt: int  #: 1 when it was handed out for the first time
     lease: str  #: proves that it was handed out to us
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Incoming:
+    """A message as a broker hands it out."""
+
+    body: bytes  #: JSON, as the service takes it in a request
+    position: str = ""  #: names it at its broker, the same when it comes again; "": nothing does
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

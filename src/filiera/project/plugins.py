@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filiera.core.artifact import ArtifactRef
+from filiera.core.broker import BrokerAddress
 from filiera.core.chunks import TABLE_CODEC, Chunk, read_chunks
 from filiera.core.files import FILES_CODEC
 from filiera.core.markup import Markup
 from filiera.core.parts import PARTS_CODEC, read_parts
 from filiera.errors import CodecError, ProjectError, did_you_mean
-from filiera.ports import BlobStore, Codec, CodeHistory, MetadataStore, PredictionLog, SourceReader
+from filiera.ports import BlobStore, Codec, CodeHistory, MessageSource, MetadataStore, PredictionLog, SourceReader
 
 if TYPE_CHECKING:
     from filiera.core.document import Document
@@ -27,6 +28,8 @@ CODEC_GROUP = "filiera.codecs"
 """Entry points: the name is the top-level module of the types served, the value ``module:Class`` of a Codec."""
 SOURCE_GROUP = "filiera.sources"
 """Entry points: the name is the ``type`` of a catalog entry, the value ``module:Class`` of a SourceReader."""
+BROKER_GROUP = "filiera.brokers"
+"""Entry points: the name is the scheme of an address, the value ``module:Class`` of a MessageSource."""
 
 _PLAIN = "filiera.adapters.codecs.plain_values:PlainCodec"
 _BYTES = "filiera.adapters.codecs.plain_values:BytesCodec"
@@ -71,12 +74,24 @@ _SOURCES: Mapping[str, str] = {
     "sql": "filiera.adapters.sql.source:SqlSource",
     "kedro": "filiera.adapters.sources.kedro_dataset:KedroSource",
 }
+_BROKERS: Mapping[str, str] = {
+    "redis": "filiera.adapters.brokers.redis_stream:RedisStream",
+    "rediss": "filiera.adapters.brokers.redis_stream:RedisStream",
+    "amqp": "filiera.adapters.brokers.amqp_queue:AmqpQueue",
+    "amqps": "filiera.adapters.brokers.amqp_queue:AmqpQueue",
+    "kafka": "filiera.adapters.brokers.kafka_topic:KafkaTopic",
+    "kafkas": "filiera.adapters.brokers.kafka_topic:KafkaTopic",
+}
 
 
 @functools.cache
 def _load(address: str) -> Any:
+    return _named(address)()
+
+
+def _named(address: str) -> Any:
     module, _, name = address.partition(":")
-    return getattr(importlib.import_module(module), name)()
+    return getattr(importlib.import_module(module), name)
 
 
 @functools.cache
@@ -198,6 +213,24 @@ def source_reader(type_name: str) -> SourceReader:
         )
     reader: SourceReader = _load(address)
     return reader
+
+
+def message_source(address: BrokerAddress, group: str, member: str) -> MessageSource:
+    """Return what hands out messages of a broker to a member of a group; it is not connected yet.
+
+    Raises:
+        ProjectError: There is no such kind of broker, its library is missing, or the address cannot be used.
+    """
+    found = _BROKERS.get(address.scheme) or _entry_points(BROKER_GROUP).get(address.scheme)
+    if found is None:
+        known = sorted({*_BROKERS, *_entry_points(BROKER_GROUP)})
+        raise ProjectError(
+            f"There is no broker {address.scheme!r}, which messages of {address.shown} are to come from.",
+            why=f"There are: {', '.join(known)}.{did_you_mean(address.scheme, known)}",
+            do="Correct messages in filiera.toml, or install the plug-in that has it.",
+        )
+    source: MessageSource = _named(found)(address, group, member)
+    return source
 
 
 def markup_of(file: Path) -> Markup:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from filiera.core.broker import BrokerAddress
 from filiera.core.products import check_name
 from filiera.errors import ProjectError, UsageError, did_you_mean
 from filiera.project.config import FILE_NAME, ProjectConfig
@@ -51,6 +52,7 @@ _KEYS: Mapping[str, Check] = {
     "timezone": _A_TEXT,
     "every_s": _seconds(0.1),
     "files": _A_TEXT,
+    "messages": _A_TEXT,
     "attempts": _whole(1, 1_000),
     "timeout_s": _seconds(0.1),
     "cache_s": _seconds(0),
@@ -126,6 +128,7 @@ def _triggers(table: Mapping[str, Any], where: str) -> Triggers:
         timezone=table.get("timezone", "UTC"),
         every_s=float(table.get("every_s", 0.0)),
         files=table.get("files", ""),
+        messages=BrokerAddress.parse(table["messages"]) if "messages" in table else None,
     )
     if found.cron:
         Cron(found.cron, found.timezone)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
 import time
@@ -14,16 +16,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filiera.core.broker import BrokerAddress
+from filiera.core.digest import digest
 from filiera.core.message import Waiting
 from filiera.core.products import CHAMPION, ProductRef
 from filiera.errors import FilieraError, StoreError, UsageError
-from filiera.project import identity
+from filiera.ports import MessageSource
+from filiera.project import identity, plugins
 from filiera.project.project import Project
 from filiera.project.worker import PATH_VARIABLE
 from filiera.serving.listening import listen, must_have_token, url_of
 from filiera.supervision.control import connect
 from filiera.supervision.couriers import Couriers
 from filiera.supervision.fleet import Fleet
+from filiera.supervision.intake import Intake
 from filiera.supervision.prompting import Prompter
 from filiera.supervision.queue import MessageQueue, reclaim, standings
 from filiera.supervision.runner import Parts, Runner
@@ -140,14 +146,32 @@ def _runner(project: Project, service: Service, say: Callable[[str, str], None])
             fleet=Fleet(service.workers, now=time.monotonic(), chance=random.random),
             couriers=couriers,
             prompter=Prompter(service, queue, root=project.config.root, clock=project.clock, tell=tell),
+            intake=_intake(project, service, queue, tell),
             launch=_Launch(project),
             tell=tell,
         )
     )
 
 
+def _intake(project: Project, service: Service, queue: MessageQueue, tell: Callable[[str], None]) -> Intake | None:
+    address = service.triggers.messages
+    if address is None:
+        return None
+    connect = functools.partial(_message_source, project, service, address)
+    return Intake(service, queue, connect=connect, chance=random.random, tell=tell)
+
+
+def _message_source(project: Project, service: Service, address: BrokerAddress) -> MessageSource:
+    """Return what hands out messages to this project's service, here and wherever else it runs. Raises ProjectError."""
+    group = address.group or f"{project.config.name}.{service.name}"
+    place = digest("store-place/1", str(project.store).encode())[:8]
+    return plugins.message_source(address, group, f"filiera.{socket.gethostname()}.{place}")
+
+
 def _check(project: Project, service: Service) -> None:
-    """Refuse what no worker could serve, before it is tried. Raises UsageError, Untrusted."""
+    """Refuse what no worker could serve, before it is tried. Raises UsageError, ProjectError, Untrusted."""
+    if service.triggers.messages is not None:
+        _message_source(project, service, service.triggers.messages).close()
     if must_have_token(service.host) and not os.environ.get(TOKEN_VARIABLE):
         raise UsageError(
             f"{service.host}, where the service {service.name!r} is to listen, can be reached from other machines.",

@@ -219,10 +219,10 @@ CREATE TABLE proof (
 
 -- What waits in the queues of services until it has been handled; then its row goes.
 CREATE TABLE message (
-    id TEXT NOT NULL PRIMARY KEY,            -- begins with the time, so that it sorts by it
+    id TEXT NOT NULL PRIMARY KEY,            -- of one that a broker handed out the same each time
     queue TEXT NOT NULL,
     body BYTEA NOT NULL,
-    origin TEXT NOT NULL,                    -- what put it: "put", "cron", "every" or "files"
+    origin TEXT NOT NULL,                    -- what put it: "put", "cron", "every", "files", or the address of a broker's queue
     put_at DOUBLE PRECISION NOT NULL,
     due_at DOUBLE PRECISION NOT NULL,        -- it is not handed out before; of one handed out, when its lease ends
     attempts BIGINT NOT NULL DEFAULT 0,      -- how often it was handed out
@@ -230,7 +230,7 @@ CREATE TABLE message (
     is_dead BIGINT NOT NULL DEFAULT 0,       -- 1: it is not tried any more
     why TEXT NOT NULL DEFAULT ''             -- what the last attempt failed with
 );
-CREATE INDEX message_by_due ON message (queue, is_dead, due_at, id);
+CREATE INDEX message_by_due ON message (queue, is_dead, due_at, put_at, id);
 
 -- How far a trigger has come: the time of the last tick that was put, or what a file looked like.
 CREATE TABLE trigger_mark (

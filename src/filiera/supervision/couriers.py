@@ -12,7 +12,7 @@ from typing import Literal
 from filiera.core.message import Message, retry_delay_s
 from filiera.core.value import dataclass
 from filiera.errors import FilieraError
-from filiera.ports import MessageSource
+from filiera.supervision.queue import MessageQueue
 from filiera.supervision.service import Service
 
 _REFUSALS = {400, 413, 415, 422}
@@ -66,9 +66,9 @@ class Couriers:
     """Threads that bring messages, as many at once as they may; none while there is nothing to bring."""
 
     def __init__(
-        self, service: Service, source: MessageSource, *, chance: Callable[[], float], tell: Callable[[str], None]
+        self, service: Service, queue: MessageQueue, *, chance: Callable[[], float], tell: Callable[[str], None]
     ) -> None:
-        self._service, self._source, self._chance, self._tell = service, source, chance, tell
+        self._service, self._queue, self._chance, self._tell = service, queue, chance, tell
         self._lock = threading.Lock()
         self._carried: dict[int, Message] = {}
         self._count = 0
@@ -84,13 +84,13 @@ class Couriers:
 
     def has_work(self) -> bool:
         """Tell whether there is something to bring. Raises StoreError."""
-        return not self._is_stopped and self._source.is_due()
+        return not self._is_stopped and self._queue.is_due()
 
     def send_out(self, most: int) -> None:
         """Bring what is due, up to *most* messages at once. Does not wait. Raises StoreError."""
         with self._lock:
             free = 0 if self._is_stopped else most - len(self._carried)
-        for message in self._source.receive(free) if free > 0 else ():
+        for message in self._queue.receive(free) if free > 0 else ():
             with self._lock:
                 self._count += 1
                 number = self._count
@@ -100,7 +100,7 @@ class Couriers:
     def keep(self) -> None:
         """Hold on to what is being brought. Raises StoreError."""
         for message in list(self._carried.values()):
-            self._source.extend(message)
+            self._queue.extend(message)
 
     def stop(self) -> None:
         """Bring nothing more than what is under way."""
@@ -109,7 +109,7 @@ class Couriers:
     def give_back(self) -> None:
         """Let others bring what is under way: this process ends. Raises StoreError."""
         for message in list(self._carried.values()):
-            self._source.retry(message, after_s=0.0, why="the supervisor ended", is_tried=False)
+            self._queue.retry(message, after_s=0.0, why="the supervisor ended", is_tried=False)
 
     def _carry(self, number: int, message: Message | None) -> None:
         try:
@@ -126,7 +126,7 @@ class Couriers:
         with self._lock:
             if self._is_stopped:
                 return None
-        found = self._source.receive(1)
+        found = self._queue.receive(1)
         with self._lock:
             if found:
                 self._carried[number] = found[0]
@@ -140,10 +140,10 @@ class Couriers:
 
     def _settle(self, message: Message, verdict: Verdict) -> None:
         if verdict.what == "acknowledge":
-            self._source.acknowledge(message)
+            self._queue.acknowledge(message)
         elif verdict.what == "retry":
-            self._source.retry(message, after_s=verdict.after_s, why=verdict.why, is_tried=verdict.is_tried)
-        elif self._source.bury(message, why=verdict.why):
+            self._queue.retry(message, after_s=verdict.after_s, why=verdict.why, is_tried=verdict.is_tried)
+        elif self._queue.bury(message, why=verdict.why):
             times = "1 attempt" if message.attempt == 1 else f"{message.attempt} attempts"
             self._tell(f"message {message.id} is dead after {times}: {verdict.why}")
 

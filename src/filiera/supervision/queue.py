@@ -1,20 +1,27 @@
-"""Durable queues: messages among the records, handed out at least once."""
+"""Durable queues: messages among the records, handed out at least once.
+
+What was received and never settled comes again when its lease ends. Settling is acknowledging, retrying or burying. It
+returns False, and changes nothing, when the lease has ended and the message was handed out again, or is settled
+already.
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 
-from filiera.core.message import Message, Waiting
+from filiera.core.digest import digest
+from filiera.core.message import Incoming, Message, Waiting
 from filiera.core.value import dataclass
 from filiera.ports import Clock, MetadataStore, Row, Statement
 
 LEASE_S = 60.0
 _LONGEST_WHY = 2_000
+_ID_LENGTH = 27
 
 
 class MessageQueue:
-    """The queue of one name in the records: a MessageSource that messages can be put into."""
+    """The queue of one name in the records."""
 
     def __init__(self, records: MetadataStore, name: str, *, clock: Clock, lease_s: float = LEASE_S) -> None:
         self.name = name
@@ -32,14 +39,31 @@ class MessageQueue:
             StoreError: They could not be written; none is kept.
         """
         now = self._clock()
-        rows = [
-            {"id": _new_id(now, place), "queue": self.name, "body": body, "origin": origin, "put_at": now}
-            for place, body in enumerate(bodies)
-        ]
-        noted = [{"service": self.name, "subject": subject, "mark": mark} for subject, mark in (marks or {}).items()]
-        statements: list[Statement] = [("put_message", row) for row in rows]
-        self._records.write([*statements, *(("put_trigger_mark", row) for row in noted)], durable=True)
-        return [str(row["id"]) for row in rows]
+        named = [(_new_id(now, place), body) for place, body in enumerate(bodies)]
+        self._put(named, origin, now, marks or {})
+        return [name for name, _ in named]
+
+    def keep(self, incoming: Sequence[Incoming], *, origin: str) -> None:
+        """Put what a broker has handed out, and come back when it survives a power cut.
+
+        One that is handed out again, and is still here, is not put again; one that has been handled meanwhile is put
+        again under the same id. Of those without a position nobody can know.
+
+        Args:
+            incoming: In their order.
+            origin: The address that they come from.
+
+        Raises:
+            StoreError: They could not be written; none is kept.
+        """
+        now = self._clock()
+        named = [(self._id_of(one, origin) or _new_id(now, place), one.body) for place, one in enumerate(incoming)]
+        self._put(named, origin, now, {})
+
+    def has_room(self, most: int) -> int:
+        """Return how many fewer than *most* messages are here that are not dead; 0 when there are as many or more."""
+        (row,) = self._records.read("count_backlog", {"queue": self.name, "most": most})
+        return most - int(row["backlog"])
 
     def is_due(self) -> bool:
         """Tell whether there is a message to receive: a look at an index, which waits for nobody."""
@@ -63,7 +87,7 @@ class MessageQueue:
             )
             for row in rows
         ]
-        return sorted(found, key=lambda message: message.id)
+        return sorted(found, key=lambda message: (message.put_at, message.id))
 
     def extend(self, message: Message) -> bool:
         """Begin the lease anew: the message is still being handled. False: it is not ours any more."""
@@ -108,6 +132,21 @@ class MessageQueue:
         """Forget what triggers have noted of these."""
         rows = [{"service": self.name, "subject": subject} for subject in subjects]
         self._records.write([("drop_trigger_mark", row) for row in rows])
+
+    def _put(self, named: Sequence[tuple[str, bytes]], origin: str, now: float, marks: Mapping[str, str]) -> None:
+        about = {"queue": self.name, "origin": origin, "due_at": now}
+        # A microsecond for each, so that the order of putting stays.
+        rows = [
+            {"id": one, "body": body, "put_at": now + place * 1e-6, **about} for place, (one, body) in enumerate(named)
+        ]
+        noted = [{"service": self.name, "subject": subject, "mark": mark} for subject, mark in marks.items()]
+        statements: list[Statement] = [("put_message", row) for row in rows]
+        self._records.write([*statements, *(("put_trigger_mark", row) for row in noted)], durable=True)
+
+    def _id_of(self, one: Incoming, origin: str) -> str:
+        """Return the id of what a broker hands out: the same each time, and never that of other content."""
+        parts = (self.name.encode(), origin.encode(), one.position.encode(), one.body)
+        return digest("broker-message/1", *parts)[:_ID_LENGTH] if one.position else ""
 
     def _changed(self, query: str, ids: Iterable[str], **more: object) -> list[str]:
         rows = [{"queue": self.name, "id": one, **more} for one in ids]

@@ -15,8 +15,11 @@ from filiera.supervision.control import Channel, Gone
 from filiera.supervision.couriers import Couriers
 from filiera.supervision.doorstep import Doorstep
 from filiera.supervision.fleet import Drain, Fleet, Kill, Start
+from filiera.supervision.intake import Intake
 from filiera.supervision.prompting import Prompter
 from filiera.supervision.service import Service
+
+_CLOSE_S = 5.0
 
 
 class Launch(Protocol):
@@ -34,6 +37,7 @@ class Parts:
     fleet: Fleet
     couriers: Couriers
     prompter: Prompter
+    intake: Intake | None = None
     launch: Launch
     tell: Callable[[str], None]
 
@@ -44,6 +48,7 @@ class Runner:
     def __init__(self, parts: Parts) -> None:
         self.service, self.fleet, self.tell = parts.service, parts.fleet, parts.tell
         self.couriers, self._prompter, self._launch = parts.couriers, parts.prompter, parts.launch
+        self.intake = parts.intake
         self.listener: socket.socket | None = None
         self.url = ""
         self._children: dict[int, subprocess.Popen[bytes]] = {}
@@ -74,6 +79,8 @@ class Runner:
                     self._tell_to_end(worker)
                 case Kill(worker, why):
                     self._kill(worker, why)
+        if self.intake is not None:
+            self.intake.see_to()
         self._prompter.step()
         if self.fleet.state == "ready":
             limits = self.service.workers
@@ -128,6 +135,8 @@ class Runner:
 
     def stop(self) -> None:
         """Begin to end: what has begun is finished."""
+        if self.intake is not None:
+            self.intake.stop()
         self.couriers.stop()
         self.fleet.stop()
 
@@ -138,7 +147,10 @@ class Runner:
                 os.kill(pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Give the socket back."""
+        """Give the socket back, and the connection to the broker."""
+        if self.intake is not None:
+            self.intake.stop()
+            self.intake.join(_CLOSE_S)
         self._doorstep.close()
         if self.listener is not None:
             self.listener.close()

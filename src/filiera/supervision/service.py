@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from filiera.core.broker import BrokerAddress
 from filiera.core.digest import digest
 from filiera.core.value import dataclass
 
@@ -24,6 +25,7 @@ class Triggers:
     timezone: str = "UTC"  #: in which *cron* is meant
     every_s: float = 0.0  #: 0: none
     files: str = ""  #: pattern of files, relative to the project; each new or changed one is a message; "": none
+    messages: BrokerAddress | None = None  #: a broker's queue, stream or topic that they are fetched from
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

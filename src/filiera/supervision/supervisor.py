@@ -66,6 +66,7 @@ class Supervisor:
         self._watched: set[str] = set()
         self._stop_at: float | None = None
         self._is_killing = False
+        self._alarm: socket.socket | None = None
         self._keep_at = 0.0
         self._silent_until: dict[str, float] = {}
 
@@ -84,6 +85,8 @@ class Supervisor:
                 until = time.monotonic() + (_STRANGER_S if self._take_over() else 0.0)
                 self._write_workers()
                 for runner in self._runners.values():
+                    if runner.intake is not None:
+                        runner.intake.has_come = self._wake
                     self._bind(runner, until)
                 on_up(list(self._runners.values()))
                 while not self._is_finished():
@@ -161,9 +164,10 @@ class Supervisor:
 
         def told(_: float) -> None:
             for number in ours.recv(1024):
-                if number != signal.SIGCHLD:
+                if number in (signal.SIGINT, signal.SIGTERM):
                     self._stop()
 
+        self._alarm = theirs
         self._selector.register(ours, selectors.EVENT_READ, told)
         try:
             yield
@@ -174,6 +178,12 @@ class Supervisor:
             self._selector.close()
             ours.close()
             theirs.close()
+
+    def _wake(self) -> None:
+        """Let the loop look around at once; may be called by any thread."""
+        if self._alarm is not None:
+            with suppress(OSError):  # full: it will look; closed: it has ended
+                self._alarm.send(b"\0")
 
     def _stop(self) -> None:
         if self._stop_at is not None:
@@ -342,6 +352,7 @@ def snapshot(runner: Runner) -> dict[str, Any]:
         "requests": fleet.requests,
         "restarts": fleet.restarts,
         "pids": runner.pids,
+        "messages": runner.intake.state if runner.intake is not None else "",
     }
 
 

@@ -219,7 +219,7 @@ CREATE TABLE message (
     is_dead BIGINT NOT NULL DEFAULT 0,
     why TEXT NOT NULL DEFAULT ''
 );
-CREATE INDEX message_by_due ON message (queue, is_dead, due_at, id);
+CREATE INDEX message_by_due ON message (queue, is_dead, due_at, put_at, id);
 
 CREATE TABLE trigger_mark (
     service TEXT NOT NULL,

@@ -1,6 +1,12 @@
 -- put_message --
--- A message that waits from now on.
-INSERT INTO message (id, queue, body, origin, put_at, due_at) VALUES (:id, :queue, :body, :origin, :put_at, :put_at);
+-- A message that waits from now on, unless it is there already.
+INSERT INTO message (id, queue, body, origin, put_at, due_at) VALUES (:id, :queue, :body, :origin, :put_at, :due_at)
+ON CONFLICT (id) DO NOTHING;
+
+-- count_backlog --
+-- How many messages of a queue are not dead; no more than :most are counted.
+SELECT COUNT(*) AS backlog
+  FROM (SELECT id FROM message WHERE queue = :queue AND is_dead = 0 LIMIT :most) AS living;
 
 -- try_due_message --
 -- One row if a message can be handed out.
@@ -10,7 +16,7 @@ SELECT id FROM message WHERE queue = :queue AND is_dead = 0 AND due_at <= :now L
 -- Take the messages that are due longest, also those whose lease has ended; they come back when this lease ends.
 UPDATE message SET lease = :lease, due_at = :until, attempts = attempts + 1
  WHERE id IN (SELECT id FROM message WHERE queue = :queue AND is_dead = 0 AND due_at <= :now
-               ORDER BY due_at, id LIMIT :most)
+               ORDER BY due_at, put_at, id LIMIT :most)
 RETURNING id, body, origin, put_at, attempts;
 
 -- extend_lease --
@@ -44,7 +50,7 @@ SELECT queue, SUM(CASE WHEN is_dead = 0 AND lease = '' THEN 1 ELSE 0 END) AS wai
 -- list_messages --
 -- The messages of a queue that are dead, or that are not, the longest due first.
 SELECT id, body, origin, put_at, due_at, attempts, lease, why FROM message
- WHERE queue = :queue AND is_dead = :is_dead ORDER BY due_at, id LIMIT :most;
+ WHERE queue = :queue AND is_dead = :is_dead ORDER BY due_at, put_at, id LIMIT :most;
 
 -- revive_message --
 -- One row if this message was dead: it waits again, as if it had never been tried.
