@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from filiera.project.identity import process_start
+from filiera.project.plugins import prediction_log
 from tests.cli.command import copied, done, filiera, read_until, started
 from tests.cli.conftest import Ask
 
@@ -92,8 +93,8 @@ def test_a_model_is_woken_fed_and_put_down(folder: Path) -> None:
     assert out.endswith("down; what waits in queues is kept\n")
     assert process.returncode == 0
     assert services(folder)["state"] == "down"
-    logged = [line for file in (folder / ".filiera").rglob("*.log") for line in file.read_text().splitlines()]
-    assert len([line for line in logged if '"spender"' in line]) >= 4, "messages are predictions, and logged"
+    logged = list(prediction_log(folder / ".filiera", "spender").read())
+    assert len(logged) >= 4, "messages are predictions, and logged"
 
 
 def test_a_supervisor_that_is_killed_is_followed(tmp_path: Path) -> None:
