@@ -97,6 +97,41 @@ def test_a_model_is_woken_fed_and_put_down(folder: Path) -> None:
     assert len(logged) >= 4, "messages are predictions, and logged"
 
 
+def metrics(url: str) -> dict[str, float]:
+    """Return what is told there, by name and labels."""
+    with urllib.request.urlopen(url, timeout=60.0) as response:
+        lines = response.read().decode().splitlines()
+    found = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, _, value in found}
+
+
+def test_metrics_of_all_services_are_told_and_wake_nobody(tmp_path: Path) -> None:
+    """Also of one that sleeps; what its workers counted outlives them, and a restart of the supervisor."""
+    (tmp_path / "filiera.toml").write_text("[service.twice]\nfunction = 'jobs:twice'\nidle_s = 600\n")
+    (tmp_path / "jobs.py").write_text("def twice(number: int) -> int:\n    return 2 * number\n")
+    counted = 'filiera_requests_total{service="twice",function="twice",status="200"}'
+    workers, wakes = 'filiera_service_workers{service="twice"}', 'filiera_service_wakes_total{service="twice"}'
+
+    def call(url: str) -> None:
+        request = urllib.request.Request(
+            f"{url}/v1/functions/twice:call", data=b'{"number": 4}', headers={"Content-Type": "application/json"}
+        )
+        urllib.request.urlopen(request, timeout=60.0).close()
+
+    for number in (1, 2):
+        with started("up", "--metrics-port", "0", cwd=tmp_path) as process:
+            url = read_until(process.stdout, " at ").rsplit(" at ", 1)[1].strip()
+            told = read_until(process.stdout, "metrics at ").rsplit(" at ", 1)[1].strip()
+            before = metrics(told)
+            assert (before[workers], before[wakes], before.get(counted, 0)) == (0, 0, number - 1)
+            assert before['filiera_queue_messages{service="twice",state="dead"}'] == 0
+            call(url)
+            found = until(lambda told=told: metrics(told), lambda found, number=number: found.get(counted) == number)  # type: ignore[misc]
+            assert (found[workers], found[wakes]) == (1, 1)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60.0)
+
+
 def test_a_supervisor_that_is_killed_is_followed(tmp_path: Path) -> None:
     """The service answers while there is none, and through the change to new workers of the next one."""
     (tmp_path / "filiera.toml").write_text("[service.twice]\nfunction = 'jobs:twice'\nidle_s = 600\n")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filiera.serving.metrics import FAMILIES, Label, Metrics, merged, render
-from filiera.serving.sharing import SharedCounts, settle
+from filiera.serving.sharing import SharedCounts, settle, summed, workers_in
 
 EVENTS = st.lists(
     st.tuples(
@@ -66,4 +66,21 @@ def test_a_worker_that_ended_goes_on_being_counted(tmp_path: Path) -> None:
     settle(tmp_path, "1")
     settle(tmp_path, "never published")
     assert other.with_others(mine) == {"filiera_rows_total": 13, "filiera_rows_waiting": 1}
-    assert [file.suffix for file in tmp_path.iterdir()] == [".json", ".json"]
+    assert (summed(tmp_path), workers_in(tmp_path)) == (other.with_others(mine), ["2"])
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["2.json", "ended.json", "lock"]
+
+
+def test_what_a_power_cut_left_of_a_file_counts_for_nothing(tmp_path: Path) -> None:
+    """Halves of files keep nobody from being told the rest."""
+    SharedCounts(tmp_path, "1").publish({"filiera_rows_total": 5})
+    (tmp_path / "2.json").write_text('{"filiera_rows')
+    assert summed(tmp_path) == {"filiera_rows_total": 5}
+    assert summed(tmp_path / "nowhere") == {}
+
+
+def test_services_are_told_only_where_there_are_some() -> None:
+    """A service by itself says nothing of supervisors; what is told of one has its heads."""
+    assert "filiera_service" not in render({})
+    text = render({'filiera_queue_messages{service="a",state="dead"}': 2})
+    assert 'filiera_queue_messages{service="a",state="dead"} 2' in text
+    assert text.count("filiera_service") == 0

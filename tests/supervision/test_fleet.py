@@ -87,7 +87,7 @@ def test_nobody_works_until_somebody_calls() -> None:
     course.turn(1.0)
     assert (course.phases(), course.fleet.state) == (["starting"], "starting")
     course.get_ready()
-    assert (course.fleet.state, course.fleet.listens) == ("ready", False)
+    assert (course.fleet.state, course.fleet.listens, course.fleet.wakes) == ("ready", False, 1)
 
 
 def test_it_sleeps_when_nobody_has_called_for_long() -> None:

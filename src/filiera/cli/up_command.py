@@ -28,6 +28,10 @@ def run(options: argparse.Namespace) -> int:
         for runner in runners:
             service = runner.service
             print(f"{service.name.ljust(width)}  {service.target} at {runner.url}", flush=True)
+        if options.metrics_port is not None:
+            from filiera.project.services_metrics import tell_metrics
+
+            print(f"metrics at {tell_metrics(project, services, options.metrics_port)}", flush=True)
         print("up; Ctrl-C ends it", flush=True)
 
     supervise(project, services, say=say, on_up=announce)

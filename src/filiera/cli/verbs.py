@@ -279,6 +279,8 @@ def _add_service_verbs(verbs: Verbs) -> None:
     sub.add_argument("--grpc-port", type=int, metavar="PORT", help=text)
     sub = verbs.add("up", "run the services of filiera.toml: woken when called, asleep when idle")
     sub.add_argument("service", nargs="*", help="only these (default: all)")
+    text = "tell the metrics of all services on this port of this machine, also of those asleep; 0 takes a free one"
+    sub.add_argument("--metrics-port", type=int, metavar="PORT", help=text)
     sub = verbs.add_with_json("services", "list the services of filiera.toml, and how they stand")
     text = "replace the workers of a service by new ones, without a gap"
     sub.add_argument("--renew", default="", metavar="SERVICE", help=text)

@@ -19,8 +19,6 @@ from filiera.project.worker import PATH_VARIABLE
 if TYPE_CHECKING:
     from filiera.serving.leaving import Running
 
-_PUBLISH_S = 0.5
-
 
 def run_worker(words: dict[str, Any]) -> None:
     """Serve until whoever started this closes its end of the control socket. Raises FilieraError."""
@@ -45,9 +43,7 @@ def run_worker(words: dict[str, Any]) -> None:
                 control.sendall(b"r")
             loop.add_reader(control, hung_up)
             try:
-                while True:
-                    await asyncio.sleep(_PUBLISH_S)
-                    shared.publish(app.samples())
+                await shared.go_on_publishing(app.samples)
             finally:
                 loop.remove_reader(control)
 

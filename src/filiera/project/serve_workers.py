@@ -178,6 +178,6 @@ def _ending(code: int) -> str:
 
 
 def _lost(folder: Path) -> int:
-    from filiera.serving.sharing import SharedCounts
+    from filiera.serving.sharing import summed
 
-    return int(SharedCounts(folder, "").with_others({}).get(_DROPPED, 0))
+    return int(summed(folder).get(_DROPPED, 0))

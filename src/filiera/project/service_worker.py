@@ -6,19 +6,24 @@ name of the ``service`` and the descriptor of the ``listener``.
 
 from __future__ import annotations
 
-import functools
+import asyncio
 import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filiera.errors import FilieraError
 from filiera.project.offers import offers_of
 from filiera.project.project import Project
 from filiera.project.services import named_services
+from filiera.project.services_metrics import counts_of_worker
 from filiera.project.supervising import TOKEN_VARIABLE, control_folder, model_of
 from filiera.project.worker import PATH_VARIABLE
 from filiera.supervision.tie import Tie
+
+if TYPE_CHECKING:
+    from filiera.serving.leaving import Running
 
 _DRAIN_S = 25.0
 
@@ -37,11 +42,21 @@ def run_service_worker(root: Path, profile: str, name: str, listener: int) -> No
     )
     token = os.environ.get(TOKEN_VARIABLE) or None
     try:
-        watch = watch_of(name, access_log=service.access_log, tell=_tell)
+        shared = counts_of_worker(project, name)
+        watch = watch_of(name, access_log=service.access_log, tell=_tell, shared=shared)
         limits = Limits(drain_s=_DRAIN_S)
         app = App([offer.mount()], token=token, local_names_only=token is None, limits=limits, watch=watch)
         app.start()
-        serve_on(os.dup(listener), app, beside=functools.partial(tie.hold, path=offer.calls[0]))
+
+        async def beside(running: Running) -> None:
+            telling = asyncio.ensure_future(shared.go_on_publishing(app.samples))
+            try:
+                await tie.hold(running, path=offer.calls[0])
+            finally:
+                telling.cancel()
+
+        serve_on(os.dup(listener), app, beside=beside)
+        shared.leave(app.samples())
     finally:
         if offer.log is not None:
             offer.log.close()

@@ -35,6 +35,14 @@ _OF_REQUESTS: Mapping[str, tuple[str, str]] = {
     "filiera_rows_total": ("counter", "Rows predicted."),
     "filiera_request_seconds": ("histogram", "Time from the request's head to its answer."),
 }
+_OF_SERVICES: Mapping[str, tuple[str, str]] = {
+    "filiera_service_workers": ("gauge", "Worker processes that a service has."),
+    "filiera_service_in_flight": ("gauge", "Requests that its workers handle."),
+    "filiera_service_wakes_total": ("counter", "Times that it was woken from having no worker."),
+    "filiera_service_restarts_total": ("counter", "Workers that ended by themselves."),
+    "filiera_queue_messages": ("gauge", "Messages in its queue, by state: waiting, handled, dead."),
+}
+"""What a supervisor tells of services; where there is none these are not mentioned."""
 FAMILIES: Mapping[str, tuple[str, str]] = {**_OF_REQUESTS, **GAUGES}
 Samples = dict[str, float]
 """What is measured, by name and labels as Prometheus spells them."""
@@ -103,14 +111,17 @@ def merged(parts: Iterable[Samples]) -> Samples:
 
 def render(samples: Samples) -> str:
     """Return *samples* as text, by metric, with what each means."""
-    by_family: dict[str, list[str]] = {name: [] for name in FAMILIES}
+    known = {**FAMILIES, **_OF_SERVICES}
+    by_family: dict[str, list[str]] = {name: [] for name in known}
     for name, value in samples.items():
         family = name.partition("{")[0]
         if family not in by_family:
             family = family.rpartition("_")[0]
         by_family[family].append(f"{name} {value:.15g}")
     lines = []
-    for family, (kind, text) in FAMILIES.items():
+    for family, (kind, text) in known.items():
+        if family in _OF_SERVICES and not by_family[family]:
+            continue
         bare = [] if family in _OF_REQUESTS or by_family[family] else [f"{family} 0"]
         lines += [f"# HELP {family} {text}", f"# TYPE {family} {kind}", *by_family[family], *bare]
     return "\n".join(lines) + "\n"

@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import signal
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing, suppress
 
@@ -78,6 +79,18 @@ def serve_on(listener: int, app: Served, *, beside: Callable[[Running], Awaitabl
             run on as long as the service does.
     """
     asyncio.run(_run(app, listener, beside))
+
+
+def serve_beside(listener: int, app: Served) -> None:
+    """Serve a started *app* on the file descriptor *listener* from a thread, as long as this process lives."""
+
+    async def serve_on_and_on() -> None:
+        callers = Callers(app)
+        taken = socket.socket(fileno=listener)
+        await asyncio.get_running_loop().create_server(lambda: Connection(callers), sock=taken, backlog=BACKLOG)
+        await _look_after(callers)
+
+    threading.Thread(target=lambda: asyncio.run(serve_on_and_on()), name="serve-beside", daemon=True).start()
 
 
 async def _run(app: Served, listener: int, beside: Callable[[Running], Awaitable[None]]) -> None:

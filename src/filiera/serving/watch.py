@@ -11,7 +11,7 @@ from collections.abc import Callable
 from filiera.serving.access_log import AccessLine, AccessLog
 from filiera.serving.http import Headers, Request, Response, StreamResponse
 from filiera.serving.metrics import NO_LABEL, Label, Samples
-from filiera.serving.sharing import SharedCounts
+from filiera.serving.sharing import Counts
 from filiera.serving.tracing import Tracing, tracing_of
 
 _ID_HEADER = "x-request-id"
@@ -27,14 +27,14 @@ class Watch:
     def __init__(
         self,
         *,
-        shared: SharedCounts | None = None,
+        shared: Counts | None = None,
         access_log: AccessLog | None = None,
         tracing: Tracing | None = None,
     ) -> None:
         """Keep what is given.
 
         Args:
-            shared: Where other processes that answer for the same service leave what they count.
+            shared: Knows what other processes that answer for the same service have counted.
             access_log: Gets a line for each request.
             tracing: Makes a span of each request.
         """
@@ -99,7 +99,7 @@ class Watch:
             self._access_log.close()
 
 
-def watch_of(name: str, *, access_log: str, tell: Callable[[str], None], shared: SharedCounts | None = None) -> Watch:
+def watch_of(name: str, *, access_log: str, tell: Callable[[str], None], shared: Counts | None = None) -> Watch:
     """Return how a service is watched, as its options and the environment say.
 
     Args:

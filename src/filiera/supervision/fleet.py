@@ -76,6 +76,7 @@ class Fleet:
         self._failed_starts = 0  # in a row
         self._requests_of_gone = 0
         self.restarts = 0  #: workers that ended by themselves
+        self.wakes = 0  #: times that a worker was started where there was none, since somebody waited
 
     # What is there
 
@@ -122,6 +123,7 @@ class Fleet:
 
     def started(self, worker: int, now: float) -> None:
         """A process for a worker has begun."""
+        self.wakes += self._is_wanted and not self._live()
         self._workers[worker] = _Worker(phase="starting", since=now, heard_at=now)
 
     def adopted(self, worker: int, now: float) -> None:

@@ -351,6 +351,7 @@ def snapshot(runner: Runner) -> dict[str, Any]:
         "in_flight": fleet.in_flight,
         "requests": fleet.requests,
         "restarts": fleet.restarts,
+        "wakes": fleet.wakes,
         "pids": runner.pids,
         "messages": runner.intake.state if runner.intake is not None else "",
     }

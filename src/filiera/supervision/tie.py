@@ -21,8 +21,13 @@ _HEARTBEAT_S = 2.0
 class Busy(Protocol):
     """What tells how busy a service is, and ends it."""
 
-    in_flight: int  #: requests under way
-    requests: int  #: requests taken
+    @property
+    def in_flight(self) -> int:
+        """Return how many requests are under way."""
+
+    @property
+    def requests(self) -> int:
+        """Return how many were taken."""
 
     def stop(self) -> None:
         """Begin to end; what is under way is finished."""
