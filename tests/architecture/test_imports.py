@@ -68,6 +68,7 @@ LIBRARIES = {
     "confluent_kafka": {"adapters/brokers/kafka_topic.py"},
     "sqlite3": {"adapters/sqlite_records.py"},
     "cronsim": {"supervision/schedule.py"},
+    "packaging": {"project/locks.py"},
     "lxml": {"adapters/sources"},
     "keyring": {"adapters/credentials.py"},
     "httpx": {"serving/contracts/recorder.py"},

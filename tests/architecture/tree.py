@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src" / "filiera"
 MODULES = sorted(SRC.rglob("*.py"))
-ABILITIES = ("data", "transforms", "model", "serving", "supervision", "monitoring")
+ABILITIES = ("data", "transforms", "model", "serving", "supervision", "shipping", "monitoring")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -73,6 +73,7 @@ def test_outside_a_project_every_verb_says_so(verb: str, ask: Ask, tmp_path: Pat
         "contract": ["show", "a"],
         "rollback": ["a"],
         "feedback": ["a"],
+        "ship": ["a", "--to", "b"],
     }
     words |= {name: ["a@1"] for name in ("promote", "sign", "verify", "deploy")}
     needs_one = (

@@ -22,6 +22,8 @@ def run(options: argparse.Namespace) -> int:
         renew(project, service.name)
         print(f"the workers of {service.name} are being replaced")
         return 0
+    if options.healthy:
+        return _look(project)
     rows = _rows(project)
     if options.json:
         print_json(rows)
@@ -32,6 +34,17 @@ def run(options: argparse.Namespace) -> int:
         columns = [column for column in _COLUMNS if column != "messages" or any(row["messages"] for row in rows)]
         print_table(columns, [[row[column] for column in columns] for row in rows], right=_NUMBERS)
     return 0
+
+
+def _look(project: Project) -> int:
+    """Say how the services stand that a supervisor runs; return 0 when each answers, or will when it is woken."""
+    standing = standing_services(project)
+    if standing is None:
+        print("no services are up")
+        return 1
+    failing = [row["name"] for row in standing if row["state"] == "failing"]
+    print(f"failing: {', '.join(failing)}" if failing else f"up: {', '.join(row['name'] for row in standing)}")
+    return int(bool(failing))
 
 
 def _rows(project: Project) -> list[dict[str, Any]]:

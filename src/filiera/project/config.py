@@ -24,7 +24,7 @@ FILE_NAME = "filiera.toml"
 PROFILE_VARIABLE = "FILIERA_PROFILE"
 DEFAULT_PROFILE = "local"
 _TABLES = ("project", "catalog", "profile", "signing", "limits", "waivers", "service", "graph", "predictions")
-_PROJECT_KEYS = ("name", "flows", "profile")
+_PROJECT_KEYS = ("name", "flows", "profile", "versions")
 _MOST_KEPT = 1_000_000_000
 EXECUTORS = ("processes", "inline")
 SIGN = ("on-request", "always")
@@ -73,6 +73,7 @@ class ProjectConfig:
     services: Mapping[str, Any] = field(default_factory=dict)  #: what ``[service.NAME]`` say, not checked yet
     graphs: Mapping[str, Any] = field(default_factory=dict)  #: what ``[graph.NAME]`` say, not checked yet
     predictions: PredictionRules = field(default_factory=PredictionRules)  #: how services keep what they answer
+    versions: Path | None = None  #: file of versions that came with the project
     waivers: tuple[ModelWaiver, ...] = ()  #: gates that a model need not pass for a time
     scope: Scope | None = None  #: the experiment whose worktree *root* is
 
@@ -132,6 +133,7 @@ def load(root: Path, profile: str | None = None) -> ProjectConfig:
         services=_table(tables, "service", path),
         graphs=_table(tables, "graph", path),
         predictions=_predictions(_table(tables, "predictions", path), f"[predictions] of {path}"),
+        versions=_versions(project, path),
         waivers=_waivers(tables, path),
         scope=place.scope,
     )
@@ -188,6 +190,15 @@ def _flows(project: Mapping[str, Any], path: Path) -> tuple[str, ...]:
             do='Write, for example, flows = ["flows"].',
         )
     return tuple(flows)
+
+
+def _versions(project: Mapping[str, Any], path: Path) -> Path | None:
+    given = project.get("versions")
+    if given is None:
+        return None
+    if not isinstance(given, str) or not given or "\0" in given:
+        raise ProjectError(f"versions in [project] of {path} must be the path of a file, not {given!r}.")
+    return path.parent / given
 
 
 def _is_dotted(item: object) -> bool:

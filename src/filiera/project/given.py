@@ -26,6 +26,11 @@ class Given:
         return bool(self._versions)
 
     @property
+    def versions(self) -> tuple[Version, ...]:
+        """Return them."""
+        return tuple(self._versions.values())
+
+    @property
     def refs(self) -> tuple[str, ...]:
         """Return which versions they are, ``name@number`` each."""
         return tuple(dict.fromkeys(version.ref for version in self._versions.values()))

@@ -77,8 +77,14 @@ class Project:
         Raises:
             ProjectError: There is none, or its ``filiera.toml`` cannot be used.
             UsageError: There is no such profile.
+            ArchiveError, StoreError: Versions came with it that its store cannot take over.
         """
-        return cls(load(find_root(start), profile))
+        project = cls(load(find_root(start), profile))
+        if project.config.versions is not None:
+            from filiera.project.shipped import take_over
+
+            take_over(project, project.config.versions)
+        return project
 
     @property
     def store(self) -> Path:

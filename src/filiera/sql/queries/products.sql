@@ -10,6 +10,12 @@ SELECT :kind, :name, newest.number + 1, :artifact, :content, :run_id, :created_a
           AND same.content = :content)
 RETURNING number;
 
+-- put_product_version --
+-- A version under the number that it has elsewhere, unless it is here.
+INSERT INTO product_version (kind, name, number, artifact, content, run_id, created_at, body)
+VALUES (:kind, :name, :number, :artifact, :content, :run_id, :created_at, :body)
+ON CONFLICT (kind, name, number) DO NOTHING;
+
 -- published_version --
 -- The number of the version that holds what a run made: its own, or else the newest with the same content.
 SELECT number FROM product_version
