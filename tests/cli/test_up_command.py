@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -130,6 +131,16 @@ def test_metrics_of_all_services_are_told_and_wake_nobody(tmp_path: Path) -> Non
             assert (found[workers], found[wakes]) == (1, 1)
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=60.0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children of a process are read from /proc")
+def test_who_has_the_library_loaded_becomes_the_worker(folder: Path) -> None:
+    """The process that waited while the service slept answers the first call."""
+    with up(folder) as (process, url):
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        (spare,) = until(lambda: children.read_text().split(), len)
+        assert predict(url)["version"] == 1
+        assert services(folder)["pids"] == [int(spare)]
 
 
 def test_a_supervisor_that_is_killed_is_followed(tmp_path: Path) -> None:

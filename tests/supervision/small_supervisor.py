@@ -78,6 +78,7 @@ def main() -> None:
             couriers=Couriers(service, queue, chance=random.random, tell=tell),
             prompter=Prompter(service, queue, root=folder, clock=time.time, tell=tell),
             launch=launch,
+            prepare=lambda: None,
             tell=tell,
         )
     )

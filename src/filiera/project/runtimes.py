@@ -19,6 +19,14 @@ _TAKES_WHAT_GRAPHS_TAKE = (_GRAPH, "filiera.model.booster:BoosterModel")
 estimator alone."""
 _NAMES_A_FILE = b"location"
 """The key under which a graph names a file for its weights: content without it names none."""
+_SLOW = {
+    "skops": ("skops.io", "sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline"),
+    "xgboost": ("xgboost",),
+    "lightgbm": ("lightgbm",),
+    "torch": ("torch",),
+}
+"""What takes long to load, by the format that a model is stored in."""
+_NEEDED_TOO = ("filiera.serving.app", "filiera.serving.model_mount", "filiera.serving.server", "polars")
 
 
 def model_to_serve(project: Project, version: Version) -> tuple[Any, Signature]:
@@ -43,6 +51,16 @@ def model_to_serve(project: Project, version: Version) -> tuple[Any, Signature]:
 
     content, features, labels = _read(project, graph)
     return OnnxPredictor(OnnxGraph(content=content, features=features, labels=labels), signature), signature
+
+
+def slow_libraries(project: Project, version: Version) -> tuple[str, ...]:
+    """Return the modules that take long to load and are needed to answer with a version; of services, none is known."""
+    if version.kind == "service" or _graph_ref(project, version) is not None:
+        return ()
+    ref = version.artifact
+    parts = project.artifacts.manifest_of(ref)[1] if ref.codec == PARTS_CODEC else (ref,)
+    needed = {name for part in parts for name in _SLOW.get(part.codec.partition("/")[0], ())}
+    return tuple(sorted({*needed, *_NEEDED_TOO})) if needed else ()
 
 
 def runtime_note(project: Project, version: Version) -> str:

@@ -1,7 +1,8 @@
 """What a worker of a service is: a process that the supervisor starts, with a socket to take requests from.
 
 Started as ``python -m filiera.project.service_worker JSON``; the JSON has the project's ``root``, the ``profile``, the
-name of the ``service`` and the descriptor of the ``listener``.
+name of the ``service`` and the descriptor of the ``listener``; or, of one that waits to be told these, the descriptor
+of the channel on which it is told, ``spare``, and the ``libraries`` that it loads until then.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from filiera.project.offers import offers_of
 from filiera.project.project import Project
 from filiera.project.services import named_services
 from filiera.project.services_metrics import counts_of_worker
+from filiera.project.spares import wait_for_words
 from filiera.project.supervising import TOKEN_VARIABLE, control_folder, model_of
 from filiera.project.worker import PATH_VARIABLE
 from filiera.supervision.tie import Tie
@@ -72,6 +74,10 @@ def main() -> int:
         if place and place not in sys.path:
             sys.path.insert(0, place)
     words = json.loads(sys.argv[1])
+    if "spare" in words:
+        words = wait_for_words(words["spare"], words["libraries"])
+        if words is None:
+            return 0
     try:
         run_service_worker(Path(words["root"]), words["profile"], words["service"], words["listener"])
     except FilieraError as error:

@@ -12,7 +12,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from filiera.errors import FilieraError, StoreError, UsageError
 from filiera.ports import MessageSource
 from filiera.project import identity, plugins
 from filiera.project.project import Project
+from filiera.project.runtimes import slow_libraries
+from filiera.project.spares import Spares
 from filiera.project.worker import PATH_VARIABLE
 from filiera.serving.listening import listen, must_have_token, url_of
 from filiera.supervision.control import connect
@@ -63,11 +66,12 @@ def supervise(
     for service in services:
         _check(project, service)
     folder = control_folder(project)
-    with _alone(folder):
+    with _alone(folder), closing(Spares(partial(_begin, project.config.root))) as spares:
         lost = reclaim(project.records, project.clock)
         if lost:
             say("", f"{lost:,} messages were being handled when the supervisor before ended, and are handed out again")
-        runners = [_runner(project, service, say) for service in services]
+        launch = _Launch(project, spares)
+        runners = [_runner(project, service, launch, say) for service in services]
         outside = Outside(
             folder=folder, listen=listen, url_of=url_of, processes=_Processes(), say=say, clock=project.clock
         )
@@ -133,7 +137,7 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _runner(project: Project, service: Service, say: Callable[[str, str], None]) -> Runner:
+def _runner(project: Project, service: Service, launch: _Launch, say: Callable[[str, str], None]) -> Runner:
     def tell(text: str) -> None:
         say(service.name, text)
 
@@ -147,7 +151,8 @@ def _runner(project: Project, service: Service, say: Callable[[str, str], None])
             couriers=couriers,
             prompter=Prompter(service, queue, root=project.config.root, clock=project.clock, tell=tell),
             intake=_intake(project, service, queue, tell),
-            launch=_Launch(project),
+            launch=launch,
+            prepare=lambda: launch.prepare(service),
             tell=tell,
         )
     )
@@ -191,8 +196,15 @@ def model_of(service: Service) -> ProductRef:
 class _Launch:
     """Starts workers of one project."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, spares: Spares) -> None:
         self._project = project
+        self._spares = spares
+
+    def prepare(self, service: Service) -> None:
+        """Have at hand what takes long to load for a service that sleeps."""
+        if service.workers.least == 0:
+            with suppress(OSError):
+                self._spares.prepare(self._libraries(service))
 
     def __call__(self, service: Service, listener: int) -> subprocess.Popen[bytes]:
         """Return a process that works for a service and takes requests from a socket. Raises OSError."""
@@ -203,15 +215,29 @@ class _Launch:
             "service": service.name,
             "listener": listener,
         }
-        return subprocess.Popen(
-            [sys.executable, "-m", "filiera.project.service_worker", json.dumps(words)],
-            cwd=config.root,
-            env={**os.environ, PATH_VARIABLE: os.pathsep.join(sys.path)},
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr.fileno(),
-            pass_fds=(listener,),
-            start_new_session=True,  # Ctrl-C is for the supervisor, which lets workers finish
-        )
+        spare = self._spares.try_take(self._libraries(service), words, listener)
+        return spare if spare is not None else _begin(config.root, words, (listener,))
+
+    def _libraries(self, service: Service) -> tuple[str, ...]:
+        if not service.model:
+            return ()
+        try:
+            version = self._project.versions.resolve("model", model_of(service))
+            return slow_libraries(self._project, version)
+        except FilieraError:  # the worker that is started all the same says so
+            return ()
+
+
+def _begin(root: Path, words: dict[str, Any], descriptors: Sequence[int]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "filiera.project.service_worker", json.dumps(words)],
+        cwd=root,
+        env={**os.environ, PATH_VARIABLE: os.pathsep.join(sys.path)},
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr.fileno(),
+        pass_fds=descriptors,
+        start_new_session=True,  # Ctrl-C is for the supervisor, which lets workers finish
+    )
 
 
 class _Processes:

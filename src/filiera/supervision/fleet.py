@@ -66,7 +66,7 @@ class Fleet:
         self._limits, self._chance = limits, chance
         self._workers: dict[int, _Worker] = {}
         self._is_wanted = False  # somebody waits and no worker listens
-        self._is_stopping = False
+        self.is_stopping = False  #: nothing is started any more
         self._needed_at = now  # when it last had work
         self._crowded_since: float | None = None
         self._roomy_since: float | None = None  # since when fewer workers would do
@@ -83,7 +83,7 @@ class Fleet:
     @property
     def state(self) -> State:
         """Return how the service stands, in one word."""
-        if self._is_stopping:
+        if self.is_stopping:
             return "stopping"
         if any(worker.phase == "ready" for worker in self._workers.values()):
             return "ready"
@@ -109,7 +109,7 @@ class Fleet:
     @property
     def listens(self) -> bool:
         """Tell whether the supervisor must watch for callers: no worker does, and nobody is known to wait."""
-        return not self._live() and not self._is_stopping and (not self._is_wanted or self._pause_until is not None)
+        return not self._live() and not self.is_stopping and (not self._is_wanted or self._pause_until is not None)
 
     def refuses(self, now: float) -> bool:
         """Tell whether callers get an answer that it cannot: starting was given up for a while."""
@@ -150,7 +150,7 @@ class Fleet:
         """A worker is gone. Return None if it was told to, else after how many seconds another may be started."""
         gone = self._workers.pop(worker)
         self._requests_of_gone += gone.requests
-        if gone.phase == "draining" or self._is_stopping:
+        if gone.phase == "draining" or self.is_stopping:
             return None
         self.restarts += 1
         if gone.phase == "ready" and now - gone.since >= SOUND_S:
@@ -172,14 +172,14 @@ class Fleet:
 
     def stop(self) -> None:
         """All workers are to end, and none is started any more."""
-        self._is_stopping = True
+        self.is_stopping = True
 
     # What is to be done
 
     def decide(self, now: float) -> list[Action]:
         """Return what is to be done now. Whoever asks does it: workers told to drain or killed count as such."""
         actions: list[Action] = list(self._overdue(now))
-        if self._is_stopping:
+        if self.is_stopping:
             return actions + [self._drain(number, now) for number in self._live()]
         wanted = self._wanted_count(now)
         fresh = [number for number in self._live() if not self._workers[number].is_old]

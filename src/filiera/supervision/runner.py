@@ -39,6 +39,7 @@ class Parts:
     prompter: Prompter
     intake: Intake | None = None
     launch: Launch
+    prepare: Callable[[], None]  #: has at hand what makes the next launch quick
     tell: Callable[[str], None]
 
 
@@ -49,6 +50,7 @@ class Runner:
         self.service, self.fleet, self.tell = parts.service, parts.fleet, parts.tell
         self.couriers, self._prompter, self._launch = parts.couriers, parts.prompter, parts.launch
         self.intake = parts.intake
+        self._prepare = parts.prepare
         self.listener: socket.socket | None = None
         self.url = ""
         self._children: dict[int, subprocess.Popen[bytes]] = {}
@@ -65,6 +67,7 @@ class Runner:
     def listen(self, listener: socket.socket, url: str, address: tuple[str, int]) -> None:
         """Take requests from *listener*."""
         self.listener, self.url, self.couriers.address = listener, url, address
+        self._prepare()
 
     def step(self, now: float) -> bool:
         """Do what is to be done now; tell whether the processes are others than before. Raises StoreError."""
@@ -185,6 +188,8 @@ class Runner:
         delay_s = self.fleet.ended(pid, now)
         if delay_s is None:
             self.tell(f"worker {pid} has ended")
+            if not self.fleet.workers and not self.fleet.is_stopping:
+                self._prepare()
             return
         because = f": {why}" if why else how
         if self.fleet.refuses(now):
