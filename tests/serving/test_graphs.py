@@ -360,3 +360,11 @@ def test_rows_are_answered_alike_in_any_order_and_batch(order: list[int], cut: i
     rows = [ROWS[place] for place in order]
     found = np.concatenate([ask(made, rows[:cut])[1], ask(made, rows[cut:])[1]])
     assert np.array_equal(found, expected[order])
+
+
+def test_a_number_that_is_none_is_no_answer() -> None:
+    """What JSON cannot say would be answered as null, which nobody was promised."""
+    made = put(graphs.ensemble(Model("a"), Model("b"), how="mean"), a=member(Chance(lambda size: math.nan)), b=B)
+    with pytest.raises(PredictionFailed, match="failed to predict") as caught:
+        ask(made)
+    assert caught.value.why == "An answer is not a finite number."

@@ -32,6 +32,7 @@ from filiera.serving.graph_parts import (
     splitter,
     stacked_columns,
 )
+from filiera.serving.predictor import checked
 from filiera.serving.records import RowDecoder
 
 
@@ -54,8 +55,8 @@ class GraphPredictor:
         self._part = part
 
     def predict(self, batch: Batch) -> Outputs:
-        """Return one array per output of the signature. Raises PredictionFailed."""
-        return self._part.predict(batch)
+        """Return one array per output of the signature, all numbers finite. Raises PredictionFailed."""
+        return checked(self._part.predict(batch), batch.height)
 
 
 def build(graph: ServingGraph, members: Callable[[Leaf], Member]) -> tuple[GraphPredictor, Signature]:
