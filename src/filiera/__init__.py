@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from filiera.core.report import Html, Markdown
     from filiera.core.service import Refused, Sensitive, service
     from filiera.core.shapes import loop, when
+    from filiera.core.signature import Conversion
     from filiera.core.step import step
     from filiera.core.task import Resources
     from filiera.core.wiring import pipeline_of
@@ -37,6 +38,7 @@ __all__ = [
     "Cache",
     "Check",
     "Contract",
+    "Conversion",
     "Dataset",
     "Evaluation",
     "Files",
@@ -70,6 +72,7 @@ _HOMES = {
     "Cache": "options",
     "Check": "check",
     "Contract": "contract",
+    "Conversion": "signature",
     "Dataset": "products",
     "Evaluation": "evaluation",
     "Files": "files",

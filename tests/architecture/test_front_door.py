@@ -27,6 +27,7 @@ def test_front_door_is_small() -> None:
         "Cache",
         "Check",
         "Contract",
+        "Conversion",
         "Dataset",
         "Evaluation",
         "Files",

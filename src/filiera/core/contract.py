@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import field, replace
@@ -9,7 +10,7 @@ from itertools import compress
 from typing import Any
 
 from filiera.core.patterns import portable
-from filiera.core.signature import Field, Output, Signature, Slo, Value
+from filiera.core.signature import Conversion, Field, Output, Signature, Slo, Value
 from filiera.core.value import dataclass
 from filiera.errors import ProjectError, did_you_mean
 
@@ -41,6 +42,7 @@ class Contract:
     p95_ms: float | None = None  #: 95 of 100 requests take at most so many milliseconds
     at_rows: int = 1  #: with so many rows each
     deterministic: bool = True  #: the same row always gets the same answer
+    conversion: Conversion | None = None  #: applications of the major before are answered too, at their address
 
     def __post_init__(self) -> None:
         numbers = {"major": self.major, "max_rows": self.max_rows, "at_rows": self.at_rows}
@@ -52,6 +54,11 @@ class Contract:
             raise ProjectError("A contract cannot be kept.", why=f"{'; '.join(wrong)}.", do="Use numbers from 1 on.")
         for pattern in self.patterns.values():
             portable(pattern)
+        if self.conversion is not None and self.major == 1:
+            raise ProjectError("A contract converts from the major before it.", why="Before major 1 there was none.")
+        for name, factor in (self.conversion or Conversion()).factors.items():
+            if not 0 < factor < math.inf:
+                raise ProjectError(f"The contract converts {name!r} by {factor!r}.", why="A factor is above 0.")
 
     def applied(self, signature: Signature) -> Signature:
         """Return *signature* with what the contract says.
@@ -62,8 +69,9 @@ class Contract:
         inputs = tuple(self._input(one) for one in signature.inputs)
         outputs = tuple(self._output(one) for one in signature.outputs)
         names = {one.name for one in inputs} | {one.name for one in outputs}
-        given = (self.defaults, self.units, self.max_lengths, self.patterns, self.ranges)
-        unknown = [name for part in given for name in part if name not in names]
+        conversion = self.conversion or Conversion()
+        given = (self.defaults, self.units, self.max_lengths, self.patterns, self.ranges, conversion.defaults)
+        unknown = [name for part in (*given, conversion.factors) for name in part if name not in names]
         if unknown:
             raise ProjectError(
                 f"The contract speaks of {unknown[0]!r}, which the model neither takes nor gives.",
@@ -79,6 +87,7 @@ class Contract:
             major=self.major,
             deterministic=self.deterministic,
             slo=slo,
+            conversion=self.conversion,
             examples=tuple(compress(signature.examples, taken)),
             answers=tuple(compress(signature.answers, taken)),
         )

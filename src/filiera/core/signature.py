@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 from typing import Any, Literal
 
 from filiera.core import plain
@@ -70,6 +71,26 @@ class Slo:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Conversion:
+    """How applications that keep to the major before are answered, where that does not follow from both contracts.
+
+    Inputs that are gone are left out, those that are new and optional take their defaults, labels that both have stay
+    what they are; this says the rest.
+
+    >>> Conversion(defaults={"currency": "EUR"}, factors={"duration": 1000}, labels={"huge": "big"}).factors
+    {'duration': 1000}
+    """
+
+    defaults: Mapping[str, Value] = field(
+        default_factory=dict
+    )  #: of inputs that are new, or not to be missing any more
+    factors: Mapping[str, float] = field(
+        default_factory=dict
+    )  #: of inputs and outputs: so many new units are an old one
+    labels: Mapping[Any, Any] = field(default_factory=dict)  #: which label of before stands for a new one
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Signature:
     """Typed inputs and outputs; one output row per input row, order kept."""
 
@@ -80,6 +101,7 @@ class Signature:
     major: int = 1  #: of the contract: versions with the same one can stand in for each other
     deterministic: bool = True  #: the same row always gets the same answer
     slo: Slo | None = None
+    conversion: Conversion | None = None  #: None: applications of the major before are not answered
     examples: tuple[Mapping[str, Any], ...] = ()  #: rows from the training data
     #: What the model gave to each example when it was published, by the name of the output; probabilities in the order
     #: of their labels. () when nobody asked it.
@@ -87,6 +109,6 @@ class Signature:
 
     @property
     def hash(self) -> str:
-        """Return the digest of everything but the examples and their answers: equal hashes mean the same contract."""
+        """Return the digest of what applications can notice: equal hashes mean the same contract."""
         parts = (self.task, self.inputs, self.outputs, self.max_rows, self.major, self.deterministic, self.slo)
         return digest("signature/1", *(plain.encode(part) for part in parts))

@@ -121,7 +121,8 @@ def replay_where(project: Project, version: Version, environment: str) -> tuple[
     if missing:
         reason = f"no contract of {', '.join(missing)}, which runs in {environment}"
         return Part(name="consumers", state="failed", reason=reason), missing
-    return replay_recorded(_served(project, version), recorded), tuple(one.who for one in recorded)
+    candidate = _served(project, version)
+    return replay_recorded(candidate, recorded, _converts_from(project, version)), tuple(one.who for one in recorded)
 
 
 def consumers_of(folder: Path, model: str, deployed: Deployments | None) -> tuple[list[Recorded], tuple[str, ...]]:
@@ -194,7 +195,8 @@ def _known(project: Project, version: Version, candidate: ServedModel, alias: st
     recorded, missing = consumers_of(folder, _called(version.name), deployed)
     before = _before(project, version, alias, candidate.contract.signature.major)
     promised = contract_of(project, before) if before is not None else None
-    addresses = {each.address for each in (candidate.contract, promised) if each is not None}
+    converts_from = _converts_from(project, version)
+    addresses = {each.address for each in (candidate.contract, promised, converts_from) if each is not None}
     trained = None
     if "onnx" in version.attachments:
         model, signature = project.model_parts(version)
@@ -202,6 +204,7 @@ def _known(project: Project, version: Version, candidate: ServedModel, alias: st
     return Known(
         deployed=promised,
         answering=_loaded(project, before) if before is not None else None,
+        before=converts_from,
         logged=latest_rows(project, _called(version.name)) if before is not None else (),
         trained=trained,
         recorded=[one for one in recorded if any(map(one.asks, addresses))],
@@ -210,6 +213,14 @@ def _known(project: Project, version: Version, candidate: ServedModel, alias: st
         approvals=read_approvals(folder),
         today=dt.datetime.fromtimestamp(project.clock(), dt.UTC).date(),
     )
+
+
+def _converts_from(project: Project, version: Version) -> ModelContract | None:
+    """Return the contract of the major before, if the version answers applications of that. Raises UsageError."""
+    from filiera.project.conversions import contract_before
+
+    signature: Signature = project.value(version.attachments["signature"])
+    return contract_before(project, version) if signature.conversion is not None else None
 
 
 def latest_rows(project: Project, name: str, most: int = LOGGED_ROWS) -> list[Mapping[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from filiera.core.value import dataclass
 from filiera.errors import ProjectError, UsageError
 from filiera.ports import PredictionLog
 from filiera.project import plugins
+from filiera.project.contracts import contract_of
 from filiera.project.functions import FoundFunction, find_served, is_address
 from filiera.project.given import given_to
 from filiera.project.index import find_service
@@ -61,7 +62,8 @@ def offers_of(
         if not all(map(is_address, texts)) or profile is not None or _has_file():
             raise
         return _distinct([_of_code(find_served(Path.cwd().resolve(), text), None) for text in texts])
-    return _distinct([_offer(project, text, tell, cache_s) for text in texts])
+    named = _distinct([_offer(project, text, tell, cache_s) for text in texts])
+    return [*named, *_conversions(project, texts, named, tell)]
 
 
 def service_name(offers: Sequence[Offer]) -> str:
@@ -161,6 +163,48 @@ def _of_function(found: FoundFunction, project: Project | None) -> Offer:
     )
 
 
+def _conversions(
+    project: Project, texts: Sequence[str], named: Sequence[Offer], tell: Callable[[str], None]
+) -> Iterator[Offer]:
+    """Yield offers to applications of majors before, of versions that convert for them, unless such a one is served."""
+    taken = {offer.name for offer in named}
+    for text in texts:
+        found = find_offered(project, text)
+        if not isinstance(found, Version) or found.kind != "model":
+            continue
+        if project.value(found.attachments["signature"]).conversion is not None:
+            offer = _converting(project, found, _model_ref(text), tell)
+            if offer.name not in taken:
+                yield offer
+
+
+def _converting(project: Project, version: Version, ref: ProductRef, tell: Callable[[str], None]) -> Offer:
+    from filiera.project.conversions import ConvertingDesk, contract_before
+
+    before = contract_before(project, version)
+    log = plugins.writable_prediction_log(project.store, f"converted/{version.name}")
+    desk = ConvertingDesk(project, ref, log=log)
+
+    def mount() -> Mount:
+        from filiera.serving.endpoint import Endpoint
+        from filiera.serving.follower import Follower
+        from filiera.serving.keeping import Keeping
+        from filiera.serving.model_mount import ModelMount
+
+        endpoint = Endpoint(desk.load(version.number))
+        follower = Follower(endpoint, desk, tell=tell) if ref.number is None else None
+        return ModelMount(endpoint, follower=follower, keeping=Keeping(log, project.config.predictions))
+
+    return Offer(
+        kind="models",
+        name=before.address,
+        shown=f"{before.address} by conversion from it",
+        calls=(before.predict_path,),
+        log=log,
+        mount=mount,
+    )
+
+
 def _of_model(
     project: Project, version: Version, ref: ProductRef, tell: Callable[[str], None], cache_s: float
 ) -> Offer:
@@ -168,6 +212,7 @@ def _of_model(
     from filiera.project.runtimes import runtime_note
     from filiera.project.serving_graphs import asked
 
+    contract = contract_of(project, version)
     log = plugins.writable_prediction_log(project.store, version.name)
     desk = AliasDesk(project, ref, log=log)
 
@@ -186,12 +231,12 @@ def _of_model(
 
     return Offer(
         kind="models",
-        name=version.name,
+        name=contract.address,
         shown=version.ref,
         follows=str(ref) if ref.number is None else "",
         asks=asked(project, version),
         runs_on=runtime_note(project, version),
-        calls=(f"/v1/models/{version.name}:predict",),
+        calls=(contract.predict_path,),
         log=log,
         mount=mount,
     )

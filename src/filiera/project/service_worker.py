@@ -39,7 +39,7 @@ def run_service_worker(root: Path, profile: str, name: str, listener: int) -> No
     from filiera.serving.server import serve_on  # what takes long is loaded when the supervisor knows of us
     from filiera.serving.watch import watch_of
 
-    (offer,) = offers_of(
+    offers = offers_of(
         [service.function or str(model_of(service))], profile=profile, tell=_tell, cache_s=service.cache_s
     )
     token = os.environ.get(TOKEN_VARIABLE) or None
@@ -47,21 +47,24 @@ def run_service_worker(root: Path, profile: str, name: str, listener: int) -> No
         shared = counts_of_worker(project, name)
         watch = watch_of(name, access_log=service.access_log, tell=_tell, shared=shared)
         limits = Limits(drain_s=_DRAIN_S)
-        app = App([offer.mount()], token=token, local_names_only=token is None, limits=limits, watch=watch)
+        app = App(
+            [offer.mount() for offer in offers], token=token, local_names_only=token is None, limits=limits, watch=watch
+        )
         app.start()
 
         async def beside(running: Running) -> None:
             telling = asyncio.ensure_future(shared.go_on_publishing(app.samples))
             try:
-                await tie.hold(running, path=offer.calls[0])
+                await tie.hold(running, path=offers[0].calls[0])
             finally:
                 telling.cancel()
 
         serve_on(os.dup(listener), app, beside=beside)
         shared.leave(app.samples())
     finally:
-        if offer.log is not None:
-            offer.log.close()
+        for offer in offers:
+            if offer.log is not None:
+                offer.log.close()
 
 
 def _tell(line: str) -> None:

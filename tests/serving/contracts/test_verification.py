@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from filiera.core.signature import Field, Output, Signature, Slo
+from filiera.core.signature import Conversion, Field, Output, Signature, Slo
 from filiera.serving.app import App
 from filiera.serving.contracts.approval import Approval
 from filiera.serving.contracts.differ import diff
@@ -319,3 +319,19 @@ def test_another_runtime_must_give_the_same_answers() -> None:
             return super().predict_proba(frame)[:, ::-1]
 
     assert states(verify(served(), Known(trained=served(Other()))))["runtime"] == "failed"
+
+
+def test_applications_of_the_major_before_are_asked_for() -> None:
+    """A version that converts for them answers what they recorded; one that cannot keep their contract is refused."""
+    before = served(version=1).contract
+    new = replace(SIGNATURE, major=2, conversion=Conversion())
+    found = verify(served(signature=new), Known(before=before, recorded=[recorded()]))
+    parts = {part.name: part for part in found.parts}
+    assert [part.name for part in found.parts] == [*PARTS[:3], "conversion", *PARTS[3:]] and not found.blocks
+    assert parts["conversion"].reason == "applications of major 1 get at flows what flows@1 promised"
+    assert parts["replay"].state == "passed"
+    milliseconds = (replace(SIGNATURE.inputs[0], unit="ms"), *SIGNATURE.inputs[1:])
+    found = verify(served(signature=replace(new, inputs=milliseconds)), Known(before=before, recorded=[recorded()]))
+    parts = {part.name: part for part in found.parts}
+    assert (parts["conversion"].state, parts["replay"].state) == ("failed", "failed")
+    assert parts["conversion"].details == ("input duration was in s and is in ms: Conversion(factors=…)",)

@@ -91,8 +91,7 @@ class MadeRows:
         upper = upper if upper > lower else lower + max(1, abs(lower))  # of examples that are all alike
         if domain.field.minimum is not None and domain.field.maximum is not None:
             lower, upper = domain.lower, domain.upper  # type: ignore[assignment]
-        lower = lower if domain.lower is None else max(lower, domain.lower)
-        upper = max(lower, upper if domain.upper is None else min(upper, domain.upper))
+        lower, upper = (_within(domain, end) for end in (lower, upper))
         if domain.field.type in INTEGER_RANGES:
             return self._chance.randint(int(lower), int(upper))
         drawn = self._chance.uniform(lower, upper)
@@ -120,6 +119,12 @@ class MadeRows:
         ends = [-_HUGE if domain.lower is None else domain.lower, _HUGE if domain.upper is None else domain.upper]
         taken = [value for value in (*ends, 0) if domain.broken_rule(value) is None]
         return self._chance.choice(taken)
+
+
+def _within(domain: Domain, number: float) -> float:
+    """Return what of a domain is nearest to *number*."""
+    number = number if domain.lower is None else max(number, domain.lower)
+    return number if domain.upper is None else min(number, domain.upper)
 
 
 def _wrong_values(domain: Domain) -> Iterator[Any]:

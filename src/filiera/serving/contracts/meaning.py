@@ -13,6 +13,7 @@ from filiera.core.signature import Signature
 from filiera.errors import FilieraError
 from filiera.serving.contracts.part import Part, part_of
 from filiera.serving.contracts.promised import faults_of, is_near
+from filiera.serving.served_model import ServedModel
 
 Rows = Sequence[Mapping[str, Any]]
 Predict = Callable[[Rows], list[dict[str, Any]]]
@@ -33,6 +34,16 @@ def check_meaning(predict: Predict, signature: Signature, rows: Rows) -> Part:
             name=NAME, state="failed", reason="the model fails on rows like its examples", details=(str(error),)
         )
     return part_of(NAME, faults[:_SHOWN], passed=f"{len(rows)} rows: order, batches, labels and ranges are kept")
+
+
+def answers_by(model: ServedModel) -> Predict:
+    """Return what asks a model, and leaves out the names of predictions, which are others each time."""
+
+    def predict(rows: Rows) -> list[dict[str, Any]]:
+        answers = model.predict_rows(rows)
+        return [{key: value for key, value in answer.items() if key != "id"} for answer in answers]
+
+    return predict
 
 
 def _faults(predict: Predict, signature: Signature, rows: Rows) -> Iterator[str]:

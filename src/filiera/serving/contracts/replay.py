@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from filiera.serving.contracts.pact import Interaction, Recorded, is_at, matchers_at
@@ -23,13 +24,23 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 }
 
 
-def check_replay(service: InProcess, recorded: Sequence[Recorded], address: str) -> Part:
-    """Return whether all that applications recorded is still answered as they need it, by the model at *address*."""
+def check_replay(service: InProcess, recorded: Sequence[Recorded], addresses: Sequence[str]) -> Part:
+    """Return whether all that applications recorded is still answered as they need it.
+
+    Args:
+        service: What is asked.
+        recorded: What applications need.
+        addresses: Where the model answers: its own, and that of the major before if it answers there, too.
+    """
     if not recorded:
         return Part(name=NAME, state="skipped", reason="no application has recorded what it needs")
     faults = []
     for one in recorded:
-        mine = dict.fromkeys(fault for each in one.interactions for fault in faults_in(service, each, address))
+        mine = dict.fromkeys(
+            fault
+            for each in one.interactions
+            for fault in faults_in(service, each, next(filter(partial(is_at, each.path), addresses), addresses[0]))
+        )
         faults += [f"{one.who}: {fault}" for fault in mine]
     if faults:
         return Part(name=NAME, state="failed", reason=faults[0], details=tuple(faults[1:_SHOWN]))

@@ -17,6 +17,7 @@ from filiera.serving.app import App
 from filiera.serving.contract import ModelContract
 from filiera.serving.contracts import fuzz, meaning, replay, shift, speed
 from filiera.serving.contracts.approval import Approval, Judged, judge
+from filiera.serving.contracts.converting import Converting
 from filiera.serving.contracts.differ import diff
 from filiera.serving.contracts.finding import Finding
 from filiera.serving.contracts.made_rows import MadeRows
@@ -40,6 +41,7 @@ class Known:
 
     deployed: ModelContract | None = None  #: what the version that answers now has promised
     answering: ServedModel | None = None  #: that version, if it can be loaded
+    before: ModelContract | None = None  #: of the major before, if the candidate converts from it
     trained: ServedModel | None = None  #: the candidate in the library that trained it, if it is served by another
     logged: Sequence[Mapping[str, Any]] = ()  #: rows that it was asked lately
     recorded: Sequence[Recorded] = ()  #: contracts of the applications that count
@@ -82,7 +84,9 @@ def _asked(candidate: ServedModel, known: Known) -> list[Part]:
     """Return what the parts found that ask the candidate."""
     contract, path = candidate.contract, candidate.contract.predict_path
     rows = MadeRows(contract.signature).ordinary(min(_REFERENCE_ROWS, contract.signature.max_rows))
-    service = InProcess(App([ModelMount(Endpoint(candidate))]))
+    converting = Converting(candidate, known.before)
+    answering = converting.beside(candidate)
+    service = InProcess(App([ModelMount(Endpoint(model)) for model in answering]))
     try:
         service.start()
     except FilieraError as error:
@@ -90,10 +94,11 @@ def _asked(candidate: ServedModel, known: Known) -> list[Part]:
     with closing(service):
         return [
             Part(name="start", state="passed", reason=_started(contract)),
-            replay.check_replay(service, known.recorded, contract.address),
+            *converting.parts(),
+            replay.check_replay(service, known.recorded, [model.contract.address for model in answering]),
             fuzz.check_fuzz(service, contract, path),
             _parity_part(candidate, known.trained, rows),
-            meaning.check_meaning(_predict(candidate), contract.signature, rows),
+            meaning.check_meaning(meaning.answers_by(candidate), contract.signature, rows),
             _shift_part(candidate, known),
             speed.check_speed(service, contract, path),
         ]
@@ -106,11 +111,12 @@ def _started(contract: ModelContract) -> str:
     return f"it answers its {len(signature.examples)} examples{as_then}"
 
 
-def replay_recorded(candidate: ServedModel, recorded: Sequence[Recorded]) -> Part:
-    """Return whether a model answers what applications recorded as they need."""
-    service = InProcess(App([ModelMount(Endpoint(candidate))]))
+def replay_recorded(candidate: ServedModel, recorded: Sequence[Recorded], before: ModelContract | None) -> Part:
+    """Return whether a model answers what applications recorded as they need, also those of the major *before*."""
+    answering = Converting(candidate, before).beside(candidate)
+    service = InProcess(App([ModelMount(Endpoint(model)) for model in answering]))
     with _quiet(), service:
-        return replay.check_replay(service, recorded, candidate.contract.address)
+        return replay.check_replay(service, recorded, [model.contract.address for model in answering])
 
 
 @contextmanager
@@ -178,7 +184,7 @@ def _parity_part(candidate: ServedModel, trained: ServedModel | None, rows: Sequ
     if trained is None:
         return Part(name="runtime", state="skipped", reason="it is served by the library that trained it")
     try:
-        pairs = zip(_predict(candidate)(rows), _predict(trained)(rows), strict=True)
+        pairs = zip(meaning.answers_by(candidate)(rows), meaning.answers_by(trained)(rows), strict=True)
         others = sum(not is_near(one, other, tolerance=_PARITY) for one, other in pairs)
     except FilieraError as error:
         return Part(name="runtime", state="failed", reason=error.what, details=(error.why,))
@@ -188,14 +194,6 @@ def _parity_part(candidate: ServedModel, trained: ServedModel | None, rows: Sequ
         reason = f"{others} of {len(rows)} rows get other answers than from the library that trained it"
         return Part(name="runtime", state=state, reason=reason)
     return Part(name="runtime", state="passed", reason=f"{len(rows)} rows get the answers of the training library")
-
-
-def _predict(model: ServedModel) -> meaning.Predict:
-    def predict(rows: meaning.Rows) -> list[dict[str, Any]]:
-        answers = model.predict_rows(rows)
-        return [{key: value for key, value in answer.items() if key != "id"} for answer in answers]
-
-    return predict
 
 
 def _shift_part(candidate: ServedModel, known: Known) -> Part:
