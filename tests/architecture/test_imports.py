@@ -69,6 +69,7 @@ LIBRARIES = {
     "sqlite3": {"adapters/sqlite_records.py"},
     "cronsim": {"supervision/schedule.py"},
     "packaging": {"project/locks.py"},
+    "uvloop": {"serving/server.py"},
     "lxml": {"adapters/sources"},
     "keyring": {"adapters/credentials.py"},
     "httpx": {"serving/contracts/recorder.py"},

@@ -6,9 +6,9 @@ import asyncio
 import http.client
 import io
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +16,22 @@ from hypothesis import strategies as st
 
 from filiera.serving.connection import Callers, Connection
 from filiera.serving.http import Receive, Scope, Send
+from filiera.serving.server import new_loop
 
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="module", autouse=True, params=["uvloop", "asyncio"])
+def _on_each_loop(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let all tests speak over the loop that services use, and over that of the standard library."""
+    factory = new_loop() if request.param == "uvloop" else None
+    assert (factory is None) == (request.param == "asyncio")
+    FACTORIES.append(factory)
+    yield
+    FACTORIES.pop()
+
+
+FACTORIES: list[Callable[[], asyncio.AbstractEventLoop] | None] = []
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 GET = b"GET /a?b HTTP/1.1\r\nHost: h\r\n\r\n"
 LAST = b"GET /last HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
@@ -79,7 +94,13 @@ async def _exchange(app: App, pieces: Sequence[bytes], *, hangs_up: bool) -> byt
 
 def said(app: App, *pieces: bytes, hangs_up: bool = False) -> bytes:
     """Return all that comes back, up to the end of the connection."""
-    return asyncio.run(asyncio.wait_for(_exchange(app, pieces, hangs_up=hangs_up), 30))
+    return run(_exchange(app, pieces, hangs_up=hangs_up))
+
+
+def run(scene: Coroutine[Any, Any, T]) -> T:
+    """Return what *scene* does, on the loop of these tests."""
+    with asyncio.Runner(loop_factory=FACTORIES[-1]) as runner:
+        return runner.run(asyncio.wait_for(scene, 30))
 
 
 def answers(content: bytes, *methods: str) -> list[tuple[int, bytes]]:
@@ -266,4 +287,4 @@ def test_who_is_slow_or_silent_is_hung_up_on() -> None:
             far.close()
         return [is_kept]
 
-    assert asyncio.run(asyncio.wait_for(scene(), 30)) == [True]
+    assert run(scene()) == [True]
