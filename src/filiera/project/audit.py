@@ -72,6 +72,13 @@ def entry(action: Action, subject: str, *, at: float, detail: Mapping[str, Any] 
     return "add_audit_entry", {**_row(action, at, detail), "subject": _storable(subject)}
 
 
+def came_from(records: MetadataStore, action: Literal["import", "publish"], subject: str) -> str:
+    """Return the name of the archive that a run (import) or a version (publish) came in; '' when it was made here."""
+    asked = {"subject": subject, "action": action, "actor": "", "before": NEWEST, "limit": _AT_ONCE}
+    found = (json.loads(row["detail"]).get("from", "") for row in records.read("find_audit_of_subject", asked))
+    return next(filter(None, found), "")
+
+
 def entry_of_new_run(*, pipeline: str, driver: str, at: float, detail: Mapping[str, Any] | None = None) -> Statement:
     """Return the statement that notes the start of a run, to follow ``create_run``, which gives the run its number."""
     return "audit_new_run", {**_row("run", at, detail), "pipeline": pipeline, "driver": driver}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from filiera.errors import UsageError
+from filiera.errors import Untrusted, UsageError
+from filiera.project.audit import came_from
 from filiera.project.versions import Version, Versions
 
 if TYPE_CHECKING:
@@ -20,6 +21,22 @@ def package_of(project: Project, service: Version) -> Package:
 
     found: Package = project.value(service.artifact)
     return found
+
+
+def require_trust(project: Project, service: Version) -> None:
+    """Refuse to run code that came in an archive, unless a trusted key has signed the version. Raises Untrusted."""
+    file = came_from(project.records, "publish", service.ref)
+    if not file:
+        return
+    try:
+        project.signing.must_be_trusted(service)
+    except Untrusted as error:
+        raise Untrusted(
+            f"The service {service.ref} came in {file}, with code of its own.",
+            why=f"To serve it is to run that code, and nobody here vouches for it. {error.why}",
+            do=f"Publish it from code that you have: filiera run {service.name}. Or vouch for it with a key that the "
+            f"project trusts: filiera sign {service.ref}",
+        ) from error
 
 
 def require_unasked(versions: Versions, version: Version) -> None:

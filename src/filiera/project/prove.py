@@ -18,7 +18,7 @@ from filiera.errors import UsageError
 from filiera.ports import MetadataStore, Row
 from filiera.project import plugins
 from filiera.project.assemble_model import TIMING
-from filiera.project.audit import NEWEST, actor
+from filiera.project.audit import actor, came_from
 from filiera.project.divergence import (
     Divergence,
     differing_facts,
@@ -116,10 +116,7 @@ def prove(
 
 def _require_ours(project: Project, run_id: str) -> None:
     """Refuse a run that came in an archive: its changes are code, and its lock is installed. Raises UsageError."""
-    asked = {"subject": run_id, "action": "import", "actor": "", "before": NEWEST, "limit": 1}
-    came = project.records.read("find_audit_of_subject", asked)
-    if came:
-        file = json.loads(came[0]["detail"])["from"]
+    if file := came_from(project.records, "import", run_id):
         raise UsageError(
             f"Run {run_id} was imported from {file}.",
             why="To prove it is to run the uncommitted changes and to install the distributions that are named in it.",

@@ -12,7 +12,7 @@ from filiera.core.products import OF_EXPERIMENT, ProductRef
 from filiera.errors import ProjectError, did_you_mean
 from filiera.project import runtimes
 from filiera.project.config import FILE_NAME
-from filiera.project.packages import package_of
+from filiera.project.packages import package_of, require_trust
 
 if TYPE_CHECKING:
     from filiera.core.signature import Signature
@@ -33,13 +33,15 @@ def graph_of(project: Project, service: Version) -> tuple[ServingGraph, dict[Lea
 
     Raises:
         UsageError: A model version is gone.
-        Untrusted: The project asks for a signature that a model version does not have.
+        Untrusted: The project asks for a signature that a model version does not have, or the version came in an
+            archive and no trusted key has signed it.
         ProjectError: Its code cannot be imported, or a model version is not what it was.
         CodecError, BlobMissing, BlobCorrupted: What the version has cannot be read.
     """
     from filiera.core.package import read_graph
     from filiera.project.packed_code import load
 
+    require_trust(project, service)
     package = package_of(project, service)
     moved_to = load(project.value(service.attachments["code"]))
     for function in package.functions:
