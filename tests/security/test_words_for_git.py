@@ -22,8 +22,9 @@ def test_a_remote_is_no_option(tmp_path: Path, verb: str, remote: str) -> None:
     """git takes it for a name that nobody has."""
     folder = put_into_git(make_project(tmp_path / "small"))
     subprocess.run(["git", "-C", str(folder), "branch", "-M", "main"], check=True)
-    assert filiera("experiment", "start", "deeper", cwd=folder).code == 0
-    assert filiera("experiment", verb, "deeper", f"--remote={remote}", cwd=folder).code != 0
+    beside = {"FILIERA_WORKTREES": str(tmp_path / "worktrees")}
+    assert filiera("experiment", "start", "deeper", cwd=folder, env=beside).code == 0
+    assert filiera("experiment", verb, "deeper", f"--remote={remote}", cwd=folder, env=beside).code != 0
     assert list(tmp_path.rglob("owned")) == []
 
 
