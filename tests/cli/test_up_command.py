@@ -21,16 +21,22 @@ from tests.cli.command import copied, done, filiera, read_until, started
 from tests.cli.conftest import Ask
 
 MODEL = '\n[service.spend]\nmodel = "spender"\nidle_s = 600\nattempts = 2\n'
+GRAPH = """\
+from filiera import Model, graphs
+
+wise = graphs.graph("wise", graphs.fallback(Model("spender"), Model("spender@1"), timeout_s=30.0))
+"""
 ROW = {"pieces": 9, "price": 40.0}
 ONE = json.dumps({"instances": [ROW]})
 
 
 @pytest.fixture
 def folder(shop: Path, tmp_path: Path) -> Path:
-    """Return a project of its own that has published a model, with a service of it."""
+    """Return a project of its own that has published a model, with services of it and of a graph over it."""
     folder = copied(shop, tmp_path / "shop")
     with (folder / "filiera.toml").open("a") as file:
-        file.write(MODEL)
+        file.write(f"{MODEL}[service.wise]\nfunction = 'shopflows.graph:wise'\n")
+    (folder / "shopflows" / "graph.py").write_text(GRAPH)
     return folder
 
 
@@ -52,9 +58,8 @@ def predict(url: str) -> dict[str, Any]:
 
 
 def services(folder: Path) -> dict[str, Any]:
-    """Return how the service stands."""
-    found: dict[str, Any]
-    (found,) = done("services", "--json", cwd=folder).data
+    """Return how the first service stands."""
+    found: dict[str, Any] = done("services", "--json", cwd=folder).data[0]
     return found
 
 
@@ -67,10 +72,14 @@ def until(look: Callable[[], Any], is_so: Callable[[Any], bool]) -> Any:
 
 
 def test_a_model_is_woken_fed_and_put_down(folder: Path) -> None:
-    """Asleep until called; messages are predictions too; wrong ones are dead with a reason and can be put back."""
+    """Asleep until called; messages are predictions too; wrong ones are dead with a reason and can be put back.
+
+    The same for a graph of models.
+    """
     assert services(folder)["state"] == "down"
     early = done("queue", "put", "spend", ONE, cwd=folder).out.strip()
     assert [row["id"] for row in done("queue", "list", "spend", "--json", cwd=folder).data] == [early]
+    done("queue", "put", "wise", ONE, cwd=folder)
     with up(folder) as (process, url):
         until(lambda: services(folder), lambda standing: standing["requests"] == 1)
         assert predict(url)["version"] == 1
@@ -88,6 +97,7 @@ def test_a_model_is_woken_fed_and_put_down(folder: Path) -> None:
         filiera("queue", "retry", "spend", dead["id"], cwd=folder).said(2, "has no dead message", "filiera queue dead")
         standing = until(lambda: services(folder), lambda found: found["waiting"] == 0)
         assert (standing["state"], standing["workers"], standing["address"]) == ("ready", "1 of 0–1", url)
+        until(lambda: done("queue", "list", "wise", "--json", cwd=folder).data, lambda waiting: waiting == [])
         filiera("up", cwd=folder).said(2, "runs already", str(process.pid), "filiera services")
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60.0)
@@ -96,6 +106,7 @@ def test_a_model_is_woken_fed_and_put_down(folder: Path) -> None:
     assert services(folder)["state"] == "down"
     logged = list(prediction_log(folder / ".filiera", "spender").read())
     assert len(logged) >= 4, "messages are predictions, and logged"
+    assert len(list(prediction_log(folder / ".filiera", "wise").read())) == 1
 
 
 def metrics(url: str) -> dict[str, float]:
@@ -171,6 +182,34 @@ def test_a_supervisor_that_is_killed_is_followed(tmp_path: Path) -> None:
             following.send_signal(signal.SIGTERM)
             assert following.wait(60.0) == 0
     assert not process_start(pid)
+
+
+def test_each_method_of_a_class_takes_messages(tmp_path: Path) -> None:
+    """The one that a message names; else the one that the service names, which clocks call too."""
+    (tmp_path / "filiera.toml").write_text(
+        "[service.notes]\nfunction = 'jobs:Notes'\nmethod = 'close_day'\n[service.wrong]\nfunction = 'jobs:Notes'\n"
+        "method = 'clse_day'\n"
+    )
+    (tmp_path / "jobs.py").write_text(
+        "from pathlib import Path\n\n\nclass Notes:\n"
+        "    def add(self, word: str) -> None:\n"
+        "        with Path('notes').open('a') as file:\n            file.write(f'{word}\\n')\n\n"
+        "    def close_day(self) -> None:\n        self.add('closed')\n"
+    )
+    done("queue", "put", "notes", '{"word": "hello"}', "--method", "add", cwd=tmp_path)
+    done("queue", "put", "notes", cwd=tmp_path)
+    done("queue", "put", "notes", "--method", "ad", cwd=tmp_path)
+    with started("up", "notes", cwd=tmp_path) as process:
+        (dead,) = until(lambda: done("queue", "dead", "notes", "--json", cwd=tmp_path).data, len)
+        assert dead["why"] == "There is no method 'ad' to call. There are: add, close_day."
+        assert "ad {}" in done("queue", "dead", "notes", cwd=tmp_path).out
+        until(lambda: services(tmp_path), lambda standing: standing["waiting"] == 0)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60.0)
+    assert sorted((tmp_path / "notes").read_text().split()) == ["closed", "hello"]
+    done("queue", "put", "wrong", cwd=tmp_path)
+    with started("up", "wrong", cwd=tmp_path) as process:
+        assert "Did you mean 'close_day'?" in read_until(process.stderr, "There are: add, close_day.")
 
 
 def test_what_cannot_be_up_is_told_at_once(project: Path, ask: Ask) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from filiera.core.broker import BrokerAddress
 from filiera.errors import FilieraError, ProjectError, UsageError
 from filiera.project.config import load
 from filiera.project.services import declared_services, named_services
@@ -29,7 +30,8 @@ def test_all_that_can_be_said_is_read(tmp_path: Path) -> None:
     """Numbers, texts and tables arrive where they belong."""
     text = """
     [service.spend]
-    model = "spender@champion"
+    function = "jobs:Spend"
+    method = "day"
     host = "0.0.0.0"
     port = 8001
     workers = {min = 1, max = 4, in_flight = 16}
@@ -38,6 +40,7 @@ def test_all_that_can_be_said_is_read(tmp_path: Path) -> None:
     timezone = "Europe/Rome"
     every_s = 0.5
     files = "in/**/*.csv"
+    messages = "kafkas://app:${PASSWORD}@one,two:9094/orders?group=spend&mechanism=SCRAM-SHA-256&ca=our.pem"
     attempts = 2
     timeout_s = 9
     access_log = "access.jsonl"
@@ -46,11 +49,27 @@ def test_all_that_can_be_said_is_read(tmp_path: Path) -> None:
     assert services(tmp_path, text) == [
         Service(
             name="spend",
-            model="spender@champion",
+            function="jobs:Spend",
+            method="day",
             host="0.0.0.0",
             port=8001,
             workers=WorkerLimits(least=1, most=4, in_flight=16, idle_s=60.0),
-            triggers=Triggers(cron="0 6 * * 1-5", timezone="Europe/Rome", every_s=0.5, files="in/**/*.csv"),
+            triggers=Triggers(
+                cron="0 6 * * 1-5",
+                timezone="Europe/Rome",
+                every_s=0.5,
+                files="in/**/*.csv",
+                messages=BrokerAddress(
+                    scheme="kafkas",
+                    hosts="one,two:9094",
+                    name="orders",
+                    user="app",
+                    password="${PASSWORD}",
+                    group="spend",
+                    mechanism="SCRAM-SHA-256",
+                    ca="our.pem",
+                ),
+            ),
             attempts=2,
             timeout_s=9.0,
             access_log="access.jsonl",
@@ -84,6 +103,8 @@ def test_a_project_without_services_says_how_to_have_one(tmp_path: Path) -> None
         ('function = "m.f"', "function in .* must be as module:name, not 'm.f'"),
         ('function = "m:f.g"', "as module:name"),
         ('function = "../m:f"', "as module:name"),
+        ('model = "m"\ncron = "* * * * *"', "serves a model, and has cron[\\s\\S]*a function that asks the model"),
+        ('model = "m"\nmethod = "f"\nfiles = "*"', "serves a model, and has method, files"),
         ("model = 3", "model in .* must be a text, not 3"),
         ('function = "m:f"\nprot = 8000', "has 'prot', which means nothing[\\s\\S]*Did you mean 'port'"),
         ('function = "m:f"\nport = 70000', "whole number from 0 to 65535, not 70000"),

@@ -81,7 +81,7 @@ async def serve(folder: Path, service: str, address: str, listener: int) -> None
             callers.discard(writer)
 
     server = await asyncio.start_server(answer, sock=socket.socket(fileno=os.dup(listener)))
-    holding = asyncio.create_task(tie.hold(running, PATH))
+    holding = asyncio.create_task(tie.hold(running, {"": PATH}))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.stop)
     await running.stopped.wait()
     server.close()

@@ -43,7 +43,7 @@ def couriers(queue: MessageQueue, told: list[str]) -> Courier:
     def make(address: tuple[str, int], **options: float) -> Couriers:
         service = Service(name="mail", function="m:f", **{"attempts": 3, **options})  # type: ignore[arg-type]
         made = Couriers(service, queue, chance=lambda: 1.0, tell=told.append)
-        made.address, made.path = address, "/v1/functions/f:call"
+        made.address, made.paths = address, {"": "/v1/functions/f:call", "other": "/v1/functions/f.other:call"}
         return made
 
     return make
@@ -73,6 +73,20 @@ def test_each_message_is_a_request_and_gone_when_it_is_answered(queue: MessageQu
     assert {headers["Authorization"] for headers in asked.headers} == {"Bearer secret"}
     assert set(asked.paths) == {"/v1/functions/f:call"}
     assert queue.letters(dead=False) == queue.letters(dead=True) == []
+
+
+def test_a_message_calls_the_method_that_it_names(queue: MessageQueue, couriers: Courier) -> None:
+    """One that is not there is dead at once, with those that are."""
+    queue.put([b"{}"], method="other")
+    queue.put([b"{}"], method="othr")
+    with answering(lambda _: 200) as (address, asked):
+        made = couriers(address)
+        made.send_out(4)
+        asked.wait_for(1)
+        come_home(made)
+    assert asked.paths == ["/v1/functions/f.other:call"]
+    (dead,) = queue.letters(dead=True)
+    assert (dead.method, dead.why) == ("othr", "There is no method 'othr' to call. There are: other.")
 
 
 def test_no_more_are_brought_at_once_than_may_be(queue: MessageQueue, couriers: Courier) -> None:

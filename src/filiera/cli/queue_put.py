@@ -20,7 +20,7 @@ def run(options: argparse.Namespace) -> int:
     queue = named_queue(options)
     count, ids = 0, []
     for bodies in _parts(_bodies(options.body)):
-        some = queue.put(bodies)
+        some = queue.put(bodies, method=options.method)
         count += len(some)
         if options.json:
             ids += some

@@ -14,6 +14,9 @@ def add_queue_verbs(verbs: Verbs) -> None:
     sub.add_argument("service", help=_SERVICE)
     text = "JSON, as the service takes it in a request; - reads one message per line from standard input (default: {})"
     sub.add_argument("body", nargs="?", default="{}", help=text)
+    sub.add_argument(
+        "--method", default="", help="of a class, which is called; else the one that the service names, or the first"
+    )
     sub = verbs.add_with_json("list", "list the queues; with a service, the messages that wait for it")
     sub.add_argument("service", nargs="?", default="", help=_SERVICE)
     sub.add_argument("--limit", type=int, default=20, help="at most so many messages (default: 20)")

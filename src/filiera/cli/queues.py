@@ -23,8 +23,8 @@ def named_queue(options: argparse.Namespace) -> MessageQueue:
 
 
 def body_text(letter: Letter) -> str:
-    """Return the beginning of a message's body."""
-    return shortened(letter.body.decode(errors="replace"), _LONGEST_BODY)
+    """Return the method that a message calls, if it names one, and the beginning of its body."""
+    return shortened(f"{letter.method} {letter.body.decode(errors='replace')}".lstrip(), _LONGEST_BODY)
 
 
 def as_json(letter: Letter) -> dict[str, Any]:
@@ -32,6 +32,7 @@ def as_json(letter: Letter) -> dict[str, Any]:
     return {
         "id": letter.id,
         "body": letter.body.decode(errors="replace"),
+        "method": letter.method,
         "origin": letter.origin,
         "put_at": letter.put_at,
         "due_at": letter.due_at,

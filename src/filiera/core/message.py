@@ -14,6 +14,7 @@ class Message:
 
     id: str
     body: bytes  #: JSON, as the service takes it in a request
+    method: str = ""  #: of a class, which it calls; "": the usual one
     origin: str  #: what put it: "put", "cron", "every", "files" or the address of a broker's queue
     put_at: float  #: seconds since the epoch
     attempt: int  #: 1 when it was handed out for the first time

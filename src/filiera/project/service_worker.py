@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filiera.errors import FilieraError
-from filiera.project.offers import offers_of
+from filiera.errors import FilieraError, ProjectError, did_you_mean
+from filiera.project.offers import Offer, offers_of
 from filiera.project.project import Project
 from filiera.project.services import named_services
 from filiera.project.services_metrics import counts_of_worker
@@ -44,6 +44,7 @@ def run_service_worker(root: Path, profile: str, name: str, listener: int) -> No
     )
     token = os.environ.get(TOKEN_VARIABLE) or None
     try:
+        paths = paths_of(offers[0], service.method)
         shared = counts_of_worker(project, name)
         watch = watch_of(name, access_log=service.access_log, tell=_tell, shared=shared)
         limits = Limits(drain_s=_DRAIN_S)
@@ -55,7 +56,7 @@ def run_service_worker(root: Path, profile: str, name: str, listener: int) -> No
         async def beside(running: Running) -> None:
             telling = asyncio.ensure_future(shared.go_on_publishing(app.samples))
             try:
-                await tie.hold(running, path=offers[0].calls[0])
+                await tie.hold(running, paths)
             finally:
                 telling.cancel()
 
@@ -65,6 +66,21 @@ def run_service_worker(root: Path, profile: str, name: str, listener: int) -> No
         for offer in offers:
             if offer.log is not None:
                 offer.log.close()
+
+
+def paths_of(offer: Offer, method: str) -> dict[str, str]:
+    """Return where messages are taken, by method; "": those that name none. Raises ProjectError: no such *method*."""
+    named = {
+        path.rpartition("/")[2].removeprefix(offer.name).partition(":")[0].removeprefix("."): path
+        for path in offer.calls
+    }
+    if method and method not in named:
+        raise ProjectError(
+            f"{offer.name} has no method {method!r} that messages could call.",
+            why=f"There are: {', '.join(filter(None, named)) or 'none'}.{did_you_mean(method, named)}",
+            do="Correct method in filiera.toml.",
+        )
+    return {**named, "": named[method] if method else named.get("", offer.calls[0])}
 
 
 def _tell(line: str) -> None:

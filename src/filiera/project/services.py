@@ -44,6 +44,7 @@ _WORKERS: Mapping[str, Check] = {"min": _whole(0, 1024), "max": _whole(1, 1024),
 _KEYS: Mapping[str, Check] = {
     "model": _A_TEXT,
     "function": (lambda value: _text(value) and _FUNCTION.fullmatch(value) is not None, "as module:name"),
+    "method": _A_TEXT,
     "host": _A_TEXT,
     "port": _whole(0, _LAST_PORT),
     "workers": (lambda value: isinstance(value, dict), "a table such as {min = 0, max = 4}"),
@@ -59,7 +60,8 @@ _KEYS: Mapping[str, Check] = {
     "access_log": _A_TEXT,
 }
 
-_PLAIN = ("model", "function", "host", "port", "attempts", "timeout_s", "access_log", "cache_s")
+_PLAIN = ("model", "function", "method", "host", "port", "attempts", "timeout_s", "access_log", "cache_s")
+_FOR_FUNCTIONS = ("method", "cron", "every_s", "files")
 
 
 def declared_services(config: ProjectConfig) -> list[Service]:
@@ -98,6 +100,12 @@ def _service(name: str, table: Mapping[str, Any], where: str) -> Service:
             raise ProjectError(
                 f"{where} must say either what model or what function it serves.",
                 do='Write model = "NAME@champion", or function = "module:name".',
+            )
+        if "model" in table and (unfit := [key for key in _FOR_FUNCTIONS if key in table]):
+            raise ProjectError(
+                f"{where} serves a model, and has {', '.join(unfit)}.",
+                why="A model takes rows, which a clock or the name of a file is not; and it has no methods.",
+                do="Remove it, or serve a function that asks the model.",
             )
         given = {key: table[key] for key in _PLAIN if key in table}
         return Service(name=name, workers=_workers(table, where), triggers=_triggers(table, where), **given)

@@ -222,6 +222,7 @@ CREATE TABLE message (
     id TEXT NOT NULL PRIMARY KEY,            -- of one that a broker handed out the same each time
     queue TEXT NOT NULL,
     body BYTEA NOT NULL,
+    method TEXT NOT NULL DEFAULT '',         -- of a class, which it calls; '': the usual one
     origin TEXT NOT NULL,                    -- what put it: "put", "cron", "every", "files", or the address of a broker's queue
     put_at DOUBLE PRECISION NOT NULL,
     due_at DOUBLE PRECISION NOT NULL,        -- it is not handed out before; of one handed out, when its lease ends

@@ -74,7 +74,7 @@ class Couriers:
         self._count = 0
         self._is_stopped = False
         self.address = ("", 0)  #: host and port of the service
-        self.path = ""  #: where it takes messages, as its workers say
+        self.paths: Mapping[str, str] = {}  #: where it takes messages, by method, as its workers say
         self.token: str | None = None
 
     @property
@@ -136,6 +136,9 @@ class Couriers:
         attempts = self._service.attempts
         if message.attempt > attempts:
             return Verdict(what="bury", why=f"It was tried {attempts} times, and cut off the last time.")
+        if message.method not in self.paths:
+            methods = ", ".join(filter(None, self.paths)) or "none"
+            return Verdict(what="bury", why=f"There is no method {message.method!r} to call. There are: {methods}.")
         return judge(self._ask(message), message.attempt, attempts, self._chance())
 
     def _settle(self, message: Message, verdict: Verdict) -> None:
@@ -152,7 +155,7 @@ class Couriers:
         connection = http.client.HTTPConnection(*self.address, timeout=self._service.timeout_s)
         try:
             with closing(connection):
-                connection.request("POST", self.path, message.body, headers=self._headers(message))
+                connection.request("POST", self.paths[message.method], message.body, headers=self._headers(message))
                 response = connection.getresponse()
                 return Answer(status=response.status, why=_why(response.status, response.read(_LONGEST_ANSWER)))
         except TimeoutError:

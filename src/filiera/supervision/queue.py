@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from filiera.core.digest import digest
 from filiera.core.message import Incoming, Message, Waiting
@@ -27,12 +28,20 @@ class MessageQueue:
         self.name = name
         self._records, self._clock, self._lease_s = records, clock, lease_s
 
-    def put(self, bodies: Iterable[bytes], *, origin: str = "put", marks: Mapping[str, str] | None = None) -> list[str]:
+    def put(
+        self,
+        bodies: Iterable[bytes],
+        *,
+        origin: str = "put",
+        method: str = "",
+        marks: Mapping[str, str] | None = None,
+    ) -> list[str]:
         """Return the ids of new messages with these bodies, when they survive a power cut: all of them, or none.
 
         Args:
             bodies: JSON each, as the service takes it in a request.
             origin: What puts them.
+            method: Which method of a class they call; "": the usual one.
             marks: What a trigger notes of how far it has come: kept together with the messages, or not at all.
 
         Raises:
@@ -40,7 +49,7 @@ class MessageQueue:
         """
         now = self._clock()
         named = [(_new_id(now, place), body) for place, body in enumerate(bodies)]
-        self._put(named, origin, now, marks or {})
+        self._put(named, {"origin": origin, "method": method, "due_at": now}, marks or {})
         return [name for name, _ in named]
 
     def keep(self, incoming: Sequence[Incoming], *, origin: str) -> None:
@@ -58,7 +67,7 @@ class MessageQueue:
         """
         now = self._clock()
         named = [(self._id_of(one, origin) or _new_id(now, place), one.body) for place, one in enumerate(incoming)]
-        self._put(named, origin, now, {})
+        self._put(named, {"origin": origin, "method": "", "due_at": now}, {})
 
     def has_room(self, most: int) -> int:
         """Return how many fewer than *most* messages are here that are not dead; 0 when there are as many or more."""
@@ -80,6 +89,7 @@ class MessageQueue:
             Message(
                 id=row["id"],
                 body=bytes(row["body"]),
+                method=row["method"],
                 origin=row["origin"],
                 put_at=row["put_at"],
                 attempt=row["attempts"],
@@ -133,11 +143,11 @@ class MessageQueue:
         rows = [{"service": self.name, "subject": subject} for subject in subjects]
         self._records.write([("drop_trigger_mark", row) for row in rows])
 
-    def _put(self, named: Sequence[tuple[str, bytes]], origin: str, now: float, marks: Mapping[str, str]) -> None:
-        about = {"queue": self.name, "origin": origin, "due_at": now}
+    def _put(self, named: Sequence[tuple[str, bytes]], about: Mapping[str, Any], marks: Mapping[str, str]) -> None:
         # A microsecond for each, so that the order of putting stays.
         rows = [
-            {"id": one, "body": body, "put_at": now + place * 1e-6, **about} for place, (one, body) in enumerate(named)
+            {"id": one, "queue": self.name, "body": body, "put_at": about["due_at"] + place * 1e-6, **about}
+            for place, (one, body) in enumerate(named)
         ]
         noted = [{"service": self.name, "subject": subject, "mark": mark} for subject, mark in marks.items()]
         statements: list[Statement] = [("put_message", row) for row in rows]
@@ -164,6 +174,7 @@ class Letter:
 
     id: str
     body: bytes
+    method: str  #: which method of a class it calls; "": the usual one
     origin: str  #: what put it
     put_at: float  #: seconds since the epoch
     due_at: float  #: when it can be handed out; of a dead one, when it died
@@ -187,7 +198,7 @@ def reclaim(records: MetadataStore, clock: Clock) -> int:
 
 
 def _letter(row: Row) -> Letter:
-    kept = {name: row[name] for name in ("id", "origin", "put_at", "due_at", "attempts", "why")}
+    kept = {name: row[name] for name in ("id", "method", "origin", "put_at", "due_at", "attempts", "why")}
     return Letter(body=bytes(row["body"]), is_handled=bool(row["lease"]), **kept)
 
 

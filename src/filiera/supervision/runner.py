@@ -120,7 +120,7 @@ class Runner:
         if pid not in self.fleet.workers:
             return
         if message.get("ready"):
-            self.couriers.path = str(message["path"])
+            self.couriers.paths = dict(message["paths"])
             self.fleet.ready(pid, now)
             started_at = self._started_at.pop(pid, None)
             if started_at is not None:

@@ -35,6 +35,7 @@ class Service:
     name: str
     model: str = ""  #: NAME@VERSION or NAME@ALIAS; or
     function: str = ""  #: module:name
+    method: str = ""  #: of a class, which triggers and messages call that name none; "": the first one
     host: str = "127.0.0.1"
     port: int = 0  #: 0: a free one
     workers: WorkerLimits = WorkerLimits()

@@ -52,9 +52,14 @@ class Tie:
         self._reported_at = 0.0
         self._connect()
 
-    async def hold(self, running: Busy, path: str) -> None:
-        """Say that this worker is ready and takes messages at *path*, then report how busy it is, until cancelled."""
-        ready = {"ready": True, "path": path}
+    async def hold(self, running: Busy, paths: Mapping[str, str]) -> None:
+        """Say that this worker is ready, then report how busy it is, until cancelled.
+
+        Args:
+            running: Tells how busy it is.
+            paths: Where it takes messages, by the method that they are for; "" for those that are for the usual one.
+        """
+        ready = {"ready": True, "paths": dict(paths)}
         self._send(ready)
         alone_since = time.monotonic()
         try:

@@ -211,6 +211,7 @@ CREATE TABLE message (
     id TEXT NOT NULL PRIMARY KEY,
     queue TEXT NOT NULL,
     body BYTEA NOT NULL,
+    method TEXT NOT NULL DEFAULT '',
     origin TEXT NOT NULL,
     put_at DOUBLE PRECISION NOT NULL,
     due_at DOUBLE PRECISION NOT NULL,

@@ -1,6 +1,7 @@
 -- put_message --
 -- A message that waits from now on, unless it is there already.
-INSERT INTO message (id, queue, body, origin, put_at, due_at) VALUES (:id, :queue, :body, :origin, :put_at, :due_at)
+INSERT INTO message (id, queue, body, method, origin, put_at, due_at)
+VALUES (:id, :queue, :body, :method, :origin, :put_at, :due_at)
 ON CONFLICT (id) DO NOTHING;
 
 -- count_backlog --
@@ -17,7 +18,7 @@ SELECT id FROM message WHERE queue = :queue AND is_dead = 0 AND due_at <= :now L
 UPDATE message SET lease = :lease, due_at = :until, attempts = attempts + 1
  WHERE id IN (SELECT id FROM message WHERE queue = :queue AND is_dead = 0 AND due_at <= :now
                ORDER BY due_at, put_at, id LIMIT :most)
-RETURNING id, body, origin, put_at, attempts;
+RETURNING id, body, method, origin, put_at, attempts;
 
 -- extend_lease --
 -- One row if the lease is still held.
@@ -49,7 +50,7 @@ SELECT queue, SUM(CASE WHEN is_dead = 0 AND lease = '' THEN 1 ELSE 0 END) AS wai
 
 -- list_messages --
 -- The messages of a queue that are dead, or that are not, the longest due first.
-SELECT id, body, origin, put_at, due_at, attempts, lease, why FROM message
+SELECT id, body, method, origin, put_at, due_at, attempts, lease, why FROM message
  WHERE queue = :queue AND is_dead = :is_dead ORDER BY due_at, put_at, id LIMIT :most;
 
 -- revive_message --
