@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
+from filiera.core.products import ProductRef
+from filiera.project.moved_nodes import placed_service, served_elsewhere, shown
+from filiera.project.project import Project
+from filiera.project.serving_graphs import graph_of, predictor_of
 from filiera.serving.client import ServiceClient
+from filiera.serving.records import RowDecoder
+from filiera.serving.served_model import request_body
 from tests.cli.command import Answer, copied, done, filiera, started
 from tests.cli.conftest import Ask
 from tests.cli.test_serve_functions import said_first
@@ -140,3 +146,35 @@ def test_what_cannot_be_published_is_told(published: Path, tmp_path: Path) -> No
     filiera("run", "spending", cwd=folder).said(4, "Define it with def")
     code.write_text(plain.replace('"spending"', '"spender"'))
     filiera("run", "spender", cwd=folder).said(2, "There is a model called 'spender' already")
+
+
+def bits(outputs: Any) -> list[Any]:
+    """Return answers as they lie in memory; texts as texts."""
+    return [values.tolist() if values.dtype == object else (values.dtype, values.tobytes()) for values in outputs]
+
+
+def test_any_node_has_its_own_process_by_configuration(published: Path, tmp_path: Path, ask: Ask) -> None:
+    """A function, a router, an ensemble, a model, one inside another: the answers are the same, to the last bit."""
+    folder = copied(published, tmp_path / "shop")
+    settings = folder / "filiera.toml"
+    plain = settings.read_text()
+    project = Project.open(folder)
+    service = project.versions.get("service", ProductRef("spending", "1"))
+    here, signature = predictor_of(project, *graph_of(project, service))
+    rows = RowDecoder(signature).decode(request_body(ROWS))
+    wanted = bits(here.predict(rows))
+    for nodes in (["cheap"], ["route", "ensemble"], ["ensemble"], ["spender@2", "cheap"]):
+        settings.write_text(plain + "\n[graph.spending]\n" + "".join(f'"{node}" = "process"\n' for node in nodes))
+        opened = Project.open(folder)
+        placed = placed_service(opened, service)
+        assert f"{nodes[0]}, in a process of its own" in shown(opened, placed)
+        predictor, promised = served_elsewhere(opened, placed)
+        try:
+            assert promised == signature
+            assert bits(predictor.predict(rows)) == wanted
+        finally:
+            predictor.stop()
+    settings.write_text(plain + '\n[graph.spending]\nchaep = "process"\n')
+    ask("serve", "spending", "--port", "0", cwd=folder).said(4, "Did you mean 'cheap'?")
+    settings.write_text(plain + '\n[graph.spending]\ncheap = "http://127.0.0.1:1"\n')
+    ask("serve", "spending", "--port", "0", cwd=folder).said(4, 'Write cheap = "process"')

@@ -82,9 +82,9 @@ def test_what_is_wrong_with_a_graph_is_told(folder: Path) -> None:
     plain = settings.read_text()
     settings.write_text(f'{plain}\n[graph.spending]\nspendr = "http://127.0.0.1:1"\n')
     wrong = filiera("serve", "spending", cwd=folder)
-    assert (wrong.code, "Did you mean 'spender'?" in wrong.err) == (4, True), wrong.err
+    assert (wrong.code, "Did you mean 'spender@2'?" in wrong.err) == (4, True), wrong.err
     settings.write_text(f"{plain}\n[graph.spending]\nspender = 8000\n")
-    assert "must give an address for each model" in filiera("serve", "spending", cwd=folder).err
+    assert "must say where each node runs" in filiera("serve", "spending", cwd=folder).err
     with started("serve", "spender@1", "--port", "0", cwd=folder) as other:
         url = said_first(other)[0].rsplit(" at ", 1)[1]
         settings.write_text(f'{plain}\n[graph.spending]\n"spender@2" = "{url}"\n')

@@ -21,7 +21,8 @@ from filiera.errors import GraphError
 from filiera.serving.app import App
 from filiera.serving.batch import Batch
 from filiera.serving.endpoint import Endpoint
-from filiera.serving.graph_build import GraphPredictor, Member, build
+from filiera.serving.graph_build import build
+from filiera.serving.graph_predictor import GraphPredictor, Member
 from filiera.serving.model_mount import ModelMount
 from filiera.serving.predictor import PredictionFailed
 from filiera.serving.records import RowDecoder

@@ -51,7 +51,8 @@ def contract(
         GraphError: Its parts do not fit.
         FilieraError: It does not answer its examples.
     """
-    from filiera.serving.graph_build import Member, build
+    from filiera.serving.graph_build import build
+    from filiera.serving.graph_predictor import Member
     from filiera.serving.predictor import Predictor
     from filiera.serving.served_model import ServedModel
 

@@ -13,6 +13,7 @@ from filiera.ports import PredictionLog
 from filiera.project import runtimes
 from filiera.project.deployments import SERVICE_LEASE_S, Deployment
 from filiera.project.monitoring import look
+from filiera.project.node_logs import NodeLogs
 from filiera.project.project import Project
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class AliasDesk:
         self._ref = ref
         self._kind = project.versions.served_kind(ref.name)
         self._log = log
+        self._logs = log if isinstance(log, NodeLogs) else None
         self._service = secrets.token_hex(8)
         self._said: tuple[object, ...] = ()
         self._said_at = 0.0
@@ -51,7 +53,14 @@ class AliasDesk:
         from filiera.serving.served_model import ServedModel
 
         version = self._project.versions.resolve(self._kind, ProductRef(self._ref.name, str(number)))
-        model, signature = runtimes.model_to_serve(self._project, version)
+        if version.kind == "service":
+            from filiera.project.moved_nodes import placed_service, served_elsewhere
+
+            model, signature = served_elsewhere(self._project, placed_service(self._project, version))
+            if self._logs is not None:
+                model.log_to(self._logs.of)
+        else:
+            model, signature = runtimes.model_to_serve(self._project, version)
         return ServedModel(version.name, model, version=number, signature=signature, log=self._log)
 
     def report(self, report: Report) -> bool:

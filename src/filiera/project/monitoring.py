@@ -69,6 +69,13 @@ def look(
 
 def require_reference(version: Version) -> None:
     """Raise UsageError unless a version keeps what its training data looked like."""
+    if version.kind == "service":
+        models = ", ".join(version.description["models"])
+        raise UsageError(
+            f"{version.ref} is a service, which has no training data of its own.",
+            why=f"Its models have: {models}. What they answer inside of it is in their own logs.",
+            do=f"filiera monitor {version.description['models'][0]}",
+        )
     if not {"signature", "reference"} <= set(version.attachments):
         raise UsageError(
             f"{version.ref} cannot be monitored.",

@@ -16,6 +16,7 @@ from filiera.project.contracts import contract_of
 from filiera.project.functions import FoundFunction, find_served, is_address
 from filiera.project.given import given_to
 from filiera.project.index import find_service
+from filiera.project.node_logs import NodeLogs
 from filiera.project.project import Project
 from filiera.project.versions import Version
 
@@ -61,7 +62,7 @@ def offers_of(
     except ProjectError:
         if not all(map(is_address, texts)) or profile is not None or _has_file():
             raise
-        return _distinct([_of_code(find_served(Path.cwd().resolve(), text), None) for text in texts])
+        return _distinct([_of_code(find_served(Path.cwd().resolve(), text), None, text) for text in texts])
     named = _distinct([_offer(project, text, tell, cache_s) for text in texts])
     return [*named, *_conversions(project, texts, named, tell)]
 
@@ -98,22 +99,25 @@ def _offer(project: Project, text: str, tell: Callable[[str], None], cache_s: fl
     found = find_offered(project, text)
     if isinstance(found, Version):
         return _of_model(project, found, _model_ref(text), tell, cache_s)
-    return _of_code(found, project, cache_s)
+    return _of_code(found, project, text, cache_s)
 
 
-def _of_code(found: FoundFunction | ServingGraph, project: Project | None, cache_s: float = 0.0) -> Offer:
+def _of_code(found: FoundFunction | ServingGraph, project: Project | None, text: str, cache_s: float = 0.0) -> Offer:
     if isinstance(found, FoundFunction):
         return _of_function(found, project)
     if project is None:
         raise UsageError(f"The graph {found.name!r} can be served in a project only.", why="Its models are there.")
-    return _of_graph(project, found, cache_s)
+    address = text if is_address(text) else find_service(project.config, text)
+    return _of_graph(project, found, address, cache_s)
 
 
-def _of_graph(project: Project, graph: ServingGraph, cache_s: float) -> Offer:
-    from filiera.project.serving_graphs import moved, predictor_of, shown, versions_of
+def _of_graph(project: Project, graph: ServingGraph, address: str, cache_s: float) -> Offer:
+    from filiera.project.moved_nodes import Placed, served_elsewhere, shown
+    from filiera.project.serving_graphs import versions_of
 
-    versions, elsewhere = versions_of(project, graph), moved(project, graph)
-    log = plugins.writable_prediction_log(project.store, graph.name)
+    placed = Placed(graph=graph, versions=versions_of(project, graph), address=address)
+    asks = shown(project, placed)
+    log = NodeLogs(project.store, graph.name)
 
     def mount() -> Mount:
         from filiera.serving.endpoint import Endpoint
@@ -121,7 +125,8 @@ def _of_graph(project: Project, graph: ServingGraph, cache_s: float) -> Offer:
         from filiera.serving.model_mount import ModelMount
         from filiera.serving.served_model import ServedModel
 
-        predictor, signature = predictor_of(project, graph, versions)
+        predictor, signature = served_elsewhere(project, placed)
+        predictor.log_to(log.of)
         model = ServedModel(graph.name, predictor, version=0, signature=signature, log=log)
         return ModelMount(Endpoint(model), keeping=Keeping(log, project.config.predictions), cache_s=cache_s)
 
@@ -129,7 +134,7 @@ def _of_graph(project: Project, graph: ServingGraph, cache_s: float) -> Offer:
         kind="models",
         name=graph.name,
         shown=f"{graph.name}, which is not published",
-        asks=shown(versions, elsewhere),
+        asks=asks,
         calls=(f"/v1/models/{graph.name}:predict",),
         log=log,
         mount=mount,
@@ -210,10 +215,17 @@ def _of_model(
 ) -> Offer:
     from filiera.project.endpoints import AliasDesk
     from filiera.project.runtimes import runtime_note
-    from filiera.project.serving_graphs import asked
 
     contract = contract_of(project, version)
-    log = plugins.writable_prediction_log(project.store, version.name)
+    asks: tuple[str, ...] = ()
+    log: PredictionLog
+    if version.kind == "service":
+        from filiera.project.moved_nodes import placed_service, shown
+
+        asks = shown(project, placed_service(project, version))
+        log = NodeLogs(project.store, version.name)
+    else:
+        log = plugins.writable_prediction_log(project.store, version.name)
     desk = AliasDesk(project, ref, log=log)
 
     def mount() -> Mount:
@@ -234,7 +246,7 @@ def _of_model(
         name=contract.address,
         shown=version.ref,
         follows=str(ref) if ref.number is None else "",
-        asks=asked(project, version),
+        asks=asks,
         runs_on=runtime_note(project, version),
         calls=(contract.predict_path,),
         log=log,

@@ -1,26 +1,22 @@
-"""Serving graphs with the versions of this project: each model here, or where ``[graph.NAME]`` says that it is."""
+"""Serving graphs with the versions of this project: published ones, and those that its code has."""
 
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filiera.core.graphs import Leaf, ServingGraph, leaves
 from filiera.core.products import OF_EXPERIMENT, ProductRef
-from filiera.errors import ProjectError, did_you_mean
+from filiera.errors import ProjectError
 from filiera.project import runtimes
-from filiera.project.config import FILE_NAME
 from filiera.project.packages import package_of, require_trust
 
 if TYPE_CHECKING:
     from filiera.core.signature import Signature
     from filiera.project.project import Project
     from filiera.project.versions import Version
-    from filiera.serving.graph_build import GraphPredictor, Member
-
-_TOKEN_VARIABLE = "FILIERA_TOKEN"  # noqa: S105 - the name of the variable, not a token
+    from filiera.serving.graph_predictor import GraphPredictor, Member
 
 
 def versions_of(project: Project, graph: ServingGraph) -> dict[Leaf, Version]:
@@ -60,63 +56,25 @@ def graph_of(project: Project, service: Version) -> tuple[ServingGraph, dict[Lea
     return ServingGraph(name=service.name.partition(OF_EXPERIMENT)[0], node=node), versions
 
 
-def asked(project: Project, version: Version) -> tuple[str, ...]:
-    """Return which model versions a service version asks, and where; of a model none."""
-    if version.kind != "service":
-        return ()
-    graph, versions = graph_of(project, version)
-    return shown(versions, moved(project, graph))
-
-
-def shown(versions: Mapping[Leaf, Version], elsewhere: Mapping[Leaf, str]) -> tuple[str, ...]:
-    """Return for people which versions are asked, and where those are that run elsewhere."""
-    return tuple(
-        f"{version.ref}, at {elsewhere[leaf]}" if leaf in elsewhere else version.ref
-        for leaf, version in versions.items()
-    )
-
-
 def predictor_of(
     project: Project, graph: ServingGraph, versions: Mapping[Leaf, Version]
 ) -> tuple[GraphPredictor, Signature]:
-    """Return what answers for a graph, and its signature.
+    """Return what answers for a graph, all in this process, and its signature.
 
     Raises:
         GraphError: Its parts do not fit.
-        ProjectError: ``[graph.NAME]`` names a model that it does not have, or a service that does not have the version.
         CodecError, BlobMissing, BlobCorrupted: A version cannot be loaded.
     """
     from filiera.serving.graph_build import build
 
-    elsewhere = moved(project, graph)
-    return build(graph, lambda leaf: _member(project, versions[leaf], elsewhere.get(leaf)))
+    return build(graph, lambda leaf: member_of(project, versions[leaf]))
 
 
-def moved(project: Project, graph: ServingGraph) -> Mapping[Leaf, str]:
-    """Return the addresses of models that run in other processes. Raises ProjectError."""
-    where = f"[graph.{graph.name}] of {project.config.root / FILE_NAME}"
-    table: Any = project.config.graphs.get(graph.name, {})
-    if not isinstance(table, dict) or not all(isinstance(url, str) for url in table.values()):
-        raise ProjectError(f"{where} must give an address for each model.", do='Write MODEL = "http://127.0.0.1:8101".')
-    known = {name: leaf for leaf in leaves(graph.node) for name in (leaf.ref.name, str(leaf.ref))}
-    for name in table:
-        if name not in known:
-            why = f"It has: {', '.join(known)}.{did_you_mean(name, known)}"
-            raise ProjectError(f"{where} names {name!r}, which the graph does not have.", why=why)
-    return {known[name]: url for name, url in table.items()}
-
-
-def _member(project: Project, version: Version, url: str | None) -> Member:
-    from filiera.serving.graph_build import Member
+def member_of(project: Project, version: Version) -> Member:
+    """Return a model version to be asked in this process. Raises CodecError, BlobMissing, BlobCorrupted."""
+    from filiera.serving.graph_predictor import Member
     from filiera.serving.predictor import Predictor
-    from filiera.serving.remote_model import RemoteModel
 
-    if url is None:
-        model, signature = runtimes.model_to_serve(project, version)
-        predictor = model if hasattr(model, "is_brief") else Predictor(model, signature)
-        return Member(name=version.name, signature=signature, predictor=predictor)
-    signature = project.value(version.attachments["signature"])
-    token = os.environ.get(_TOKEN_VARIABLE) or None
-    remote = RemoteModel(url, version.name, version=version.number, signature=signature, token=token)
-    remote.require()
-    return Member(name=version.name, signature=signature, predictor=remote)
+    model, signature = runtimes.model_to_serve(project, version)
+    predictor = model if hasattr(model, "is_brief") else Predictor(model, signature)
+    return Member(name=version.name, signature=signature, predictor=predictor, version=version.number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -35,13 +36,14 @@ class Batch:
     costs a tenth of what their columns would. Dates are ``date``; times are ``datetime`` in UTC without an offset.
     """
 
-    __slots__ = ("_columns", "_matrix", "_rows", "fields", "height", "source")
+    __slots__ = ("_columns", "_matrix", "_rows", "deadline_s", "fields", "height", "source")
 
     def __init__(self, *, fields: Sequence[Field], columns: Sequence[Column], height: int) -> None:
         """Take *columns*, each with *height* values, in the order of *fields*."""
         self.fields = tuple(fields)
         self.height = height  #: rows
         self.source: bytes | None = None  #: the JSON that says no more and no less than these rows, if there is one
+        self.deadline_s = math.inf  #: of ``time.perf_counter``: a later answer is of no use to anybody
         self._columns: Sequence[Column] | None = columns
         self._rows: Sequence[Sequence[Any]] | None = None
         self._matrix: np.ndarray[Any, Any] | None = None
@@ -51,7 +53,7 @@ class Batch:
         """Return *rows*, each with one value for each of *fields*."""
         made = cls.__new__(cls)
         made.fields, made.height, made._columns, made._rows, made.source = fields, len(rows), None, rows, source
-        made._matrix = None
+        made._matrix, made.deadline_s = None, math.inf
         return made
 
     @classmethod
@@ -67,9 +69,12 @@ class Batch:
         if len(batches) == 1:
             return first
         if all(batch._rows is not None for batch in batches):
-            return cls.of_rows(first.fields, list(chain.from_iterable(batch._rows or () for batch in batches)))
-        columns = [_joined(parts) for parts in zip(*(batch.columns for batch in batches), strict=True)]
-        return cls(fields=first.fields, columns=columns, height=sum(batch.height for batch in batches))
+            made = cls.of_rows(first.fields, list(chain.from_iterable(batch._rows or () for batch in batches)))
+        else:
+            columns = [_joined(parts) for parts in zip(*(batch.columns for batch in batches), strict=True)]
+            made = cls(fields=first.fields, columns=columns, height=sum(batch.height for batch in batches))
+        made.deadline_s = max([batch.deadline_s for batch in batches])
+        return made
 
     @classmethod
     def of_matrix(cls, fields: tuple[Field, ...], matrix: np.ndarray[Any, Any]) -> Batch:

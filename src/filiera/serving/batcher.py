@@ -105,6 +105,7 @@ class Batcher:
     ) -> asyncio.Future[Predictions]:
         result: asyncio.Future[Predictions] = loop.create_future()
         batch, trail = asked
+        batch.deadline_s = deadline_s
         self._waiting.add(Job(content=(batch, result, trail), rows=batch.height, since_s=now_s, deadline_s=deadline_s))
         if not self._is_engaged:
             self._is_engaged = True

@@ -92,7 +92,10 @@ class Endpoint:
         """
         with self._changed:
             before, self._stable = self._stable, _Held(model)
-            return self._changed.wait_for(lambda: before.requests == 0, drain_s)
+            is_drained = self._changed.wait_for(lambda: before.requests == 0, drain_s)
+        if is_drained and before.model is not model:
+            before.model.let_go()
+        return is_drained
 
     def try_out(self, trying: Trying | None, *, drain_s: float = _DRAIN_S) -> bool:
         """Let a candidate have its share from now on, or none any more, in place of the one before; as ``switch``."""
@@ -102,7 +105,15 @@ class Endpoint:
             is_drained = before is None or self._changed.wait_for(lambda: before.requests == 0, drain_s)
         if last is not None:
             last.stop()
+        if before is not None and is_drained and before.model not in (self.stable, trying.model if trying else None):
+            before.model.let_go()
         return is_drained
+
+    def let_all_go(self) -> None:
+        """End what the versions have started that are held; nobody asks them any more."""
+        for held in (self._stable, self._candidate):
+            if held is not None:
+                held.model.let_go()
 
     def let_go(self, held: _Held) -> None:
         """Note that a request has its answer."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from filiera.core import graphs
+from filiera.core.graph_names import Names
 from filiera.core.graphs import Leaf, Node, ServingGraph
 from filiera.core.signature import FIELD_TYPES, Field, Output, Signature
-from filiera.core.value import dataclass
 from filiera.errors import GraphError
-from filiera.serving.batch import Batch, Outputs
+from filiera.serving.batch import Batch
+from filiera.serving.course import Watched
 from filiera.serving.graph_fields import (
     joined_examples,
     joined_inputs,
@@ -24,6 +26,7 @@ from filiera.serving.graph_parts import (
     EnsemblePart,
     FallbackPart,
     ModelPart,
+    MovedPart,
     Part,
     ShadowPart,
     StackPart,
@@ -32,45 +35,36 @@ from filiera.serving.graph_parts import (
     splitter,
     stacked_columns,
 )
-from filiera.serving.predictor import checked
+from filiera.serving.graph_predictor import GraphPredictor, Member
 from filiera.serving.records import RowDecoder
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Member:
-    """A model version that a graph names."""
-
-    name: str
-    signature: Signature
-    predictor: Any  #: has ``is_brief`` and ``predict``, as ``predictor.Predicts``
+Moved = Mapping[str, Any]
+"""What answers for nodes that run elsewhere, by name: each has ``predict``, as ``predictor.Predicts``."""
 
 
-class GraphPredictor:
-    """A graph that answers as a model does."""
-
-    def __init__(self, part: Part, headers: Mapping[str, str]) -> None:
-        self.is_brief = part.is_brief
-        self.runtime = "graph"
-        self.headers = headers  #: which header gives an input for all rows of a request, by input
-        self._part = part
-
-    def predict(self, batch: Batch) -> Outputs:
-        """Return one array per output of the signature, all numbers finite. Raises PredictionFailed."""
-        return checked(self._part.predict(batch), batch.height)
-
-
-def build(graph: ServingGraph, members: Callable[[Leaf], Member]) -> tuple[GraphPredictor, Signature]:
+def build(
+    graph: ServingGraph,
+    members: Callable[[Leaf], Member],
+    *,
+    moved: Moved = MappingProxyType({}),
+    node: Node | None = None,
+) -> tuple[GraphPredictor, Signature]:
     """Return what answers for a graph, and its signature.
 
     Args:
         graph: What was declared.
         members: Gives the version that a leaf means; asked once for each.
+        moved: What answers for nodes that run elsewhere; of members below them only the signature is used.
+        node: The one of its nodes that answers; None: the outermost one.
 
     Raises:
         GraphError: Parts do not fit; the message names them.
     """
-    known = {leaf.ref: members(leaf) for leaf in graphs.leaves(graph.node)}
-    part = _Builder(known).part(graph.node)
+    top = graph.node if node is None else node
+    known = {leaf.ref: members(leaf) for leaf in graphs.leaves(top)}
+    names = Names(graph.node)
+    builder = _Builder(known, names, moved)
+    part = builder.part(top)
     signatures = [member.signature for member in known.values()]
     signature = Signature(
         task=signatures[0].task,
@@ -80,18 +74,34 @@ def build(graph: ServingGraph, members: Callable[[Leaf], Member]) -> tuple[Graph
         deterministic=all(each.deterministic for each in signatures),
         examples=part.examples,
     )
-    headers = {each.field: each.header for each in _conditions(graph.node) if each.header}
-    return GraphPredictor(part, headers), signature
+    headers = {each.field: each.header for each in _conditions(top) if each.header}
+    models = {names.of(leaf): known[leaf.ref] for leaf in graphs.leaves(top)}
+    return GraphPredictor(part, builder.watched, headers=headers, models=models), signature
 
 
 class _Builder:
     """Builds parts of nodes, from the leaves on."""
 
-    def __init__(self, members: Mapping[Any, Member]) -> None:
+    def __init__(self, members: Mapping[Any, Member], names: Names, moved: Moved) -> None:
+        self.watched: dict[str, Watched] = {}  #: nodes at work here, and those that are asked elsewhere, by name
+        self.name_of = names.of
         self._members = members
+        self._names = names
+        self._moved = moved
 
     def part(self, node: Node) -> Part:
-        """Return a node at work. Raises GraphError."""
+        """Return a node at work; equal nodes are one. Raises GraphError."""
+        name = self.name_of(node)
+        if name not in self.watched:
+            made: Part
+            if name in self._moved:
+                made = MovedPart(_Builder(self._members, self._names, {}).part(node), self._moved[name])
+            else:
+                made = self._made(node)
+            self.watched[name] = Watched(name, made, is_noted=isinstance(node, Leaf))
+        return self.watched[name]
+
+    def _made(self, node: Node) -> Part:
         match node:
             case Leaf(ref=ref):
                 member = self._members[ref]
@@ -132,7 +142,8 @@ class _Builder:
     def _stack(self, node: graphs.Stack) -> Part:
         members, last = [self.part(member) for member in node.members], self.part(node.last)
         names = [
-            part.name if isinstance(part, ModelPart) else f"member{number}" for number, part in enumerate(members, 1)
+            self._members[each.ref].name if isinstance(each, Leaf) else f"member{number}"
+            for number, each in enumerate(node.members, 1)
         ]
         if len(set(names)) < len(names):
             raise GraphError(f"Two members of a stack are called {max(names, key=names.count)!r}.")

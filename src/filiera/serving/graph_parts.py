@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import operator
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from filiera.core.graphs import Condition, place_of
 from filiera.core.signature import Field, Output
 from filiera.serving.batch import Batch, Outputs
+from filiera.serving.course import Course, NodeDown, NodeLate, Together, at_rows, course, in_background, within
 from filiera.serving.graph_fields import Picker, picker, rows_at
 from filiera.serving.predictor import PredictionFailed
 from filiera.serving.waiting import Busy
@@ -54,6 +57,18 @@ class ModelPart:
         self.predict: Callable[[Batch], Outputs] = predictor.predict
 
 
+class MovedPart:
+    """A node that something elsewhere answers for."""
+
+    is_brief = False
+
+    def __init__(self, part: Part, elsewhere: Any) -> None:
+        """Take what *part* takes, and give what it gives, by *elsewhere*."""
+        self.name = part.name
+        self.inputs, self.outputs, self.examples = part.inputs, part.outputs, part.examples
+        self.predict: Callable[[Batch], Outputs] = elsewhere.predict
+
+
 class _Joined:
     """What nodes of several parts have in common."""
 
@@ -74,6 +89,7 @@ class EnsemblePart(_Joined):
     def __init__(self, members: Sequence[Part], weights: Sequence[float], **about: Any) -> None:
         super().__init__(**about)
         self._members = [self._asking(member) for member in members]
+        self._together = Together(members)
         self._weights = weights
         self.is_brief = all(member.is_brief for member in members)
 
@@ -81,7 +97,7 @@ class EnsemblePart(_Joined):
         """Return the joined answers."""
         import numpy as np
 
-        answers = [part.predict(pick(batch)) for part, pick in self._members]
+        answers = asked(self._together, self._members, batch)
         names = [[output.name for output in part.outputs] for part, _ in self._members]
         found: dict[str, np.ndarray[Any, Any]] = {}
         # Labels last, since they follow from probabilities.
@@ -115,12 +131,25 @@ class EnsemblePart(_Joined):
         return chosen
 
 
+def asked(together: Together, members: Sequence[tuple[Part, Picker]], batch: Batch) -> list[Outputs]:
+    """Return what each of *members* says of the whole *batch*, in their order."""
+    jobs = {place: partial(_ask, part, pick, batch) for place, (part, pick) in enumerate(members)}
+    found = together.ask(jobs)
+    return [found[place] for place in range(len(members))]
+
+
+def _ask(part: Part, pick: Picker, batch: Batch) -> Outputs:
+    return part.predict(pick(batch))
+
+
 class StackPart(_Joined):
     """Gives the answers of all members, and the inputs, to one more."""
 
     def __init__(self, members: Sequence[tuple[str, Part]], last: Part, **about: Any) -> None:
         super().__init__(**about)
-        self._members = [(name, *self._asking(member)) for name, member in members]
+        self._names = [name for name, _ in members]
+        self._members = [self._asking(member) for _, member in members]
+        self._together = Together([member for _, member in members])
         self._last = last
         self._places = {field.name: place for place, field in enumerate(self.inputs)}
         self.is_brief = last.is_brief and all(part.is_brief for _, part in members)
@@ -128,8 +157,9 @@ class StackPart(_Joined):
     def predict(self, batch: Batch) -> Outputs:
         """Return what the last says."""
         columns: dict[str, Any] = {}
-        for name, part, pick in self._members:
-            for output, values in zip(part.outputs, part.predict(pick(batch)), strict=True):
+        answers = asked(self._together, self._members, batch)
+        for name, (part, _), outputs in zip(self._names, self._members, answers, strict=True):
+            for output, values in zip(part.outputs, outputs, strict=True):
                 columns |= stacked_columns(name, output, values)
         picked = [
             columns[field.name] if field.name in columns else batch.column(self._places[field.name])
@@ -154,6 +184,7 @@ class SwitchPart(_Joined):
     def __init__(self, parts: Sequence[Part], choose: Chooser, **about: Any) -> None:
         super().__init__(**about)
         self._parts = [self._asking(part) for part in parts]
+        self._together = Together(parts)
         self._choose = choose
         self.is_brief = all(part.is_brief for part in parts)
 
@@ -163,12 +194,13 @@ class SwitchPart(_Joined):
         rows_of: list[list[int]] = [[] for _ in self._parts]
         for row, place in enumerate(chosen):
             rows_of[place].append(row)
-        answers = [
-            (rows, part.predict(pick(rows_at(batch, rows))))
-            for rows, (part, pick) in zip(rows_of, self._parts, strict=True)
-            if rows
-        ]
-        return scattered(answers, batch.height)
+
+        def ask(place: int) -> Outputs:
+            rows, (part, pick) = rows_of[place], self._parts[place]
+            return at_rows(rows, lambda: part.predict(pick(rows_at(batch, rows))))
+
+        found = self._together.ask({place: partial(ask, place) for place, rows in enumerate(rows_of) if rows})
+        return scattered([(rows_of[place], answers) for place, answers in sorted(found.items())], batch.height)
 
 
 Chooser = Callable[[Batch], Sequence[int]]
@@ -233,22 +265,29 @@ class FallbackPart(_Joined):
         """Return the answers of the first where it has some."""
         try:
             return self._tried(batch)
-        except TimeoutError:
+        except (TimeoutError, NodeDown, NodeLate):  # for all rows alike
             return self._asked(self._second, batch)
         except PredictionFailed:
             if batch.height == 1:
                 return self._asked(self._second, batch)
         middle = batch.height // 2
         halves = (range(middle), range(middle, batch.height))
-        return scattered([(rows, self.predict(batch.part(rows.start, rows.stop))) for rows in halves], batch.height)
+        answers = [(rows, at_rows(rows, partial(self.predict, batch.part(rows.start, rows.stop)))) for rows in halves]
+        return scattered(answers, batch.height)
 
     def _tried(self, batch: Batch) -> Outputs:
         if self._worker is None:
             return self._asked(self._first, batch)
         if self._late is not None and not self._late.done():
             raise TimeoutError  # it still works on what came before; to wait for it again would help nobody
-        asked = self._late = self._worker.submit(lambda: self._asked(self._first, batch))
-        return asked.result(self._timeout_s)
+        now = course()
+        until_s = min(now.deadline_s, time.perf_counter() + self._timeout_s)
+        own = Course(deadline_s=until_s, places=now.places, notes=None if now.notes is None else [])
+        asked = self._late = self._worker.submit(lambda: within(own, lambda: self._asked(self._first, batch)))
+        answers = asked.result(max(0.0, until_s - time.perf_counter()))
+        if now.notes is not None and own.notes is not None:
+            now.notes.extend(own.notes)  # of what came too late nobody hears
+        return answers
 
     def _asked(self, asking: tuple[Part, Picker], batch: Batch) -> Outputs:
         part, pick = asking
@@ -272,7 +311,7 @@ class ShadowPart(_Joined):
         answers = part.predict(pick(batch))
         shadowed, pick_too = self._shadowed
         try:
-            self._worker.submit(lambda: shadowed.predict(pick_too(batch)))
+            in_background(self._worker, lambda: shadowed.predict(pick_too(batch)))
         except Busy:
             self.left_out += batch.height
         return answers

@@ -27,6 +27,11 @@ GAUGES: Mapping[str, tuple[str, str]] = {
     "filiera_log_troubled": ("gauge", "Models and functions whose answers the log cannot keep now."),
     "filiera_version_failures_total": ("counter", "Attempts to load a version that did not load or warm up."),
     "filiera_shadow_left_out": ("gauge", "Requests of this stage that a version in shadow was too busy for."),
+    "filiera_node_requests_total": ("counter", "Batches that a node of a graph was asked about."),
+    "filiera_node_rows_total": ("counter", "Rows in these batches."),
+    "filiera_node_failures_total": ("counter", "Batches that a node could not answer."),
+    "filiera_node_seconds_total": ("counter", "Time that a node took, with those below it, summed."),
+    "filiera_node_left_out_total": ("counter", "Rows that a shadow was too busy for."),
 }
 """What a mount may measure of itself: kind and text by name, which labels may follow."""
 

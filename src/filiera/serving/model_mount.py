@@ -16,6 +16,7 @@ from filiera.serving.answer_cache import COUNTS, REFUSED, AnswerCache, wants_fre
 from filiera.serving.batch import Batch, Outputs
 from filiera.serving.batcher import Batcher, TooLate
 from filiera.serving.contract import ModelContract, api_part, describe
+from filiera.serving.course import NodeDown, NodeLate
 from filiera.serving.endpoint import Asking, Endpoint
 from filiera.serving.feedback import Feedback
 from filiera.serving.follower import Follower
@@ -108,6 +109,7 @@ class ModelMount:
         if self._follower is not None:
             await asyncio.to_thread(self._follower.stop)
         self._worker.stop()
+        await asyncio.to_thread(self._endpoint.let_all_go)
         log = self._endpoint.stable.log
         if log is not None:
             await asyncio.to_thread(log.flush)
@@ -134,6 +136,7 @@ class ModelMount:
             "filiera_log_troubled": int(log is not None and log.trouble() != ""),
             "filiera_version_failures_total": self._follower.failures if self._follower is not None else 0,
             "filiera_shadow_left_out": trying.left_out if trying is not None else 0,
+            **dict(getattr(self._endpoint.stable.predictor, "samples", tuple)()),
         }
 
     async def _describe(self, request: Request) -> Response:
@@ -175,9 +178,17 @@ class ModelMount:
             except TooLate:
                 detail = f"It was to be answered within {asking.timeout_s:g} s, and waited longer."
                 raise RequestRefused(Problem(kind="too-late", detail=detail)) from None
+            except NodeLate as late:
+                raise RequestRefused(Problem(kind="too-late", detail=late.what)) from None
+            except NodeDown as down:
+                _log.warning("%s", down)
+                problem = Problem(kind="node-down", detail=f"{down.what} Try again.", headers={"Retry-After": "1"})
+                raise RequestRefused(problem) from None
             except PredictionFailed as failure:
                 _log_failure(asked.model, failure)
-                raise RequestRefused(Problem(kind="prediction-failed", detail="See the service's log.")) from failure
+                node = getattr(failure, "node", "")
+                detail = f"The node {node!r} failed: see the service's log." if node else "See the service's log."
+                raise RequestRefused(Problem(kind="prediction-failed", detail=detail)) from failure
             if self._keeping is not None:
                 await self._keeping.kept(before)
             asked.answered(read, predictions)

@@ -13,7 +13,9 @@ from filiera.core.signature import Output, Signature
 from filiera.errors import FilieraError, ProjectError
 from filiera.serving.answers import ANSWER_KEYS, label_key
 from filiera.serving.batch import Batch, Outputs, together
+from filiera.serving.course import NodeDown, NodeLate, course
 from filiera.serving.domain import json_value
+from filiera.serving.http import TIMEOUT_HEADER
 from filiera.serving.predictor import PredictionFailed
 from filiera.serving.tracing import outgoing
 
@@ -21,6 +23,19 @@ if TYPE_CHECKING:
     import numpy as np
 
 _TIMEOUT_S = 30.0
+_SHORTEST_S = 0.001
+_NOT_THERE = (http.HTTPStatus.SERVICE_UNAVAILABLE, http.HTTPStatus.GATEWAY_TIMEOUT)
+
+
+class AbsentModel:
+    """Stands for a model that only another process of the graph loads."""
+
+    is_brief = False
+    runtime = "process"
+
+    def predict(self, batch: Batch) -> Outputs:
+        """Raise PredictionFailed: nobody asks it."""
+        raise PredictionFailed("The model is not in this process.")
 
 
 class RemoteModel:
@@ -74,13 +89,21 @@ class RemoteModel:
     def _predicted(self, batch: Batch) -> Outputs:
         try:
             status, content = self._exchange("POST", f"{self._path}:predict", _body(batch))
+            if status in _NOT_THERE:
+                raise NodeDown(self._name, f"{self._url} answered: status {status}")
             if status != http.HTTPStatus.OK:
                 raise FilieraError(f"status {status}")
             found = msgspec.json.decode(content)
             if found["version"] != self._version:
                 raise FilieraError(f"version {found['version']} instead of {self._version}")
             return tuple(_column(output, found["predictions"]) for output in self._signature.outputs)
-        except (OSError, http.client.HTTPException, msgspec.DecodeError, KeyError, FilieraError) as error:
+        except TimeoutError:
+            raise NodeLate(self._name) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise NodeDown(self._name, f"{self._url}: {error!r}") from error
+        except PredictionFailed:
+            raise
+        except (msgspec.DecodeError, KeyError, FilieraError) as error:
             why = f"{self._url} answered: {error}" if isinstance(error, FilieraError) else f"{self._url}: {error!r}"
             raise PredictionFailed(f"{self._name} did not answer.", why=why) from error
 
@@ -90,7 +113,7 @@ class RemoteModel:
         for connection in (kept, None) if kept is not None else (None,):
             used = connection or self._made(self._place, timeout=_TIMEOUT_S)
             try:
-                used.request(method, path, body, {**self._headers, **outgoing()})
+                used.request(method, path, body, {**self._headers, **outgoing(), **_patient(used)})
                 response = used.getresponse()
                 content = response.read()
             except (OSError, http.client.HTTPException) as error:
@@ -102,6 +125,15 @@ class RemoteModel:
                 self._connections.open = used
                 return response.status, content
         raise AssertionError  # the last of the two has returned or raised
+
+
+def _patient(connection: http.client.HTTPConnection) -> dict[str, str]:
+    """Let a connection wait as long as an answer is of use, and return the header that says so."""
+    left_s = course().left_s
+    connection.timeout = _TIMEOUT_S if left_s is None else max(_SHORTEST_S, min(_TIMEOUT_S, left_s))
+    if connection.sock is not None:
+        connection.sock.settimeout(connection.timeout)
+    return {} if left_s is None else {TIMEOUT_HEADER: str(int(left_s * 1000))}
 
 
 def _body(batch: Batch) -> bytes:

@@ -129,9 +129,18 @@ class ServedModel:
         """Return what the model gave for *batches*, one after another, under fresh ids, after logging it."""
         heights = [batch.height for batch in batches]
         ids = self._ids.take(sum(heights))
-        together = Predictions(ids=ids, promised=self.contract.signature.outputs, outputs=outputs)
         if self.log is None:
-            return together.split(heights)
+            return Predictions(ids=ids, promised=self.contract.signature.outputs, outputs=outputs).split(heights)
+        log_nodes = getattr(self.predictor, "log_nodes", None)
+        if log_nodes is not None:
+            log_nodes(outputs, ids)
+        return self.keep(batches, outputs, ids)
+
+    def keep(self, batches: Sequence[Batch], outputs: Outputs, ids: tuple[str, ...]) -> list[Predictions]:
+        """Return what the model gave for *batches* under these *ids*, after logging it."""
+        assert self.log is not None
+        heights = [batch.height for batch in batches]
+        together = Predictions(ids=ids, promised=self.contract.signature.outputs, outputs=outputs)
         if not all(batch.is_columnar for batch in batches):
             together.answers()
         parts = together.split(heights)
@@ -146,6 +155,12 @@ class ServedModel:
             raw=[piece for _, raw in (*requests, *answers) for piece in raw],
         )
         return parts
+
+    def let_go(self) -> None:
+        """End what it has started: nobody asks it any more."""
+        stop = getattr(self.predictor, "stop", None)
+        if stop is not None:
+            stop()
 
     def predict_rows(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Answer]:
         """Yield one prediction per row, in order, as ``answer`` does, in requests of as many rows as one may have.

@@ -134,6 +134,21 @@ class RequestSpan:
             context.detach(token)
 
 
+@contextmanager
+def inside(part: str) -> Iterator[None]:
+    """Make a span of what is done, inside the trace at hand; none where there is no trace."""
+    if _API not in sys.modules:
+        yield
+        return
+    from opentelemetry import trace
+
+    if not trace.get_current_span().get_span_context().is_valid:
+        yield
+        return
+    with trace.get_tracer("filiera").start_as_current_span(part):
+        yield
+
+
 def outgoing() -> dict[str, str]:
     """Return the headers that tell another service the trace at hand; none where this process makes no traces."""
     headers: dict[str, str] = {}

@@ -1,0 +1,67 @@
+"""A node of a serving graph in a process of its own: started as ``python -m filiera.project.node_worker JSON``."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from filiera.errors import FilieraError
+from filiera.project.project import Project
+from filiera.project.worker import PATH_VARIABLE
+from filiera.serving.batch import Batch, Outputs
+from filiera.serving.course import NodeDown, NodeLate
+from filiera.serving.node_wire import Incoming, Told, batch_of, packed_outputs, read_ask, send
+from filiera.serving.predictor import PredictionFailed
+
+
+def run_worker(words: dict[str, Any]) -> None:
+    """Answer for a node until whoever started this closes its end of the socket. Raises FilieraError."""
+    from filiera.project.moved_nodes import predictor_of_node
+
+    project = Project.open(Path(words["root"]), profile=words["profile"])
+    predictor, signature = predictor_of_node(project, words)
+    with socket.socket(fileno=words["socket"]) as connection:
+        send(connection, Told(number=0))
+        incoming = Incoming(connection)
+        with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+            while True:
+                ask = read_ask(incoming.receive())
+                batch = batch_of(ask, signature.inputs)
+                if ask.left_s is not None:
+                    batch.deadline_s = time.perf_counter() + ask.left_s
+                send(connection, _told(ask.number, batch, predictor.predict))
+
+
+def _told(number: int, batch: Batch, predict: Callable[[Batch], Outputs]) -> Told:
+    try:
+        return Told(number=number, outputs=packed_outputs(predict(batch)))
+    except NodeDown as error:
+        return Told(number=number, down=error.node, why=error.why)
+    except NodeLate as error:
+        return Told(number=number, late=error.node)
+    except PredictionFailed as error:
+        return Told(number=number, failed=error.what, why=error.why)
+
+
+def main() -> int:
+    """Work as the command line says; return the exit code."""
+    for place in reversed(os.environ.pop(PATH_VARIABLE, "").split(os.pathsep)):
+        if place and place not in sys.path:
+            sys.path.insert(0, place)
+    try:
+        run_worker(json.loads(sys.argv[1]))
+    except FilieraError as error:
+        print(f"filiera: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
