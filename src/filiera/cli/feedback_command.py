@@ -10,6 +10,7 @@ from filiera.cli.output import print_json, print_table
 from filiera.core.feedback import gathered, joined
 from filiera.core.products import check_product_name
 from filiera.project import plugins
+from filiera.project.predictions import Predictions
 from filiera.project.project import Project
 
 
@@ -20,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     told = gathered(plugins.feedback_log(project.store, name).read())
     versions: dict[int, Counter[str]] = {}
     actions: Counter[str] = Counter()
-    for prediction, found in joined(plugins.prediction_log(project.store, name).read(), told):
+    for prediction, found in joined(Predictions(project, name).read(), told):
         counts = versions.setdefault(prediction["version"], Counter())
         counts["predictions"] += 1
         if found is None:

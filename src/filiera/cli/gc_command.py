@@ -15,6 +15,7 @@ from filiera.project.project import Project
 from filiera.project.retention import Retention
 
 _MEANING = {
+    "predictions": "predictions that are older, or more, than [predictions] keeps",
     "runs": "runs that are old and not among the newest",
     "logs": "what their steps printed",
     "results": "cached results that no kept run used",

@@ -37,6 +37,11 @@ def add_service_verbs(verbs: Verbs) -> None:
     text = f"what is to run it: {', '.join(forms)} (default: container)"
     sub.add_argument("--for", dest="form", default="container", choices=forms, metavar="FORM", help=text)
     sub.add_argument("--wheels", metavar="FOLDER", help="wheels to take along, for what no package index has")
+    group = verbs.add_group("predictions", "list what services have answered, and pack it into tables")
+    if group is not None:
+        sub = group.add_with_json("list", "list the models and functions whose answers are kept, and how much that is")
+        sub = group.add_with_json("pack", "move what services do not write to any more into Parquet tables")
+        sub.add_argument("name", nargs="*", help="models, or functions as functions/NAME (default: all)")
     group = verbs.add_group("queue", "put messages for services, look at them, put dead ones back")
     if group is not None:
         from filiera.cli.queue_verbs import add_queue_verbs

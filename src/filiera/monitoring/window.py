@@ -70,7 +70,13 @@ class Window:
     skipped: Skipped
 
 
-def collect(records: Iterable[Mapping[str, Any]], reference: ReferenceProfile, *, selection: Selection) -> Window:
+def collect(
+    records: Iterable[Mapping[str, Any]],
+    reference: ReferenceProfile,
+    *,
+    selection: Selection,
+    tables: Sequence[pl.LazyFrame] = (),
+) -> Window:
     """Return the window of *records* that *selection* asks for, typed as *reference* has it.
 
     A value of the wrong type becomes null in a column of numbers or times, and text elsewhere; a name that no record
@@ -80,6 +86,8 @@ def collect(records: Iterable[Mapping[str, Any]], reference: ReferenceProfile, *
         records: Of a prediction log: mappings with ``at``, ``model``, ``version``, ``inputs`` and ``outputs``.
         reference: Of the version whose predictions are wanted.
         selection: Which of them.
+        tables: Predictions logged before these records, of that model, version and time, with columns ``at``,
+            ``inputs.NAME`` and ``outputs.NAME``: millions are read in the time of a few thousand records.
     """
     kept: deque[Mapping[str, Any]] = deque(maxlen=selection.last)
     counts = dict.fromkeys(("other_model", "other_version", "other_time", "older", "malformed"), 0)
@@ -92,14 +100,60 @@ def collect(records: Iterable[Mapping[str, Any]], reference: ReferenceProfile, *
         else:
             counts[reason] += 1
     times = [float(record["at"]) for record in kept]
+    inputs = _table([record["inputs"] for record in kept], reference.columns)
+    outputs = _table([_with_score(record["outputs"]) for record in kept], reference.outputs)
+    rows = len(kept)
+    if tables:
+        found = pl.concat(tables, how="diagonal_relaxed").collect()
+        early = found if selection.last is None else found.tail(selection.last - rows)
+        counts["older"] += found.height - early.height
+        rows += early.height
+        if early.height:
+            times += [early["at"].min(), early["at"].max()]  # type: ignore[list-item]
+            inputs = _joined(_typed(early, "inputs.", reference.columns), inputs, reference.columns)
+            outputs = _joined(_typed(_scored(early), "outputs.", reference.outputs), outputs, reference.outputs)
     return Window(
-        inputs=_table([record["inputs"] for record in kept], reference.columns),
-        outputs=_table([_with_score(record["outputs"]) for record in kept], reference.outputs),
-        rows=len(kept),
+        inputs=inputs,
+        outputs=outputs,
+        rows=rows,
         first_at=min(times, default=None),
         last_at=max(times, default=None),
         skipped=Skipped(**counts),
     )
+
+
+def _typed(table: pl.DataFrame, prefix: str, references: Sequence[Reference]) -> pl.DataFrame:
+    """Return the columns that begin with *prefix*, without it, as ``_table`` types those of records."""
+    columns = {name.removeprefix(prefix): table[name] for name in table.columns if name.startswith(prefix)}
+    found = [_as_reference(columns.pop(each.name), each) for each in references if each.name in columns]
+    found += [pl.Series(name, list(map(_text, values)), dtype=pl.String) for name, values in columns.items()]
+    return pl.DataFrame(found)
+
+
+def _as_reference(values: pl.Series, reference: Reference) -> pl.Series:
+    wanted = _DTYPES[reference.type]
+    is_widened = wanted.is_float() and values.dtype.is_numeric()
+    if values.dtype == wanted or is_widened:
+        return values.cast(wanted).alias(reference.name)
+    return _column(values.to_list(), reference)
+
+
+def _scored(table: pl.DataFrame) -> pl.DataFrame:
+    """Return *table* with the greatest probability in place of all of them."""
+    name = f"outputs.{PROBABILITIES}"
+    if name not in table.columns or not isinstance(table.schema[name], pl.Struct):
+        return table
+    chances = table[name].struct.unnest()
+    score = chances.select(pl.max_horizontal(pl.all()).alias(f"outputs.{MAX_PROBABILITY}")).to_series()
+    return table.drop(name).with_columns(score)
+
+
+def _joined(early: pl.DataFrame, late: pl.DataFrame, references: Sequence[Reference]) -> pl.DataFrame:
+    if not late.height:
+        return early
+    table = pl.concat([early, late], how="diagonal_relaxed")
+    known = [each.name for each in references if each.name in table.columns]
+    return table.select(*known, *(name for name in table.columns if name not in known))
 
 
 def _reason_to_skip(record: Mapping[str, Any], selection: Selection) -> str | None:

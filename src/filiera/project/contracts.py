@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from filiera.core.products import CHAMPION, OF_EXPERIMENT, ProductRef
 from filiera.core.signature import Signature
 from filiera.errors import FilieraError, ProjectError, Rejected, StoreError, UsageError
-from filiera.project import plugins
+from filiera.project.predictions import Predictions
 from filiera.project.runtimes import model_to_serve
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ def latest_rows(project: Project, name: str, most: int = LOGGED_ROWS) -> list[Ma
 
     [] where the log cannot be read: that must not keep a better version from callers.
     """
-    log = plugins.prediction_log(project.store, name)
+    log = Predictions(project, name)
     found: deque[Mapping[str, Any]] = deque(maxlen=most)
     with suppress(StoreError):
         for back_s in _BACK_S:

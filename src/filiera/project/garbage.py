@@ -52,12 +52,14 @@ from filiera.project.abandoned import record_interruption
 from filiera.project.housekeeping import alone
 from filiera.project.marks import Needed, Parts, Tell
 from filiera.project.packages import require_unasked
+from filiera.project.predictions import forget_expired
 from filiera.project.project import Project
 from filiera.project.retention import Kept, Retention
 from filiera.project.runs import log_folder
 from filiera.project.shelf import CLOSURES, RESULTS, VALUES, Shelf
 
-KINDS = ("runs", "logs", "results", "values", "code", "checkpoints", "metrics", "studies", "blobs", "scratch")
+_OF_RECORDS = ("predictions", "runs", "logs", "results", "values", "code")
+KINDS = (*_OF_RECORDS, "checkpoints", "metrics", "studies", "blobs", "scratch")
 _SHELVES = {"results": RESULTS, "values": VALUES, "code": CLOSURES}
 _AT_ONCE = 1000
 _STEPS_AT_ONCE = 2000
@@ -185,6 +187,7 @@ class _Collection:
 
     def run(self) -> Removed:
         """Clean up, or look, and return how much there was."""
+        self._amounts["predictions"].count = forget_expired(self._project, dry_run=self._dry_run)
         self._runs()
         with Needed(self._project, self._tell) as needed:
             self._look(needed)

@@ -125,10 +125,12 @@ class Needed:
         self._stack.close()
 
     def look(self, stays: Callable[[Row], bool]) -> None:
-        """Mark what the runs that stay, their steps, all versions and open questions need."""
+        """Mark what the runs that stay, their steps, all versions, predictions and open questions need."""
         self._runs(stays)
         self._steps(stays)
         self._versions()
+        for row in self._project.records.read("all_prediction_parts"):
+            self.values.add(row["digest"])
         for row in self._project.records.read("questions_of_waiting_runs"):
             codec, _, digest = str(json.loads(row["body"])["subject"]).rpartition(":")
             self._mark(ArtifactRef(digest=digest, codec=codec, size_bytes=0))

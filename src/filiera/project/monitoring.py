@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from filiera.core.value import dataclass
-from filiera.errors import UsageError
+from filiera.errors import StoreBusy, UsageError
 from filiera.ports import MetadataStore
-from filiera.project import audit, plugins
+from filiera.project import audit
+from filiera.project.predictions import Predictions
 from filiera.project.project import Project
 from filiera.project.versions import Version
 
@@ -56,8 +60,15 @@ def look(
     selection = Selection(model=version.name, version=version.number, since=since, last=last)
     signature, reference = (project.value(version.attachments[name]) for name in ("signature", "reference"))
     hidden = tuple(field.name for field in signature.inputs if field.sensitive)  # never logged, so never to be compared
-    log = plugins.prediction_log(project.store, version.name)
-    window = collect(log.read(since=since or 0.0), reference, selection=selection)
+    predictions = Predictions(project, version.name)
+    with suppress(StoreBusy):  # then the next look, or clean-up, does it
+        predictions.compact()
+    with predictions.held() as found:
+        tables, others = found.tables(version=version.number, since=since or 0.0)
+        records = chain(found.read_parts(others, since=since or 0.0), found.read_segments(since=since or 0.0))
+        window = collect(records, reference, selection=selection, tables=tables)
+        skipped = replace(window.skipped, other_version=window.skipped.other_version + found.left_out(version.number))
+        window = replace(window, skipped=skipped)
     settings = DriftSettings(ignore=hidden)
     report = compare(reference, window.inputs, outputs=window.outputs, settings=settings)
     of_window = {"rows": window.rows, "first_at": window.first_at, "last_at": window.last_at}

@@ -293,3 +293,25 @@ CREATE TABLE service (
     trouble TEXT NOT NULL DEFAULT '',        -- why it does not serve what it should
     seen_at DOUBLE PRECISION NOT NULL
 );
+
+-- Predictions moved out of the log's segments: a Parquet blob of one version and day.
+CREATE TABLE prediction_part (
+    log TEXT NOT NULL,                       -- name of the model, or functions/NAME
+    number BIGINT NOT NULL,                  -- from 1
+    version TEXT NOT NULL,
+    day TEXT NOT NULL,                       -- UTC, such as 2026-01-31
+    digest TEXT NOT NULL,
+    size_bytes BIGINT NOT NULL,
+    rows BIGINT NOT NULL,
+    first_at DOUBLE PRECISION NOT NULL,
+    last_at DOUBLE PRECISION NOT NULL,
+    spelling TEXT NOT NULL,                  -- JSON: what the types of its columns do not say
+    PRIMARY KEY (log, number)
+);
+
+-- Segments whose predictions are in parts: not to be read any more, and to be removed.
+CREATE TABLE moved_segment (
+    log TEXT NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (log, name)
+);

@@ -1,0 +1,3 @@
+"""``filiera predictions``: hands on to the module of its verb, ``cli/predictions_VERB.py``."""
+
+from filiera.cli.groups import run as run
