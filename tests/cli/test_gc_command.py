@@ -12,7 +12,7 @@ def test_a_look_says_what_would_go(project: Path) -> None:
     rules = ("--keep-days", "0", "--keep-runs", "1")
     look = done("gc", "--dry-run", *rules, cwd=project).out
     lines = {line.split()[0]: line.split()[1] for line in look.splitlines()[1:-1]}
-    kinds = "runs logs results values code checkpoints metrics studies blobs scratch"
+    kinds = "predictions runs logs results values code checkpoints metrics studies blobs scratch"
     assert list(lines) == kinds.split()
     assert lines["runs"] == "2"
     assert look.splitlines()[-1].startswith("would free ")

@@ -32,6 +32,7 @@ ON_THEIR_OWN = (
     "isolate-a-step",
     "keep-a-contract",
     "keep-house",
+    "keep-predictions",
     "know-a-model",
     "move-runs",
     "notebooks",

@@ -200,7 +200,7 @@ def test_every_table_is_thought_of() -> None:
     with_their_version = {"signature", "alias"}
     stay = {"schema_version", "alias_move", "audit", "pipeline"}
     of_services = {"service", "message", "trigger_mark", "deployment", "deployment_note", "deployment_tally"}
-    of_services |= {"monitor_verdict"}
+    of_services |= {"monitor_verdict", "prediction_part", "moved_segment"}
     tables = set(re.findall(r"CREATE TABLE (\w+)", "\n".join(load_schema())))
     assert tables == looked_at | aside | with_their_run | with_their_version | stay | of_services
 

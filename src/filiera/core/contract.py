@@ -10,11 +10,13 @@ from itertools import compress
 from typing import Any
 
 from filiera.core.patterns import portable
+from filiera.core.redaction import Redaction
 from filiera.core.signature import Conversion, Field, Output, Signature, Slo, Value
 from filiera.core.value import dataclass
 from filiera.errors import ProjectError, did_you_mean
 
 _TEXT = "string"
+_NUMBERS = ("int", "uint", "float")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +39,7 @@ class Contract:
     max_lengths: Mapping[str, int] = field(default_factory=dict)  #: most characters of texts
     patterns: Mapping[str, str] = field(default_factory=dict)  #: regular expressions found in texts
     ranges: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)  #: of outputs; None: no end
+    redact: Mapping[str, str | tuple[float, ...]] = field(default_factory=dict)  #: "drop", "hash" or edges of bins
     extensible: bool = False  #: later versions may give further labels, which applications must cope with
     max_rows: int = 1000  #: rows taken in one request
     p95_ms: float | None = None  #: 95 of 100 requests take at most so many milliseconds
@@ -59,6 +62,8 @@ class Contract:
         for name, factor in (self.conversion or Conversion()).factors.items():
             if not 0 < factor < math.inf:
                 raise ProjectError(f"The contract converts {name!r} by {factor!r}.", why="A factor is above 0.")
+        for name, said in self.redact.items():
+            _redaction(name, said)
 
     def applied(self, signature: Signature) -> Signature:
         """Return *signature* with what the contract says.
@@ -72,6 +77,7 @@ class Contract:
         conversion = self.conversion or Conversion()
         given = (self.defaults, self.units, self.max_lengths, self.patterns, self.ranges, conversion.defaults)
         unknown = [name for part in (*given, conversion.factors) for name in part if name not in names]
+        unknown += [name for name in self.redact if name not in {one.name for one in inputs}]
         if unknown:
             raise ProjectError(
                 f"The contract speaks of {unknown[0]!r}, which the model neither takes nor gives.",
@@ -115,6 +121,11 @@ class Contract:
             raise ProjectError(
                 f"The contract gives input {one.name!r} a length or pattern.", why=f"It is a {one.type}."
             )
+        if one.name in self.redact:
+            redaction = _redaction(one.name, self.redact[one.name])
+            if redaction.how == "bins" and not one.type.startswith(_NUMBERS):
+                raise ProjectError(f"The contract puts input {one.name!r} into bins.", why=f"It is a {one.type}.")
+            said |= {"sensitive": True, "redaction": redaction}
         return replace(one, **said)
 
     def _output(self, one: Output) -> Output:
@@ -126,3 +137,11 @@ class Contract:
             maximum=most,
             extensible=self.extensible and bool(one.labels),
         )
+
+
+def _redaction(name: str, said: Any) -> Redaction:
+    try:
+        return Redaction.said(said)
+    except (TypeError, ValueError) as error:
+        do = 'Write "drop", "hash", or ascending edges such as (18, 65).'
+        raise ProjectError(f"The contract cannot redact {name!r}.", why=f"{error}.", do=do) from error

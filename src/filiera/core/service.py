@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from filiera.core.products import check_name
+from filiera.core.redaction import Redaction
 from filiera.core.value import dataclass
-from filiera.errors import FilieraError, did_you_mean
+from filiera.errors import FilieraError, ProjectError, did_you_mean
 
 T = TypeVar("T", bound=Callable[..., Any])
 _MARK = "__filiera_service__"
@@ -18,8 +19,24 @@ _MARK = "__filiera_service__"
 class Sensitive:
     """Marks a parameter or answer whose values are never logged: ``email: Annotated[str, Sensitive]``.
 
-    A parameter with a sensitive part, such as one field of a dataclass, is left out of the log as a whole.
+    A parameter with a sensitive part, such as one field of a dataclass, is left out of the log as a whole. In place of
+    a parameter's value may stand a hash, or the bin that it is in: ``Annotated[str, Sensitive("hash")]``.
+
+    Args:
+        logged: ``"drop"``, ``"hash"``, or the ascending edges of bins of numbers.
+
+    Raises:
+        ProjectError: It is none of these.
+
+    >>> Sensitive([18, 65]).redaction.binned(40)
+    '18 to below 65'
     """
+
+    def __init__(self, logged: str | Iterable[float] = "drop") -> None:
+        try:
+            self.redaction = Redaction.said(logged)
+        except (TypeError, ValueError) as error:
+            raise ProjectError("A parameter cannot be redacted so.", why=f"{error}.") from error
 
 
 class Refused(FilieraError):

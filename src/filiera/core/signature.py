@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from filiera.core import plain
 from filiera.core.digest import digest
+from filiera.core.redaction import Redaction
 from filiera.core.value import dataclass
 
 FieldType = Literal[
@@ -45,7 +46,8 @@ class Field:
     optional: bool = False  #: may be left out of a row; then ``default`` stands for it
     default: Value | None = None  #: of an optional input, as JSON spells it; None: missing, where null is taken
     unit: str = ""  #: for people
-    sensitive: bool = False  #: never logged or echoed
+    sensitive: bool = False  #: never echoed, and logged only as ``redaction`` says
+    redaction: Redaction | None = None  #: of a sensitive one; None: not logged at all
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

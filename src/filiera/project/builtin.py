@@ -304,7 +304,8 @@ def publish_model(
         evaluated=None if evaluated is None else _polars(evaluated),
         domains=limits,
     )
-    card = without_values_of(sensitive, card, domains=limits)
+    redacted = () if contract is None else tuple(contract.redact)
+    card = without_values_of((*sensitive, *redacted), card, domains=limits)
     if contract is not None:
         card = replace(card, signature=contract.applied(card.signature))
     description = {

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from filiera.core.redaction import Redaction
 from filiera.core.value import dataclass
 from filiera.serving.problem import MAX_ERRORS, Problem, RequestRefused, RowError
 
@@ -39,7 +40,12 @@ class Argument:
     name: str
     type: Any  #: its annotation
     is_required: bool
-    is_sensitive: bool  #: never logged
+    redaction: Redaction | None = None  #: how its values are logged; None: as they are
+
+    @property
+    def is_sensitive(self) -> bool:
+        """Tell whether its values are logged as they are nowhere."""
+        return self.redaction is not None
 
 
 class ArgumentDecoder:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from filiera.core.redaction import Redaction
 from filiera.core.signature import Field, Output
 from filiera.errors import GraphError, UsageError
 from filiera.serving.batch import Batch
@@ -112,12 +113,19 @@ def _narrowed(one: Field, other: Field) -> Field:
         optional=are_alike,
         default=one.default if are_alike else None,
         sensitive=one.sensitive or other.sensitive,
+        redaction=_stricter(one, other),
     )
     try:
         domain_of(found)
     except UsageError as error:
         raise GraphError(f"No value of {one.name!r} is taken by all parts of the graph.", why=error.why) from error
     return found
+
+
+def _stricter(one: Field, other: Field) -> Redaction | None:
+    """Return how both may be logged; None: not at all, if one of them is sensitive."""
+    said = [field.redaction for field in (one, other) if field.sensitive]
+    return said[0] if said and all(each == said[0] for each in said) else None
 
 
 def _extreme(choose: Any, one: Any, other: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 
 from filiera.core.products import Dataset, Model
+from filiera.core.redaction import Redaction
 from filiera.core.service import Sensitive
 from filiera.core.value import dataclass
 from filiera.errors import ProjectError
@@ -183,12 +184,12 @@ def _argument(parameter: inspect.Parameter, hints: Mapping[str, Any], name: str)
         )
     kind = hints[parameter.name]
     _require_json(kind, f"{what} is")
-    is_sensitive = _is_sensitive(kind)
+    redaction = _redaction(kind)
     return Argument(
         name=parameter.name,
-        type=Annotated[kind, msgspec.Meta(description=_NOTE)] if is_sensitive else kind,
+        type=Annotated[kind, msgspec.Meta(description=_NOTE)] if redaction else kind,
         is_required=parameter.default is parameter.empty,
-        is_sensitive=is_sensitive,
+        redaction=redaction,
     )
 
 
@@ -215,6 +216,15 @@ def _require_json(kind: Any, what: str) -> None:
             why=why,
             do="Use numbers, text, bool, date, datetime, list, dict, Literal, a dataclass or a msgspec.Struct of such.",
         ) from error
+
+
+def _redaction(kind: Any) -> Redaction | None:
+    """Return how values of a parameter of this type are logged: as its own mark says, or not, when a part has one."""
+    if get_origin(kind) is Annotated:
+        for note in get_args(kind)[1:]:
+            if isinstance(note, Sensitive):
+                return note.redaction
+    return Redaction(how="drop") if _is_sensitive(kind) else None
 
 
 def _is_sensitive(kind: Any, seen: frozenset[Any] = frozenset()) -> bool:

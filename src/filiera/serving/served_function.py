@@ -15,6 +15,7 @@ from filiera.ports import PredictionLog
 from filiera.serving.answer_cache import key_of
 from filiera.serving.operation import AnswerEncoder, Operation
 from filiera.serving.problem import Problem, RequestRefused
+from filiera.serving.redaction import Redactor
 from filiera.serving.runners import Hand
 
 _LOGGED_BYTES = 1024 * 1024
@@ -43,7 +44,8 @@ class ServedFunction:
         self._log = log
         self._decoder = operation.decoder()
         self._encoder = AnswerEncoder(operation.answer)
-        self._hidden = [argument.name for argument in operation.arguments if argument.is_sensitive]
+        said = {each.name: each.redaction for each in operation.arguments if each.redaction is not None}
+        self._redactor = Redactor(said if log is not None else {})
 
     def key(self, body: bytes) -> bytes | None:
         """Return what is the same for equal arguments; None when that cannot be said. Raises RequestRefused."""
@@ -121,9 +123,7 @@ class ServedFunction:
         return msgspec.json.encode({**self.head(identity), "result": msgspec.Raw(content)})
 
     def _record(self, identity: str, body: bytes, outputs: Mapping[str, Any]) -> dict[str, Any]:
-        inputs = msgspec.json.decode(body)
-        for name in self._hidden:
-            inputs.pop(name, None)
+        inputs = self._redactor.row(msgspec.json.decode(body))
         return {**self.head(identity), "at": time.time(), "inputs": inputs, "outputs": outputs}
 
 

@@ -24,6 +24,7 @@ from filiera.serving.prediction_ids import PredictionIds
 from filiera.serving.predictor import Predictor, Predicts
 from filiera.serving.problem import RequestRefused
 from filiera.serving.records import RowDecoder
+from filiera.serving.redaction import Redactor, of_fields
 from filiera.serving.waiting import Cost
 
 _WARM_UPS = 3
@@ -98,6 +99,7 @@ class ServedModel:
 
         Raises:
             UsageError: For the name or the signature.
+            ProjectError: Values are to be logged as hashes, and there is no secret for that.
             PredictionFailed: For the model.
         """
         self.contract = ModelContract(name=name, version=version, signature=signature)
@@ -109,7 +111,9 @@ class ServedModel:
         self.effort = Cost()  #: how much time of a processor it takes
         self._ids = PredictionIds()
         self.log = log
-        self._logged = [place for place, field in enumerate(signature.inputs) if not field.sensitive]
+        self._redactor = Redactor(of_fields(signature.inputs) if log is not None else {})
+        fields = enumerate(signature.inputs)
+        self._logged = [place for place, field in fields if field.name not in self._redactor.dropped]
         self._about = {"model": name, "version": version, "signature": signature.hash}
 
     def answer(self, body: bytes) -> list[Answer]:
@@ -216,17 +220,27 @@ class ServedModel:
             )
 
     def _logged_rows(self, batch: Batch) -> tuple[bytes, Sequence[memoryview]]:
-        """Return the rows as the body of a request, or as columns if they came so, without sensitive fields."""
+        """Return the rows as the body of a request, or as columns if they came so, sensitive fields redacted."""
+        changed = self._redactor.changed
         if batch.is_columnar and self._logged:
-            return request_columns(batch, self._logged)
-        if batch.source is not None and len(self._logged) == len(batch.fields):
+            return request_columns(self._redacted(batch) if changed else batch, self._logged)
+        if batch.source is not None and not changed and len(self._logged) == len(batch.fields):
             return batch.source, ()
         names = [batch.fields[place].name for place in self._logged]
-        columns = [_as_list(batch.column(place)) for place in self._logged]
+        columns = [
+            _as_list(self._redactor.column(name, batch.column(place)))
+            for name, place in zip(names, self._logged, strict=True)
+        ]
         if not names:
             return msgspec.json.encode({"instances": [{}] * batch.height}), ()
         rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
         return msgspec.json.encode({"instances": rows}), ()
+
+    def _redacted(self, batch: Batch) -> Batch:
+        """Return the batch as it may be logged, but for what is dropped."""
+        pairs = zip(batch.fields, batch.columns, strict=True)
+        columns = [self._redactor.column(field.name, column) for field, column in pairs]
+        return Batch(fields=batch.fields, columns=columns, height=batch.height)
 
 
 def request_body(rows: Iterable[Mapping[str, Any]]) -> bytes:

@@ -71,6 +71,8 @@ def _input(old: Field, new: Field) -> Iterator[Finding]:
     if old.sensitive != new.sensitive:
         text = f"it is {'' if new.sensitive else 'not '}sensitive now"
         yield Finding(rule="input-sensitive", level="INFO", at=at, text=text)
+    elif old.redaction != new.redaction:
+        yield Finding(rule="input-sensitive", level="INFO", at=at, text="it is logged otherwise")
 
 
 def _outputs(old: Signature, new: Signature) -> Iterator[Finding]:
