@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -252,3 +254,23 @@ def test_ranges_are_those_of_arrow() -> None:
     """The limits of the integer types are what polars can hold."""
     for kind, limits in INTEGER_RANGES.items():
         assert pl.Series(limits, dtype=polars_type(kind)).to_list() == list(limits)  # type: ignore[arg-type]
+
+
+@given(
+    values=st.lists(
+        st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=2),
+        min_size=1,
+        max_size=80,
+    )
+)
+def test_many_rows_of_numbers_are_the_rows_that_few_are(values: list[list[float | None]]) -> None:
+    """From where on they are columns is not to be seen, neither by the model nor by who reads them."""
+    inputs = [Field(name=name, type="float64", nullable=True) for name in "ab"]
+    decoder = RowDecoder(signature_of(*inputs, max_rows=5120))
+    rows = (values * 64)[: max(64, len(values))]
+    batch = decoder.decode(json.dumps({"instances": [dict(zip("ab", row, strict=True)) for row in rows]}).encode())
+    assert batch.is_columnar
+    expected = [[math.nan if value is None else value for value in row] for row in rows]
+    assert np.array_equal(batch.matrix(), np.array(expected), equal_nan=True)
+    assert batch.frame().rows() == [tuple(row) for row in rows]
+    assert not batch.matrix().flags.writeable

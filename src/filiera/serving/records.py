@@ -29,6 +29,8 @@ from filiera.serving.problem import (
     too_many_rows,
 )
 
+_MANY = 64
+"""So many rows, or more, are turned into columns at once."""
 _INT64_MAX = 2**63 - 1
 _LONGEST_FLOAT = 400  #: digits; a longer whole number is beyond float64 in any case
 
@@ -50,6 +52,7 @@ class RowDecoder:
         self._looked_at = [(place, domain) for place, domain in enumerate(self._domains) if _needs_look(domain)]
         self._times = [place for place, field in enumerate(signature.inputs) if field.type in ("date", "timestamp")]
         # What is left out of a row, or spelled otherwise than it is understood, is not in the body as it was meant.
+        self._is_matrix = all(field.type == "float64" for field in signature.inputs)
         self._is_literal = not (self._times or any(field.optional for field in signature.inputs))
 
     def decode(self, body: bytes) -> Batch:
@@ -59,13 +62,25 @@ class RowDecoder:
             RequestRefused: With status 400 (not JSON), 413 (too many rows) or 422 (breaks the signature).
         """
         try:
-            return Batch.of_rows(self._fields, self._fast_rows(body), body if self._is_literal else None)
+            found = self._fast_rows(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _Mismatch):
             rows = self._checked_rows(body)
+        else:
+            if self._is_matrix and len(found) >= _MANY:
+                return self._matrix(found)
+            return Batch.of_rows(self._fields, found, body if self._is_literal else None)
         return Batch.of_rows(
             self._fields,
             self._understood([[held(f.type, row.get(f.name, f.default)) for f in self._fields] for row in rows]),
         )
+
+    def _matrix(self, rows: list[Any]) -> Batch:
+        """Return many rows of numbers as model and log take them, so that they are turned round once."""
+        import numpy as np
+
+        matrix = np.array(rows, dtype=np.float64)
+        matrix.flags.writeable = False  # some models write where they read, and the log comes after them
+        return Batch.of_matrix(self._fields, matrix)
 
     def _fast_rows(self, body: bytes) -> list[Any]:
         if self._fast is None:
