@@ -13,6 +13,7 @@ from pathlib import Path
 from filiera.adapters.sqlite_records import SqliteRecords
 from filiera.errors import UsageError
 from filiera.project import identity
+from filiera.supervision import supervisor
 from filiera.supervision.couriers import Couriers
 from filiera.supervision.fleet import Fleet
 from filiera.supervision.prompting import Prompter
@@ -48,6 +49,7 @@ def listen(host: str, port: int) -> socket.socket:
 def main() -> None:
     """Run until told to end; print what happens."""
     folder, options = Path(sys.argv[1]), json.loads(sys.argv[2])
+    supervisor._LOOK_S = options.get("look_s", supervisor._LOOK_S)
     service = Service(
         name="work",
         function="m:work",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from filiera.project.identity import process_start
+from filiera.supervision.control import knock
 from tests.supervision.supervised import done, end_orphans, queue_of, supervised, wait_for
 
 
@@ -236,3 +238,12 @@ def test_an_address_is_waited_for_after_a_kill(folder: Path) -> None:
         with supervised(folder, port=port) as running:
             assert running.call()["pid"]
         ending.join()
+
+
+def test_a_knock_is_heard_at_once(folder: Path) -> None:
+    """Who sleeps for an hour between two looks starts a worker for a message when it is told of it."""
+    with queue_of(folder) as queue, supervised(folder, look_s=3600.0):
+        queue.put([json.dumps({"word": "soon"}).encode()])
+        knock(folder)
+        wait_for(lambda: done(folder), lambda words: words == ["soon"])
+    knock(folder)  # nobody is there: nothing happens

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from filiera.cli.output import print_json
 from filiera.cli.queues import messages, named_queue
 from filiera.errors import UsageError
+from filiera.project.project import Project
+from filiera.project.supervising import tell_of_messages
 
 _AT_ONCE = 1_000
 """So many messages are accepted together."""
@@ -17,10 +19,11 @@ _AT_ONCE = 1_000
 
 def run(options: argparse.Namespace) -> int:
     """Put one message, or one per line of standard input; those before a line that is no JSON are put."""
-    queue = named_queue(options)
+    queue, project = named_queue(options), Project.open(profile=options.profile)
     count, ids = 0, []
     for bodies in _parts(_bodies(options.body)):
         some = queue.put(bodies, method=options.method)
+        tell_of_messages(project)
         count += len(some)
         if options.json:
             ids += some

@@ -29,7 +29,7 @@ from filiera.project.runtimes import slow_libraries
 from filiera.project.spares import Spares
 from filiera.project.worker import PATH_VARIABLE
 from filiera.serving.listening import listen, must_have_token, url_of
-from filiera.supervision.control import connect
+from filiera.supervision.control import connect, knock
 from filiera.supervision.couriers import Couriers
 from filiera.supervision.fleet import Fleet
 from filiera.supervision.intake import Intake
@@ -81,6 +81,11 @@ def supervise(
 def queue_of(project: Project, service: str) -> MessageQueue:
     """Return the queue of a service."""
     return MessageQueue(project.records, service, clock=project.clock)
+
+
+def tell_of_messages(project: Project) -> None:
+    """Let the supervisor of the project, if it has one, see at once what was put into a queue."""
+    knock(control_folder(project))
 
 
 def queue_standings(project: Project) -> dict[str, Waiting]:

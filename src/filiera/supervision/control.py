@@ -88,6 +88,12 @@ def connect(folder: Path) -> Channel:
     return Channel(connection)
 
 
+def knock(folder: Path) -> None:
+    """Let who listens in *folder*, if anybody does, look around at once."""
+    with suppress(OSError):
+        connect(folder).close()
+
+
 @contextmanager
 def _address(folder: Path) -> Iterator[str]:
     """Give the address of the socket in *folder*: the system takes about a hundred bytes, and paths may be longer."""
