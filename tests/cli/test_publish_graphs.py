@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from filiera import Model, graphs
 from filiera.core.products import ProductRef
-from filiera.project.moved_nodes import placed_service, served_elsewhere, shown
+from filiera.project import plugins
+from filiera.project.graph_desk import GraphDesk
+from filiera.project.moved_nodes import Placed, placed_service, served_elsewhere, shown
+from filiera.project.node_logs import NodeLogs
 from filiera.project.project import Project
-from filiera.project.serving_graphs import graph_of, predictor_of
+from filiera.project.serving_graphs import graph_of, predictor_of, versions_of
 from filiera.serving.client import ServiceClient
+from filiera.serving.endpoint import Endpoint
+from filiera.serving.follower import Follower
 from filiera.serving.records import RowDecoder
 from filiera.serving.served_model import request_body
 from tests.cli.command import Answer, copied, done, filiera, started
@@ -178,3 +185,33 @@ def test_any_node_has_its_own_process_by_configuration(published: Path, tmp_path
     ask("serve", "spending", "--port", "0", cwd=folder).said(4, "Did you mean 'cheap'?")
     settings.write_text(plain + '\n[graph.spending]\ncheap = "http://127.0.0.1:1"\n')
     ask("serve", "spending", "--port", "0", cwd=folder).said(4, 'Write cheap = "process"')
+
+
+def test_a_graph_in_code_follows_the_aliases_of_its_models(published: Path, tmp_path: Path, ask: Ask) -> None:
+    """A moved alias is a new edition, whole; one that would break callers is refused, told, and not switched to."""
+    folder = copied(published, tmp_path / "shop")
+    project = Project.open(folder)
+    graph = graphs.graph("mine", graphs.ensemble(Model("spender"), Model("spender@2"), how="vote"))
+    placed = Placed(graph=graph, versions=versions_of(project, graph), address="shopflows.mine:mine")
+    log, told = NodeLogs(project.store, "mine"), list[str]()
+    desk = GraphDesk(project, placed, log=log)
+    endpoint = Endpoint(desk.load(1))
+    follower = Follower(endpoint, desk, tell=told.append)
+    follower.look()
+    assert (endpoint.stable.edition, told) == (1, [])
+    assert ask("promote", "spender@2", cwd=folder).code == 0
+    follower.look()
+    assert endpoint.stable.edition == 2
+    assert told == ["now serving mine with spender@2, spender@2, no longer mine with spender@1, spender@2"]
+    endpoint.stable.answer(request_body(ROWS))
+    log.flush()
+    assert [record["version"] for record in plugins.prediction_log(folder / ".filiera", "spender").read()] == [2] * 18
+    first = desk.signature
+    assert first is not None
+    desk.signature = replace(first, inputs=(replace(first.inputs[0], nullable=True), *first.inputs[1:]))
+    assert ask("promote", "spender@1", cwd=folder).code == 0
+    follower.look()
+    assert endpoint.stable.edition == 2
+    assert "Callers of mine would break" in told[-1]
+    assert "Still serving mine with spender@2, spender@2" in told[-1]
+    log.close()

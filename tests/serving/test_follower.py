@@ -32,6 +32,9 @@ class Desk:
         self.models: dict[int, Callable[[], Any]] = {}
         self.loads: list[int] = []
 
+    def shown(self, number: int) -> str:
+        return f"flows@{number}"
+
     def lineup(self) -> Lineup:
         if self.is_away:
             raise StoreBusy("The store is busy.")

@@ -63,6 +63,10 @@ class AliasDesk:
             model, signature = runtimes.model_to_serve(self._project, version)
         return ServedModel(version.name, model, version=number, signature=signature, log=self._log)
 
+    def shown(self, number: int) -> str:
+        """Return the name of a version."""
+        return f"{self._ref.name}@{number}"
+
     def report(self, report: Report) -> bool:
         """Write down what a service does and has counted, and judge that. Raises StoreError."""
         self._say(report)

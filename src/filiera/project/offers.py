@@ -21,6 +21,7 @@ from filiera.project.project import Project
 from filiera.project.versions import Version
 
 if TYPE_CHECKING:
+    from filiera.project.moved_nodes import Placed
     from filiera.serving.mount import Mount
 
 
@@ -62,7 +63,7 @@ def offers_of(
     except ProjectError:
         if not all(map(is_address, texts)) or profile is not None or _has_file():
             raise
-        return _distinct([_of_code(find_served(Path.cwd().resolve(), text), None, text) for text in texts])
+        return _distinct([_without_project(text) for text in texts])
     named = _distinct([_offer(project, text, tell, cache_s) for text in texts])
     return [*named, *_conversions(project, texts, named, tell)]
 
@@ -99,41 +100,48 @@ def _offer(project: Project, text: str, tell: Callable[[str], None], cache_s: fl
     found = find_offered(project, text)
     if isinstance(found, Version):
         return _of_model(project, found, _model_ref(text), tell, cache_s)
-    return _of_code(found, project, text, cache_s)
-
-
-def _of_code(found: FoundFunction | ServingGraph, project: Project | None, text: str, cache_s: float = 0.0) -> Offer:
     if isinstance(found, FoundFunction):
         return _of_function(found, project)
-    if project is None:
-        raise UsageError(f"The graph {found.name!r} can be served in a project only.", why="Its models are there.")
-    address = text if is_address(text) else find_service(project.config, text)
-    return _of_graph(project, found, address, cache_s)
-
-
-def _of_graph(project: Project, graph: ServingGraph, address: str, cache_s: float) -> Offer:
-    from filiera.project.moved_nodes import Placed, served_elsewhere, shown
+    from filiera.project.moved_nodes import Placed
     from filiera.project.serving_graphs import versions_of
 
-    placed = Placed(graph=graph, versions=versions_of(project, graph), address=address)
-    asks = shown(project, placed)
-    log = NodeLogs(project.store, graph.name)
+    address = text if is_address(text) else find_service(project.config, text)
+    placed = Placed(graph=found, versions=versions_of(project, found), address=address)
+    return _of_graph(project, placed, tell, cache_s)
+
+
+def _without_project(address: str) -> Offer:
+    found = find_served(Path.cwd().resolve(), address)
+    if isinstance(found, FoundFunction):
+        return _of_function(found, None)
+    raise UsageError(f"The graph {found.name!r} can be served in a project only.", why="Its models are there.")
+
+
+def _of_graph(project: Project, placed: Placed, tell: Callable[[str], None], cache_s: float) -> Offer:
+    from filiera.project.moved_nodes import shown
+
+    graph = placed.graph
+    asks, log = shown(project, placed), NodeLogs(project.store, graph.name)
+    aliases = [str(leaf.ref) for leaf in placed.versions if leaf.ref.number is None]
 
     def mount() -> Mount:
+        from filiera.project.graph_desk import GraphDesk
         from filiera.serving.endpoint import Endpoint
+        from filiera.serving.follower import Follower
         from filiera.serving.keeping import Keeping
         from filiera.serving.model_mount import ModelMount
-        from filiera.serving.served_model import ServedModel
 
-        predictor, signature = served_elsewhere(project, placed)
-        predictor.log_to(log.of)
-        model = ServedModel(graph.name, predictor, version=0, signature=signature, log=log)
-        return ModelMount(Endpoint(model), keeping=Keeping(log, project.config.predictions), cache_s=cache_s)
+        desk = GraphDesk(project, placed, log=log)
+        endpoint = Endpoint(desk.load(1))
+        follower = Follower(endpoint, desk, tell=tell) if aliases else None
+        keeping = Keeping(log, project.config.predictions)
+        return ModelMount(endpoint, follower=follower, keeping=keeping, cache_s=cache_s)
 
     return Offer(
         kind="models",
         name=graph.name,
         shown=f"{graph.name}, which is not published",
+        follows=", ".join(aliases),
         asks=asks,
         calls=(f"/v1/models/{graph.name}:predict",),
         log=log,

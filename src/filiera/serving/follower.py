@@ -32,6 +32,9 @@ class Desk(Protocol):
     def load(self, number: int) -> ServedModel:
         """Return a version, ready to be warmed up. Raises FilieraError."""
 
+    def shown(self, number: int) -> str:
+        """Return what a version is called, for people."""
+
     def report(self, report: Report) -> bool:
         """Take note of what a service does; tell whether the lineup is another one now. Raises FilieraError."""
 
@@ -98,32 +101,31 @@ class Follower:
         self._attempts = {number: tried for number, tried in self._attempts.items() if number in wanted}
         if not self._attempts:
             self.trouble = ""
-        if lineup.stable != self._endpoint.stable.contract.version:
+        if lineup.stable != self._endpoint.stable.edition:
             self._replace(lineup.stable)
         trying = self._endpoint.trying
         if (trying.trial if trying is not None else None) != trial:
             self._try_out(trial, trying)
 
     def _replace(self, number: int) -> None:
-        name, before = self._endpoint.name, self._endpoint.stable.contract.version
-        model = self._model(number, f"Still serving {name}@{before}")
+        before = self._desk.shown(self._endpoint.stable.edition)
+        model = self._model(number, f"Still serving {before}")
         if model is None:
             return
         is_drained = self._endpoint.switch(model)
-        left = "" if is_drained else f"; some requests to {name}@{before} are not answered yet"
-        self._tell(f"now serving {name}@{number}, no longer {name}@{before}{left}")
+        left = "" if is_drained else f"; some requests to {before} are not answered yet"
+        self._tell(f"now serving {self._desk.shown(number)}, no longer {before}{left}")
 
     def _try_out(self, trial: Trial | None, trying: Trying | None) -> None:
-        name = self._endpoint.name
         if trial is None:
             self._endpoint.try_out(None)
-            if trying is not None and trying.trial.candidate != self._endpoint.stable.contract.version:
-                self._tell(f"no longer trying {name}@{trying.trial.candidate}")
+            if trying is not None and trying.trial.candidate != self._endpoint.stable.edition:
+                self._tell(f"no longer trying {self._desk.shown(trying.trial.candidate)}")
             return
-        model = self._model(trial.candidate, f"All requests go to {name}@{self._endpoint.stable.contract.version}")
+        model = self._model(trial.candidate, f"All requests go to {self._desk.shown(self._endpoint.stable.edition)}")
         if model is not None:
             self._endpoint.try_out(Trying(trial, model))
-            self._tell(f"trying {name}@{trial.candidate}: {stage_name(trial.share)}")
+            self._tell(f"trying {self._desk.shown(trial.candidate)}: {stage_name(trial.share)}")
         elif self._attempts[trial.candidate].are_over:
             self._desk.refuse(trial, self.trouble)
 
@@ -143,14 +145,14 @@ class Follower:
             attempts.note(self._clock())
             why = error.what if isinstance(error, FilieraError) else f"{type(error).__name__}: {error}"
             then = f"given up after {_ATTEMPTS} attempts" if attempts.are_over else "it is tried again"
-            self._complain(f"{self._endpoint.name}@{number} cannot be served: {why} {meanwhile}; {then}.")
+            self._complain(f"{self._desk.shown(number)} cannot be served: {why} {meanwhile}; {then}.")
             return None
         del self._attempts[number]
         self.trouble = ""
         return model
 
     def _report(self) -> Report:
-        trying, stable = self._endpoint.trying, self._endpoint.stable.contract.version
+        trying, stable = self._endpoint.trying, self._endpoint.stable.edition
         if trying is None:
             return Report(stable=stable, trouble=self.trouble)
         tried, usual = trying.counted()

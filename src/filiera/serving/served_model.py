@@ -86,7 +86,14 @@ class ServedModel:
     """Validates rows, predicts, names each prediction and logs it. One thread at a time."""
 
     def __init__(
-        self, name: str, model: Any, *, version: int, signature: Signature, log: PredictionLog | None = None
+        self,
+        name: str,
+        model: Any,
+        *,
+        version: int,
+        signature: Signature,
+        log: PredictionLog | None = None,
+        edition: int = 0,
     ) -> None:
         """Check that everything fits.
 
@@ -96,6 +103,7 @@ class ServedModel:
             version: Number of the version.
             signature: What it takes and gives.
             log: Where predictions are kept, if anywhere.
+            edition: What tells it from others of its version; 0: the version itself.
 
         Raises:
             UsageError: For the name or the signature.
@@ -111,6 +119,7 @@ class ServedModel:
         self.effort = Cost()  #: how much time of a processor it takes
         self._ids = PredictionIds()
         self.log = log
+        self.edition = edition or version
         self._redactor = Redactor(of_fields(signature.inputs) if log is not None else {})
         fields = enumerate(signature.inputs)
         self._logged = [place for place, field in fields if field.name not in self._redactor.dropped]
