@@ -100,6 +100,23 @@ def verify_version(project: Project, version: Version, alias: str = CHAMPION) ->
     return replace(found, parts=parts)
 
 
+def verify_service(project: Project, version: Version, url: str, *, token: str | None) -> Verification:
+    """Return whether the service at an address keeps the contract of a model version, as callers meet it.
+
+    Raises:
+        UsageError: The address is none, or the service has no such model.
+        FilieraError: The service cannot be reached.
+    """
+    from filiera.serving.client import ServiceClient
+    from filiera.serving.contracts.deployments import read_deployments
+    from filiera.serving.contracts.running import verify_running
+
+    contract, folder = contract_of(project, version), project.config.root / FOLDER
+    recorded, _ = consumers_of(folder, contract.name, read_deployments(folder))
+    mine = [one for one in recorded if one.asks(contract.address)]
+    return verify_running(ServiceClient(url, token=token), contract, mine)
+
+
 def replay_where(project: Project, version: Version, environment: str) -> tuple[Part, tuple[str, ...]]:
     """Return whether a version answers all applications that run in an environment as they need, and which they are.
 

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from filiera.errors import FilieraError, UsageError
+from filiera.serving.answered import Answered
 from filiera.serving.served_model import request_body
 from filiera.serving.tracing import outgoing
 
@@ -107,6 +108,12 @@ class ServiceClient:
         body = json.dumps({"feedback": [dict(entry) for entry in entries]}).encode()
         kept: int = self._call(f"/v1/models/{model or self._only_model()}:feedback", body)["kept"]
         return kept
+
+    def post(self, path: str, body: bytes) -> Answered:
+        """Return the answer to a POST of JSON, whatever its status. Raises FilieraError when there is none."""
+        with self._asked(path, body) as response:
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return Answered(status=response.status, headers=headers, body=response.read())
 
     def _only_model(self) -> str:
         names = self.models()

@@ -8,20 +8,11 @@ from collections.abc import Coroutine, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
-from filiera.core.value import dataclass
+from filiera.serving.answered import Answered
 from filiera.serving.app import App
 
 T = TypeVar("T")
 _JSON = {"content-type": "application/json"}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answered:
-    """What a service answered."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class InProcess:

@@ -17,9 +17,10 @@ from typing import Any
 import msgspec
 
 from filiera.errors import UsageError
+from filiera.serving.answered import Answered
 from filiera.serving.app import App
 from filiera.serving.http import TIMEOUT_HEADER
-from filiera.serving.in_process import Answered, ask
+from filiera.serving.in_process import ask
 from filiera.serving.oip_bodies import LENGTH_HEADER
 from filiera.serving.oip_tensors import DTYPES
 

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from filiera.core.signature import Conversion, Field, Output, Signature, Slo
+from filiera.serving.answered import Answered
 from filiera.serving.app import App
 from filiera.serving.contracts.approval import Approval
 from filiera.serving.contracts.differ import diff
@@ -21,7 +22,7 @@ from filiera.serving.contracts.shift import check_shift
 from filiera.serving.contracts.speed import check_speed
 from filiera.serving.contracts.verification import Known, Verification, verify
 from filiera.serving.endpoint import Endpoint
-from filiera.serving.in_process import Answered, InProcess
+from filiera.serving.in_process import InProcess
 from filiera.serving.model_mount import ModelMount
 from filiera.serving.served_model import ServedModel
 from tests.serving.offers import GOOD, LABELS, SIGNATURE, Rule

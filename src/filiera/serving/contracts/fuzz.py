@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import cycle, islice
 
+from filiera.serving.answered import Answered, Asked
 from filiera.serving.contract import ModelContract
 from filiera.serving.contracts.made_rows import SECRET, MadeRows
 from filiera.serving.contracts.part import Part
 from filiera.serving.contracts.promised import faults_of
-from filiera.serving.in_process import Answered, InProcess
 from filiera.serving.problem import MEDIA_TYPE
 from filiera.serving.served_model import request_body
 
@@ -38,7 +38,7 @@ _SHOWN = 8
 _SHOWN_NAME = 64
 
 
-def check_fuzz(service: InProcess, contract: ModelContract, path: str, *, seed: int = 0) -> Part:
+def check_fuzz(service: Asked, contract: ModelContract, path: str, *, seed: int = 0) -> Part:
     """Return whether the service at *path* does with made-up requests what its contract says.
 
     That the model fails on rows at the ends of its domains is a warning: the domains promise more than it can.

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
-from filiera.serving.in_process import Answered
+from filiera.serving.answered import Answered
 
 Ask = Callable[[str, str, bytes, Mapping[str, str]], Answered]
 _MAX_BYTES = 64 * 1024 * 1024

@@ -26,6 +26,7 @@ from typing import Any
 
 from filiera.core.value import dataclass
 from filiera.errors import UsageError
+from filiera.serving.answered import Answered
 from filiera.serving.contract import ModelContract
 from filiera.serving.contracts.mock import mock_app
 from filiera.serving.contracts.pact import (
@@ -38,7 +39,7 @@ from filiera.serving.contracts.pact import (
     write_pact,
 )
 from filiera.serving.contracts.watched import watched
-from filiera.serving.in_process import Answered, InProcess
+from filiera.serving.in_process import InProcess
 from filiera.serving.served_model import request_body
 
 _JSON = {"content-type": "application/json"}

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from filiera.serving.answered import Asked
 from filiera.serving.contracts.pact import Interaction, Recorded, is_at, matchers_at
 from filiera.serving.contracts.part import Part
-from filiera.serving.in_process import InProcess
 
 NAME = "replay"
 Matchers = Sequence[Mapping[str, Any]]
@@ -24,7 +24,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 }
 
 
-def check_replay(service: InProcess, recorded: Sequence[Recorded], addresses: Sequence[str]) -> Part:
+def check_replay(service: Asked, recorded: Sequence[Recorded], addresses: Sequence[str]) -> Part:
     """Return whether all that applications recorded is still answered as they need it.
 
     Args:
@@ -48,7 +48,7 @@ def check_replay(service: InProcess, recorded: Sequence[Recorded], addresses: Se
     return Part(name=NAME, state="passed", reason=f"all that was recorded is answered: {counts}")
 
 
-def faults_in(service: InProcess, recorded: Interaction, address: str) -> Iterator[str]:
+def faults_in(service: Asked, recorded: Interaction, address: str) -> Iterator[str]:
     """Yield what an application would miss in the answer to a request that it recorded."""
     if not is_at(recorded.path, address):
         yield f"asks {recorded.path}, and the model is called {address}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -22,14 +23,21 @@ def read_contract(path: Path) -> ModelContract:
     except OSError as error:
         raise UsageError(f"{path} cannot be read.", why=error.strerror or str(error)) from error
     try:
-        document = msgspec.json.decode(content)
-        signature = msgspec.convert(document["signature"], Signature)
-        name, version = msgspec.convert([document["model"], document["version"]], tuple[str, int])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as error:
-        lacks = f"It has no {error}." if isinstance(error, KeyError) else str(error)
+        return contract_in(msgspec.json.decode(content))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, UsageError) as error:
         raise UsageError(
             f"{path} holds no signature of a model.",
-            why=lacks,
+            why=error.why if isinstance(error, UsageError) else str(error),
             do="filiera contract show MODEL > FILE.json, or fetch /v1/models/NAME of a service",
         ) from error
+
+
+def contract_in(document: Any) -> ModelContract:
+    """Return the contract that a model's description holds. Raises UsageError when it holds none that can be served."""
+    try:
+        signature = msgspec.convert(document["signature"], Signature)
+        name, version = msgspec.convert([document["model"], document["version"]], tuple[str, int])
+    except (msgspec.MsgspecError, KeyError, TypeError) as error:
+        lacks = f"It has no {error}." if isinstance(error, KeyError) else str(error)
+        raise UsageError("The document holds no signature of a model.", why=lacks) from error
     return ModelContract(name=name, version=version, signature=signature)

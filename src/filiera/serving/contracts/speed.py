@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from itertools import cycle, islice
 
+from filiera.serving.answered import Asked
 from filiera.serving.contract import ModelContract
 from filiera.serving.contracts.made_rows import MadeRows
 from filiera.serving.contracts.part import Part
-from filiera.serving.in_process import InProcess
 from filiera.serving.served_model import request_body
 
 NAME = "speed"
@@ -20,7 +20,7 @@ _MAY_BE_SLOW = _REQUESTS - math.ceil(0.95 * _REQUESTS)
 
 
 def check_speed(
-    service: InProcess, contract: ModelContract, path: str, *, clock: Callable[[], float] = time.perf_counter
+    service: Asked, contract: ModelContract, path: str, *, clock: Callable[[], float] = time.perf_counter
 ) -> Part:
     """Return whether 95 of 100 requests take at most what the signature promises, here and without a network.
 

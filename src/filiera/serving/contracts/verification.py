@@ -68,8 +68,8 @@ class Verification:
 
 def verify(candidate: ServedModel, known: Known) -> Verification:
     """Return what all parts found; a part that fails does not keep the others from being asked."""
-    findings = _findings(candidate.contract, known)
-    parts = [_diff_part(findings, known), _consumers_part(known)]
+    findings = findings_of(candidate.contract, known)
+    parts = [diff_part(findings, known), _consumers_part(known)]
     with _quiet():
         parts += _asked(candidate, known)
     return Verification(
@@ -136,7 +136,8 @@ def _ref(contract: ModelContract) -> str:
     return f"{contract.name}@{contract.version}"
 
 
-def _findings(contract: ModelContract, known: Known) -> tuple[Judged, ...]:
+def findings_of(contract: ModelContract, known: Known) -> tuple[Judged, ...]:
+    """Return how a contract differs from that of the version that answers, each change with its approval."""
     if known.deployed is None:
         return ()
     old = known.deployed.signature
@@ -155,7 +156,8 @@ def _unless_unread(change: Finding, unread: set[str]) -> Finding:
     return change
 
 
-def _diff_part(findings: Sequence[Judged], known: Known) -> Part:
+def diff_part(findings: Sequence[Judged], known: Known) -> Part:
+    """Return the part that says whether the contract of the version that answers is kept."""
     if known.deployed is None:
         return Part(name="diff", state="skipped", reason="no version answers yet")
     blocking = [one for one in findings if one.blocks]
