@@ -21,11 +21,14 @@ SLOW = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_to
 def judge(data: st.DataObject, old: Signature, new: Signature) -> tuple[bool, tuple[Finding, ...]]:
     """Return whether the change is a break, after comparing what the differ says with what the oracle finds."""
     found = diff(old, new)
+    # Whether a pattern keeps texts short anyhow is not decided: a limit of their length beside one counts as a break.
+    shaped = {f"inputs.{field.name}" for field in old.inputs if field.pattern}
+    unsure = {finding for finding in found if finding.rule == "input-length-lowered" and finding.at in shaped}
     said = {finding.rule for finding in found if finding.level == "ERR"}
     noticed = breaks(data.draw, old, new)
     if noticed:
         assert said, f"a break was not seen: {found}"
-    if said - OURS:
+    if {finding.rule for finding in found if finding.level == "ERR" and finding not in unsure} - OURS:
         assert noticed, f"a harmless change is called a break: {said}"
     return bool(said), found
 

@@ -18,8 +18,8 @@ _DATE_LENGTH = 10
 def beyond(inner: Domain, outer: Domain) -> tuple[Respect, ...]:
     """Return in what respects *inner* has JSON values that *outer* lacks; () when it lies within.
 
-    Exact but for patterns: whether one pattern's texts are among another's is not decided, so that two that differ are
-    taken to be different.
+    Exact but for patterns: whether one pattern's texts are among another's, or are short anyhow, is not decided, so
+    that two that differ are taken to be different, and a length below that of before is one.
     """
     nulls: tuple[Respect, ...] = ("null",) if inner.field.nullable and not outer.field.nullable else ()
     listed = _listed(inner)
