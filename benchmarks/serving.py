@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ HERE = Path(__file__).parent
 MODELS = {"forest": "forest of 100 trees", "logistic": "logistic pipeline", "plain-forest": "forest, no ONNX"}
 CONNECTIONS = 32
 _START_S = 120
+_BEFORE, _MOST, _AFTER = (f"resident memory {when} 3 × overload" for when in ("before", "at", "after"))
+_MOST_GROWTH = 1.5
 _LOADED = ("scikit-learn==1.9.1", "skops", "polars")
 _PROJECT = '[project]\nname = "benchmark"\nflows = ["serving_models"]\n'
 
@@ -65,6 +68,10 @@ SERVERS = (
         command=("python", "serve_bare.py", "{name}", "{port}"),
     ),
     Server(
+        subject=_ours("bare, our loop"),
+        command=("python", "serve_bare_loop.py", "{name}", "{port}"),
+    ),
+    Server(
         subject=_ours("Filiera, no log"),
         command=("python", "serve_unlogged.py", "{name}", "{port}"),
         path="/v1/models/{name}:predict",
@@ -93,8 +100,8 @@ SERVERS = (
     ),
     Server(subject=_peer("Ray Serve", "ray", "ray[serve]"), command=("python", "serve_ray.py", "{name}", "{port}")),
 )
-BARE, UNLOGGED = SERVERS[1].subject.name, SERVERS[2].subject.name
-PEERS = tuple(server.subject.name for server in SERVERS[3:])
+BARE, BARE_LOOP, UNLOGGED = (server.subject.name for server in SERVERS[1:4])
+PEERS = tuple(server.subject.name for server in SERVERS[4:])
 
 
 class Benchmark:
@@ -135,16 +142,20 @@ class Benchmark:
                 raise CommandFailed(f"no request was answered: {closed['statuses']}")
             yield Value(title=f"{shown}: requests per processor second", subject=name, number=good / took_s, unit="/s")
             yield Value(title=f"{shown}: requests per second", subject=name, number=closed["rate"], unit="/s")
-            if name in ("Filiera", BARE):
+            if name in ("Filiera", BARE, BARE_LOOP):
                 half = self._drive(port, request, self._seconds, rate=closed["rate"] / 2)
                 yield Value(title=f"{shown}: p50 at half load", subject=name, number=half["p50_s"])
                 yield Value(title=f"{shown}: p99 at half load", subject=name, number=half["p99_s"])
             if name == "Filiera":
-                before_s = _processor_s(process)
-                three = self._drive(port, request, self._seconds, rate=closed["rate"] * 3, connections=512)
+                before_s, before_mb = _processor_s(process), _resident_mb(process)
+                with _most_resident(process) as most_mb:
+                    three = self._drive(port, request, self._seconds, rate=closed["rate"] * 3, connections=512)
                 overloaded = three["statuses"].get("200", 0) / (_processor_s(process) - before_s)
                 goodput = overloaded / (good / took_s)
                 yield Value(title=f"{shown}: goodput at 3 × overload", subject=name, number=goodput, unit="×")
+                yield Value(title=f"{shown}: {_BEFORE}", subject=name, number=before_mb, unit="MB")
+                yield Value(title=f"{shown}: {_MOST}", subject=name, number=max(most_mb), unit="MB")
+                yield Value(title=f"{shown}: {_AFTER}", subject=name, number=_resident_mb(process), unit="MB")
             yield Value(title=f"{shown}: resident memory", subject=name, number=_resident_mb(process), unit="MB")
             yield Value(title=f"{shown}: start to first answer", subject=name, number=ready_s)
 
@@ -268,6 +279,24 @@ def _resident_mb(root: int) -> float:
     return total / 1000
 
 
+@contextmanager
+def _most_resident(process: int) -> Iterator[list[float]]:
+    """Look at the memory of a process and its children five times a second while the block runs."""
+    found, is_over = [_resident_mb(process)], threading.Event()
+
+    def look() -> None:
+        while not is_over.wait(0.2):
+            found.append(_resident_mb(process))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        yield found
+    finally:
+        is_over.set()
+        looking.join()
+
+
 def outcomes(found: Measurements) -> list[Outcome]:
     """Return what we want to reach, and how far we came."""
     reached = []
@@ -285,6 +314,18 @@ def outcomes(found: Measurements) -> list[Outcome]:
         is_reached = None if goodput is None else goodput >= 0.95
         work = f"{MODELS[model]}: goodput at 3 × overload"
         reached.append(Outcome(work=work, reach="≥ 0.95 of the peak", found=told, is_reached=is_reached))
+        growth = found.ratio(f"{MODELS[model]}: {_MOST}", "Filiera", f"{MODELS[model]}: {_BEFORE}", "Filiera")
+        told, is_reached = ("", None) if growth is None else (f"{growth:.2f} ×", growth <= _MOST_GROWTH)
+        reached.append(
+            Outcome(work=f"{MODELS[model]}: {_MOST}", reach="≤ 1.5 × before", found=told, is_reached=is_reached)
+        )
+    for model in ("forest", "logistic"):
+        title = f"{MODELS[model]}: p99 at half load"
+        for least in (BARE, BARE_LOOP):
+            ours, bare = found.median(title, "Filiera"), found.median(title, least)
+            added_ms = None if ours is None or bare is None else (ours - bare) * 1000
+            told, is_reached = ("", None) if added_ms is None else (f"{added_ms:+.1f} ms", added_ms <= 1)
+            reached.append(Outcome(work=title, reach=f"≤ 1 ms more than {least}", found=told, is_reached=is_reached))
     return reached
 
 
