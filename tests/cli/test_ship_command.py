@@ -238,7 +238,8 @@ def test_what_cannot_be_shipped_is_told(words: Path, wheels: Path, tmp_path: Pat
 
     refused(2, "There is no model count@1", words=("count@1",))
     refused(2, "count is a service of filiera.toml, and jobs:hello is none", words=("count", "jobs:hello"))
-    refused(2, "KServe serves models", words=("count", "--for", "kserve"))
+    refused(2, "KServe serves models", words=("greeter", "--for", "kserve"))
+    refused(2, "cron of [service.count] would call nobody", words=("count", "--for", "kserve"))
     (folder / "jobs.py").write_text(f"{JOBS}\nmore = 1\n")
     refused(4, "There are changes that are not committed", "git status")
     (folder / ".gitignore").write_text(".filiera/\n__pycache__/\nsecret.env\nlocal.py\n")
@@ -252,6 +253,15 @@ def test_what_cannot_be_shipped_is_told(words: Path, wheels: Path, tmp_path: Pat
     (here / "out" / "kept").touch()
     filiera("ship", "count", "--to", here / "out", cwd=folder).said(2, "has something in it")
     assert (here / "out" / "kept").exists()
+
+
+def test_nuclio_gets_what_its_clocks_call(words: Path, wheels: Path, tmp_path: Path) -> None:
+    """The clock of a service becomes a trigger; its handler serves the function, by the name of the service."""
+    done("ship", "count", "--for", "nuclio", "--wheels", wheels, "--to", tmp_path / "out", cwd=words)
+    text = (tmp_path / "out" / "function.yaml").read_text()
+    assert "count-cron:" in text and "/v1/functions/count:call" in text and "0 6 * * 1-5" in text
+    assert 'SERVED = ["jobs:count"]' in (tmp_path / "out" / "main.py").read_text()
+    assert tomllib.loads((tmp_path / "out" / "project" / "filiera.toml").read_text()).get("service") is None
 
 
 @pytest.mark.parametrize(

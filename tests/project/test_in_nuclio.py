@@ -35,7 +35,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Events]:
 
 
 def event(
-    body: Any, *, method: str = "POST", path: str = PATH, headers: Mapping[str, Any] = JSON | BEARER, kind: str = "http"
+    body: Any, *, method: Any = "POST", path: Any = PATH, headers: Mapping[Any, Any] = JSON | BEARER, kind: Any = "http"
 ) -> Any:
     """Return an event as Nuclio gives it to a handler."""
     return SimpleNamespace(body=body, method=method, path=path, headers=headers, trigger=SimpleNamespace(kind=kind))
@@ -47,6 +47,15 @@ def test_a_request_is_answered_as_over_http(events: Events, body: Any) -> None:
     answer = events.answer(event(body, headers={"content-type": b"application/json", "AUTHORIZATION": "Bearer t"}))
     assert (answer["status_code"], answer["content_type"]) == (200, "application/json")
     assert json.loads(answer["body"])["result"] == 5
+
+
+def test_all_may_be_bytes(events: Events) -> None:
+    """Some processors decode nothing."""
+    headers = {b"Content-Type": b"application/json", b"Authorization": b"Bearer t"}
+    asked = event(b"{}", method=b"POST", path=PATH.encode(), headers=headers, kind=b"http")
+    assert events.answer(asked)["status_code"] == 200
+    ticking = event(b"{}", method=b"POST", path=b"/", headers={b"Filiera-Call": PATH.encode()} | headers, kind=b"cron")
+    assert events.answer(ticking)["status_code"] == 200
 
 
 @pytest.mark.parametrize(

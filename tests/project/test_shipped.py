@@ -11,6 +11,7 @@ import pytest
 from filiera.adapters.run_archive import ArchiveReader, ArchiveWriter
 from filiera.core.products import ProductRef
 from filiera.errors import ArchiveError, BlobMissing, ProjectError, StoreError, Untrusted, UsageError
+from filiera.project import audit
 from filiera.project.project import Project
 from filiera.project.shipped import take_over, write_versions
 from filiera.project.versions import Version
@@ -56,6 +57,7 @@ def test_all_of_a_version_arrives_under_its_number(origin: Project, tmp_path: Pa
     for ref in (there.artifact, there.attachments["note"]):
         assert here.artifacts.get(ref) == origin.artifacts.get(ref)
     assert all(here.holds(ref) for ref in arrived.attachments.values())
+    assert audit.came_from(here.records, "import", "m@2") == "v.filiera"
     with pytest.raises(UsageError, match="m@1 is no longer there"):
         version(here, 1)
 

@@ -19,9 +19,9 @@ class Event(Protocol):
     """What Nuclio gives a handler."""
 
     body: Any  #: bytes, or what it has made of them: a text, or the values of a JSON body
-    method: str
-    path: str
-    headers: Mapping[str, Any]
+    method: Any  #: this and all that follows: texts or bytes, as the version of its processor has it
+    path: Any
+    headers: Mapping[Any, Any]
     trigger: Any  #: its ``kind`` is "http", "cron", …
 
 
@@ -51,9 +51,9 @@ class Events:
 
     def answer(self, event: Event) -> dict[str, Any]:
         """Return the arguments of ``context.Response`` for an event."""
-        headers = {name.lower(): _text(value) for name, value in event.headers.items()}
-        method, path = event.method or "GET", event.path.partition("?")[0] or "/"
-        if event.trigger.kind == "cron" and _CALL in headers:  # the function's own clock, which knows no token
+        headers = {_text(name).lower(): _text(value) for name, value in event.headers.items()}
+        method, path = _text(event.method) or "GET", _text(event.path).partition("?")[0] or "/"
+        if _text(event.trigger.kind) == "cron" and _CALL in headers:  # the function's own clock, which knows no token
             method, path = "POST", headers[_CALL]
             headers["authorization"] = f"Bearer {self._token}"
         answered = self._service.ask(method, path, _bytes(event.body), headers)

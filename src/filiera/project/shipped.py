@@ -3,7 +3,7 @@
 The store of a shipped project is a volume that outlives what is shipped: the next one finds it with the versions
 before, with a log and a queue. So versions are added under the numbers that they have, and aliases are pointed where
 the file says, once for each file: whoever moves them afterwards has the last word until another one is shipped, also
-an older.
+an older. What is in it is trusted as the code beside it is: the project names it.
 """
 
 from __future__ import annotations
@@ -155,8 +155,8 @@ class _Arrival:
             said: dict[str, Any] = {**row, "at": at, "reason": f"shipped in {self._archive.name}", "by": audit.actor()}
             yield "set_alias", said
             yield "add_alias_move", said
-        names = [f"{row['name']}@{row['number']}" for row in self._versions]
-        yield audit.entry("import", ", ".join(names), at=at, detail={"from": self._archive.name})
+        for row in self._versions:
+            yield audit.entry("import", f"{row['name']}@{row['number']}", at=at, detail={"from": self._archive.name})
 
     def _rows(self, table: str, columns: Sequence[str]) -> Iterator[Row]:
         for line in self._archive.lines(f"records/{table}.jsonl"):

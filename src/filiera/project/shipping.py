@@ -34,9 +34,11 @@ from filiera.shipping.shipment import PORT, PROJECT, REQUIREMENTS, WHEELS, Cron,
 from filiera.shipping.texts import toml_path, toml_text
 from filiera.supervision.service import Service
 
-_SERVICES_NEED = ("filiera", "msgspec", "cronsim")
+_SERVICES_NEED = ("filiera", "msgspec", "cronsim", "uvloop")
 _MODELS_NEED = "filiera[serve]"
 """Has more, which is large: a function does without."""
+
+_BROKER_NEEDS = {f"{kind}{safe}": f"filiera[{kind}]" for kind in ("redis", "amqp", "kafka") for safe in ("", "s")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +74,10 @@ def ship(project: Project, names: Sequence[str], *, to: Path, form: str, wheels:
     """
     chosen = FORMS[form]
     _require_empty(to)
-    served = [_find(project, text, service) for text, service in _asked(project, names)]
+    asked = _asked(project, names)
+    for _, service in asked:
+        _require_triggers(form, service)
+    served = [_find(project, text, service) for text, service in asked]
     commit = _commit(project) if any(each.needs_code for each in served) else ""
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
@@ -206,6 +211,20 @@ def _asked(project: Project, names: Sequence[str]) -> list[tuple[str, Service | 
     return [(service.function or str(model_of(service)), service) for service in services]
 
 
+def _require_triggers(form: str, service: Service | None) -> None:
+    """Refuse triggers that would be lost. Raises UsageError."""
+    if FORMS[form].runs_services or service is None:
+        return
+    found = service.triggers
+    clocks = {} if FORMS[form].has_clocks else {"cron": found.cron, "every_s": found.every_s}
+    lost = [key for key, value in {"files": found.files, "messages": found.messages, **clocks}.items() if value]
+    if lost:
+        raise UsageError(
+            f"{', '.join(lost)} of [service.{service.name}] would call nobody: {form} has no supervisor.",
+            do="Ship what it serves by its own name, or the service in another form, such as --for kubernetes.",
+        )
+
+
 def _short(text: str) -> str:
     """Return a name for a service that serves *text*.
 
@@ -266,6 +285,8 @@ def _distributions(project: Project, served: Sequence[_Served]) -> set[str]:
         needed.add(_MODELS_NEED)
     if any("onnx" in version.attachments for each in served for version in each.versions):
         needed.add("onnxruntime")  # without it the model's own library would answer, if more slowly
+    brokers = [each.service.triggers.messages for each in served if each.service is not None]
+    needed |= {_BROKER_NEEDS[found.scheme] for found in brokers if found is not None and found.scheme in _BROKER_NEEDS}
     functions = [inspect.unwrap(each.found.function) for each in served if isinstance(each.found, FoundFunction)]
     for closure in closures_of(functions, is_project=project.code.is_project):
         for part in closure.parts:

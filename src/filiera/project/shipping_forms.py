@@ -20,7 +20,8 @@ class Form:
     next: Callable[[Shipment], list[str]]  #: commands that bring it up
     store: Callable[[Shipment], str] = lambda shipment: DATA  #: where the store is to be
     host: str = _ANY  #: where declared services listen
-    runs_services: bool = True  #: False: declared services are served one by one, without their triggers
+    runs_services: bool = True  #: False: what declared services serve is served without a supervisor
+    has_clocks: bool = True  #: False: nor is it called at times that they declare
 
 
 def _image(shipment: Shipment) -> dict[str, str]:
@@ -70,6 +71,7 @@ FORMS: Mapping[str, Form] = {
         files=lambda shipment: {**_image(shipment), "kserve.yaml": kubernetes.kserve(shipment)},
         next=lambda shipment: [_build(shipment), "kubectl apply --filename kserve.yaml"],
         runs_services=False,
+        has_clocks=False,
     ),
     "nuclio": Form(
         about="a function of Nuclio",
