@@ -17,6 +17,7 @@ def test_verbs_are_those_of_the_reference() -> None:
     """What can be asked is this, in this order."""
     assert " ".join(build_parser().verbs) == (
         "init pipelines run plan runs show log metrics study explain resume approve cancel versions promote card "
-        "compare importance contributions prove data experiment serve up services ship predictions queue deploy rollback "
-        "deployments predict feedback client monitor contract keys sign verify audit demo gc export import doctor"
+        "compare importance contributions prove data experiment serve up services ship predictions queue deploy "
+        "rollback deployments predict feedback client monitor contract keys sign verify audit demo gc export import "
+        "doctor"
     )
