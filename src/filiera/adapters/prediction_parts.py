@@ -17,6 +17,7 @@ import polars as pl
 from filiera.core.value import dataclass
 
 _GROUPS = ("inputs", "outputs")
+_PREFIXES = ("inputs.", "outputs.")
 _LEFT_OUT = object()
 _EXACT = 2**53
 _INT64 = range(-(2**63), 2**63)
@@ -67,17 +68,29 @@ def decoded(
     file: Path, spelling: Spelling, *, since: float = 0.0, until: float | None = None
 ) -> Iterator[dict[str, Any]]:
     """Yield the records of a table with ``since <= at < until``, in their order."""
-    texts, gaps = set(spelling.texts), set(spelling.gaps)
-    for row in scanned(file, since=since, until=until).collect().iter_rows(named=True):
-        record: dict[str, Any] = {group: {} for group in _GROUPS}
-        for name, value in row.items():
-            if value is None and (name in texts or name in gaps):
-                continue
-            group, dot, key = name.partition(".")
-            into = record[group] if dot and group in _GROUPS else record
-            into[key if into is not record else name] = msgspec.json.decode(value) if name in texts else value
-        inputs, outputs = record.pop("inputs"), record.pop("outputs")
-        yield {**record, "inputs": inputs, "outputs": outputs}
+    table = scanned(file, since=since, until=until).collect()
+    groups = [
+        _rows(table, {name.removeprefix(prefix): name for name in table.columns if name.startswith(prefix)}, spelling)
+        for prefix in _PREFIXES
+    ]
+    heads = _rows(table, {name: name for name in table.columns if not name.startswith(_PREFIXES)}, spelling)
+    for head, inputs, outputs in zip(heads, *groups, strict=True):
+        yield {**head, "inputs": inputs, "outputs": outputs}
+
+
+def _rows(table: pl.DataFrame, names: Mapping[str, str], spelling: Spelling) -> list[dict[str, Any]]:
+    """Return some columns as rows by other names."""
+    if not names:
+        return [{} for _ in range(table.height)]
+    rows = [dict(zip(names, row, strict=True)) for row in table.select(names.values()).rows()]
+    for key, name in names.items():
+        if name in spelling.texts or name in spelling.gaps:
+            for row in rows:
+                if row[key] is None:
+                    del row[key]
+                elif name in spelling.texts:
+                    row[key] = msgspec.json.decode(row[key])
+    return rows
 
 
 def _flat(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
