@@ -156,7 +156,7 @@ class SegmentLog:
             self._thread.join()
 
     def _write(self, content: bytes, raw: Sequence[bytes | memoryview], count: int) -> None:
-        size_bytes = len(content) + sum(map(len, raw))
+        size_bytes = len(content) + sum(map(len, raw)) if raw else len(content)
         with self._changed:
             if self._is_closed:
                 raise StoreError("This prediction log is closed.")

@@ -222,7 +222,7 @@ def _known(project: Project, version: Version, candidate: ServedModel, alias: st
         deployed=promised,
         answering=_loaded(project, before) if before is not None else None,
         before=converts_from,
-        logged=latest_rows(project, _called(version.name)) if before is not None else (),
+        logged=latest_rows(project, _called(version.name)) if promised is not None and _are_whole(promised) else (),
         trained=trained,
         recorded=[one for one in recorded if any(map(one.asks, addresses))],
         missing=missing,
@@ -238,6 +238,11 @@ def _converts_from(project: Project, version: Version) -> ModelContract | None:
 
     signature: Signature = project.value(version.attachments["signature"])
     return contract_before(project, version) if signature.conversion is not None else None
+
+
+def _are_whole(contract: ModelContract) -> bool:
+    """Tell whether logged rows of a model can be asked again: of none of its inputs stands something else there."""
+    return all(field.redaction is None for field in contract.signature.inputs)
 
 
 def latest_rows(project: Project, name: str, most: int = LOGGED_ROWS) -> list[Mapping[str, Any]]:

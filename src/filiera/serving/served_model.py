@@ -157,16 +157,18 @@ class ServedModel:
         if not all(batch.is_columnar for batch in batches):
             together.answers()
         parts = together.split(heights)
-        requests = [self._logged_rows(batch) for batch in batches]
-        pairs = zip(batches, parts, strict=True)
-        answers = [answer_columns(part) if batch.is_columnar else (part.json(), ()) for batch, part in pairs]
-        self.log.append_requests(
-            {"at": time.time(), **self._about},
-            [content for content, _ in requests],
-            [content for content, _ in answers],
-            count=len(ids),
-            raw=[piece for _, raw in (*requests, *answers) for piece in raw],
-        )
+        requests, answers = [], []
+        asked: list[memoryview] = []
+        told: list[memoryview] = []
+        for batch, part in zip(batches, parts, strict=True):
+            request, pieces = self._logged_rows(batch)
+            requests.append(request)
+            asked += pieces
+            answer, pieces = answer_columns(part) if batch.is_columnar else (part.json(), ())
+            answers.append(answer)
+            told += pieces
+        about = {"at": time.time(), **self._about}
+        self.log.append_requests(about, requests, answers, count=len(ids), raw=asked + told)
         return parts
 
     def let_go(self) -> None:
