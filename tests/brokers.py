@@ -92,9 +92,14 @@ class RabbitServer:
     def __init__(self, folder: Path) -> None:
         self.folder, self.port, self._dist, self._epmd = folder, free_port(), free_port(), free_port()
         self.process: subprocess.Popen[bytes] | None = None
+        self._names: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, with what it had before."""
+        if self._names is None:  # the daemon that knows the node's name, which would else outlive the tests
+            command = ["epmd", "-port", str(self._epmd), "-address", "127.0.0.1"]
+            self._names = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            _await(lambda: _answers(self._epmd), "epmd")
         ours = {name: str(self.folder / word) for name, word in _RABBIT_PLACES.items()}
         there = {"ERL_EPMD_ADDRESS": "127.0.0.1", "ERL_EPMD_PORT": str(self._epmd)}
         ports = {"RABBITMQ_NODE_PORT": str(self.port), "RABBITMQ_DIST_PORT": str(self._dist)}
@@ -115,9 +120,10 @@ class RabbitServer:
             self.process.wait()
 
     def clear(self) -> None:
-        """Stop the little daemon that knows the node's name, which has left its group of processes."""
-        with suppress(OSError):
-            subprocess.run(["epmd", "-port", str(self._epmd), "-kill"], capture_output=True, check=False)
+        """Stop what knows the node's name."""
+        if self._names is not None:
+            self._names.kill()
+            self._names.wait()
 
     def url(self, name: str) -> str:
         """Return the address of a queue."""

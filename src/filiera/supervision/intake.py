@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import Literal
 
 from filiera.core.message import retry_delay_s
-from filiera.errors import FilieraError
+from filiera.errors import FilieraError, SourceError
 from filiera.ports import MessageSource
 from filiera.supervision.queue import MessageQueue
 from filiera.supervision.service import Service
@@ -118,5 +118,7 @@ class Intake:
         now = time.monotonic()
         if now >= self._silent_until:
             self._silent_until = now + _MOURN_S
-            self._tell(f"no messages come from {self._shown} at the moment: {error}")
+            # What a broker's error says first is what is said here.
+            said = " ".join(filter(None, (error.why, error.do))) if isinstance(error, SourceError) else str(error)
+            self._tell(f"no messages come from {self._shown} at the moment: {said}")
         self._is_stopped.wait(min(retry_delay_s(self._failures, self._chance()), _LONGEST_PAUSE_S))

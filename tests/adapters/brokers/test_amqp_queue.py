@@ -91,6 +91,14 @@ def test_a_wrong_password_is_told_and_not_shown(rabbit_server: RabbitServer, mon
     assert "ACCESS_REFUSED" in caught.value.why
 
 
+def test_why_nobody_answers_is_told() -> None:
+    """In the words of the system, which the library hides two errors deep."""
+    source = AmqpQueue(BrokerAddress.parse(f"amqp://127.0.0.1:{free_port()}/orders"), "g", "m")
+    with closing(source), pytest.raises(SourceError) as caught:
+        source.receive(1, 0.01)
+    assert "Connection refused" in caught.value.why
+
+
 def test_groups_are_refused() -> None:
     """A queue has no groups: who wants all messages binds a queue of its own."""
     with pytest.raises(ProjectError, match="a group"):

@@ -113,10 +113,10 @@ class AmqpQueue:
         self._is_cancelled = True
 
     def _error(self, error: Exception) -> SourceError:
-        """Return what is wrong: errors of connecting have their reason inside them, or none but their name."""
+        """Return what is wrong: errors of connecting have their reason inside them."""
         inner: Any = error
-        while not str(inner) and getattr(inner, "exception", None) is not None:
-            inner = inner.exception
+        while nested := [one for one in (getattr(inner, "exception", None), *inner.args) if isinstance(one, Exception)]:
+            inner = nested[0]
         if isinstance(error, self._pika.exceptions.ChannelClosedByBroker) and error.reply_code == 404:
             return self._access.error(error.reply_text, "Declare the queue, or let who sends to it do so.")
         return self._access.error(str(inner) or type(inner).__name__)
