@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     if rows:
         print_table(["log", "predictions", "before", "after"], rows, right=("predictions", "before", "after"))
     else:
-        print("nothing to pack: services still write to what is not packed yet")
+        print("nothing to pack: it is packed, or services write to it")
     if damaged := sum(each.damaged for each in packed):
         print(f"places that could not be read, such as what a power cut tore: {damaged:,}")
     return 0
