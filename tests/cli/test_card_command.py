@@ -67,5 +67,5 @@ def test_a_card_says_what_is_lost(own: Path, ask: Ask) -> None:
 
 def test_only_models_have_cards(shop: Path, ask: Ask) -> None:
     """A dataset has a profile; an unknown name is told."""
-    ask("card", "orders@1", cwd=shop).said(2, "models have cards", "filiera data profile orders@1")
+    ask("card", "orders@1", cwd=shop).said(2, "models and services have cards", "filiera data profile orders@1")
     ask("card", "spendr", cwd=shop).said(2, "Did you mean 'spender'?")
