@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from sklearn.tree import DecisionTreeClassifier
 
-from filiera.project import record
+from filiera.project import plugins, record
 from tests.cli.command import copied, done, filiera, read_until, started
 from tests.cli.conftest import Ask
 from tests.making import made_once
@@ -186,3 +187,21 @@ def test_a_library_that_answers_otherwise_is_not_let_near_callers(
     )
     served.said(1, "spender, version 2, answers otherwise than when it was published")
     assert ask("promote", "spender@2", cwd=folder).code == 0
+
+
+def test_what_was_asked_lately_is_asked_of_both_versions(versions: Path, tmp_path: Path, ask: Ask) -> None:
+    """The rows that services have logged within a month; what is older, or lacks an input, does not count."""
+    folder = copied(versions, tmp_path / "shop")
+    log = plugins.writable_prediction_log(folder / ".filiera", "spender")
+    now = time.time()
+    ages = [0, 60, 3600 * 5, 86_400 * 3] * 10 + [86_400 * 40] * 10
+    log.append(
+        [
+            {"id": f"{n:026}", "at": now - age, "inputs": {"pieces": n + 1, "price": 2.5}, "outputs": {"label": "no"}}
+            for n, age in enumerate(ages)
+        ]
+    )
+    log.append([{"id": "x" * 26, "at": now, "inputs": {"pieces": 1}, "outputs": {"label": "no"}}])
+    log.close()
+    parts = {part["name"]: part for part in ask("contract", "verify", "spender@2", "--json", cwd=folder).data["parts"]}
+    assert parts["shift"]["reason"].startswith("answers to 40 logged rows: 100.0% as before, score +0.0000")
