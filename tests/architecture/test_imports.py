@@ -78,7 +78,7 @@ LIBRARIES = {
     "uvloop": {"serving/server.py"},
     "lxml": {"adapters/sources"},
     "keyring": {"adapters/credentials.py"},
-    "httpx": {"serving/contracts/recorder.py"},
+    "httpx": {"serving/async_client.py", "serving/contracts/recorder.py"},
     "pytest": {"testing"},
 }
 """The outside libraries (and databases) and where each may be imported. A library in a new place is a decision."""

@@ -23,6 +23,8 @@ OPEN_KEYWORDS = {
     "core/service.py:service": "a decorator: the fields of ServiceOptions, explained there",
     "serving/client.py:call": "takes the arguments of the function that is served",
     "serving/client.py:stream": "as call",
+    "serving/async_client.py:call": "as that of the plain client",
+    "serving/async_client.py:stream": "as that of the plain client",
     "core/commands.py:command_step": "the keywords of step",
     "core/commands.py:shell_step": "the keywords of step",
     "core/commands.py:with_options": "the keywords of step",

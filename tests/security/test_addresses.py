@@ -21,6 +21,7 @@ CALLERS = {
     "adapters/sources/remote_files.py": "the catalog",
     "adapters/sources/web_files.py": "the catalog",
     "serving/client.py": "who calls: a user's --url, or their program",
+    "serving/async_client.py": "who calls: a user's --url, or their program",
     "serving/plain_caller.py": "who calls: the program that the client was generated for",
     "serving/remote_model.py": "filiera.toml, [graph.NAME]",
     "supervision/couriers.py": "the supervisor's own services, on its own sockets",

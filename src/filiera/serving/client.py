@@ -3,41 +3,86 @@
 from __future__ import annotations
 
 import http.client
-import json
 import urllib.parse
+import weakref
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from http import HTTPStatus
-from itertools import islice
-from typing import Any
+from types import TracebackType
+from typing import Any, Protocol
 
-import msgspec
-
-from filiera.errors import FilieraError, UsageError
+from filiera.serving import exchanges
 from filiera.serving.answered import Answered
-from filiera.serving.served_model import request_body
+from filiera.serving.exchanges import JSON
+from filiera.serving.plain_caller import Caller
 from filiera.serving.tracing import outgoing
 
 _TIMEOUT_S = 30.0
 
 
-class ServiceClient:
-    """Talks to the service at one address."""
+class Replied(Protocol):
+    """What a service answered."""
 
-    def __init__(self, url: str, *, token: str | None = None, timeout_s: float = _TIMEOUT_S) -> None:
-        """Remember where the service is; nothing is sent yet. Raises UsageError for an address that is not HTTP."""
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"{url!r} is not the address of a service.", do="give one such as http://127.0.0.1:8000")
-        self.url = url.rstrip("/")
-        self._connection = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._host, self._path = parts.netloc, parts.path.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+    @property
+    def status(self) -> int:
+        """Return the status."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Return the headers, names in lower case."""
+
+    @property
+    def body(self) -> bytes:
+        """Return the whole body."""
+
+
+class Asked(Protocol):
+    """A service in this process, such as ``InProcess``."""
+
+    def ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Replied:
+        """Return the answer to a request."""
+
+
+class ServiceClient:
+    """Talks to one service, over connections that stay open; any number of threads may use it."""
+
+    def __init__(self, service: str | Asked, *, token: str | None = None, timeout_s: float = _TIMEOUT_S) -> None:
+        """Remember where the service is; nothing is sent yet.
+
+        Args:
+            service: Its address, such as ``http://127.0.0.1:8000``, or one in this process.
+            token: Sent as Bearer token.
+            timeout_s: How long each wait for the service may take.
+
+        Raises:
+            UsageError: The address is not one of HTTP.
+        """
+        self._headers = exchanges.headers_with(token)
         self._timeout_s = timeout_s
+        self.url = exchanges.checked_url(service) if isinstance(service, str) else "the service in this process"
+        self._is_remote = isinstance(service, str)
+        self._service: Caller | Asked = (
+            Caller(self.url, timeout_s=timeout_s, patience_s=0.0) if isinstance(service, str) else service
+        )
+        if isinstance(self._service, Caller):
+            self._closing = weakref.finalize(self, self._service.close)  # who forgets to close leaves nothing open
+
+    def __enter__(self) -> ServiceClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; the next request opens one again."""
+        if isinstance(self._service, Caller):
+            self._service.close()
 
     def models(self) -> list[str]:
         """Return the names of the models served. Raises FilieraError."""
-        return [model["name"] for model in self._call("/v1/models")["models"]]
+        return exchanges.names_of(self._call("/v1/models"))
 
     def describe(self, model: str) -> dict[str, Any]:
         """Return version and signature of *model*. Raises FilieraError."""
@@ -55,10 +100,8 @@ class ServiceClient:
             FilieraError: The service cannot be reached or failed.
         """
         name = model or self._only_model()
-        size = self.describe(name)["signature"]["max_rows"]
-        rest = iter(rows)
-        while chunk := list(islice(rest, size)):
-            yield from self._call(f"/v1/models/{name}:predict", request_body(chunk))["predictions"]
+        for body in exchanges.chunks_of(rows, self.describe(name)):
+            yield from self._call(f"/v1/models/{name}:predict", body)["predictions"]
 
     def call(self, name: str, /, **arguments: Any) -> Any:
         """Return the result of the function *name*, or ``CLASS.METHOD``, as JSON has it.
@@ -67,7 +110,7 @@ class ServiceClient:
             UsageError: The service refused the call as wrong.
             FilieraError: The service cannot be reached or failed, or the function did.
         """
-        return self._call(f"/v1/functions/{name}:call", msgspec.json.encode(arguments))["result"]
+        return self._call(f"/v1/functions/{name}:call", exchanges.call_body(arguments))["result"]
 
     def stream(self, name: str, /, **arguments: Any) -> Generator[Any, None, None]:
         """Yield the items of a function that streams, as they come; closing the iterator tells the service to stop.
@@ -76,19 +119,13 @@ class ServiceClient:
             UsageError: The service refused the call as wrong.
             FilieraError: The service cannot be reached, or the stream did not come to its end.
         """
-        path = f"/v1/functions/{name}:call"
-        with self._asked(path, msgspec.json.encode(arguments)) as response:
-            if response.status != HTTPStatus.OK:
-                self._answer(response.status, response.read())
-            for line in response:
-                found = json.loads(line)
-                if "item" not in found:
-                    break
-                yield found["item"]
-            else:
-                raise FilieraError(f"{name} stopped in mid-stream.", why="The connection broke.")
-        if "problem" in found:
-            self._answer(found["problem"]["status"], json.dumps(found["problem"]).encode())
+        items = exchanges.Items(self.url, name)
+        with self._lines(f"/v1/functions/{name}:call", exchanges.call_body(arguments)) as lines:
+            for line in lines:
+                yield from items.of(line)
+                if items.has_ended:
+                    return
+        items.require_end()
 
     def feedback(self, entries: Iterable[Mapping[str, Any]], *, model: str | None = None) -> int:
         """Tell what became of predictions; it is on disk when this comes back. Sending it again is harmless.
@@ -105,54 +142,49 @@ class ServiceClient:
             UsageError: The service refused them as wrong; nothing was kept.
             FilieraError: The service cannot be reached or failed.
         """
-        body = json.dumps({"feedback": [dict(entry) for entry in entries]}).encode()
+        body = exchanges.feedback_body(entries)
         kept: int = self._call(f"/v1/models/{model or self._only_model()}:feedback", body)["kept"]
         return kept
 
     def post(self, path: str, body: bytes) -> Answered:
         """Return the answer to a POST of JSON, whatever its status. Raises FilieraError when there is none."""
-        with self._asked(path, body) as response:
-            headers = {name.lower(): value for name, value in response.getheaders()}
-            return Answered(status=response.status, headers=headers, body=response.read())
+        reply = self._asked(path, body)
+        return Answered(status=reply.status, headers=reply.headers, body=reply.body)
 
     def _only_model(self) -> str:
-        names = self.models()
-        if len(names) != 1:
-            raise UsageError("Which model shall predict?", why=f"The service has: {', '.join(names)}.")
-        return names[0]
+        return exchanges.only_one(self.models())
 
     def _call(self, path: str, body: bytes | None = None) -> dict[str, Any]:
-        with self._asked(path, body) as response:
-            status, content = response.status, response.read()
-        return self._answer(status, content)
+        reply = self._asked(path, body)
+        return exchanges.answer_of(self.url, reply.status, reply.body)
+
+    def _asked(self, path: str, body: bytes | None) -> Replied:
+        headers = {**self._headers, **outgoing(), **JSON}
+        try:
+            return self._service.ask("GET" if body is None else "POST", path, body or b"", headers)
+        except (OSError, http.client.HTTPException) as error:
+            raise exchanges.unanswered(self.url, error) from error
 
     @contextmanager
-    def _asked(self, path: str, body: bytes | None) -> Iterator[http.client.HTTPResponse]:
-        """Give the response to a request, whose body is not read yet; what breaks while it is read is told."""
-        method = "GET" if body is None else "POST"
-        headers = {**self._headers, **outgoing(), "Content-Type": "application/json"}
-        place = urllib.parse.quote(self._path + path, safe="/:")
+    def _lines(self, path: str, body: bytes) -> Iterator[Iterable[bytes]]:
+        """Give the lines of an answer, as they come; who leaves early hangs up."""
+        headers = {**self._headers, **outgoing(), **JSON}
+        if not isinstance(self._service, Caller):
+            reply = self._service.ask("POST", path, body, headers)
+            if reply.status != HTTPStatus.OK:
+                exchanges.answer_of(self.url, reply.status, reply.body)
+            yield reply.body.splitlines()
+            return
+        parts = urllib.parse.urlsplit(self.url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         try:
-            with closing(self._connection(self._host, timeout=self._timeout_s)) as connection:
+            with closing(kind(parts.netloc, timeout=self._timeout_s)) as connection:
                 # A service that refuses a large body hangs up before it has read all of it, its answer already sent.
                 with suppress(BrokenPipeError, ConnectionResetError):
-                    connection.request(method, place, body, headers)
-                yield connection.getresponse()
+                    connection.request("POST", exchanges.quoted(parts.path + path), body, headers)
+                response = connection.getresponse()
+                if response.status != HTTPStatus.OK:
+                    exchanges.answer_of(self.url, response.status, response.read())
+                yield response
         except (OSError, http.client.HTTPException) as error:
-            why = f"{type(error).__name__}: {error}"
-            raise FilieraError(f"No answer from {self.url}.", why=why, do="filiera serve MODEL") from error
-
-    def _answer(self, status: int, content: bytes) -> dict[str, Any]:
-        stranger = FilieraError(f"{self.url} answered with status {status}.", why="It is no service of Filiera.")
-        try:
-            answer = json.loads(content)
-        except ValueError as error:
-            raise stranger from error
-        if not isinstance(answer, dict) or (status != HTTPStatus.OK and "title" not in answer):
-            raise stranger
-        if status == HTTPStatus.OK:
-            return answer
-        kind = UsageError if 400 <= status < 500 else FilieraError
-        places = "; ".join(f"{error['at']} {error['rule']}" for error in answer.get("errors", ()))
-        why = " ".join(filter(None, (str(answer.get("detail", "")), places)))
-        raise kind(f"{answer['title']} (status {status}).", why=why)
+            raise exchanges.unanswered(self.url, error) from error

@@ -65,8 +65,12 @@ async def ask(app: App, method: str, path: str, body: bytes, headers: Mapping[st
     scope: dict[str, Any] = {"type": "http", "method": method, "path": path, "headers": encoded}
     sent: list[Any] = []
 
+    coming = [{"type": "http.request", "body": body, "more_body": False}]
+
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
+        if not coming:
+            await asyncio.Event().wait()  # who asks from here does not hang up
+        return coming.pop()
 
     async def send(message: Any) -> None:
         sent.append(message)
