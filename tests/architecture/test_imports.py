@@ -75,7 +75,6 @@ LIBRARIES = {
     "sqlite3": {"adapters/sqlite_records.py"},
     "cronsim": {"supervision/schedule.py"},
     "packaging": {"project/locks.py"},
-    "uvloop": {"serving/server.py"},
     "lxml": {"adapters/sources"},
     "keyring": {"adapters/credentials.py"},
     "httpx": {"serving/async_client.py", "serving/contracts/recorder.py"},

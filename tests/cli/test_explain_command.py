@@ -41,7 +41,7 @@ def test_a_changed_constant_is_named(project: Path) -> None:
     module = project / "flows" / "small.py"
     text = module.read_text()
     done("run", "hello", cwd=project)
-    module.write_text(text.replace('GREETING = "Hello"', 'GREETING = "Howdy"'))
+    module.write_text(text.replace('GREETING = "Hello"', 'GREETING = "Good morning"'))
     done("run", "hello", cwd=project)
     reasons = [step["reason"] for step in done("explain", "--json", cwd=project).data]
     assert "flows.small:GREETING" in reasons[0]

@@ -70,6 +70,7 @@ def test_outside_a_project_every_verb_says_so(verb: str, ask: Ask, tmp_path: Pat
         "study": ["x"],
         "experiment": ["list"],
         "queue": ["list"],
+        "predictions": ["list"],
         "contract": ["show", "a"],
         "rollback": ["a"],
         "feedback": ["a"],

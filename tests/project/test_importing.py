@@ -238,7 +238,7 @@ CHANGES = {
     "no digest": edit("closure", digest="../x"),
     "result of nobody": edit("cache_entry", run_id="other-1"),
     "version without name": edit("product_version", name="../x"),
-    "version of no kind": edit("product_version", kind="service"),
+    "version of no kind": edit("product_version", kind="policy"),
     "version without body": edit("product_version", body="{}"),
 }
 

@@ -6,7 +6,7 @@ import asyncio
 import http.client
 import io
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -16,22 +16,10 @@ from hypothesis import strategies as st
 
 from filiera.serving.connection import Callers, Connection
 from filiera.serving.http import Receive, Scope, Send
-from filiera.serving.server import new_loop
 
 T = TypeVar("T")
 
 
-@pytest.fixture(scope="module", autouse=True, params=["uvloop", "asyncio"])
-def _on_each_loop(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let all tests speak over the loop that services use, and over that of the standard library."""
-    factory = new_loop() if request.param == "uvloop" else None
-    assert (factory is None) == (request.param == "asyncio")
-    FACTORIES.append(factory)
-    yield
-    FACTORIES.pop()
-
-
-FACTORIES: list[Callable[[], asyncio.AbstractEventLoop] | None] = []
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 GET = b"GET /a?b HTTP/1.1\r\nHost: h\r\n\r\n"
 LAST = b"GET /last HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
@@ -98,9 +86,8 @@ def said(app: App, *pieces: bytes, hangs_up: bool = False) -> bytes:
 
 
 def run(scene: Coroutine[Any, Any, T]) -> T:
-    """Return what *scene* does, on the loop of these tests."""
-    with asyncio.Runner(loop_factory=FACTORIES[-1]) as runner:
-        return runner.run(asyncio.wait_for(scene, 30))
+    """Return what *scene* does."""
+    return asyncio.run(asyncio.wait_for(scene, 30))
 
 
 def answers(content: bytes, *methods: str) -> list[tuple[int, bytes]]:

@@ -34,7 +34,7 @@ from filiera.shipping.shipment import PORT, PROJECT, REQUIREMENTS, WHEELS, Cron,
 from filiera.shipping.texts import toml_path, toml_text
 from filiera.supervision.service import Service
 
-_SERVICES_NEED = ("filiera", "msgspec", "cronsim", "uvloop")
+_SERVICES_NEED = ("filiera", "msgspec", "cronsim")
 _MODELS_NEED = "filiera[serve]"
 """Has more, which is large: a function does without."""
 

@@ -11,7 +11,7 @@ import logging
 import time
 from collections import deque
 from http import HTTPStatus
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from filiera.serving.heads import MAX_HEAD_BYTES, BadHead, Chunks, Head, read_head
 from filiera.serving.http import Message, Receive, Scope, Send
@@ -82,7 +82,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        self.transport = cast("asyncio.Transport", transport)  # of uvloop it has the methods, not the class
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
         self.loop = asyncio.get_running_loop()
         self._wait(_HEAD_S)
         self._callers.open.add(self)

@@ -78,17 +78,7 @@ def serve_on(listener: int, app: Served, *, beside: Callable[[Running], Awaitabl
         beside: Begun when requests are answered, with what tells how busy it is and ends it; its errors end it. It may
             run on as long as the service does.
     """
-    with asyncio.Runner(loop_factory=new_loop()) as runner:
-        runner.run(_run(app, listener, beside))
-
-
-def new_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes the loop of a service: uvloop's where it is installed, which takes half the time; else None."""
-    if importlib.util.find_spec("uvloop") is None:
-        return None
-    import uvloop
-
-    return uvloop.new_event_loop
+    asyncio.run(_run(app, listener, beside))
 
 
 def serve_beside(listener: int, app: Served) -> None:
