@@ -22,7 +22,7 @@ from filiera.supervision.queue import MessageQueue
 from filiera.supervision.supervisor import ask
 
 ROOT = Path(__file__).parents[2]
-LIMIT_S = 120
+LIMIT_S = 120.0
 
 
 @dataclass
