@@ -15,12 +15,13 @@ def process_start(pid: int) -> str:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return "alive" if not Path("/proc/self/stat").exists() and _answers(pid) else ""
+        return "alive" if not Path("/proc/self/stat").exists() and answers(pid) else ""
     fields = stat[stat.rindex(")") + 2 :].split()
     return "" if fields[0] in ("Z", "X") else fields[19]
 
 
-def _answers(pid: int) -> bool:
+def answers(pid: int) -> bool:
+    """Tell whether there is a process of this number, be it as a zombie."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import socket
 import sys
 import time
@@ -12,9 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from filiera.errors import FilieraError
 from filiera.project.project import Project
-from filiera.project.worker import PATH_VARIABLE
+from filiera.project.worker import work_as_told
 from filiera.serving.batch import Batch, Outputs
 from filiera.serving.course import NodeDown, NodeLate
 from filiera.serving.node_wire import Incoming, Told, batch_of, packed_outputs, read_ask, send
@@ -50,18 +47,5 @@ def _told(number: int, batch: Batch, predict: Callable[[Batch], Outputs]) -> Tol
         return Told(number=number, failed=error.what, why=error.why)
 
 
-def main() -> int:
-    """Work as the command line says; return the exit code."""
-    for place in reversed(os.environ.pop(PATH_VARIABLE, "").split(os.pathsep)):
-        if place and place not in sys.path:
-            sys.path.insert(0, place)
-    try:
-        run_worker(json.loads(sys.argv[1]))
-    except FilieraError as error:
-        print(f"filiera: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(work_as_told(run_worker))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socket
 import sys
@@ -11,10 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filiera.errors import FilieraError
 from filiera.project.offers import offers_of, service_name
 from filiera.project.supervising import TOKEN_VARIABLE
-from filiera.project.worker import PATH_VARIABLE
+from filiera.project.worker import work_as_told
 
 if TYPE_CHECKING:
     from filiera.serving.leaving import Running
@@ -63,18 +61,5 @@ def _tell(line: str) -> None:
     print(line, flush=True)
 
 
-def main() -> int:
-    """Work as the command line says; return the exit code."""
-    for place in reversed(os.environ.pop(PATH_VARIABLE, "").split(os.pathsep)):
-        if place and place not in sys.path:
-            sys.path.insert(0, place)
-    try:
-        run_worker(json.loads(sys.argv[1]))
-    except FilieraError as error:
-        print(f"filiera: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(work_as_told(run_worker))

@@ -8,20 +8,19 @@ of the channel on which it is told, ``spare``, and the ``libraries`` that it loa
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from filiera.errors import FilieraError, ProjectError, did_you_mean
+from filiera.errors import ProjectError, did_you_mean
 from filiera.project.offers import Offer, offers_of
 from filiera.project.project import Project
 from filiera.project.services import named_services
 from filiera.project.services_metrics import counts_of_worker
 from filiera.project.spares import wait_for_words
 from filiera.project.supervising import TOKEN_VARIABLE, control_folder, model_of
-from filiera.project.worker import PATH_VARIABLE
+from filiera.project.worker import work_as_told
 from filiera.supervision.tie import Tie
 
 if TYPE_CHECKING:
@@ -87,23 +86,15 @@ def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def main() -> int:
-    """Work for the service that the command line names; return the exit code."""
-    for place in reversed(os.environ.pop(PATH_VARIABLE, "").split(os.pathsep)):
-        if place and place not in sys.path:
-            sys.path.insert(0, place)
-    words = json.loads(sys.argv[1])
+def run_worker(words: dict[str, Any]) -> None:
+    """Work for the service that is named, by a spare process when it is told which one. Raises FilieraError."""
     if "spare" in words:
-        words = wait_for_words(words["spare"], words["libraries"])
-        if words is None:
-            return 0
-    try:
-        run_service_worker(Path(words["root"]), words["profile"], words["service"], words["listener"])
-    except FilieraError as error:
-        print(f"filiera: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+        found = wait_for_words(words["spare"], words["libraries"])
+        if found is None:
+            return
+        words = found
+    run_service_worker(Path(words["root"]), words["profile"], words["service"], words["listener"])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(work_as_told(run_worker))

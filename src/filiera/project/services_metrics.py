@@ -11,6 +11,7 @@ from typing import Any
 
 from filiera.core.message import Waiting
 from filiera.errors import FilieraError
+from filiera.project.identity import answers
 from filiera.project.project import Project
 from filiera.project.supervising import TOKEN_VARIABLE, control_folder, queue_standings, standing_services
 from filiera.serving.listening import listen, url_of
@@ -26,7 +27,7 @@ def counts_of_worker(project: Project, service: str) -> SharedCounts:
     folder = _folder(project, service)
     folder.mkdir(parents=True, exist_ok=True)
     for worker in workers_in(folder):
-        if not _lives(int(worker.partition("-")[0])):
+        if not answers(int(worker.partition("-")[0])):
             settle(folder, worker)
     return SharedCounts(folder, f"{os.getpid()}-{time.time_ns()}")
 
@@ -87,16 +88,6 @@ def tell_metrics(project: Project, services: Sequence[Service], port: int) -> st
 
 def _folder(project: Project, service: str) -> Path:
     return control_folder(project) / _COUNTS / service
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _of_supervisor(standing: dict[str, Any], queue: Waiting) -> Samples:
