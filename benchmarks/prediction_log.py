@@ -22,8 +22,8 @@ from filiera.adapters.prediction_segments import SegmentLog
 from filiera.core.reference import CategoricalReference, NumericReference, ReferenceProfile
 from filiera.core.signature import Field, Output, Signature
 from filiera.monitoring.window import Selection, Window, collect
-from filiera.project.predictions import Predictions
 from filiera.project.project import Project
+from filiera.project.serving.predictions import Predictions
 from filiera.serving.batch import Batch
 from filiera.serving.served_model import ServedModel
 

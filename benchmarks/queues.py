@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from filiera.project.project import Project
-from filiera.project.supervising import queue_of, standing_services, tell_of_messages
+from filiera.project.serving.supervising import queue_of, standing_services, tell_of_messages
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests import brokers

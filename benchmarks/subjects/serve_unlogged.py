@@ -3,8 +3,8 @@
 import sys
 
 from filiera.core.products import ProductRef
-from filiera.project.endpoints import AliasDesk
 from filiera.project.project import Project
+from filiera.project.serving.endpoints import AliasDesk
 from filiera.serving.app import App
 from filiera.serving.endpoint import Endpoint
 from filiera.serving.model_mount import ModelMount

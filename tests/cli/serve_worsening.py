@@ -8,8 +8,8 @@ from typing import Any
 
 from filiera.core.products import ProductRef
 from filiera.project import plugins
-from filiera.project.endpoints import AliasDesk
 from filiera.project.project import Project
+from filiera.project.serving.endpoints import AliasDesk
 from filiera.serving.app import App
 from filiera.serving.endpoint import Endpoint
 from filiera.serving.follower import Follower

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from filiera.core.products import ProductRef
-from filiera.project.garbage import collect, drop_version
 from filiera.project.importances import importance_key, kept_importances
 from filiera.project.project import Project
-from filiera.project.retention import DAY_S, Retention
+from filiera.project.upkeep.garbage import collect, drop_version
+from filiera.project.upkeep.retention import DAY_S, Retention
 from tests.cli.command import copied
 from tests.cli.conftest import Ask
 

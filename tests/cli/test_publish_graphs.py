@@ -13,11 +13,11 @@ import pytest
 from filiera import Model, graphs
 from filiera.core.products import ProductRef
 from filiera.project import plugins
-from filiera.project.graph_desk import GraphDesk
-from filiera.project.moved_nodes import Placed, placed_service, served_elsewhere, shown
-from filiera.project.node_logs import NodeLogs
 from filiera.project.project import Project
-from filiera.project.serving_graphs import graph_of, predictor_of, versions_of
+from filiera.project.serving.graph_desk import GraphDesk
+from filiera.project.serving.graphs import graph_of, predictor_of, versions_of
+from filiera.project.serving.moved_nodes import Placed, placed_service, served_elsewhere, shown
+from filiera.project.serving.node_logs import NodeLogs
 from filiera.serving.client import ServiceClient
 from filiera.serving.endpoint import Endpoint
 from filiera.serving.follower import Follower

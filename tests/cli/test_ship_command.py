@@ -22,7 +22,7 @@ import pytest
 import filiera as package
 from filiera.cli import services_command
 from filiera.cli.verbs import build_parser
-from filiera.project.shipping_forms import FORMS
+from filiera.project.shipping.forms import FORMS
 from tests.cli.command import COMMAND, copied, done, environment, filiera, read_until, started
 from tests.wheels import make_wheel
 

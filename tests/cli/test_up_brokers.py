@@ -18,7 +18,7 @@ import pytest
 
 from filiera.project.identity import process_start
 from filiera.project.project import Project
-from filiera.project.supervising import queue_of
+from filiera.project.serving.supervising import queue_of
 from tests.brokers import PASSWORD
 from tests.cli.command import done, read_until, started
 from tests.cli.conftest import Ask

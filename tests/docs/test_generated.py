@@ -15,7 +15,8 @@ from filiera.adapters.prediction_segments import SegmentLog
 from filiera.core.service import ServiceOptions
 from filiera.core.signature import Field, Output, Signature
 from filiera.errors import ProjectError
-from filiera.project import config, plugins, services
+from filiera.project import config, plugins
+from filiera.project.serving import services
 from filiera.serving.app import App
 from filiera.serving.endpoint import Endpoint
 from filiera.serving.feedback import Feedback

@@ -11,10 +11,10 @@ from filiera.experiments.clearing import Cleared, clear
 from filiera.experiments.dropping import drop, restore
 from filiera.experiments.needs import needs_of
 from filiera.experiments.starting import Beginning, start
-from filiera.project.garbage import collect
-from filiera.project.prove import prove
-from filiera.project.retention import Retention
+from filiera.project.proving.prove import prove
 from filiera.project.runs import get_run
+from filiera.project.upkeep.garbage import collect
+from filiera.project.upkeep.retention import Retention
 from tests.experiments.keeping import check_records
 from tests.experiments.lab import Lab
 from tests.experiments.test_accept import a_better_one, accepted

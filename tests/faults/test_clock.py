@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from filiera.project import launch, runs
-from filiera.project.garbage import collect
-from filiera.project.retention import Retention
 from filiera.project.runs import Run
+from filiera.project.upkeep.garbage import collect
+from filiera.project.upkeep.retention import Retention
 from tests.crash.killing import Battlefield, reference
 from tests.crash.soundness import check_store
 from tests.faults.jumping import Jumping

@@ -15,9 +15,9 @@ import pytest
 from filiera.engine.rows import read_refs
 from filiera.errors import BlobCorrupted, BlobMissing
 from filiera.project import launch
-from filiera.project.health import examine
 from filiera.project.project import Project
 from filiera.project.runs import Run
+from filiera.project.upkeep.health import examine
 from tests.crash.soundness import check_store
 from tests.projects import SmallProject, statuses
 

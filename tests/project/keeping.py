@@ -16,10 +16,10 @@ from filiera.core.products import ProductRef
 from filiera.engine.rows import read_refs
 from filiera.ports import MetadataStore
 from filiera.project import launch, plugins
-from filiera.project.garbage import Removed, collect
 from filiera.project.project import Project
 from filiera.project.record import blobs_named
-from filiera.project.retention import Retention
+from filiera.project.upkeep.garbage import Removed, collect
+from filiera.project.upkeep.retention import Retention
 from filiera.project.versions import Made
 from tests.projects import SmallProject
 

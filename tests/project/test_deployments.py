@@ -10,9 +10,9 @@ from filiera.core.products import ProductRef
 from filiera.errors import UsageError
 from filiera.project import audit
 from filiera.project.deployments import SERVICE_LEASE_S, services
-from filiera.project.endpoints import AliasDesk
-from filiera.project.monitoring import verdicts
 from filiera.project.project import Project
+from filiera.project.serving.endpoints import AliasDesk
+from filiera.project.serving.monitoring import verdicts
 from tests.project.published import make_project, publish
 
 PLAN = DeploymentPlan(shares=(SHADOW, 0.5), every_s=60.0, requests=10)

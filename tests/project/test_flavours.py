@@ -190,7 +190,7 @@ import sys
 from pathlib import Path
 
 from filiera.core.products import ProductRef
-from filiera.project.endpoints import AliasDesk
+from filiera.project.serving.endpoints import AliasDesk
 from filiera.project.project import Project
 
 project = Project.open(Path(sys.argv[1]))
@@ -284,7 +284,7 @@ def test_a_graph_that_answers_alike_is_attached(flavour: str, project: SmallProj
 @pytest.mark.parametrize("flavour", EXPORTED)
 def test_a_service_answers_with_the_graph_that_answers_alike(flavour: str, project: SmallProject) -> None:
     """ONNX Runtime gives the labels of the model, its probabilities within the tolerance, and says that it answers."""
-    from filiera.project import runtimes
+    from filiera.project.serving import runtimes
     from filiera.serving.batch import Batch
     from filiera.serving.predictor import Predictor
 
@@ -319,7 +319,7 @@ def test_a_graph_that_names_a_file_is_refused(project: SmallProject) -> None:
 
     from filiera.core.parts import PARTS_CODEC
     from filiera.errors import CodecError
-    from filiera.project import runtimes
+    from filiera.project.serving import runtimes
 
     for opened, version in versions(project, "scaled"):
         model = opened.value(version.attachments["onnx"])
@@ -337,7 +337,7 @@ def test_a_graph_that_names_a_file_is_refused(project: SmallProject) -> None:
 
 def test_without_a_graph_the_library_answers(project: SmallProject, monkeypatch: pytest.MonkeyPatch) -> None:
     """A version without one, or a machine without ONNX Runtime, is served by the model's own library, which is said."""
-    from filiera.project import runtimes
+    from filiera.project.serving import runtimes
 
     assert project.run("forecast").state.status == "succeeded"
     for opened, version in versions(project, "forecast"):

@@ -10,11 +10,11 @@ import pytest
 from filiera.core.products import ProductRef
 from filiera.engine.rows import read_refs
 from filiera.errors import StoreError
-from filiera.project.garbage import collect
 from filiera.project.profiles import profile_key, profile_of
 from filiera.project.project import Project
-from filiera.project.retention import DAY_S, Retention
 from filiera.project.tables import find_table
+from filiera.project.upkeep.garbage import collect
+from filiera.project.upkeep.retention import DAY_S, Retention
 from tests.projects import SmallProject
 
 pl = pytest.importorskip("polars")

@@ -12,10 +12,11 @@ from filiera.adapters.codecs import table_chunks
 from filiera.cli.main import main
 from filiera.core.products import ProductRef
 from filiera.data.diff import Table, diff_tables
-from filiera.project import exporting, garbage, importing, plugins
-from filiera.project.retention import Retention
+from filiera.project import plugins
 from filiera.project.sharing import storage_of
 from filiera.project.tables import find_table, rows_apart
+from filiera.project.upkeep import exporting, garbage, importing
+from filiera.project.upkeep.retention import Retention
 from tests.projects import SmallProject
 
 pl = pytest.importorskip("polars")

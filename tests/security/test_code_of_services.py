@@ -9,8 +9,8 @@ import pytest
 from filiera.core.products import ProductRef
 from filiera.errors import Untrusted
 from filiera.project import audit
-from filiera.project.packages import require_trust
 from filiera.project.project import Project
+from filiera.project.serving.packages import require_trust
 from tests.cli.conftest import Ask, ask, published  # noqa: F401  fixtures
 from tests.cli.published import trusting
 

@@ -14,7 +14,7 @@ from filiera.engine.logs import read_log
 from filiera.errors import ProjectError
 from filiera.project import plugins
 from filiera.project.project import Project
-from filiera.project.proof_place import prepare
+from filiera.project.proving.proof_place import prepare
 from filiera.project.runs import get_run
 from tests.cli.command import done, filiera, make_project
 from tests.cli.conftest import Ask, ask  # noqa: F401  a fixture

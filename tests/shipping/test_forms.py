@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from filiera.errors import UsageError
-from filiera.project.shipping_forms import FORMS
+from filiera.project.shipping.forms import FORMS
 from filiera.shipping import compose, container, kubernetes, nuclio, systemd
 from filiera.shipping.shipment import Cron, Process, Shipment
 

@@ -10,7 +10,7 @@ from filiera.cli.previews import write_page
 from filiera.project.cards import card
 from filiera.project.plugins import document_html
 from filiera.project.project import Project
-from filiera.project.service_cards import service_card
+from filiera.project.serving.service_cards import service_card
 
 
 def run(options: argparse.Namespace) -> int:

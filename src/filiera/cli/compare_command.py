@@ -11,7 +11,7 @@ from filiera.cli.previews import write_page
 from filiera.project.comparing import compare, comparison_document
 from filiera.project.plugins import document_html
 from filiera.project.project import Project
-from filiera.project.service_cards import compare_services
+from filiera.project.serving.service_cards import compare_services
 
 
 def run(options: argparse.Namespace) -> int:

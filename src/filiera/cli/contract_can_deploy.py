@@ -9,8 +9,8 @@ from filiera.cli.contract_report import print_parts
 from filiera.cli.output import print_json
 from filiera.cli.places import find_model
 from filiera.errors import Rejected
-from filiera.project.contracts import contract_of, replay_where
 from filiera.project.project import Project
+from filiera.project.serving.contracts import contract_of, replay_where
 
 
 def run(options: argparse.Namespace) -> int:

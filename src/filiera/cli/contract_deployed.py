@@ -6,7 +6,7 @@ import argparse
 
 from filiera.core.products import check_name
 from filiera.project.config import find_root
-from filiera.project.contracts import FOLDER
+from filiera.project.serving.contracts import FOLDER
 from filiera.serving.contracts.deployments import with_deployment
 from filiera.serving.contracts.pact import check_consumer
 

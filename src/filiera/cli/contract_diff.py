@@ -12,7 +12,7 @@ from filiera.cli.contract_sides import find_contract
 from filiera.cli.output import print_json, print_table
 from filiera.errors import ProjectError, Rejected
 from filiera.project.config import find_root
-from filiera.project.contracts import FOLDER
+from filiera.project.serving.contracts import FOLDER
 from filiera.serving.contract import ModelContract
 from filiera.serving.contracts.approval import Judged, judge, read_approvals
 from filiera.serving.contracts.differ import diff

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from filiera.cli.places import find_model
 from filiera.errors import UsageError
-from filiera.project.contracts import contract_of
 from filiera.project.project import Project
+from filiera.project.serving.contracts import contract_of
 from filiera.serving.contract import ModelContract
 from filiera.serving.contracts.mock_server import Ask, MockServer
 from filiera.serving.contracts.signature_file import read_contract

@@ -10,8 +10,8 @@ from filiera.cli.output import print_json
 from filiera.cli.places import find_model
 from filiera.cli.serve_command import TOKEN_VARIABLE
 from filiera.errors import Rejected
-from filiera.project.contracts import contract_of, verify_service, verify_version
 from filiera.project.project import Project
+from filiera.project.serving.contracts import contract_of, verify_service, verify_version
 
 
 def run(options: argparse.Namespace) -> int:

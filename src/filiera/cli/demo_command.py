@@ -21,9 +21,9 @@ from filiera.errors import FilieraError, UsageError
 from filiera.project.config import FILE_NAME
 from filiera.project.index import pipelines
 from filiera.project.launch import start
-from filiera.project.monitoring import look
 from filiera.project.project import Project
 from filiera.project.runs import Run
+from filiera.project.serving.monitoring import look
 from filiera.project.templates import make_project
 
 TEMPLATE = "traffic-classification"

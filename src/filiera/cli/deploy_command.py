@@ -10,10 +10,10 @@ from filiera.cli.durations import seconds_of
 from filiera.core.delivery import DeploymentPlan, read_shares, stage_name
 from filiera.core.products import ProductRef
 from filiera.errors import UsageError
-from filiera.project.contracts import require_kept
 from filiera.project.deployments import services
-from filiera.project.monitoring import require_reference
 from filiera.project.project import Project
+from filiera.project.serving.contracts import require_kept
+from filiera.project.serving.monitoring import require_reference
 
 
 def run(options: argparse.Namespace) -> int:

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from filiera.cli.output import print_json, print_table
 from filiera.cli.ticker import Ticker
 from filiera.errors import ProjectError, StoreError
-from filiera.project.health import examine
 from filiera.project.project import Project
+from filiera.project.upkeep.health import examine
 
 
 def run(options: argparse.Namespace) -> int:

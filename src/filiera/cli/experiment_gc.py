@@ -9,7 +9,7 @@ from filiera.errors import UsageError
 from filiera.experiments.clearing import Cleared, clear
 from filiera.experiments.names import ARCHIVE
 from filiera.experiments.place import Place
-from filiera.project.retention import DAY_S
+from filiera.project.upkeep.retention import DAY_S
 
 
 def run(options: argparse.Namespace) -> int:

@@ -8,8 +8,8 @@ from pathlib import Path
 from filiera.cli.output import how_big
 from filiera.cli.places import find_run
 from filiera.cli.ticker import Ticker
-from filiera.project.exporting import export_runs
 from filiera.project.project import Project
+from filiera.project.upkeep.exporting import export_runs
 
 
 def run(options: argparse.Namespace) -> int:

@@ -10,8 +10,8 @@ from filiera.cli.output import print_json, print_table
 from filiera.core.feedback import gathered, joined
 from filiera.core.products import check_product_name
 from filiera.project import plugins
-from filiera.project.predictions import Predictions
 from filiera.project.project import Project
+from filiera.project.serving.predictions import Predictions
 
 
 def run(options: argparse.Namespace) -> int:

@@ -9,10 +9,10 @@ from filiera.cli.output import how_big, print_json, print_table
 from filiera.cli.ticker import Ticker
 from filiera.core.products import ProductRef
 from filiera.experiments.needs import needs_of
-from filiera.project.garbage import Removed, collect, drop_version
-from filiera.project.old_versions import old_versions
 from filiera.project.project import Project
-from filiera.project.retention import Retention
+from filiera.project.upkeep.garbage import Removed, collect, drop_version
+from filiera.project.upkeep.old_versions import old_versions
+from filiera.project.upkeep.retention import Retention
 
 _MEANING = {
     "predictions": "predictions that are older, or more, than [predictions] keeps",

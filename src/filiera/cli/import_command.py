@@ -8,8 +8,8 @@ from pathlib import Path
 
 from filiera.cli.output import print_json
 from filiera.cli.ticker import Ticker
-from filiera.project.importing import Imported, import_runs
 from filiera.project.project import Project
+from filiera.project.upkeep.importing import Imported, import_runs
 
 
 def run(options: argparse.Namespace) -> int:

@@ -11,8 +11,8 @@ from filiera.cli.durations import seconds_of
 from filiera.cli.output import coloured, print_json, print_table, when
 from filiera.cli.places import find_model
 from filiera.errors import UsageError
-from filiera.project.monitoring import look
 from filiera.project.project import Project
+from filiera.project.serving.monitoring import look
 
 if TYPE_CHECKING:
     from filiera.monitoring.findings import DriftReport, Finding

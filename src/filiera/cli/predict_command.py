@@ -19,8 +19,8 @@ from filiera.core.products import ProductRef
 from filiera.core.signature import Signature
 from filiera.errors import FilieraError, SourceError, UsageError, did_you_mean
 from filiera.project import plugins
-from filiera.project.offers import find_offered
 from filiera.project.project import Project
+from filiera.project.serving.offers import find_offered
 from filiera.project.tables import FILE_TYPES, file_type
 from filiera.project.versions import Version
 
@@ -92,8 +92,8 @@ def _ask_model(options: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
 
 def _served(options: argparse.Namespace) -> ServedModel:
     """Return the model or graph as a service would have it."""
-    from filiera.project.runtimes import model_to_serve
-    from filiera.project.serving_graphs import predictor_of, versions_of
+    from filiera.project.serving.graphs import predictor_of, versions_of
+    from filiera.project.serving.runtimes import model_to_serve
     from filiera.serving.served_model import ServedModel
 
     project = Project.open(profile=options.profile)

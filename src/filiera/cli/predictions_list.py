@@ -8,8 +8,8 @@ from dataclasses import asdict
 
 from filiera.cli.output import how_big, print_json, print_table, when
 from filiera.core.value import dataclass
-from filiera.project.predictions import Part, Predictions, expired, logs_of
 from filiera.project.project import Project
+from filiera.project.serving.predictions import Part, Predictions, expired, logs_of
 
 
 def run(options: argparse.Namespace) -> int:

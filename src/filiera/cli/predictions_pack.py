@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 from filiera.cli.output import how_big, print_json, print_table
 from filiera.errors import UsageError, did_you_mean
-from filiera.project.predictions import Predictions, logs_of
 from filiera.project.project import Project
+from filiera.project.serving.predictions import Predictions, logs_of
 
 
 def run(options: argparse.Namespace) -> int:

@@ -7,8 +7,8 @@ import argparse
 from filiera.cli.contract_report import print_warnings
 from filiera.core.products import ProductRef
 from filiera.errors import UsageError
-from filiera.project.contracts import promote
 from filiera.project.project import Project
+from filiera.project.serving.contracts import promote
 
 
 def run(options: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from filiera.cli.places import find_run
 from filiera.core.products import ProductRef
 from filiera.ports import Row
 from filiera.project.project import Project
-from filiera.project.prove import Proof, prove
+from filiera.project.proving.prove import Proof, prove
 
 DIVERGED = 8
 """The exit code of a proof that failed: the record was rebuilt, and a step returned something else."""

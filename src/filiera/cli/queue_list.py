@@ -7,8 +7,8 @@ import argparse
 from filiera.cli.output import print_json, print_table
 from filiera.cli.queues import as_json, body_text, named_queue, put_at
 from filiera.project.project import Project
-from filiera.project.services import declared_services
-from filiera.project.supervising import queue_standings
+from filiera.project.serving.services import declared_services
+from filiera.project.serving.supervising import queue_standings
 
 
 def run(options: argparse.Namespace) -> int:

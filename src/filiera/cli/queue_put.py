@@ -11,7 +11,7 @@ from filiera.cli.output import print_json
 from filiera.cli.queues import messages, named_queue
 from filiera.errors import UsageError
 from filiera.project.project import Project
-from filiera.project.supervising import tell_of_messages
+from filiera.project.serving.supervising import tell_of_messages
 
 _AT_ONCE = 1_000
 """So many messages are accepted together."""

@@ -8,8 +8,8 @@ from typing import Any
 from filiera.cli.output import print_json, shortened, when
 from filiera.errors import UsageError
 from filiera.project.project import Project
-from filiera.project.services import named_services
-from filiera.project.supervising import queue_of
+from filiera.project.serving.services import named_services
+from filiera.project.serving.supervising import queue_of
 from filiera.supervision.queue import Letter, MessageQueue
 
 _LONGEST_BODY = 60

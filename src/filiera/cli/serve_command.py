@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 
 from filiera.errors import UsageError
-from filiera.project.offers import Offer, offers_of, service_name
+from filiera.project.serving.offers import Offer, offers_of, service_name
 
 TOKEN_VARIABLE = "FILIERA_TOKEN"  # noqa: S105 - the name of the variable, not a token
 
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _serve_by_workers(options: argparse.Namespace, offers: list[Offer]) -> int:
-    from filiera.project.serve_workers import Workers
+    from filiera.project.serving.serve_workers import Workers
     from filiera.serving.listening import listen, url_of
 
     with listen(options.host, options.port) as listener:

@@ -7,8 +7,8 @@ from typing import Any
 
 from filiera.cli.output import print_json, print_table
 from filiera.project.project import Project
-from filiera.project.services import declared_services, named_services
-from filiera.project.supervising import queue_standings, renew, standing_services
+from filiera.project.serving.services import declared_services, named_services
+from filiera.project.serving.supervising import queue_standings, renew, standing_services
 
 _COLUMNS = ("service", "state", "workers", "requests", "restarts", "messages", "waiting", "dead", "address")
 _NUMBERS = ("requests", "restarts", "waiting", "dead")

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from filiera.project.project import Project
-from filiera.project.shipping import ship
-from filiera.project.shipping_forms import FORMS
+from filiera.project.shipping.forms import FORMS
+from filiera.project.shipping.ship import ship
 
 
 def run(options: argparse.Namespace) -> int:

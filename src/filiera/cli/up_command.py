@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from filiera.project.project import Project
-from filiera.project.services import named_services
-from filiera.project.supervising import supervise
+from filiera.project.serving.services import named_services
+from filiera.project.serving.supervising import supervise
 
 if TYPE_CHECKING:
     from filiera.supervision.runner import Runner
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
             service = runner.service
             print(f"{service.name.ljust(width)}  {service.target} at {runner.url}", flush=True)
         if options.metrics_port is not None:
-            from filiera.project.services_metrics import tell_metrics
+            from filiera.project.serving.services_metrics import tell_metrics
 
             print(f"metrics at {tell_metrics(project, services, options.metrics_port)}", flush=True)
         print("up; Ctrl-C ends it", flush=True)

@@ -22,11 +22,11 @@ from filiera.experiments.place import MAKING, Place
 from filiera.experiments.ran import code_changes
 from filiera.experiments.records import RunRecord, path_of, write_record
 from filiera.experiments.running import record_of, values_back
-from filiera.project.contracts import FOLDER as CONTRACTS
-from filiera.project.contracts import require_kept
 from filiera.project.index import forget_modules
 from filiera.project.launch import Launch, start_many
 from filiera.project.project import Listener
+from filiera.project.serving.contracts import FOLDER as CONTRACTS
+from filiera.project.serving.contracts import require_kept
 from filiera.project.versions import Version
 
 LEASE = ".accept"

@@ -13,8 +13,8 @@ from filiera.core.value import dataclass
 from filiera.errors import StoreBusy
 from filiera.experiments.names import ARCHIVE, BRANCHES, time_of
 from filiera.experiments.place import Place
-from filiera.project.garbage import drop_product
-from filiera.project.old_versions import all_versions
+from filiera.project.upkeep.garbage import drop_product
+from filiera.project.upkeep.old_versions import all_versions
 from filiera.project.versions import Version
 
 

@@ -13,9 +13,9 @@ from filiera.errors import Rejected, UsageError, did_you_mean
 from filiera.experiments.names import branch_of
 from filiera.experiments.place import Place
 from filiera.experiments.records import Record, RunRecord, runs_in, start_in
-from filiera.project.exporting import export_runs
-from filiera.project.importing import Imported, import_runs
-from filiera.project.marks import Tell
+from filiera.project.upkeep.exporting import export_runs
+from filiera.project.upkeep.importing import Imported, import_runs
+from filiera.project.upkeep.marks import Tell
 
 _ENDING = ".filiera"
 

@@ -22,7 +22,7 @@ from filiera.experiments.names import branch_of, check_experiment_name
 from filiera.experiments.place import MAKING, Place
 from filiera.experiments.records import start_in
 from filiera.project.checkout import MARKER, git_folder
-from filiera.project.health import Finding
+from filiera.project.upkeep.health import Finding
 
 _ABANDONED_AFTER_S = 3600.0
 

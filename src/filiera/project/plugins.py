@@ -254,7 +254,7 @@ def blob_store(store: Path) -> BlobStore:
 
 
 def prediction_log(store: Path, model: str) -> PredictionLog:
-    """Return the log of what services of one model answered; see ``project/predictions.py`` for all that was."""
+    """Return the log of what services of one model answer; ``serving/predictions.py`` has all that was."""
     from filiera.adapters.prediction_segments import SegmentLog
 
     return SegmentLog(store / "predictions" / model)

@@ -69,7 +69,7 @@ def _handler(shipment: Shipment) -> str:
 
 from pathlib import Path
 
-from filiera.project.in_nuclio import Events
+from filiera.project.serving.in_nuclio import Events
 
 SERVED = {json.dumps(list(shipment.together.served))}
 

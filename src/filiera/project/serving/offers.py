@@ -1,0 +1,281 @@
+"""What ``filiera serve`` is asked to serve: models by version or alias, functions by address or name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filiera.core.graphs import ServingGraph
+from filiera.core.products import CHAMPION, ProductRef
+from filiera.core.value import dataclass
+from filiera.errors import ProjectError, UsageError
+from filiera.ports import PredictionLog
+from filiera.project import plugins
+from filiera.project.index import find_service
+from filiera.project.project import Project
+from filiera.project.serving.contracts import contract_of
+from filiera.project.serving.functions import FoundFunction, find_served, is_address
+from filiera.project.serving.given import given_to
+from filiera.project.serving.node_logs import NodeLogs
+from filiera.project.versions import Version
+
+if TYPE_CHECKING:
+    from filiera.project.serving.moved_nodes import Placed
+    from filiera.serving.mount import Mount
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offer:
+    """One thing to be served; nothing of it is loaded yet."""
+
+    kind: str  #: ``models`` or ``functions``
+    name: str
+    shown: str  #: for people: with its version
+    follows: str = ""  #: the alias that it follows
+    runs_on: str = ""  #: which runtime answers, and why
+    asks: tuple[str, ...] = ()  #: of a graph the versions that it asks
+    calls: tuple[str, ...]  #: paths that take requests
+    log: PredictionLog | None
+    mount: Callable[[], Mount]
+
+
+def offers_of(
+    texts: Sequence[str], *, profile: str | None, tell: Callable[[str], None], cache_s: float = 0.0
+) -> list[Offer]:
+    """Return what *texts* name, in order; their logs are open.
+
+    Functions given by address are served without a project, too, from the current folder; then nothing is logged.
+
+    Args:
+        texts: ``NAME@VERSION``, ``NAME@ALIAS``, ``NAME`` (a model's champion, else a function marked with
+            ``@service``), or ``module:function``.
+        profile: The profile of the project, if not its usual one.
+        tell: Takes a line when a service that follows an alias has something to say.
+        cache_s: How long answers of models are kept for who asks the same; 0: not at all.
+
+    Raises:
+        UsageError: One of them is not there, or two have one name.
+        ProjectError: There is no project, or its code cannot be used.
+    """
+    try:
+        project = Project.open(profile=profile)
+    except ProjectError:
+        if not all(map(is_address, texts)) or profile is not None or _has_file():
+            raise
+        return _distinct([_without_project(text) for text in texts])
+    named = _distinct([_offer(project, text, tell, cache_s) for text in texts])
+    return [*named, *_conversions(project, texts, named, tell)]
+
+
+def service_name(offers: Sequence[Offer]) -> str:
+    """Return what a service that offers these is called where it has no name of its own."""
+    return ",".join(offer.name for offer in offers)
+
+
+def find_offered(project: Project, text: str) -> Version | FoundFunction | ServingGraph:
+    """Return what *text* names; see ``offers_of``. A version first: to serve one needs none of the project's code.
+
+    Raises:
+        UsageError: It names nothing.
+        ProjectError: The project's code cannot be used.
+    """
+    if is_address(text):
+        return find_served(project.config.root, text)
+    try:
+        ref = _model_ref(text)
+        return project.versions.resolve(project.versions.served_kind(ref.name), ref)
+    except UsageError:
+        address = "" if "@" in text else find_service(project.config, text)
+        if not address:
+            raise
+        return find_served(project.config.root, address)
+
+
+def _model_ref(text: str) -> ProductRef:
+    return ProductRef.parse(text if "@" in text else f"{text}@{CHAMPION}")
+
+
+def _offer(project: Project, text: str, tell: Callable[[str], None], cache_s: float) -> Offer:
+    found = find_offered(project, text)
+    if isinstance(found, Version):
+        return _of_model(project, found, _model_ref(text), tell, cache_s)
+    if isinstance(found, FoundFunction):
+        return _of_function(found, project)
+    from filiera.project.serving.graphs import versions_of
+    from filiera.project.serving.moved_nodes import Placed
+
+    address = text if is_address(text) else find_service(project.config, text)
+    placed = Placed(graph=found, versions=versions_of(project, found), address=address)
+    return _of_graph(project, placed, tell, cache_s)
+
+
+def _without_project(address: str) -> Offer:
+    found = find_served(Path.cwd().resolve(), address)
+    if isinstance(found, FoundFunction):
+        return _of_function(found, None)
+    raise UsageError(f"The graph {found.name!r} can be served in a project only.", why="Its models are there.")
+
+
+def _of_graph(project: Project, placed: Placed, tell: Callable[[str], None], cache_s: float) -> Offer:
+    from filiera.project.serving.moved_nodes import shown
+
+    graph = placed.graph
+    asks, log = shown(project, placed), NodeLogs(project.store, graph.name)
+    aliases = [str(leaf.ref) for leaf in placed.versions if leaf.ref.number is None]
+
+    def mount() -> Mount:
+        from filiera.project.serving.graph_desk import GraphDesk
+        from filiera.serving.endpoint import Endpoint
+        from filiera.serving.follower import Follower
+        from filiera.serving.keeping import Keeping
+        from filiera.serving.model_mount import ModelMount
+
+        desk = GraphDesk(project, placed, log=log)
+        endpoint = Endpoint(desk.load(1))
+        follower = Follower(endpoint, desk, tell=tell) if aliases else None
+        keeping = Keeping(log, project.config.predictions)
+        return ModelMount(endpoint, follower=follower, keeping=keeping, cache_s=cache_s)
+
+    return Offer(
+        kind="models",
+        name=graph.name,
+        shown=f"{graph.name}, which is not published",
+        follows=", ".join(aliases),
+        asks=asks,
+        calls=(f"/v1/models/{graph.name}:predict",),
+        log=log,
+        mount=mount,
+    )
+
+
+def _of_function(found: FoundFunction, project: Project | None) -> Offer:
+    from filiera.serving.function_mount import FunctionMount
+    from filiera.serving.keeping import Keeping
+
+    log = keeping = given = None
+    if project is not None:
+        log = plugins.writable_prediction_log(project.store, f"functions/{found.name}")
+        keeping = Keeping(log, project.config.predictions)
+        given = given_to(project, found)
+    mount = FunctionMount(
+        found.function,
+        found.options,
+        version=found.version if found.options.version or not given else given.version_with(found.version),
+        keeping=keeping,
+        value_of=given.value if given is not None else None,
+    )
+    return Offer(
+        kind=mount.kind,
+        name=mount.name,
+        shown=f"{mount.name} {mount.version}",
+        asks=given.refs if given is not None else (),
+        calls=tuple(path for path, route in mount.routes().items() if route.counts),
+        log=log,
+        mount=lambda: mount,
+    )
+
+
+def _conversions(
+    project: Project, texts: Sequence[str], named: Sequence[Offer], tell: Callable[[str], None]
+) -> Iterator[Offer]:
+    """Yield offers to applications of majors before, of versions that convert for them, unless such a one is served."""
+    taken = {offer.name for offer in named}
+    for text in texts:
+        found = find_offered(project, text)
+        if not isinstance(found, Version) or found.kind != "model":
+            continue
+        if project.value(found.attachments["signature"]).conversion is not None:
+            offer = _converting(project, found, _model_ref(text), tell)
+            if offer.name not in taken:
+                yield offer
+
+
+def _converting(project: Project, version: Version, ref: ProductRef, tell: Callable[[str], None]) -> Offer:
+    from filiera.project.serving.conversions import ConvertingDesk, contract_before
+
+    before = contract_before(project, version)
+    log = plugins.writable_prediction_log(project.store, f"converted/{version.name}")
+    desk = ConvertingDesk(project, ref, log=log)
+
+    def mount() -> Mount:
+        from filiera.serving.endpoint import Endpoint
+        from filiera.serving.follower import Follower
+        from filiera.serving.keeping import Keeping
+        from filiera.serving.model_mount import ModelMount
+
+        endpoint = Endpoint(desk.load(version.number))
+        follower = Follower(endpoint, desk, tell=tell) if ref.number is None else None
+        return ModelMount(endpoint, follower=follower, keeping=Keeping(log, project.config.predictions))
+
+    return Offer(
+        kind="models",
+        name=before.address,
+        shown=f"{before.address} by conversion from it",
+        calls=(before.predict_path,),
+        log=log,
+        mount=mount,
+    )
+
+
+def _of_model(
+    project: Project, version: Version, ref: ProductRef, tell: Callable[[str], None], cache_s: float
+) -> Offer:
+    from filiera.project.serving.endpoints import AliasDesk
+    from filiera.project.serving.runtimes import runtime_note
+
+    contract = contract_of(project, version)
+    asks: tuple[str, ...] = ()
+    log: PredictionLog
+    if version.kind == "service":
+        from filiera.project.serving.moved_nodes import placed_service, shown
+
+        asks = shown(project, placed_service(project, version))
+        log = NodeLogs(project.store, version.name)
+    else:
+        log = plugins.writable_prediction_log(project.store, version.name)
+    desk = AliasDesk(project, ref, log=log)
+
+    def mount() -> Mount:
+        from filiera.serving.endpoint import Endpoint
+        from filiera.serving.feedback import Feedback
+        from filiera.serving.follower import Follower
+        from filiera.serving.keeping import Keeping
+        from filiera.serving.model_mount import ModelMount
+
+        endpoint = Endpoint(desk.load(version.number))
+        follower = Follower(endpoint, desk, tell=tell) if ref.number is None else None
+        feedback = Feedback(lambda: endpoint.stable.contract, plugins.feedback_log(project.store, version.name))
+        keeping = Keeping(log, project.config.predictions)
+        return ModelMount(endpoint, follower=follower, feedback=feedback, keeping=keeping, cache_s=cache_s)
+
+    return Offer(
+        kind="models",
+        name=contract.address,
+        shown=version.ref,
+        follows=str(ref) if ref.number is None else "",
+        asks=asks,
+        runs_on=runtime_note(project, version),
+        calls=(contract.predict_path,),
+        log=log,
+        mount=mount,
+    )
+
+
+def _distinct(offers: list[Offer]) -> list[Offer]:
+    known: set[tuple[str, str]] = set()
+    for offer in offers:
+        if (offer.kind, offer.name) in known:
+            raise UsageError(f"{offer.name} is named twice.", why="A service has one path for each name.")
+        known.add((offer.kind, offer.name))
+    return offers
+
+
+def _has_file() -> bool:
+    from filiera.project.config import find_root
+
+    try:
+        find_root()
+    except ProjectError:
+        return False
+    return True
