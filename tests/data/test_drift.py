@@ -58,6 +58,19 @@ def test_changes_are_found(change, reason):
     assert found(rows(1, 3000), rows(2, 2000, **change), effect=0.9).passed
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [(pl.Int64, pl.Int32), (pl.UInt8, pl.Int16), (pl.Float64, pl.Float32)], ids=str
+)
+def test_numbers_of_another_width_are_compared(before, after):
+    """A database that keeps the same numbers in fewer bytes has not changed them; other numbers are still found."""
+    now = pl.DataFrame({"a": [value % 100 for value in range(1000)], "b": ["x", "y"] * 500})
+    old, new = now.cast({"a": before}), now.cast({"a": after})
+    assert found(old, new, "a", "b").passed
+    assert found(old, old.with_columns(a=(pl.col("a") // 2).cast(after)), "a").reason.startswith(
+        "a: distribution functions apart"
+    )
+
+
 def test_what_cannot_be_compared_is_said():
     """A column that is gone, of another type or a time; few rows say nothing, and the first version passes."""
     now = pl.DataFrame({"a": [1.0] * 60, "t": [dt.date(2020, 1, 1)] * 60})

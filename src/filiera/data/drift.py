@@ -33,6 +33,8 @@ class _Test(NamedTuple):
 def drifted(check: Check, table: CheckedTable) -> str:
     """Return which columns are distributed otherwise than in the other table, or "".
 
+    Integers are compared with integers of another width, and floats with floats.
+
     Raises:
         CannotBeChecked: A column is not there, or of another type, or of one that has no distribution.
     """
@@ -40,7 +42,9 @@ def drifted(check: Check, table: CheckedTable) -> str:
     if other is None:
         return ""
     _require_same_columns(check, table, other)
-    before, after = other.select(check.columns), table.frame.select(check.columns)
+    schema = other.collect_schema()
+    resized = pl.col([column for column in check.columns if schema[column] != table.schema[column]]).cast(pl.Float64)
+    before, after = (frame.select(check.columns).with_columns(resized) for frame in (other, table.frame))
     rows = int(other.select(pl.len()).collect(engine="streaming").item())
     if min(rows, table.rows) < LEAST_ROWS:
         return ""
@@ -65,12 +69,17 @@ def _require_same_columns(check: Check, table: CheckedTable, other: pl.LazyFrame
         dtype = table.schema[column]
         if column not in schema:
             raise CannotBeChecked(f"{name} has no column {column!r}")
-        if schema[column] != dtype:
+        if not _are_alike(schema[column], dtype):
             raise CannotBeChecked(f"{column} is {type_name(dtype)}, but {type_name(schema[column])} in {name}")
         if dtype.is_temporal():
             raise CannotBeChecked(f"{column} is {type_name(dtype)}: time always moves on; check an age or a lag")
         if dtype.is_nested() or dtype == pl.Binary:
             raise CannotBeChecked(f"{column} is {type_name(dtype)}, which has no distribution")
+
+
+def _are_alike(one: pl.DataType, other: pl.DataType) -> bool:
+    """Tell whether two types differ by no more than the width of their numbers."""
+    return one == other or (one.is_integer() and other.is_integer()) or (one.is_float() and other.is_float())
 
 
 def _tests(shift: Shift, rows_before: int, rows_after: int) -> list[_Test]:
