@@ -23,6 +23,7 @@ WORLDS: dict[str, Callable[[pytest.FixtureRequest], World]] = {
     "archives": lambda _: archives.WORLD,
     "while it is read": lambda _: broken_off.WORLD,
 }
+SEED = 20261123
 LINE = "{:26}{:52}{:66.66}{:>9}{:>7}"
 CHANGED = "{:26}{:52}{:66}{:9} times, {} alarms"
 
@@ -35,27 +36,26 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_a_few_faults_and_a_harmless_change(stage: Stage) -> None:
-    """Some of them, drawn anew each time; the seed is printed."""
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    dice = random.Random(seed)
+    """Some of them, the same ones every time."""
+    dice = random.Random(SEED)
     for kind in dice.sample(list(stage.world.faults), stage.world.rounds):
-        stage.fault(kind, seed)
-    stage.change(dice.choice(list(stage.world.harmless)), seed)
+        stage.fault(kind, SEED)
+    stage.change(dice.choice(list(stage.world.harmless)), SEED)
 
 
 @pytest.mark.campaign
 def test_many_faults_and_many_harmless_changes(stage: Stage) -> None:
-    """Each kind several times, seeds 0, 1, 2, …; the table says who caught what, and what alarmed for nothing."""
-    world, wrong = stage.world, list[str]()
-    print("\n" + LINE.format("source", "what was done", "caught by", "injected", "caught"))
+    """Each kind several times, drawn anew; the table says who caught what, and what alarmed for nothing."""
+    world, wrong, first = stage.world, list[str](), random.randrange(2**32)
+    print("\n" + LINE.format("source", f"what was done, from seed {first}", "caught by", "injected", "caught"))
     for kind in world.faults:
-        found = [told for seed in range(world.rounds) if (told := _tried(stage.fault, kind, seed, wrong))]
+        rounds = range(first, first + world.rounds)
+        found = [told for seed in rounds if (told := _tried(stage.fault, kind, seed, wrong))]
         print(LINE.format(world.name, kind, " or ".join(sorted(set(found))), world.rounds, len(found)))
     for kind in world.harmless:
-        times = 2 * world.rounds
-        quiet = [told for seed in range(times) if (told := _tried(stage.change, kind, seed, wrong))]
-        print(CHANGED.format(world.name, kind, "nobody", times, times - len(quiet)))
+        rounds = range(first, first + 2 * world.rounds)
+        quiet = [told for seed in rounds if (told := _tried(stage.change, kind, seed, wrong))]
+        print(CHANGED.format(world.name, kind, "nobody", len(rounds), len(rounds) - len(quiet)))
     assert not wrong, "\n\n".join(wrong)
 
 

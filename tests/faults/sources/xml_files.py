@@ -228,7 +228,7 @@ BANNER_FAULTS: Mapping[str, Spoil] = {
     "repeated, to be set aside": _in_a_record(_repeated_example),
     "too long, to be set aside": _in_a_record(_long_example),
     "share above 1": _in_a_root("preference", ["1.7", "-0.1", "90"], by_check(BANNER_CHECKS["range"].name)),
-    "text in a declared number": _in_a_root("preference", ["high", "0,9", ""], by_source("line ", "@preference")),
+    "text in a declared number": _in_a_root("preference", ["high", "0,9", "0x1"], by_source("line ", "@preference")),
     "unknown kind": _in_a_root("database_type", ["os", "Service", ""], by_check(BANNER_CHECKS["set"].name)),
     "attribute gone everywhere": _attribute_gone,
     "path that leads nowhere": _path_wrong,
