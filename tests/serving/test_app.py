@@ -18,8 +18,10 @@ from filiera.adapters.prediction_segments import SegmentLog
 from filiera.errors import FilieraError
 from filiera.serving.app import App, Limits
 from filiera.serving.endpoint import Endpoint
+from filiera.serving.http import Intake
 from filiera.serving.listening import must_have_token
 from filiera.serving.model_mount import ModelMount
+from filiera.serving.problem import RequestRefused
 from filiera.serving.served_model import ServedModel
 from filiera.serving.waiting import Bounds
 from tests.serving.offers import GOOD, SIGNATURE, Broken, Rule, Stuck, get, post, post_bytes, service, talk
@@ -113,6 +115,35 @@ def test_a_length_that_lies_is_not_believed() -> None:
     app = service(limits=Limits(max_body_bytes=100))
     answer = talk(app, lambda client: client.post(PREDICT, content=b" " * 101, headers={**JSON, "content-length": "5"}))
     assert answer.status_code == 413
+
+
+def test_bodies_on_their_way_are_bounded_together() -> None:
+    """Of callers who send all but the end of their bodies, those too many are refused, and none afterwards."""
+
+    async def scene() -> tuple[list[object], bytes]:
+        intake, is_over = Intake(max_body_bytes=10, body_s=60.0), asyncio.Event()
+
+        async def body(*parts: bytes) -> bytes:
+            coming = iter(parts)
+
+            async def receive() -> dict[str, object]:
+                part = next(coming, None)
+                if part is None:
+                    await is_over.wait()
+                return {"type": "http.request", "body": part or b"", "more_body": part is not None}
+
+            return await intake.whole(receive)
+
+        found = [asyncio.create_task(body(b"0123456789")) for _ in range(40)]
+        while sum(each.done() for each in found) < 8:
+            await asyncio.sleep(0)
+        is_over.set()
+        return await asyncio.gather(*found, return_exceptions=True), await body(b"01234", b"56789")
+
+    found, last = asyncio.run(scene())
+    assert found[:32] == [b"0123456789"] * 32
+    assert {each.problem.kind for each in found[32:] if isinstance(each, RequestRefused)} == {"busy"}
+    assert (len(found), last) == (40, b"0123456789")
 
 
 def test_a_refusal_names_the_place_and_never_the_value(app: App) -> None:

@@ -275,3 +275,41 @@ def test_who_is_slow_or_silent_is_hung_up_on() -> None:
         return [is_kept]
 
     assert run(scene()) == [True]
+
+
+def test_who_reads_nothing_of_an_answer_is_hung_up_on() -> None:
+    """An answer that is not taken waits for a minute, and so does the application; one that is taken slowly goes on."""
+
+    async def scene() -> list[int]:
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+        async def floods(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            for _ in range(64):
+                await send({"type": "http.response.body", "body": b"x" * 100_000, "more_body": True})
+            ended.set()
+
+        callers, (near, far) = Callers(floods), socket.socketpair()
+        near.setblocking(False)
+        await loop.connect_accepted_socket(lambda: Connection(callers), far)
+        await loop.sock_sendall(near, GET)
+        (connection,) = callers.open
+        while connection.exchange is None:
+            await asyncio.sleep(0)
+        open_at, now_s = [], loop.time()
+        for _ in range(3):
+            while connection.transport.get_write_buffer_size() < 100_000:
+                await asyncio.sleep(0)
+            callers.look(now_s)
+            callers.look(now_s := now_s + 59)
+            open_at.append(len(callers.open))
+            before = connection.transport.get_write_buffer_size()
+            while connection.transport.get_write_buffer_size() == before:
+                await loop.sock_recv(near, 50_000)
+        callers.look(now_s)
+        callers.look(now_s + 61)
+        await ended.wait()
+        near.close()
+        return [*open_at, len(callers.open)]
+
+    assert run(scene()) == [1, 1, 1, 0]

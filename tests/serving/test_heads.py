@@ -74,6 +74,8 @@ REFUSED = {
     "no host": b"GET / HTTP/1.1\r\n\r\n",
     "two hosts": b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
     "two hosts in 1.0": b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n",
+    "two hosts beside that of the target": b"GET http://h/ HTTP/1.1\r\nHost: h\r\nHost: g\r\n\r\n",
+    "no host but that of the target": b"GET http://h/ HTTP/1.1\r\n\r\n",
     "a tunnel": b"CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n",
     "another scheme": b"GET ftp://h/ HTTP/1.1\r\nHost: h\r\n\r\n",
     "a sign": b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: +3\r\n\r\n",

@@ -20,9 +20,8 @@ from filiera.serving.access_log import AccessLine, AccessLog
 from filiera.serving.app import App
 from filiera.serving.endpoint import Endpoint
 from filiera.serving.function_mount import FunctionMount
-from filiera.serving.http import Request
+from filiera.serving.http import Intake, Request
 from filiera.serving.model_mount import ModelMount
-from filiera.serving.patience import Patience
 from filiera.serving.served_model import ServedModel
 from filiera.serving.trail import Trail
 from filiera.serving.watch import Watch
@@ -117,8 +116,7 @@ def test_an_id_that_comes_is_taken_if_it_is_harmless(named: str) -> None:
         path="/",
         headers={"x-request-id": named},
         receive=never,
-        max_body_bytes=0,
-        patience=Patience(1.0),
+        intake=Intake(max_body_bytes=0, body_s=1.0),
         trail=Trail(),
     )
     is_harmless = re.fullmatch(r"[A-Za-z0-9._:/+=@~-]{1,128}", named)

@@ -13,6 +13,7 @@ from functools import lru_cache, partial
 from filiera.core.value import dataclass
 from filiera.serving import metrics
 from filiera.serving.http import (
+    Intake,
     Receive,
     Request,
     Response,
@@ -27,7 +28,6 @@ from filiera.serving.listening import is_local
 from filiera.serving.mount import Mount, Route
 from filiera.serving.oip_routes import is_inference, server_routes, with_any_version
 from filiera.serving.openapi import document
-from filiera.serving.patience import Patience
 from filiera.serving.problem import NOT_READY, Problem, RequestRefused
 from filiera.serving.trail import UNWATCHED, Trail
 from filiera.serving.watch import Watch
@@ -73,7 +73,7 @@ class App:
         self._token = token.encode() if token else None
         self._metrics = metrics.Metrics()
         self._watch = watch or Watch()
-        self._patience = Patience(self._limits.body_s)
+        self._intake = Intake(max_body_bytes=self._limits.max_body_bytes, body_s=self._limits.body_s)
         self._is_ready = False
         self.in_flight = 0  #: requests under way
         self.requests = 0  #: predictions and calls asked for: being looked at does not count
@@ -131,9 +131,9 @@ class App:
         self.in_flight += 1
         started_s = time.perf_counter()
         try:
-            bound, watch = self._limits.max_body_bytes, self._watch
+            watch = self._watch
             trail = Trail() if watch.keeps_trails else UNWATCHED
-            request = Request.from_scope(scope, receive, max_body_bytes=bound, patience=self._patience, trail=trail)
+            request = Request.from_scope(scope, receive, intake=self._intake, trail=trail)
             more = watch.begin(request, self._known) if watch.keeps_trails else ()
             label, response = await self._answer(request)
             try:

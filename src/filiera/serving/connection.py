@@ -23,6 +23,8 @@ _HEAD_S = 30.0
 """So long may the head of a request take to come, once it has begun; and the first one in any case."""
 _IDLE_S = 120.0
 """So long is a connection kept that nothing comes over."""
+_READ_S = 60.0
+"""So long is waited for a caller who reads nothing of an answer that does not fit into the buffers of the systems."""
 _LINGER_S = 2.0
 """So long is waited, behind the last answer, for the caller to hang up first."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -51,18 +53,20 @@ class Callers:
         self._date = b""
 
     def look(self, now_s: float) -> None:
-        """Hang up on who has begun a request and goes on too slowly, was silent for long, or does not hang up."""
-        for each in [each for each in self.open if each.is_overdue(now_s)]:
-            each.transport.close()
+        """Hang up on who sends a head too slowly, was silent for long, or does not read the answer or hang up."""
+        for each in list(self.open):
+            if each.is_stuck(now_s):
+                each.transport.abort()
+            elif each.is_overdue(now_s):
+                each.transport.close()
 
     def date(self) -> bytes:
         """Return the line that tells the time, made once in a second."""
         now = int(time.time())
         if now != self._second:
             at = time.gmtime(now)
-            clock = f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02}"
             day = f"{_DAYS[at.tm_wday]}, {at.tm_mday:02} {_MONTHS[at.tm_mon - 1]} {at.tm_year}"
-            self._second, self._date = now, f"date: {day} {clock} GMT\r\n".encode()
+            self._second, self._date = now, f"date: {day} {time.strftime('%H:%M:%S', at)} GMT\r\n".encode()
         return self._date
 
 
@@ -71,7 +75,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, callers: Callers) -> None:
         self.exchange: Exchange | None = None  #: what is being answered
-        self._since_s = 0.0  #: when it began to wait
+        self.since_s = 0.0  #: when it began to wait for the caller
         self._patience_s = _HEAD_S
         self._callers = callers
         self._buffer = b""
@@ -79,6 +83,7 @@ class Connection(asyncio.Protocol):
         self._is_lost = False
         self._is_last = False
         self._waiting_to_write: asyncio.Future[None] | None = None
+        self._unsent = 0, 0.0  #: bytes that wait for the caller to read, and since when they are so many
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -150,9 +155,7 @@ class Connection(asyncio.Protocol):
         """Close it once all is sent; what still comes is thrown away meanwhile."""
         self._is_last = True
         self._buffer = b""
-        if self._is_lost:
-            return
-        if self._ended or not self.transport.can_write_eof():
+        if self._is_lost or self._ended or not self.transport.can_write_eof():
             self.transport.close()
             return
         # To close it while something comes would have the caller's system forget the answer.
@@ -167,7 +170,14 @@ class Connection(asyncio.Protocol):
 
     def is_overdue(self, now_s: float) -> bool:
         """Tell whether it has waited too long for what the caller is to do."""
-        return self.exchange is None and now_s - self._since_s > self._patience_s
+        return self.exchange is None and now_s - self.since_s > self._patience_s
+
+    def is_stuck(self, now_s: float) -> bool:
+        """Tell whether its caller has long taken nothing of what is to be sent; asked about once a second."""
+        unsent = self.transport.get_write_buffer_size()
+        if not unsent or unsent != self._unsent[0]:
+            self._unsent = unsent, now_s
+        return now_s - self._unsent[1] > _READ_S
 
     def done(self, exchange: Exchange) -> None:
         """Go on behind the answer to *exchange*."""
@@ -205,7 +215,7 @@ class Connection(asyncio.Protocol):
             self.exchange.begin(self._callers.app, self._about)
 
     def _wait(self, patience_s: float) -> None:
-        self._since_s, self._patience_s = self.loop.time(), patience_s
+        self.since_s, self._patience_s = self.loop.time(), patience_s
 
     def _feed(self, data: bytes) -> None:
         assert self.exchange is not None

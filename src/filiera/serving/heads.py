@@ -86,13 +86,13 @@ def read_head(content: bytes) -> Head:
     fields = [(name.lower(), value.strip(b"\t ")) for name, value in _FIELD.findall(lines)]
     if len(fields) > MAX_FIELDS:
         raise BadHead(431, f"It has more than {MAX_FIELDS} headers.")
-    target, fields = _addressed(method, target, fields)
     by_name: dict[bytes, list[bytes]] = {}
     for name, value in fields:
         if name in _FRAMING:
             by_name.setdefault(name, []).append(value)
     if len(by_name.get(b"host", ())) != 1 and (minor == b"1" or b"host" in by_name):
         raise BadHead(400, "It needs one header Host.")
+    target, fields = _addressed(method, target, fields)
     options = {word.strip().lower() for value in by_name.get(b"connection", ()) for word in value.split(b",")}
     return Head(
         method=method.decode(),

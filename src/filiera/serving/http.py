@@ -25,6 +25,43 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 TIMEOUT_HEADER = "request-timeout-ms"
 _LONGEST_TIMEOUT = 9  # digits
+_BODIES_AT_ONCE = 32
+_CLOSE = {"Connection": "close"}
+
+
+class Intake:
+    """What a service takes of bodies: how much of each, how much of all that are on their way, and for how long.
+
+    Else as many callers as there are connections could each send all but the last byte of the largest body.
+    """
+
+    def __init__(self, *, max_body_bytes: int, body_s: float) -> None:
+        """Let a body have *max_body_bytes* and take *body_s*; as much as 32 of them may be on their way."""
+        self.max_body_bytes = max_body_bytes
+        self.patience = Patience(body_s)
+        self._left = _BODIES_AT_ONCE * max_body_bytes
+
+    async def whole(self, receive: Receive) -> bytes:
+        """Return a body. Raises RequestRefused when it is too large, not whole, or there is too much of others."""
+        parts, size = [], 0
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    # A caller may have ended only its own half of the connection, and still listen.
+                    raise RequestRefused(Problem(kind="cut-short", detail="Send it whole.", headers=_CLOSE))
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                self._left -= len(parts[-1])
+                if size > self.max_body_bytes:
+                    raise _too_large(self.max_body_bytes)
+                if not message.get("more_body", False):
+                    return b"".join(parts)
+                if self._left < 0:
+                    detail = "Much is sent by others. Try again in 1 s."
+                    raise RequestRefused(Problem(kind="busy", detail=detail, headers={"Retry-After": "1", **_CLOSE}))
+        finally:
+            self._left += size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,14 +72,11 @@ class Request:
     path: str  #: decoded, without the query
     headers: Mapping[str, str]  #: names in lower case; of repeated ones the first
     receive: Receive
-    max_body_bytes: int
-    patience: Patience  #: with how long the body takes to come
+    intake: Intake  #: what is taken of bodies
     trail: Trail = UNWATCHED  #: takes note of how it is answered
 
     @classmethod
-    def from_scope(
-        cls, scope: Scope, receive: Receive, *, max_body_bytes: int, patience: Patience, trail: Trail = UNWATCHED
-    ) -> Request:
+    def from_scope(cls, scope: Scope, receive: Receive, *, intake: Intake, trail: Trail = UNWATCHED) -> Request:
         """Return the request that an ASGI *scope* describes."""
         headers: dict[str, str] = {}
         for name, value in scope["headers"]:
@@ -52,8 +86,7 @@ class Request:
             path=scope["path"],
             headers=headers,
             receive=receive,
-            max_body_bytes=max_body_bytes,
-            patience=patience,
+            intake=intake,
             trail=trail,
         )
 
@@ -89,8 +122,8 @@ class Request:
         never for requests that have an Origin.
 
         Raises:
-            RequestRefused: It is not of one of *media_types*, too large, told as soon as it is known, too slow, or not
-                whole.
+            RequestRefused: It is not of one of *media_types*, too large, told as soon as it is known, too slow, not
+                whole, or one of too many on their way.
         """
         if self.media_type not in media_types or (not self.media_type and "origin" in self.headers):
             detail = f"Send the header Content-Type: {' or '.join(filter(None, media_types))}."
@@ -99,29 +132,14 @@ class Request:
             # Decoding would let a small body grow without bound before anything looks at it.
             raise RequestRefused(Problem(kind="encoded-body", detail="Send the body as it is, not compressed."))
         announced = self.headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > self.max_body_bytes:
-            raise _too_large(self.max_body_bytes)
+        intake = self.intake
+        if announced.isdecimal() and int(announced) > intake.max_body_bytes:
+            raise _too_large(intake.max_body_bytes)
         try:
-            return await self.patience.wait(self._whole(self.max_body_bytes))
+            return await intake.patience.wait(intake.whole(self.receive))
         except TimeoutError:
-            detail = f"It did not come whole within {self.patience.limit_s:g} s."
-            raise RequestRefused(Problem(kind="too-slow", detail=detail, headers={"Connection": "close"})) from None
-
-    async def _whole(self, max_bytes: int) -> bytes:
-        chunks, size = [], 0
-        while True:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                # A caller may have ended only its own half of the connection, and still listen.
-                raise RequestRefused(
-                    Problem(kind="cut-short", detail="Send it whole.", headers={"Connection": "close"})
-                )
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if size > max_bytes:
-                raise _too_large(max_bytes)
-            if not message.get("more_body", False):
-                return b"".join(chunks)
+            detail = f"It did not come whole within {intake.patience.limit_s:g} s."
+            raise RequestRefused(Problem(kind="too-slow", detail=detail, headers=_CLOSE)) from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -228,4 +246,4 @@ def problem_response(problem: Problem, *, has_error: bool = False) -> Response:
 
 def _too_large(max_bytes: int) -> RequestRefused:
     detail = f"At most {max_bytes} bytes are taken; send the rows in several requests."
-    return RequestRefused(Problem(kind="body-too-large", detail=detail, headers={"Connection": "close"}))
+    return RequestRefused(Problem(kind="body-too-large", detail=detail, headers=_CLOSE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+from filiera.serving.accepting import Door
 from filiera.serving.connection import Callers
 from filiera.serving.http import Receive, Scope, Send
 
@@ -54,11 +55,11 @@ class Running:
         self.is_leaving.set()
 
 
-async def leave(running: Running, app: Served, listening: asyncio.Server, callers: Callers) -> None:
+async def leave(running: Running, app: Served, door: Door, callers: Callers) -> None:
     """When *running* is told to end, take no more connections, see to those there are, and stop *app*."""
     await running.is_leaving.wait()
     callers.is_leaving = True
-    listening.close()
+    door.close()
     requests, looks = -1, 0
     while looks < _MOST_LOOKS and (running.requests != requests or any(each.is_expected for each in callers.open)):
         requests, looks = running.requests, looks + 1

@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing, suppress
 
 from filiera.errors import UsageError
+from filiera.serving.accepting import Door
 from filiera.serving.app import App
-from filiera.serving.connection import Callers, Connection
+from filiera.serving.connection import Callers
 from filiera.serving.leaving import Running, Served, leave
-from filiera.serving.listening import BACKLOG, listen, url_of
+from filiera.serving.listening import listen, url_of
 
 _LOOK_S = 1.0
 
@@ -86,8 +87,7 @@ def serve_beside(listener: int, app: Served) -> None:
 
     async def serve_on_and_on() -> None:
         callers = Callers(app)
-        taken = socket.socket(fileno=listener)
-        await asyncio.get_running_loop().create_server(lambda: Connection(callers), sock=taken, backlog=BACKLOG)
+        Door(socket.socket(fileno=listener), callers).open()
         await _look_after(callers)
 
     threading.Thread(target=lambda: asyncio.run(serve_on_and_on()), name="serve-beside", daemon=True).start()
@@ -98,11 +98,10 @@ async def _run(app: Served, listener: int, beside: Callable[[Running], Awaitable
     running, callers = Running(app), Callers(app)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, running.stop)
-    listening = await loop.create_server(
-        lambda: Connection(callers), sock=socket.socket(fileno=listener), backlog=BACKLOG
-    )
+    door = Door(socket.socket(fileno=listener), callers)
+    door.open()
     going_on = [asyncio.create_task(_beside(running, beside)), asyncio.create_task(_look_after(callers))]
-    await leave(running, app, listening, callers)
+    await leave(running, app, door, callers)
     for task in going_on:
         task.cancel()
         with suppress(asyncio.CancelledError):
