@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
 
@@ -19,3 +22,15 @@ settings.load_profile("suite")
 def told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write, and hence tell, what happens in a run at once instead of sharing commits, so that a test can step in."""
     monkeypatch.setattr("filiera.engine.journal.FLUSH_AFTER_S", 0.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_modules_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Forget after each file of tests what they imported from projects of their own: many of these have equal names."""
+    yield
+    below = str(tmp_path_factory.getbasetemp())
+    sys.path[:] = [folder for folder in sys.path if not folder.startswith(below)]
+    for name, module in list(sys.modules.items()):
+        places = [getattr(module, "__file__", None) or "", *(getattr(module, "__path__", None) or [])]
+        if any(place.startswith(below) for place in places):
+            del sys.modules[name]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import math
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -256,21 +254,42 @@ def test_ranges_are_those_of_arrow() -> None:
         assert pl.Series(limits, dtype=polars_type(kind)).to_list() == list(limits)  # type: ignore[arg-type]
 
 
-@given(
-    values=st.lists(
-        st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=2),
-        min_size=1,
-        max_size=80,
+@given(data=st.data())
+def test_a_large_body_of_numbers_gets_the_verdict_of_a_small_one(data: st.DataObject) -> None:
+    """Read without a look at each number, then looked at together: the same rows, or the same refusal."""
+    field = {"type": "float64", "nullable": data.draw(st.booleans()), "minimum": -1.0, "maximum": 10.0}
+    inputs = (
+        Field(name="a", **field),  # type: ignore[arg-type]
+        Field(name=data.draw(st.sampled_from(["b", 'b"'])), type="float64"),
+        Field(name="c", type="float64", optional=True, default=1, values=data.draw(st.sampled_from([None, (0, 1)]))),
     )
-)
-def test_many_rows_of_numbers_are_the_rows_that_few_are(values: list[list[float | None]]) -> None:
-    """From where on they are columns is not to be seen, neither by the model nor by who reads them."""
+    numbers = st.sampled_from([None, 0, 1, 0.5, -1, 10, 10.5, "1", True, 2**60, 1e300, [1]])
+    names = st.sampled_from([each.name for each in inputs])
+    row = {each.name: 1 for each in inputs}
+    changed = st.dictionaries(
+        st.integers(0, 63), st.dictionaries(names | st.just("d"), numbers, min_size=1, max_size=2)
+    )
+    rows = [row | change for place in range(64) for change in [data.draw(changed).get(place, {})]]
+    signature = signature_of(*inputs, max_rows=data.draw(st.sampled_from([63, 64])))
+    body = json.dumps({"instances": rows}).encode()
+    assert outcome(RowDecoder(signature), body + b" " * 2**16) == outcome(RowDecoder(signature), body)
+
+
+@pytest.mark.parametrize("body", [b'{"instances": []}', b'{"instances": [{"a": 1}]', b'{"instances": [{}]}', b"[1]"])
+def test_a_large_body_that_is_wrong_otherwise_is_told_so(body: bytes) -> None:
+    """No rows, no JSON, no value, no object."""
+    signature = signature_of(Field(name="a", type="float64"))
+    assert refusal(signature, body + b" " * 2**16) == refusal(signature, body)
+
+
+def test_numbers_of_a_large_body_come_as_columns() -> None:
+    """Which what is missing does not change; and no model can write into what is logged after it."""
     inputs = [Field(name=name, type="float64", nullable=True) for name in "ab"]
-    decoder = RowDecoder(signature_of(*inputs, max_rows=5120))
-    rows = (values * 64)[: max(64, len(values))]
-    batch = decoder.decode(json.dumps({"instances": [dict(zip("ab", row, strict=True)) for row in rows]}).encode())
+    rows = [{"a": place / 7, "b": None if place % 3 else place} for place in range(5000)]
+    batch = RowDecoder(signature_of(*inputs, max_rows=5000)).decode(json.dumps({"instances": rows}).encode())
     assert batch.is_columnar
-    expected = [[math.nan if value is None else value for value in row] for row in rows]
-    assert np.array_equal(batch.matrix(), np.array(expected), equal_nan=True)
-    assert batch.frame().rows() == [tuple(row) for row in rows]
-    assert not batch.matrix().flags.writeable
+    assert batch.frame().to_dicts() == rows
+    whole = signature_of(Field(name="a", type="float64"), max_rows=5000)
+    of_whole = RowDecoder(whole).decode(json.dumps({"instances": [{"a": row["a"]} for row in rows]}).encode())
+    assert of_whole.matrix().ravel().tolist() == [row["a"] for row in rows]
+    assert not of_whole.matrix().flags.writeable

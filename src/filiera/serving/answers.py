@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from filiera.core.signature import Output
 from filiera.serving.batch import Outputs
@@ -32,6 +35,30 @@ def answers_of(promised: Sequence[Output], outputs: Outputs, ids: Sequence[str])
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
+def answers_json(promised: Sequence[Output], outputs: Outputs, ids: Sequence[str]) -> bytes:
+    """Return ``answers_of`` as JSON: of many rows in a third of the time, for no mapping is made of any.
+
+    Args:
+        promised: The outputs of the signature.
+        outputs: One array for each.
+        ids: Of letters and digits.
+    """
+    pieces = {"id": (b'"%b"', [[each.encode() for each in ids]])}
+    for output, values in zip(promised, outputs, strict=True):
+        if output.semantics == "probability":
+            keys = [msgspec.json.encode(label_key(label)).replace(b"%", b"%%") for label in output.labels]
+            texts = _texts(values.ravel().tolist())
+            pieces["probabilities"] = (
+                b"{%b}" % b",".join([key + b":%b" for key in keys]),
+                [texts[place :: len(keys)] for place in range(len(keys))],
+            )
+        else:
+            pieces[ANSWER_KEYS[output.semantics]] = (b"%b", [_texts(_spelled(output, values))])
+    line = b"{%b}" % b",".join([b'"%b":%b' % (key.encode(), form) for key, (form, _) in pieces.items()])
+    columns = chain.from_iterable(columns for _, columns in pieces.values())
+    return b"[%b]" % b",".join([line % row for row in zip(*columns, strict=True)])
+
+
 def label_key(label: str | int | bool) -> str:
     """Return how a label is spelled as the key of its probability.
 
@@ -48,3 +75,13 @@ def _spelled(output: Output, values: np.ndarray[Any, Any]) -> list[Any]:
     if output.type in ("float32", "float64"):
         return [float(value) for value in values.tolist()]
     return list(values.tolist())
+
+
+def _texts(values: list[Any]) -> list[bytes]:
+    """Return the JSON of each of some numbers, truths or texts."""
+    if all(isinstance(value, str) for value in values):
+        known = {value: msgspec.json.encode(value) for value in set(values)}
+        return [known[value] for value in values]
+    if any(isinstance(value, str) for value in values):
+        return [msgspec.json.encode(value) for value in values]
+    return msgspec.json.encode(values)[1:-1].split(b",")

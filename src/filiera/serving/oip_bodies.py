@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Any
+from itertools import chain
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -27,6 +28,7 @@ _LISTS: Mapping[str, Any] = {
 }
 _LENGTH = struct.Struct("<I")
 _Parameters = dict[str, Any]
+_T = TypeVar("_T")
 
 
 class _Input(msgspec.Struct):
@@ -37,19 +39,37 @@ class _Input(msgspec.Struct):
     parameters: _Parameters = {}
 
 
+class _FlatFloats(msgspec.Struct):
+    name: str
+    shape: list[int]
+    datatype: str
+    data: list[float]
+    parameters: _Parameters = {}
+
+
+class _NestedFloats(msgspec.Struct):
+    name: str
+    shape: list[int]
+    datatype: str
+    data: list[list[float]]
+    parameters: _Parameters = {}
+
+
 class _Output(msgspec.Struct):
     name: str
     parameters: _Parameters = {}
 
 
-class _Request(msgspec.Struct):
-    inputs: list[_Input]
+class _Request(msgspec.Struct, Generic[_T]):
+    inputs: list[_T]
     outputs: list[_Output] = []
     id: str = ""
     parameters: _Parameters = {}
 
 
-_REQUEST = msgspec.json.Decoder(_Request)
+_REQUEST = msgspec.json.Decoder(_Request[_Input])
+_FLAT = msgspec.json.Decoder(_Request[_FlatFloats])
+_NESTED = msgspec.json.Decoder(_Request[_NestedFloats])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,16 +94,15 @@ def read(decoder: TensorDecoder, body: bytes, json_bytes: int | None) -> tuple[B
     """
     if json_bytes is not None and json_bytes > len(body):
         raise _wrong_length("It is shorter than its JSON should be.")
+    if json_bytes is None and (floats := _try_floats(body)) is not None:
+        given: Sequence[_FlatFloats | _NestedFloats] = floats.inputs
+        heads = _heads(given)
+        decoder.check(heads)
+        arrays = [_try_packed(each, head) for each, head in zip(given, heads, strict=True)]
+        if all(each is not None for each in arrays):
+            return decoder.batch(heads, arrays), _asked(floats)
     request = _request(body[:json_bytes])
-    heads = [
-        Head(
-            name=each.name,
-            datatype=each.datatype,
-            shape=tuple(each.shape),
-            unit=str(each.parameters.get("unit", "")),
-        )
-        for each in request.inputs
-    ]
+    heads = _heads(request.inputs)
     decoder.check(heads)
     contents = _contents(request.inputs, heads, memoryview(body)[len(body) if json_bytes is None else json_bytes :])
     return decoder.batch(heads, contents), _asked(request)
@@ -112,11 +131,8 @@ def binary_of(tensor: Tensor) -> bytes:
     if not isinstance(values, Sequence):
         found: bytes = values.tobytes()
         return found
-    parts = []
-    for text in values:
-        encoded = text.encode()
-        parts += [_LENGTH.pack(len(encoded)), encoded]
-    return b"".join(parts)
+    texts = [text.encode() for text in values]
+    return b"".join(chain.from_iterable(zip(map(_LENGTH.pack, map(len, texts)), texts, strict=True)))
 
 
 def values_of(head: Head, data: memoryview | bytes) -> Any:
@@ -139,7 +155,47 @@ def values_of(head: Head, data: memoryview | bytes) -> Any:
     return np.require(np.frombuffer(data, dtype=dtype), requirements="A")
 
 
-def _request(text: bytes) -> _Request:
+def _try_floats(text: bytes) -> _Request[_FlatFloats] | _Request[_NestedFloats] | None:
+    """Return a request that is nothing but floats in JSON, read at once; None if it is another, or has a fault."""
+    if b'"FP' not in text:
+        return None
+    begin = text.find(b'"data"') + len(b'"data"')
+    is_nested = b"".join(text[begin : begin + 16].split()).startswith(b":[[")
+    try:
+        found: _Request[Any] = (_NESTED if is_nested else _FLAT).decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    are_floats = all(
+        each.datatype.startswith("FP") and "binary_data_size" not in each.parameters for each in found.inputs
+    )
+    return found if are_floats else None
+
+
+def _try_packed(given: _FlatFloats | _NestedFloats, head: Head) -> Any:
+    """Return the values of a tensor as an array; None if they are not as many as its shape says."""
+    import numpy as np
+
+    # Packed they are made into an array in a third of the time that a list of them takes.
+    if isinstance(given, _FlatFloats):
+        packed = struct.pack(f"{len(given.data)}d", *given.data)
+    else:
+        width = head.shape[-1] if len(head.shape) == 2 else -1
+        if any(len(row) != width for row in given.data):
+            return None
+        pack = struct.Struct(f"{width}d").pack
+        packed = b"".join([pack(*row) for row in given.data])
+    found = np.frombuffer(packed)
+    return found if len(found) == head.count else None
+
+
+def _heads(inputs: Sequence[_Input | _FlatFloats | _NestedFloats]) -> list[Head]:
+    return [
+        Head(name=each.name, datatype=each.datatype, shape=tuple(each.shape), unit=str(each.parameters.get("unit", "")))
+        for each in inputs
+    ]
+
+
+def _request(text: bytes) -> _Request[_Input]:
     try:
         return _REQUEST.decode(text)
     except msgspec.ValidationError as error:
@@ -152,7 +208,7 @@ def _request(text: bytes) -> _Request:
     raise RequestRefused(Problem(kind="not-json", detail=detail))
 
 
-def _asked(request: _Request) -> Asked:
+def _asked(request: _Request[Any]) -> Asked:
     names = tuple(each.name for each in request.outputs)
     is_all = request.parameters.get("binary_data_output") is True
     if not names:

@@ -36,12 +36,13 @@ class PredictionIds:
     def take(self, count: int) -> tuple[str, ...]:
         """Return *count* fresh ids, ascending."""
         self._begin(time.time_ns() // 1_000_000)
-        found = []
-        for _ in range(count):
+        found: list[str] = []
+        while len(found) < count:
             if self._count >> _COUNT_BITS:
                 self._begin(self._last_ms + 1)
-            found.append(f"{self._head}{_PAIRS[self._count >> 10]}{_PAIRS[self._count & 1023]}")
-            self._count += 1
+            head, first = self._head, self._count
+            self._count = min(first + count - len(found), 1 << _COUNT_BITS)
+            found += [f"{head}{_PAIRS[each >> 10]}{_PAIRS[each & 1023]}" for each in range(first, self._count)]
         return tuple(found)
 
     def _begin(self, at_ms: int) -> None:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from filiera.core.signature import Field, Signature
+from filiera.core.signature import Signature
 from filiera.serving.batch import Batch
+from filiera.serving.bulk import BulkDecoder
 from filiera.serving.domain import INTEGER_RANGES, NOT_FINITE, Domain, domains_of, held, try_temporal
 from filiera.serving.problem import (
     MAX_ERRORS,
@@ -28,9 +30,10 @@ from filiera.serving.problem import (
     shown,
     too_many_rows,
 )
+from filiera.serving.row_type import request_type
 
-_MANY = 64
-"""So many rows, or more, are turned into columns at once."""
+_LARGE_BYTES = 64 * 1024
+"""What is larger is looked at all together, if that can be."""
 _INT64_MAX = 2**63 - 1
 _LONGEST_FLOAT = 400  #: digits; a longer whole number is beyond float64 in any case
 
@@ -44,6 +47,7 @@ class RowDecoder:
 
     def __init__(self, signature: Signature) -> None:
         """Prepare the decoder. Raises UsageError when the signature cannot be served."""
+        self._signature = signature
         self._domains = domains_of(signature)
         self._fields = signature.inputs
         self._max_rows = signature.max_rows
@@ -52,7 +56,6 @@ class RowDecoder:
         self._looked_at = [(place, domain) for place, domain in enumerate(self._domains) if _needs_look(domain)]
         self._times = [place for place, field in enumerate(signature.inputs) if field.type in ("date", "timestamp")]
         # What is left out of a row, or spelled otherwise than it is understood, is not in the body as it was meant.
-        self._is_matrix = all(field.type == "float64" for field in signature.inputs)
         self._is_literal = not (self._times or any(field.optional for field in signature.inputs))
 
     def decode(self, body: bytes) -> Batch:
@@ -61,26 +64,21 @@ class RowDecoder:
         Raises:
             RequestRefused: With status 400 (not JSON), 413 (too many rows) or 422 (breaks the signature).
         """
+        if len(body) > _LARGE_BYTES and self._bulk is not None and (found := self._bulk.try_batch(body)) is not None:
+            return found
         try:
-            found = self._fast_rows(body)
+            return Batch.of_rows(self._fields, self._fast_rows(body), body if self._is_literal else None)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _Mismatch):
             rows = self._checked_rows(body)
-        else:
-            if self._is_matrix and len(found) >= _MANY:
-                return self._matrix(found)
-            return Batch.of_rows(self._fields, found, body if self._is_literal else None)
         return Batch.of_rows(
             self._fields,
             self._understood([[held(f.type, row.get(f.name, f.default)) for f in self._fields] for row in rows]),
         )
 
-    def _matrix(self, rows: list[Any]) -> Batch:
-        """Return many rows of numbers as model and log take them, so that they are turned round once."""
-        import numpy as np
-
-        matrix = np.array(rows, dtype=np.float64)
-        matrix.flags.writeable = False  # some models write where they read, and the log comes after them
-        return Batch.of_matrix(self._fields, matrix)
+    @cached_property
+    def _bulk(self) -> BulkDecoder | None:
+        is_all_floats = all(field.type == "float64" for field in self._fields)
+        return BulkDecoder(self._signature) if is_all_floats else None
 
     def _fast_rows(self, body: bytes) -> list[Any]:
         if self._fast is None:
@@ -130,18 +128,9 @@ class RowDecoder:
 
 
 def _fast_decoder(domains: Sequence[Domain]) -> msgspec.json.Decoder[Any] | None:
-    """Return the decoder of one request, or None when msgspec cannot spell a field's name (quotes, control signs)."""
-    fields: list[Any] = [(f"f{i}", _msgspec_type(domain), *_default(domain.field)) for i, domain in enumerate(domains)]
-    names = {f"f{i}": domain.field.name for i, domain in enumerate(domains)}
-    if any(ord(sign) < 32 or sign in '"\\' for name in names.values() for sign in name):
-        return None
-    row = msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, gc=False, kw_only=True)
-    request = msgspec.defstruct("Request", [("instances", list[row])], forbid_unknown_fields=True)  # type: ignore[valid-type]
-    return msgspec.json.Decoder(request)
-
-
-def _default(field: Field) -> tuple[Any, ...]:
-    return (held(field.type, field.default),) if field.optional else ()
+    """Return the decoder of one request; None when msgspec cannot spell a field's name."""
+    found = request_type([domain.field for domain in domains], [_msgspec_type(domain) for domain in domains])
+    return None if found is None else msgspec.json.Decoder(found)
 
 
 def _msgspec_type(domain: Domain) -> Any:
