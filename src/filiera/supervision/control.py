@@ -55,6 +55,11 @@ class Channel:
         except ValueError as error:
             raise Gone from error
 
+    def end(self) -> None:
+        """Let who watches this end see that it is over, as if the other side had hung up; it is open until then."""
+        with suppress(OSError):  # it is over already
+            self.socket.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Hang up."""
         self.socket.close()

@@ -130,9 +130,7 @@ class Runner:
 
     def lost(self, pid: int, now: float) -> None:
         """A worker has hung up: it has ended, or ends now."""
-        channel = self._channels.pop(pid, None)
-        if channel is not None:
-            channel.close()
+        self._channels.pop(pid, None)
         if pid not in self._children and pid in self.fleet.workers:
             self._ended(pid, "", now)
 
@@ -178,7 +176,7 @@ class Runner:
             del self._children[pid]
             channel = self._channels.pop(pid, None)
             if channel is not None:
-                channel.close()
+                channel.end()  # its watcher closes it: the next caller may have its number then
             self._ended(pid, _ending(code), now)
         return bool(gone)
 

@@ -238,9 +238,8 @@ class Supervisor:
     def _hang_up(self, channel: Channel, now: float) -> None:
         self._selector.unregister(channel.socket)
         worker = self._callers.pop(channel)
-        if worker is None:
-            channel.close()
-        else:
+        channel.close()
+        if worker is not None:
             runner, pid = worker
             runner.lost(pid, now)
 
