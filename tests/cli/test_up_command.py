@@ -212,6 +212,46 @@ def test_each_method_of_a_class_takes_messages(tmp_path: Path) -> None:
         assert "Did you mean 'close_day'?" in read_until(process.stderr, "There are: add, close_day.")
 
 
+DEADLY = """\
+import ctypes
+import time
+from pathlib import Path
+
+from filiera import service
+
+
+@service(concurrency=8)
+def work(number: int) -> None:
+    if number == 3:
+        ctypes.string_at(0)
+    while not Path("gate").exists():
+        time.sleep(0.01)
+    with Path("done").open("a") as file:
+        file.write(f"{number}\\n")
+"""
+
+
+def test_a_message_that_kills_workers_takes_no_other_along(tmp_path: Path) -> None:
+    """One of twenty-one that were put together breaks the process: it alone is dead, and all others are handled."""
+    (tmp_path / "filiera.toml").write_text("[service.work]\nfunction = 'jobs:work'\nattempts = 2\n")
+    (tmp_path / "jobs.py").write_text(DEADLY)
+    bodies = "\n".join(json.dumps({"number": number}) for number in range(21))
+    assert "21 messages" in filiera("queue", "put", "work", "-", cwd=tmp_path, stdin=bodies).out
+    with started("up", cwd=tmp_path) as process:
+        assert "has ended by SIGSEGV" in read_until(process.stdout, "has ended")
+        rows = done("queue", "list", "work", cwd=tmp_path).out.splitlines()
+        assert any("waiting, alone" in row for row in rows)
+        (tmp_path / "gate").touch()
+        (dead,) = until(lambda: done("queue", "dead", "work", "--json", cwd=tmp_path).data, len)
+        assert (dead["body"], dead["attempts"], dead["is_suspect"]) == ('{"number": 3}', 2, True)
+        assert dead["why"].startswith("The connection broke")
+        until(lambda: services(tmp_path), lambda standing: standing["waiting"] == 0)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60.0)
+    handled = [int(number) for number in (tmp_path / "done").read_text().split()]
+    assert sorted(handled) == [number for number in range(21) if number != 3]
+
+
 def test_what_cannot_be_up_is_told_at_once(project: Path, ask: Ask) -> None:
     """An unknown model, a service for all the world without a token, a taken port, an unknown name: exit code 2."""
     file = project / "filiera.toml"

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from filiera.adapters.sqlite_records import SqliteRecords
-from filiera.core.message import Message
+from filiera.core.message import Ending, Message
 from filiera.supervision.queue import LEASE_S, MessageQueue, reclaim, standings
 from tests.supervision.time import HandClock
 
@@ -70,7 +70,9 @@ def test_whoever_starts_ends_the_leases_of_the_one_before(
     queue.put([b"1", b"2"])
     (lost,) = queue.receive(1)
     assert reclaim(records, clock) == 1
-    assert {(message.body, message.attempt) for message in queue.receive(10)} == {(b"1", 2), (b"2", 1)}
+    assert [message.body for message in queue.receive(10)] == [b"2"]
+    (again,) = queue.receive_suspect()
+    assert (again.body, again.attempt) == (b"1", 1), "it was not alone"
     assert not queue.acknowledge(lost)
 
 
@@ -127,6 +129,7 @@ class Consumers(RuleBasedStateMachine):
         self.due: dict[str, float] = {}  #: living messages, and when each can be handed out
         self.dead: set[str] = set()
         self.held: dict[str, str] = {}  #: by message: the lease that counts
+        self.cut_offs: dict[str, int] = {}  #: by living message
 
     def teardown(self) -> None:
         self.records.close()
@@ -134,7 +137,9 @@ class Consumers(RuleBasedStateMachine):
 
     @rule(count=st.integers(0, 3))
     def put(self, count: int) -> None:
-        self.due |= dict.fromkeys(self.queue.put([b"{}"] * count), self.clock.now)
+        ids = self.queue.put([b"{}"] * count)
+        self.due |= dict.fromkeys(ids, self.clock.now)
+        self.cut_offs |= dict.fromkeys(ids, 0)
 
     @rule(seconds=st.sampled_from([0.0, 1.0, 30.0, LEASE_S, 400.0]))
     def wait(self, seconds: float) -> None:
@@ -142,13 +147,22 @@ class Consumers(RuleBasedStateMachine):
 
     @rule(target=received, most=st.integers(1, 4))
     def receive(self, most: int) -> list[Message]:
-        expected = sorted((due, one) for one, due in self.due.items() if due <= self.clock.now)[:most]
-        found = list(self.queue.receive(most))
+        return self.received_as_expected(self.queue.receive(most), most=most, are_suspects=False)
+
+    @rule(target=received)
+    def receive_suspect(self) -> list[Message]:
+        return self.received_as_expected(self.queue.receive_suspect(), most=1, are_suspects=True)
+
+    def received_as_expected(self, found: Sequence[Message], *, most: int, are_suspects: bool) -> list[Message]:
+        due = [(due, one) for one, due in self.due.items() if due <= self.clock.now]
+        expected = sorted((due, one) for due, one in due if (self.cut_offs[one] > 0) == are_suspects)[:most]
         assert sorted(message.id for message in found) == sorted(one for _, one in expected)
         for message in found:
             self.due[message.id] = self.clock.now + LEASE_S
             self.held[message.id] = message.lease
-        return found
+            self.cut_offs[message.id] += 1
+            assert (message.cut_offs, message.is_suspect) == (self.cut_offs[message.id], are_suspects)
+        return list(found)
 
     def is_ours(self, message: Message) -> bool:
         return self.held.get(message.id) == message.lease
@@ -160,18 +174,25 @@ class Consumers(RuleBasedStateMachine):
             if self.is_ours(message):
                 self.due[message.id] = self.clock.now + LEASE_S
 
-    @rule(messages=received, how=st.sampled_from(["acknowledge", "retry", "bury"]), after_s=st.sampled_from([0.0, 5.0]))
-    def settle(self, messages: list[Message], how: str, after_s: float) -> None:
+    @rule(
+        messages=received,
+        how=st.sampled_from(["acknowledge", "retry", "bury"]),
+        after_s=st.sampled_from([0.0, 5.0]),
+        ended=st.sampled_from(["failed", "untried", "cut off"]),
+    )
+    def settle(self, messages: list[Message], how: str, after_s: float, ended: Ending) -> None:
         for message in messages:
             ours = self.is_ours(message)
             if how == "acknowledge":
                 assert self.queue.acknowledge(message) == ours
             elif how == "retry":
-                assert self.queue.retry(message, after_s=after_s, why="") == ours
+                assert self.queue.retry(message, after_s=after_s, why="", ended=ended) == ours
             else:
-                assert self.queue.bury(message, why="") == ours
+                assert self.queue.bury(message, why="", ended=ended) == ours
             if ours:
                 del self.held[message.id], self.due[message.id]
+                known = {"failed": 0, "untried": message.cut_offs - 1, "cut off": message.cut_offs}
+                self.cut_offs[message.id] = known[ended]
                 if how == "retry":
                     self.due[message.id] = self.clock.now + after_s
                 if how == "bury":
@@ -187,6 +208,7 @@ class Consumers(RuleBasedStateMachine):
     def revive_all(self) -> None:
         assert set(self.queue.revive(sorted(self.dead | self.due.keys()))) == self.dead
         self.due |= dict.fromkeys(self.dead, self.clock.now)
+        self.cut_offs |= {one: min(self.cut_offs[one], 1) for one in self.dead}
         self.dead.clear()
 
     @invariant()

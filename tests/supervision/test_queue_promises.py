@@ -54,21 +54,23 @@ def test_an_acknowledged_message_is_gone(queue: MessageQueue, clock: HandClock) 
     clock.turn(LONG_S)
     assert list(queue.receive(1)) == []
     assert not queue.acknowledge(message)
-    assert not queue.is_due()
+    assert queue.due() == "nothing"
 
 
 def test_what_is_never_settled_comes_again(queue: MessageQueue, clock: HandClock) -> None:
     """Whoever received it may have died: when the lease ends, another one gets it, and only that one may settle."""
-    assert not queue.is_due()
+    assert queue.due() == "nothing"
     queue.put([b"1"])
-    assert queue.is_due()
+    assert queue.due() == "messages"
     (first,) = queue.receive(1)
-    assert list(queue.receive(1)) == []
-    assert not queue.is_due()
+    assert not first.is_suspect
+    assert list(queue.receive(1)) == list(queue.receive_suspect()) == []
+    assert queue.due() == "nothing"
     clock.turn(LONG_S)
-    assert queue.is_due()
-    (second,) = queue.receive(1)
-    assert (second.id, second.body, second.attempt) == (first.id, b"1", 2)
+    assert queue.due() == "suspects"
+    assert list(queue.receive(1)) == []
+    (second,) = queue.receive_suspect()
+    assert (second.id, second.body, second.is_suspect) == (first.id, b"1", True)
     assert not queue.acknowledge(first)
     assert not queue.retry(first, after_s=0.0, why="late")
     assert not queue.bury(first, why="late")
@@ -106,8 +108,47 @@ def test_an_attempt_that_was_none_does_not_count(queue: MessageQueue, clock: Han
     for _ in range(5):
         (message,) = queue.receive(1)
         assert message.attempt == 1
-        assert queue.retry(message, after_s=1.0, why="nobody there", is_tried=False)
+        assert queue.retry(message, after_s=1.0, why="nobody there", ended="untried")
         clock.turn(1.5)
+
+
+def test_suspects_come_one_by_one(queue: MessageQueue, clock: HandClock) -> None:
+    """What was cut off beside others is handed out by itself, and counts from then on; a failure clears it."""
+    queue.put([b"1", b"2", b"3"])
+    for message in queue.receive(2):
+        assert queue.retry(message, after_s=10.0, why="cut off", ended="cut off")
+    assert queue.due() == "messages", "neither is due yet"
+    clock.turn(10.0)
+    assert [(letter.is_suspect, letter.attempts) for letter in queue.letters(dead=False)] == [
+        (False, 0),
+        (True, 0),
+        (True, 0),
+    ]
+    assert [message.body for message in queue.receive(9)] == [b"3"]
+    (one,), (two,) = queue.receive_suspect(), queue.receive_suspect()
+    assert [(one.body, one.attempt), (two.body, two.attempt)] == [(b"1", 1), (b"2", 1)]
+    assert queue.retry(one, after_s=0.0, why="cut off", ended="cut off")
+    assert queue.retry(two, after_s=0.0, why="failed")
+    assert [(message.body, message.attempt) for message in queue.receive(9)] == [(b"2", 2)]
+    (one,) = queue.receive_suspect()
+    assert (one.body, one.attempt) == (b"1", 2)
+    assert queue.retry(one, after_s=0.0, why="nobody there", ended="untried")
+    (one,) = queue.receive_suspect()
+    assert one.attempt == 2
+
+
+def test_what_killed_is_a_suspect_when_it_comes_back(queue: MessageQueue, clock: HandClock) -> None:
+    """A dead letter that is put back has all its attempts again, and is brought alone if that was why it died."""
+    queue.put([b"1", b"2"])
+    one, two = queue.receive(2)
+    assert queue.retry(one, after_s=0.0, why="cut off", ended="cut off")
+    (one,) = queue.receive_suspect()
+    assert queue.bury(one, why="cut off", ended="cut off")
+    assert queue.bury(two, why="failed")
+    assert [letter.attempts for letter in queue.letters(dead=True)] == [1, 1]
+    queue.revive([one.id, two.id])
+    assert [(message.body, message.attempt) for message in queue.receive(9)] == [(b"2", 1)]
+    assert [(message.body, message.attempt) for message in queue.receive_suspect()] == [(b"1", 1)]
 
 
 def test_a_buried_message_is_not_handed_out(queue: MessageQueue, clock: HandClock) -> None:

@@ -81,11 +81,23 @@ def test_a_killed_worker_is_replaced(folder: Path) -> None:
         assert "has ended by SIGKILL" in running.says("has ended")
         with pytest.raises(OSError):
             running.call(do="die")
-        queue.put([b'{"do": "die"}'])
-        letters = wait_for(lambda: queue.letters(dead=True), lambda found: found)
-        queue.put([b'{"word": "next"}'])  # beside the other it could die with the worker three times, too
+        queue.put([b'{"word": "next"}'])
         wait_for(lambda: done(folder), lambda words: words[-1:] == ["next"])
-        assert (letters[0].attempts, letters[0].why.startswith("The connection broke")) == (3, True)
+
+
+def test_a_message_that_kills_workers_is_dead_and_its_neighbours_are_handled(folder: Path) -> None:
+    """Seven are at work beside it, and cut off with it; from then on it kills alone."""
+    with supervised(folder, attempts=2) as running, queue_of(folder) as queue:
+        good = [json.dumps({"do": "wait", "word": f"m{number}"}).encode() for number in range(20)]
+        deadly = queue.put([*good[:3], b'{"do": "die"}', *good[3:]])[3]
+        assert "has ended by SIGKILL" in running.says("has ended")
+        (folder / "gate").touch()
+        wait_for(queue.standing, lambda standing: standing.waiting + standing.handled == 0)
+        (letter,) = queue.letters(dead=True)
+        assert (letter.id, letter.attempts) == (deadly, 2)
+        assert letter.why.startswith("The connection broke")
+        assert sorted(done(folder)) == sorted(f"m{number}" for number in range(20)), "and each of them once"
+        running.wait_until(lambda standing: standing["restarts"] == 3)
 
 
 def test_a_service_that_cannot_start_says_so_to_its_callers(folder: Path) -> None:
@@ -185,6 +197,18 @@ def test_ending_finishes_what_has_begun(folder: Path) -> None:
     for pid in pids:
         assert not process_start(pid)
     assert not (folder / "workers.json").exists()
+
+
+def test_ending_waits_for_no_worker_that_never_comes(folder: Path) -> None:
+    """A message that was brought while a worker was being replaced is kept, and nothing is held against it."""
+    with supervised(folder, workers={"in_flight": 1}, attempts=1) as running, queue_of(folder) as queue:
+        queue.put([b'{"do": "die"}', b'{"do": "wait", "word": "kept"}'])
+        running.says("has ended by SIGKILL")
+        running.process.send_signal(signal.SIGTERM)
+        rest, _ = running.process.communicate(timeout=60.0)
+        assert rest.endswith("down\n")
+        waiting = {letter.body: (letter.attempts, letter.is_suspect) for letter in queue.letters(dead=False)}
+        assert waiting[b'{"do": "wait", "word": "kept"}'] == (0, False)
 
 
 def test_a_second_signal_ends_it_at_once(folder: Path) -> None:

@@ -9,6 +9,7 @@ from filiera.cli.queues import as_json, body_text, named_queue, put_at
 from filiera.project.project import Project
 from filiera.project.serving.services import declared_services
 from filiera.project.serving.supervising import queue_standings
+from filiera.supervision.queue import Letter
 
 
 def run(options: argparse.Namespace) -> int:
@@ -19,18 +20,16 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_json([as_json(letter) for letter in letters])
         return 0
-    rows = [
-        [letter.id, put_at(letter), letter.origin, _state(letter.is_handled, letter.attempts), body_text(letter)]
-        for letter in letters
-    ]
+    rows = [[letter.id, put_at(letter), letter.origin, _state(letter), body_text(letter)] for letter in letters]
     print_table(("id", "put", "by", "state", "body"), rows)
     return 0
 
 
-def _state(is_handled: bool, attempts: int) -> str:
-    if is_handled:
-        return f"attempt {attempts}"
-    return f"waiting, tried {attempts} times" if attempts else "waiting"
+def _state(letter: Letter) -> str:
+    state = f"attempt {letter.attempts}" if letter.is_handled else "waiting"
+    if letter.attempts and not letter.is_handled:
+        state += f", tried {letter.attempts} times"
+    return f"{state}, alone" if letter.is_suspect else state
 
 
 def _list_queues(options: argparse.Namespace) -> int:

@@ -38,6 +38,7 @@ def as_json(letter: Letter) -> dict[str, Any]:
         "due_at": letter.due_at,
         "attempts": letter.attempts,
         "is_handled": letter.is_handled,
+        "is_suspect": letter.is_suspect,
         "why": letter.why,
     }
 

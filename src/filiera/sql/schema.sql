@@ -226,12 +226,14 @@ CREATE TABLE message (
     origin TEXT NOT NULL,                    -- what put it: "put", "cron", "every", "files", or the address of a broker's queue
     put_at DOUBLE PRECISION NOT NULL,
     due_at DOUBLE PRECISION NOT NULL,        -- it is not handed out before; of one handed out, when its lease ends
-    attempts BIGINT NOT NULL DEFAULT 0,      -- how often it was handed out
+    attempts BIGINT NOT NULL DEFAULT 0,      -- how often it has failed, as far as that is known
+    cut_offs BIGINT NOT NULL DEFAULT 0,      -- how often in a row it was handed out, and nobody has said how that ended
     lease TEXT NOT NULL DEFAULT '',          -- random, of whom it was handed out to; '' when it waits
     is_dead BIGINT NOT NULL DEFAULT 0,       -- 1: it is not tried any more
     why TEXT NOT NULL DEFAULT ''             -- what the last attempt failed with
 );
 CREATE INDEX message_by_due ON message (queue, is_dead, due_at, put_at, id);
+CREATE INDEX message_cut_off ON message (queue, is_dead, due_at, put_at, id) WHERE cut_offs > 0;
 
 -- How far a trigger has come: the time of the last tick that was put, or what a file looked like.
 CREATE TABLE trigger_mark (

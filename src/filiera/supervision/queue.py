@@ -3,16 +3,19 @@
 What was received and never settled comes again when its lease ends. Settling is acknowledging, retrying or burying. It
 returns False, and changes nothing, when the lease has ended and the message was handed out again, or is settled
 already.
+
+A message of whose last attempt nobody has said how it ended is a suspect: it may have killed whoever handled it, or was
+beside one that did. Suspects are handed out one by one, and only to who asks for them, so that they can be alone.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from filiera.core.digest import digest
-from filiera.core.message import Incoming, Message, Waiting
+from filiera.core.message import Ending, Incoming, Message, Waiting, attempts_of
 from filiera.core.value import dataclass
 from filiera.ports import Clock, MetadataStore, Row, Statement
 
@@ -74,17 +77,25 @@ class MessageQueue:
         (row,) = self._records.read("count_backlog", {"queue": self.name, "most": most})
         return most - int(row["backlog"])
 
-    def is_due(self) -> bool:
-        """Tell whether there is a message to receive: a look at an index, which waits for nobody."""
-        return bool(self._records.read("try_due_message", {"queue": self.name, "now": self._clock()}))
+    def due(self) -> Literal["nothing", "messages", "suspects"]:
+        """Return what there is to receive: a look at an index, which waits for nobody. With suspects, others may be."""
+        (row,) = self._records.read("get_due_messages", {"queue": self.name, "now": self._clock()})
+        if row["any_cut_off"]:
+            return "suspects"
+        return "messages" if row["any_due"] else "nothing"
 
     def receive(self, most: int) -> Sequence[Message]:
-        """Return up to *most* messages that are due, the longest due first; at once, perhaps none."""
-        if not self.is_due():
-            return ()
+        """Return up to *most* messages that are due and no suspects, the longest due first; at once, perhaps none."""
+        return self._received("receive_messages", most=most)
+
+    def receive_suspect(self) -> Sequence[Message]:
+        """Return the suspect that is due longest; at once, perhaps none."""
+        return self._received("receive_cut_off")
+
+    def _received(self, query: str, **more: int) -> Sequence[Message]:
         now, lease = self._clock(), secrets.token_hex(8)
-        wanted = {"queue": self.name, "lease": lease, "now": now, "until": now + self._lease_s, "most": most}
-        (rows,) = self._records.write([("receive_messages", wanted)])
+        wanted = {"queue": self.name, "lease": lease, "now": now, "until": now + self._lease_s, **more}
+        (rows,) = self._records.write([(query, wanted)])
         found = [
             Message(
                 id=row["id"],
@@ -92,7 +103,8 @@ class MessageQueue:
                 method=row["method"],
                 origin=row["origin"],
                 put_at=row["put_at"],
-                attempt=row["attempts"],
+                attempts=row["attempts"],
+                cut_offs=row["cut_offs"],
                 lease=lease,
             )
             for row in rows
@@ -107,14 +119,13 @@ class MessageQueue:
         """Let the message go: it has been handled. After a power cut it may come once more."""
         return self._settled("acknowledge_message", message)
 
-    def retry(self, message: Message, *, after_s: float, why: str, is_tried: bool = True) -> bool:
-        """Hand the message out again in *after_s* seconds. Not *is_tried*: the attempt does not count."""
-        due_at, untried = self._clock() + after_s, int(not is_tried)
-        return self._settled("retry_message", message, due_at=due_at, why=why[:_LONGEST_WHY], untried=untried)
+    def retry(self, message: Message, *, after_s: float, why: str, ended: Ending = "failed") -> bool:
+        """Hand the message out again in *after_s* seconds. Untried: as if it had not been handed out this time."""
+        return self._let_go("release_message", message, after_s=after_s, why=why, ended=ended)
 
-    def bury(self, message: Message, *, why: str) -> bool:
+    def bury(self, message: Message, *, why: str, ended: Ending = "failed") -> bool:
         """Keep the message among the dead letters: it is not handed out any more."""
-        return self._settled("bury_message", message, at=self._clock(), why=why[:_LONGEST_WHY])
+        return self._let_go("bury_message", message, after_s=0.0, why=why, ended=ended)
 
     def standing(self) -> Waiting:
         """Return how many messages wait, are being handled and are dead, and when the next is due."""
@@ -126,7 +137,10 @@ class MessageQueue:
         return [_letter(row) for row in rows]
 
     def revive(self, ids: Iterable[str]) -> list[str]:
-        """Let dead letters wait again, as if never tried; return the ids of those that were dead."""
+        """Let dead letters wait again, as if never tried; return the ids of those that were dead.
+
+        What was a suspect is one still: it does not become harmless by being dead for a while.
+        """
         return self._changed("revive_message", ids, now=self._clock())
 
     def drop(self, ids: Iterable[str]) -> list[str]:
@@ -163,6 +177,15 @@ class MessageQueue:
         done = self._records.write([(query, row) for row in rows], durable=True)
         return [found["id"] for result in done for found in result]
 
+    def _let_go(self, query: str, message: Message, *, after_s: float, why: str, ended: Ending) -> bool:
+        attempts, cut_offs = {
+            "failed": (message.attempt, 0),
+            "untried": (message.attempts, message.cut_offs - 1),
+            "cut off": (message.attempts, message.cut_offs),
+        }[ended]
+        due_at, known = self._clock() + after_s, {"attempts": attempts, "cut_offs": cut_offs}
+        return self._settled(query, message, due_at=due_at, why=why[:_LONGEST_WHY], **known)
+
     def _settled(self, query: str, message: Message, **more: object) -> bool:
         (rows,) = self._records.write([(query, {"id": message.id, "lease": message.lease, **more})])
         return bool(rows)
@@ -178,8 +201,9 @@ class Letter:
     origin: str  #: what put it
     put_at: float  #: seconds since the epoch
     due_at: float  #: when it can be handed out; of a dead one, when it died
-    attempts: int  #: how often it was handed out
+    attempts: int  #: how often it was tried, as far as that counts; while it is handled, this time included
     is_handled: bool  #: it is handed out at the moment
+    is_suspect: bool  #: nobody has said how its last attempt ended; it is brought alone
     why: str  #: what the last attempt failed with
 
 
@@ -198,8 +222,12 @@ def reclaim(records: MetadataStore, clock: Clock) -> int:
 
 
 def _letter(row: Row) -> Letter:
-    kept = {name: row[name] for name in ("id", "method", "origin", "put_at", "due_at", "attempts", "why")}
-    return Letter(body=bytes(row["body"]), is_handled=bool(row["lease"]), **kept)
+    kept = {name: row[name] for name in ("id", "method", "origin", "put_at", "due_at", "why")}
+    is_handled, cut_offs = bool(row["lease"]), row["cut_offs"]
+    attempts = attempts_of(row["attempts"], cut_offs, is_handled=is_handled)
+    return Letter(
+        body=bytes(row["body"]), attempts=attempts, is_handled=is_handled, is_suspect=cut_offs > is_handled, **kept
+    )
 
 
 def _new_id(now: float, place: int) -> str:

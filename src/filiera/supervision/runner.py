@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from filiera.core.value import dataclass
+from filiera.errors import StoreError
 from filiera.supervision.control import Channel, Gone
 from filiera.supervision.couriers import Couriers
 from filiera.supervision.doorstep import Doorstep
@@ -48,7 +49,8 @@ class Runner:
 
     def __init__(self, parts: Parts) -> None:
         self.service, self.fleet, self.tell = parts.service, parts.fleet, parts.tell
-        self.couriers, self._prompter, self._launch = parts.couriers, parts.prompter, parts.launch
+        self.couriers, self.deliveries = parts.couriers, parts.couriers.deliveries
+        self._prompter, self._launch = parts.prompter, parts.launch
         self.intake = parts.intake
         self._prepare = parts.prepare
         self.listener: socket.socket | None = None
@@ -88,7 +90,7 @@ class Runner:
         if self.fleet.state == "ready":
             limits = self.service.workers
             self.couriers.send_out(limits.in_flight * limits.most)
-        elif self.couriers.has_work():
+        elif self.deliveries.has_work():
             self.fleet.wanted()
         return has_changed
 
@@ -138,11 +140,13 @@ class Runner:
         """Begin to end: what has begun is finished."""
         if self.intake is not None:
             self.intake.stop()
-        self.couriers.stop()
+        self.deliveries.stop()
         self.fleet.stop()
 
     def kill_all(self) -> None:
-        """End all workers at once."""
+        """End all workers at once, which is not held against the messages that they have."""
+        with suppress(StoreError):  # then they are suspects
+            self.deliveries.give_back()
         for pid in self.pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

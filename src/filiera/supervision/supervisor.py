@@ -27,6 +27,8 @@ _LOOK_S = 0.1
 """So often it is looked whether a message has come or a child has ended."""
 _KEEP_S = 15.0
 _MOURN_S = 60.0
+_LAST_WORDS_S = 1.0
+"""What the last worker has answered is read for so long after its end."""
 
 
 class Processes(Protocol):
@@ -65,6 +67,7 @@ class Supervisor:
         self._callers: dict[Channel, tuple[Runner, int] | None] = {}
         self._watched: set[str] = set()
         self._stop_at: float | None = None
+        self._until = 0.0  # once no worker is left: when it ends, whatever is still under way
         self._is_killing = False
         self._alarm: socket.socket | None = None
         self._keep_at = 0.0
@@ -105,7 +108,7 @@ class Supervisor:
             self._keep_at = now + _KEEP_S
             for runner in self._runners.values():
                 with self._mourned(runner):
-                    runner.couriers.keep()
+                    runner.deliveries.keep()
         self._watch()
         for key, _ in self._selector.select(_LOOK_S):
             key.data(time.monotonic())
@@ -144,12 +147,15 @@ class Supervisor:
     def _is_finished(self) -> bool:
         if self._stop_at is None:
             return False
-        if self._is_killing or time.monotonic() >= self._stop_at:
+        now = time.monotonic()
+        if self._is_killing or now >= self._stop_at:
             for runner in self._runners.values():
                 runner.kill_all()
         if any(runner.pids for runner in self._runners.values()):
+            self._until = now + _LAST_WORDS_S
             return False
-        return self._is_killing or not any(runner.couriers.under_way for runner in self._runners.values())
+        is_over = self._is_killing or now >= self._until  # what waits for a worker still will have none
+        return is_over or not any(runner.deliveries.under_way for runner in self._runners.values())
 
     # Signals
 
@@ -190,6 +196,7 @@ class Supervisor:
             self._is_killing = True
             return
         self._stop_at = time.monotonic() + DRAIN_S
+        self._until = time.monotonic() + _LAST_WORDS_S
         self._outside.say("", "ending: what has begun is finished; once more ends it at once")
         for runner in self._runners.values():
             runner.stop()
@@ -197,8 +204,6 @@ class Supervisor:
     def _end(self) -> None:
         for runner in self._runners.values():
             runner.kill_all()
-            with suppress(StoreError):
-                runner.couriers.give_back()
             runner.close()
         (self._outside.folder / WORKERS_FILE).unlink(missing_ok=True)
 

@@ -216,11 +216,13 @@ CREATE TABLE message (
     put_at DOUBLE PRECISION NOT NULL,
     due_at DOUBLE PRECISION NOT NULL,
     attempts BIGINT NOT NULL DEFAULT 0,
+    cut_offs BIGINT NOT NULL DEFAULT 0,
     lease TEXT NOT NULL DEFAULT '',
     is_dead BIGINT NOT NULL DEFAULT 0,
     why TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX message_by_due ON message (queue, is_dead, due_at, put_at, id);
+CREATE INDEX message_cut_off ON message (queue, is_dead, due_at, put_at, id) WHERE cut_offs > 0;
 
 CREATE TABLE trigger_mark (
     service TEXT NOT NULL,

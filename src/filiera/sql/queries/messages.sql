@@ -9,16 +9,25 @@ ON CONFLICT (id) DO NOTHING;
 SELECT COUNT(*) AS backlog
   FROM (SELECT id FROM message WHERE queue = :queue AND is_dead = 0 LIMIT :most) AS living;
 
--- try_due_message --
--- One row if a message can be handed out.
-SELECT id FROM message WHERE queue = :queue AND is_dead = 0 AND due_at <= :now LIMIT 1;
+-- get_due_messages --
+-- Whether messages can be handed out, and whether one of them was cut off: 1 or 0 each.
+SELECT EXISTS (SELECT 1 FROM message WHERE queue = :queue AND is_dead = 0 AND due_at <= :now) AS any_due,
+       EXISTS (SELECT 1 FROM message WHERE queue = :queue AND is_dead = 0 AND due_at <= :now AND cut_offs > 0)
+       AS any_cut_off;
 
 -- receive_messages --
--- Take the messages that are due longest, also those whose lease has ended; they come back when this lease ends.
-UPDATE message SET lease = :lease, due_at = :until, attempts = attempts + 1
- WHERE id IN (SELECT id FROM message WHERE queue = :queue AND is_dead = 0 AND due_at <= :now
+-- Take the messages that are due longest and were not cut off; they come back when their lease ends, as cut off.
+UPDATE message SET lease = :lease, due_at = :until, cut_offs = 1
+ WHERE id IN (SELECT id FROM message WHERE queue = :queue AND is_dead = 0 AND due_at <= :now AND cut_offs = 0
                ORDER BY due_at, put_at, id LIMIT :most)
-RETURNING id, body, method, origin, put_at, attempts;
+RETURNING id, body, method, origin, put_at, attempts, cut_offs;
+
+-- receive_cut_off --
+-- Take the message that is due longest of those that were cut off.
+UPDATE message SET lease = :lease, due_at = :until, cut_offs = cut_offs + 1
+ WHERE id IN (SELECT id FROM message WHERE queue = :queue AND is_dead = 0 AND due_at <= :now AND cut_offs > 0
+               ORDER BY due_at, put_at, id LIMIT 1)
+RETURNING id, body, method, origin, put_at, attempts, cut_offs;
 
 -- extend_lease --
 -- One row if the lease is still held.
@@ -28,14 +37,15 @@ UPDATE message SET due_at = :until WHERE id = :id AND lease = :lease RETURNING i
 -- One row if the lease was still held.
 DELETE FROM message WHERE id = :id AND lease = :lease RETURNING id;
 
--- retry_message --
--- One row if the lease was still held. :untried is 1 when the attempt does not count.
-UPDATE message SET due_at = :due_at, lease = '', why = :why, attempts = attempts - :untried
+-- release_message --
+-- One row if the lease was still held.
+UPDATE message SET due_at = :due_at, lease = '', why = :why, attempts = :attempts, cut_offs = :cut_offs
  WHERE id = :id AND lease = :lease RETURNING id;
 
 -- bury_message --
 -- One row if the lease was still held.
-UPDATE message SET is_dead = 1, due_at = :at, lease = '', why = :why WHERE id = :id AND lease = :lease RETURNING id;
+UPDATE message SET is_dead = 1, due_at = :due_at, lease = '', why = :why, attempts = :attempts, cut_offs = :cut_offs
+ WHERE id = :id AND lease = :lease RETURNING id;
 
 -- reclaim_messages --
 -- End all leases: whoever held them is gone.
@@ -50,12 +60,12 @@ SELECT queue, SUM(CASE WHEN is_dead = 0 AND lease = '' THEN 1 ELSE 0 END) AS wai
 
 -- list_messages --
 -- The messages of a queue that are dead, or that are not, the longest due first.
-SELECT id, body, method, origin, put_at, due_at, attempts, lease, why FROM message
+SELECT id, body, method, origin, put_at, due_at, attempts, cut_offs, lease, why FROM message
  WHERE queue = :queue AND is_dead = :is_dead ORDER BY due_at, put_at, id LIMIT :most;
 
 -- revive_message --
--- One row if this message was dead: it waits again, as if it had never been tried.
-UPDATE message SET is_dead = 0, due_at = :now, attempts = 0, why = ''
+-- One row if this message was dead: it waits again, as if it had never been tried but for what it may have killed.
+UPDATE message SET is_dead = 0, due_at = :now, attempts = 0, cut_offs = CASE WHEN cut_offs > 0 THEN 1 ELSE 0 END, why = ''
  WHERE id = :id AND queue = :queue AND is_dead = 1 RETURNING id;
 
 -- drop_dead_message --
