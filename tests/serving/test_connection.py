@@ -136,6 +136,29 @@ def test_a_body_larger_than_what_is_taken_ahead_comes_whole() -> None:
     assert answers(said(echo, head + body), "POST") == [(200, b"POST / " + body)]
 
 
+def test_requests_wait_with_their_caller() -> None:
+    """Of those who send many requests at once no more is read than can be answered soon, however many were answered."""
+
+    async def scene() -> list[int]:
+        loop, callers, ahead = asyncio.get_running_loop(), Callers(echo), []
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        await loop.connect_accepted_socket(lambda: Connection(callers), far)
+        sent = heard = 0
+        with near:
+            while heard < 300 * len(GET):
+                with suppress(BlockingIOError):
+                    while sent < 10_000_000:
+                        sent += near.send(GET * 1000)
+                heard += (await loop.sock_recv(near, 1000)).count(b"GET /a ") * len(GET)
+                ahead.append(sent - heard)
+        while callers.open:
+            await asyncio.sleep(0)
+        return ahead
+
+    assert max(run(scene())) < 2_000_000
+
+
 def test_who_is_refused_while_speaking_hears_why() -> None:
     """An answer before the body has come reaches the caller, who is then hung up on."""
     head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9000000\r\n\r\n"

@@ -18,7 +18,7 @@ from filiera.serving.http import Message, Receive, Scope, Send
 
 _log = logging.getLogger("filiera.serving")
 _MAX_AHEAD_BYTES = 256 * 1024
-"""So much of a body, or of requests behind the one at hand, is taken before somebody asks for it."""
+"""So much of a body is taken before somebody asks for it; of requests behind the one at hand, what a head may have."""
 _HEAD_S = 30.0
 """So long may the head of a request take to come, once it has begun; and the first one in any case."""
 _IDLE_S = 120.0
@@ -49,8 +49,7 @@ class Callers:
         self.app = app
         self.open: set[Connection] = set()
         self.is_leaving = False  #: answers close their connections
-        self._second = 0
-        self._date = b""
+        self._second, self._date = 0, b""
 
     def look(self, now_s: float) -> None:
         """Hang up on who sends a head too slowly, was silent for long, or does not read the answer or hang up."""
@@ -111,7 +110,7 @@ class Connection(asyncio.Protocol):
         self._buffer = self._buffer + data if self._buffer else data
         if self.exchange is None:
             self._next()
-        elif len(self._buffer) > _MAX_AHEAD_BYTES:
+        elif len(self._buffer) > MAX_HEAD_BYTES:
             self.transport.pause_reading()
 
     def eof_received(self) -> bool:
@@ -186,7 +185,8 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         self._wait(_HEAD_S if self._buffer else _IDLE_S)
-        self.transport.resume_reading()
+        if len(self._buffer) <= MAX_HEAD_BYTES:
+            self.transport.resume_reading()
         if self._buffer:
             self._next()
         if self._ended and self.exchange is None:

