@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from filiera.cli.contract_report import print_verification, verification_document
 from filiera.cli.output import print_json
 from filiera.cli.places import find_model
-from filiera.cli.serve_command import TOKEN_VARIABLE
 from filiera.errors import Rejected
 from filiera.project.project import Project
 from filiera.project.serving.contracts import contract_of, verify_service, verify_version
+from filiera.project.serving.token import token_given
 
 
 def run(options: argparse.Namespace) -> int:
@@ -20,7 +19,7 @@ def run(options: argparse.Namespace) -> int:
     version = find_model(project, options.model)
     contract_of(project, version)
     if options.url:
-        found = verify_service(project, version, options.url, token=os.environ.get(TOKEN_VARIABLE) or None)
+        found = verify_service(project, version, options.url, token=token_given())
     else:
         found = verify_version(project, version, options.alias)
     if options.json:

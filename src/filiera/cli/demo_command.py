@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import subprocess
 import sys
@@ -15,7 +14,6 @@ from typing import Any
 from filiera.cli.output import coloured, print_facts
 from filiera.cli.places import find_model
 from filiera.cli.progress import Progress
-from filiera.cli.serve_command import TOKEN_VARIABLE
 from filiera.core.check import CheckReport
 from filiera.errors import FilieraError, UsageError
 from filiera.project.config import FILE_NAME
@@ -24,6 +22,7 @@ from filiera.project.launch import start
 from filiera.project.project import Project
 from filiera.project.runs import Run
 from filiera.project.serving.monitoring import look
+from filiera.project.serving.token import token_given
 from filiera.project.templates import make_project
 
 TEMPLATE = "traffic-classification"
@@ -140,7 +139,7 @@ def _watch(project: Project, url: str, held_out: Any) -> dict[str, str]:
 def _predict(url: str, rows: Any) -> int:
     from filiera.serving.client import ServiceClient
 
-    client = ServiceClient(url, token=os.environ.get(TOKEN_VARIABLE) or None)
+    client = ServiceClient(url, token=token_given())
     names = [field["name"] for field in client.describe(MODEL)["signature"]["inputs"]]
     records: Iterator[Mapping[str, Any]] = rows.select(names).iter_rows(named=True)
     return sum(1 for _ in client.predict(records, model=MODEL))

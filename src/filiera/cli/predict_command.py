@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from filiera.cli.places import find_model
-from filiera.cli.serve_command import TOKEN_VARIABLE
 from filiera.core.collected import Collected
 from filiera.core.graphs import ServingGraph
 from filiera.core.products import ProductRef
@@ -21,6 +19,7 @@ from filiera.errors import FilieraError, SourceError, UsageError, did_you_mean
 from filiera.project import plugins
 from filiera.project.project import Project
 from filiera.project.serving.offers import find_offered
+from filiera.project.serving.token import token_given
 from filiera.project.tables import FILE_TYPES, file_type
 from filiera.project.versions import Version
 
@@ -127,7 +126,7 @@ def _ask_service(options: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
     """Return the service's answers; a project is needed only to know which version is meant."""
     from filiera.serving.client import ServiceClient
 
-    client = ServiceClient(options.url, token=os.environ.get(TOKEN_VARIABLE) or None)
+    client = ServiceClient(options.url, token=token_given())
     name, served = ProductRef.parse(options.model).name, client.models()
     if name not in served:
         why = f"It serves: {', '.join(served)}.{did_you_mean(name, served)}"

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from filiera.errors import UsageError
+from filiera.project.serving.apps import app_of, closing_logs
 from filiera.project.serving.offers import Offer, offers_of, service_name
+from filiera.project.serving.token import TOKEN_VARIABLE, token_given
 
-TOKEN_VARIABLE = "FILIERA_TOKEN"  # noqa: S105 - the name of the variable, not a token
+if TYPE_CHECKING:
+    from filiera.serving.app import App
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve models and functions until Ctrl-C; every answer is logged."""
-    from filiera.serving.app import App
     from filiera.serving.listening import must_have_token
     from filiera.serving.server import serve
     from filiera.serving.watch import watch_of
 
-    token = os.environ.get(TOKEN_VARIABLE) or None
-    if must_have_token(options.host) and token is None:
+    if must_have_token(options.host) and token_given() is None:
         raise UsageError(
             f"{options.host} can be reached from other machines.",
             why="A service that others reach needs a token.",
@@ -42,9 +43,9 @@ def run(options: argparse.Namespace) -> int:
 
     def build() -> App:
         watch = watch_of(service_name(offers), access_log=options.access_log, tell=_tell)
-        return App([offer.mount() for offer in offers], token=token, local_names_only=token is None, watch=watch)
+        return app_of(offers, watch=watch)
 
-    try:
+    with closing_logs(offers):
         serve(
             build,
             host=options.host,
@@ -52,10 +53,6 @@ def run(options: argparse.Namespace) -> int:
             grpc_port=options.grpc_port,
             on_ready=lambda addresses: _announce(addresses, offers),
         )
-    finally:
-        for offer in offers:
-            if offer.log is not None:
-                offer.log.close()
     _tell(f"stopped; {_ending(offers)}")
     return 0
 

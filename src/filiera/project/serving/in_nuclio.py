@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from filiera.errors import UsageError
 from filiera.project.serving.offers import offers_of
-from filiera.project.serving.supervising import TOKEN_VARIABLE
+from filiera.project.serving.token import TOKEN_VARIABLE, token_given
 
 _CALL = "filiera-call"
 """The header that says where an event without a path is to go: that of a clock."""
@@ -38,7 +38,7 @@ class Events:
         from filiera.serving.app import App
         from filiera.serving.in_process import InProcess
 
-        self._token = os.environ.get(TOKEN_VARIABLE, "")
+        self._token = token_given() or ""
         if not self._token:
             raise UsageError("A function of Nuclio needs a token.", do=f"Make the secret that {TOKEN_VARIABLE} names.")
         os.chdir(root)

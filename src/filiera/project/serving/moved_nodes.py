@@ -18,6 +18,7 @@ from filiera.errors import ProjectError, UsageError, did_you_mean
 from filiera.project.config import FILE_NAME
 from filiera.project.serving.functions import find_served, is_address
 from filiera.project.serving.graphs import graph_of, member_of
+from filiera.project.serving.token import token_given
 from filiera.project.worker import PATH_VARIABLE
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from filiera.serving.graph_predictor import GraphPredictor, Member
 
 PROCESS = "process"
-_TOKEN_VARIABLE = "FILIERA_TOKEN"  # noqa: S105 - the name of the variable, not a token
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,7 +170,7 @@ def _elsewhere(project: Project, version: Version, place: str) -> Member:
     signature = project.value(version.attachments["signature"])
     predictor: Any = AbsentModel()
     if place != PROCESS:
-        token = os.environ.get(_TOKEN_VARIABLE) or None
+        token = token_given()
         predictor = RemoteModel(place, version.name, version=version.number, signature=signature, token=token)
         predictor.require()
     return Member(name=version.name, signature=signature, predictor=predictor, version=version.number)

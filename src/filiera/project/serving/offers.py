@@ -41,11 +41,16 @@ class Offer:
 
 
 def offers_of(
-    texts: Sequence[str], *, profile: str | None, tell: Callable[[str], None], cache_s: float = 0.0
+    texts: Sequence[str],
+    *,
+    profile: str | None,
+    tell: Callable[[str], None],
+    cache_s: float = 0.0,
+    folder: Path | None = None,
 ) -> list[Offer]:
     """Return what *texts* name, in order; their logs are open.
 
-    Functions given by address are served without a project, too, from the current folder; then nothing is logged.
+    Functions given by address are served without a project, too, from the folder; then nothing is logged.
 
     Args:
         texts: ``NAME@VERSION``, ``NAME@ALIAS``, ``NAME`` (a model's champion, else a function marked with
@@ -53,17 +58,19 @@ def offers_of(
         profile: The profile of the project, if not its usual one.
         tell: Takes a line when a service that follows an alias has something to say.
         cache_s: How long answers of models are kept for who asks the same; 0: not at all.
+        folder: In the project; by default the current one.
 
     Raises:
         UsageError: One of them is not there, or two have one name.
         ProjectError: There is no project, or its code cannot be used.
     """
     try:
-        project = Project.open(profile=profile)
+        project = Project.open(folder, profile=profile)
     except ProjectError:
-        if not all(map(is_address, texts)) or profile is not None or _has_file():
+        if not all(map(is_address, texts)) or profile is not None or _has_file(folder):
             raise
-        return _distinct([_without_project(text) for text in texts])
+        root = (folder or Path.cwd()).resolve()
+        return _distinct([_without_project(root, text) for text in texts])
     named = _distinct([_offer(project, text, tell, cache_s) for text in texts])
     return [*named, *_conversions(project, texts, named, tell)]
 
@@ -110,8 +117,8 @@ def _offer(project: Project, text: str, tell: Callable[[str], None], cache_s: fl
     return _of_graph(project, placed, tell, cache_s)
 
 
-def _without_project(address: str) -> Offer:
-    found = find_served(Path.cwd().resolve(), address)
+def _without_project(root: Path, address: str) -> Offer:
+    found = find_served(root, address)
     if isinstance(found, FoundFunction):
         return _of_function(found, None)
     raise UsageError(f"The graph {found.name!r} can be served in a project only.", why="Its models are there.")
@@ -271,11 +278,11 @@ def _distinct(offers: list[Offer]) -> list[Offer]:
     return offers
 
 
-def _has_file() -> bool:
+def _has_file(folder: Path | None) -> bool:
     from filiera.project.config import find_root
 
     try:
-        find_root()
+        find_root(folder)
     except ProjectError:
         return False
     return True

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filiera.project.serving.apps import app_of, closing_logs
 from filiera.project.serving.offers import offers_of, service_name
-from filiera.project.serving.supervising import TOKEN_VARIABLE
 from filiera.project.worker import work_as_told
 
 if TYPE_CHECKING:
@@ -20,14 +20,12 @@ if TYPE_CHECKING:
 
 def run_worker(words: dict[str, Any]) -> None:
     """Serve until whoever started this closes its end of the control socket. Raises FilieraError."""
-    from filiera.serving.app import App
     from filiera.serving.server import serve_on
     from filiera.serving.sharing import SharedCounts
     from filiera.serving.watch import watch_of
 
     shared = SharedCounts(Path(words["folder"]), words["worker"])
     offers = offers_of(words["names"], profile=words["profile"], tell=_tell, cache_s=words["cache_s"])
-    token = os.environ.get(TOKEN_VARIABLE) or None
 
     async def beside(running: Running) -> None:
         loop = asyncio.get_running_loop()
@@ -45,16 +43,12 @@ def run_worker(words: dict[str, Any]) -> None:
             finally:
                 loop.remove_reader(control)
 
-    try:
+    with closing_logs(offers):
         watch = watch_of(service_name(offers), access_log=words["access_log"], tell=_tell, shared=shared)
-        app = App([offer.mount() for offer in offers], token=token, local_names_only=token is None, watch=watch)
+        app = app_of(offers, watch=watch)
         app.start()
         serve_on(os.dup(words["listener"]), app, beside=beside)
         shared.publish(app.samples())
-    finally:
-        for offer in offers:
-            if offer.log is not None:
-                offer.log.close()
 
 
 def _tell(line: str) -> None:

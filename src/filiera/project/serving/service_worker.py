@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from filiera.errors import ProjectError, did_you_mean
 from filiera.project.project import Project
+from filiera.project.serving.apps import app_of, closing_logs
 from filiera.project.serving.offers import Offer, offers_of
 from filiera.project.serving.services import named_services
 from filiera.project.serving.services_metrics import counts_of_worker
 from filiera.project.serving.spares import wait_for_words
-from filiera.project.serving.supervising import TOKEN_VARIABLE, control_folder, model_of
+from filiera.project.serving.supervising import control_folder, model_of
 from filiera.project.worker import work_as_told
 from filiera.supervision.tie import Tie
 
@@ -34,22 +35,18 @@ def run_service_worker(root: Path, profile: str, name: str, listener: int) -> No
     project = Project.open(root, profile=profile)
     (service,) = named_services(project.config, [name])
     tie = Tie(control_folder(project), listener, service=name, address=service.address_digest)
-    from filiera.serving.app import App, Limits
+    from filiera.serving.app import Limits
     from filiera.serving.server import serve_on  # what takes long is loaded when the supervisor knows of us
     from filiera.serving.watch import watch_of
 
     offers = offers_of(
         [service.function or str(model_of(service))], profile=profile, tell=_tell, cache_s=service.cache_s
     )
-    token = os.environ.get(TOKEN_VARIABLE) or None
-    try:
+    with closing_logs(offers):
         paths = paths_of(offers[0], service.method)
         shared = counts_of_worker(project, name)
         watch = watch_of(name, access_log=service.access_log, tell=_tell, shared=shared)
-        limits = Limits(drain_s=_DRAIN_S)
-        app = App(
-            [offer.mount() for offer in offers], token=token, local_names_only=token is None, limits=limits, watch=watch
-        )
+        app = app_of(offers, watch=watch, limits=Limits(drain_s=_DRAIN_S))
         app.start()
 
         async def beside(running: Running) -> None:
@@ -61,10 +58,6 @@ def run_service_worker(root: Path, profile: str, name: str, listener: int) -> No
 
         serve_on(os.dup(listener), app, beside=beside)
         shared.leave(app.samples())
-    finally:
-        for offer in offers:
-            if offer.log is not None:
-                offer.log.close()
 
 
 def paths_of(offer: Offer, method: str) -> dict[str, str]:

@@ -13,7 +13,8 @@ from filiera.core.message import Waiting
 from filiera.errors import FilieraError
 from filiera.project.identity import answers
 from filiera.project.project import Project
-from filiera.project.serving.supervising import TOKEN_VARIABLE, control_folder, queue_standings, standing_services
+from filiera.project.serving.supervising import control_folder, queue_standings, standing_services
+from filiera.project.serving.token import token_given
 from filiera.serving.listening import listen, url_of
 from filiera.serving.metrics import Samples, merged
 from filiera.serving.sharing import SharedCounts, settle, summed, workers_in
@@ -78,7 +79,7 @@ def tell_metrics(project: Project, services: Sequence[Service], port: int) -> st
 
     listener = listen("127.0.0.1", port)
     url = url_of(listener)
-    token = os.environ.get(TOKEN_VARIABLE) or None
+    token = token_given()
     watch = Watch(shared=ServicesCounts(project, services))
     app = App([], token=token, local_names_only=token is None, watch=watch)
     app.start()

@@ -27,6 +27,7 @@ from filiera.project import identity, plugins
 from filiera.project.project import Project
 from filiera.project.serving.runtimes import slow_libraries
 from filiera.project.serving.spares import Spares
+from filiera.project.serving.token import TOKEN_VARIABLE, token_given
 from filiera.project.worker import PATH_VARIABLE
 from filiera.serving.listening import listen, must_have_token, url_of
 from filiera.supervision.control import connect, knock
@@ -39,7 +40,6 @@ from filiera.supervision.runner import Parts, Runner
 from filiera.supervision.service import Service
 from filiera.supervision.supervisor import Outside, Supervisor, ask
 
-TOKEN_VARIABLE = "FILIERA_TOKEN"  # noqa: S105 - the name of the variable, not a token
 _FOLDER = "up"
 _LOCK = "lock"
 
@@ -148,7 +148,7 @@ def _runner(project: Project, service: Service, launch: _Launch, say: Callable[[
 
     queue = queue_of(project, service.name)
     couriers = Couriers(service, queue, chance=random.random, tell=tell)
-    couriers.token = os.environ.get(TOKEN_VARIABLE) or None
+    couriers.token = token_given()
     return Runner(
         Parts(
             service=service,
@@ -182,7 +182,7 @@ def _check(project: Project, service: Service) -> None:
     """Refuse what no worker could serve, before it is tried. Raises UsageError, ProjectError, Untrusted."""
     if service.triggers.messages is not None:
         _message_source(project, service, service.triggers.messages).close()
-    if must_have_token(service.host) and not os.environ.get(TOKEN_VARIABLE):
+    if must_have_token(service.host) and token_given() is None:
         raise UsageError(
             f"{service.host}, where the service {service.name!r} is to listen, can be reached from other machines.",
             why="A service that others reach needs a token.",
