@@ -56,6 +56,17 @@ def _ours(name: str) -> Subject:
     return Subject(name=name, commands={})
 
 
+def _carried(name: str, *command: str) -> Server:
+    """Return Filiera's application on another server."""
+    return Server(
+        subject=_ours(f"Filiera on {name}"),
+        command=command,
+        path="/v1/models/{name}:predict",
+        models=tuple(MODELS),
+        variables={"SERVED": "{name}"},
+    )
+
+
 SERVERS = (
     Server(
         subject=_ours("Filiera"),
@@ -76,6 +87,9 @@ SERVERS = (
         command=("python", "serve_unlogged.py", "{name}", "{port}"),
         path="/v1/models/{name}:predict",
     ),
+    _carried("uvicorn", "uvicorn", "serve_elsewhere:app", "--port={port}", "--no-access-log"),
+    _carried("granian", "granian", "--interface=asgi", "serve_elsewhere:app", "--port={port}"),
+    _carried("hypercorn", "hypercorn", "serve_elsewhere:app", "--bind=127.0.0.1:{port}"),
     Server(
         subject=_peer("LitServe", "litserve", "litserve"), command=("python", "serve_litserve.py", "{name}", "{port}")
     ),
@@ -101,7 +115,7 @@ SERVERS = (
     Server(subject=_peer("Ray Serve", "ray", "ray[serve]"), command=("python", "serve_ray.py", "{name}", "{port}")),
 )
 BARE, BARE_LOOP, UNLOGGED = (server.subject.name for server in SERVERS[1:4])
-PEERS = tuple(server.subject.name for server in SERVERS[4:])
+PEERS = tuple(server.subject.name for server in SERVERS if server.subject.environment)
 
 
 class Benchmark:

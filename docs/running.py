@@ -28,8 +28,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 LIMIT_S = 300
-_LAST_LINE = "  stop "
-"""How the last line begins that ``filiera serve`` prints before it waits."""
+_LAST_LINE = re.compile(r"  stop |INFO: +Uvicorn running on ")
+"""How the last line begins that ``filiera serve``, or uvicorn, prints before it waits."""
 ANY = "…"
 _BLOCK = re.compile(
     r"^```(?P<language>console|python|toml|xml)(?P<target>[^\n]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
@@ -153,7 +153,7 @@ def _service(command: str, count: int, folder: Path, variables: dict[str, str]) 
             lines: list[str] = []
             for line in process.stdout:
                 lines.append(line)
-                if line.startswith(_LAST_LINE) or len(lines) == count:
+                if _LAST_LINE.match(line) or len(lines) == count:
                     break
             yield "".join(lines)
         finally:

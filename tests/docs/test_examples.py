@@ -62,6 +62,8 @@ ON_THEIR_OWN = (
 )
 
 
+GO_ON = ("serve-and-call", "another-server")
+"""How-tos that begin where the tutorial ends."""
 RECORDED = ("three-experiments",)
 """Explanations that take minutes."""
 
@@ -97,8 +99,9 @@ def test_recording(name: str, tmp_path: Path) -> None:
 
 
 def test_tutorial(tmp_path: Path) -> None:
-    """The tutorial works from an empty folder to a verdict, and then the how-to that goes on from there."""
-    assert_pages_are_true([DOCS / "tutorial" / "first-chain.md", DOCS / "how-to" / "serve-and-call.md"], tmp_path)
+    """The tutorial works from an empty folder to a verdict, and then the how-tos that go on from there."""
+    how_tos = [DOCS / "how-to" / f"{name}.md" for name in GO_ON]
+    assert_pages_are_true([DOCS / "tutorial" / "first-chain.md", *how_tos], tmp_path)
 
 
 def test_readme(tmp_path: Path) -> None:
@@ -116,6 +119,6 @@ def test_readme(tmp_path: Path) -> None:
 def test_every_page_with_commands_is_run() -> None:
     """No page shows commands or programs that no test runs."""
     shown = {page for page in DOCS.rglob("*.md") if running.has_something_to_run(page)}
-    run = {DOCS / "how-to" / f"{name}.md" for name in (*ON_THEIR_OWN, "serve-and-call")}
+    run = {DOCS / "how-to" / f"{name}.md" for name in (*ON_THEIR_OWN, *GO_ON)}
     recorded = {DOCS / "explanation" / f"{name}.md" for name in RECORDED}
     assert shown == run | recorded | {DOCS / "tutorial" / "first-chain.md"}

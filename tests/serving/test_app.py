@@ -365,34 +365,6 @@ def test_a_caller_that_hangs_up_is_no_error(caplog: pytest.LogCaptureFixture) ->
     assert caplog.text == ""
 
 
-def test_stopping_answers_what_was_taken_and_flushes(log: SegmentLog) -> None:
-    """Lifespan: ready after startup; shutdown waits for a running prediction and for the log."""
-    model = Stuck()
-    app = App([ModelMount(Endpoint(ServedModel("flows", model, version=3, signature=SIGNATURE, log=log)))])
-
-    async def run() -> httpx.Response:
-        inbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-        outbox: asyncio.Queue[Any] = asyncio.Queue()
-        life = asyncio.create_task(app({"type": "lifespan"}, inbox.get, outbox.put))
-        await inbox.put({"type": "lifespan.startup"})
-        assert (await outbox.get())["type"] == "lifespan.startup.complete"
-        model.go.clear()
-        model.began.clear()
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
-            request = asyncio.create_task(client.post(PREDICT, json={"instances": [GOOD]}))
-            await asyncio.to_thread(model.began.wait)
-            await inbox.put({"type": "lifespan.shutdown"})
-            while (await client.get("/health/ready")).status_code == 200:
-                await asyncio.sleep(0)
-            model.go.set()
-            assert (await outbox.get())["type"] == "lifespan.shutdown.complete"
-            await life
-            return await request
-
-    assert asyncio.run(run()).status_code == 200
-    assert len(list(log.read())) == 1
-
-
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["instances", *GOOD]) | st.text(), inner),

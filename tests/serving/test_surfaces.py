@@ -19,7 +19,7 @@ from filiera.serving.in_process import InProcess
 from filiera.serving.served_model import ServedModel
 from filiera.serving.table_mode import predict_table
 from tests.serving import inference, test_oip_grpc
-from tests.serving.offers import GOOD, SIGNATURE, Rule, post, post_bytes, service
+from tests.serving.offers import GOOD, SIGNATURE, Sums, post, post_bytes, service
 from tests.serving.test_arrow_bodies import stream
 from tests.serving.test_oip_routes import infer, values
 
@@ -31,23 +31,6 @@ ROWS = [
 ]
 TENSORS = inference.tensors_of(SIGNATURE, ROWS)
 Answers = list[tuple[str, list[float]]]
-
-
-class Sums(Rule):
-    """Gives every input a part in the answer, so that a surface which changes one is found out."""
-
-    def predict(self, frame: pl.DataFrame) -> np.ndarray[Any, Any]:
-        return np.where(self.predict_proba(frame)[:, 0] > 0.5, "attack", "normal")
-
-    def predict_proba(self, frame: pl.DataFrame) -> np.ndarray[Any, Any]:
-        parts = frame.select(
-            pl.col("duration") / 40_000,
-            pl.col("protocol").replace_strict({"icmp": 0.01, "tcp": 0.02, "udp": 0.03}),
-            pl.col("rate").fill_null(0.77) / 10,
-            pl.col("user").str.len_bytes() / 100,
-        )
-        attack = parts.sum_horizontal().to_numpy() / 2
-        return np.column_stack([attack, 1 - attack])
 
 
 def of_records(predictions: Any) -> Answers:

@@ -1,4 +1,4 @@
-"""The service: a plain ASGI 3 application around what is mounted in it."""
+"""The service: what answers the requests of an ASGI 3 server, around what is mounted in it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Limits:
 
 
 class App:
-    """Serves models and functions over HTTP; an ASGI callable."""
+    """Serves models and functions over HTTP: an ASGI callable for requests, started and stopped by whoever made it."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class App:
             watch: Where what is noted of requests goes.
         """
         self._mounts = list(mounts)
-        self._local_names_only = local_names_only
+        self.local_names_only = local_names_only  #: callers without a token are on this machine
         self._limits = limits or Limits()
         self._token = token.encode() if token else None
         self._metrics = metrics.Metrics()
@@ -123,11 +123,6 @@ class App:
         await asyncio.to_thread(self._watch.close)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._live_and_die(receive, send)
-            return
-        if scope["type"] != "http":
-            raise ValueError(f"cannot serve {scope['type']!r} connections")
         self.in_flight += 1
         started_s = time.perf_counter()
         try:
@@ -148,18 +143,6 @@ class App:
             self.in_flight -= 1
             if not self.in_flight:
                 self._is_idle.set()
-
-    async def _live_and_die(self, receive: Receive, send: Send) -> None:
-        await receive()
-        try:
-            self.start()
-        except Exception as error:
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            raise
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self.stop()
-        await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, request: Request) -> tuple[metrics.Label | None, Response | StreamResponse]:
         """Return the answer, and under which label it is counted, if it is."""
@@ -183,7 +166,7 @@ class App:
         return counted, response
 
     def _find(self, request: Request) -> tuple[metrics.Label, Route]:
-        if self._local_names_only and not _is_local_authority(request.headers.get("host", "")):
+        if self.local_names_only and not _is_local_authority(request.headers.get("host", "")):
             detail = "Send the request to localhost, 127.0.0.1 or [::1]; a service with a token answers to any name."
             raise RequestRefused(Problem(kind="unknown-host", detail=detail))
         found = self._routes.get(request.path) or self._routes.get(with_any_version(request.path))
@@ -246,7 +229,9 @@ class App:
 
     async def _show_openapi(self, request: Request) -> Response:
         needs_token = self._token is not None
-        found = document(self._mounts, needs_token=needs_token, local_names_only=self._local_names_only)
+        found = document(self._mounts, needs_token=needs_token, local_names_only=self.local_names_only)
+        if request.root:
+            found["servers"] = [{"url": request.root}]
         return json_response(found)
 
     async def _list(self, kind: str, request: Request) -> Response:

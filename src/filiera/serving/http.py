@@ -69,11 +69,12 @@ class Request:
     """One HTTP request whose body has not been read."""
 
     method: str
-    path: str  #: decoded, without the query
+    path: str  #: decoded, without the query and the root
     headers: Mapping[str, str]  #: names in lower case; of repeated ones the first
     receive: Receive
     intake: Intake  #: what is taken of bodies
     trail: Trail = UNWATCHED  #: takes note of how it is answered
+    root: str = ""  #: the path that the service is mounted at
 
     @classmethod
     def from_scope(cls, scope: Scope, receive: Receive, *, intake: Intake, trail: Trail = UNWATCHED) -> Request:
@@ -81,13 +82,15 @@ class Request:
         headers: dict[str, str] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+        root, path = scope.get("root_path", ""), scope["path"]
         return cls(
             method=scope["method"],
-            path=scope["path"],
+            path=_below(path, root) if root else path,
             headers=headers,
             receive=receive,
             intake=intake,
             trail=trail,
+            root=root,
         )
 
     @property
@@ -219,6 +222,16 @@ class StreamResponse:
             except StreamFailed:
                 self.status = 500
             await send({"type": "http.response.body", "body": b""})
+
+
+def _below(path: str, root: str) -> str:
+    """Return *path* without the *root* that it begins with by ASGI; not every server puts it there.
+
+    >>> _below("/models/health/live", "/models"), _below("/health/live", "/models"), _below("/modelsX", "/models")
+    ('/health/live', '/health/live', '/modelsX')
+    """
+    rest = path.removeprefix(root)
+    return rest if rest.startswith("/") else path
 
 
 def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
