@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 
@@ -10,6 +11,11 @@ from hypothesis import settings
 
 from tests.brokers import kafka_cluster, rabbit_server, redis_server  # noqa: F401  fixtures
 from tests.postgres import postgres  # noqa: F401  a fixture
+
+# Each process computes in one thread, also those that tests start: as many processes as processors share the tests, and
+# threads that wait for each other's turn by spinning took three quarters of the time. A step of ours has one anyway.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 
 # No deadline: how long an example takes says more of the machine than of the code. The suite tries the same examples
 # every time, so that it tells of the change at hand; `make campaign` looks for new ones.
