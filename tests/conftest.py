@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from tests.postgres import postgres  # noqa: F401  a fixture
 # threads that wait for each other's turn by spinning took three quarters of the time. A step of ours has one anyway.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+
+# Garbage is looked for among many objects at a time: tests make millions, and what their process keeps only grows.
+gc.set_threshold(50_000)
 
 # No deadline: how long an example takes says more of the machine than of the code. The suite tries the same examples
 # every time, so that it tells of the change at hand; `make campaign` looks for new ones.
