@@ -41,8 +41,8 @@ class Callers:
     def _ask(self) -> None:
         body = json.dumps({"instances": ROWS}).encode()
         with closing(http.client.HTTPConnection(self._url.removeprefix("http://"))) as connection:
-            # Some hundred requests a second: as many as can be would take the processors from what the test is about.
-            while not self._is_over.wait(0.003):
+            # A hundred requests a second: as many as can be would take the processors from what the test is about.
+            while not self._is_over.wait(0.01):
                 began = time.monotonic()
                 connection.request("POST", "/v1/models/spender:predict", body, {"Content-Type": "application/json"})
                 response = connection.getresponse()

@@ -16,7 +16,7 @@ path = "orders.csv"
 
 [profile.local]
 store = ".filiera"
-workers = 1
+executor = "inline"
 """
 
 DATA = '''\

@@ -42,8 +42,6 @@ def cheap"""
 def published(twice: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project with spender@1, @2, and spending@1 to @3: the second has other code, the third takes less."""
     folder = copied(twice, tmp_path_factory.mktemp("published") / "shop")
-    settings = folder / "filiera.toml"
-    settings.write_text(settings.read_text().replace("workers = 1", 'executor = "inline"'))
     code, rates = folder / "shopflows" / "serving.py", folder / "shopflows" / "rates.py"
     plain = GRAPH.replace("0.5", "HALF").replace("\n\ndef cheap", "\nfrom shopflows.rates import HALF\n\n\ndef cheap")
     for text, rate in ((plain, 0.5), (plain, 100.0), (_narrowed(plain), 100.0)):

@@ -98,6 +98,8 @@ def test_many_runs_have_a_line_each_and_then_only_what_is_wrong(tmp_path: Path) 
 def test_who_reads_what_another_publishes_runs_after_it(tmp_path: Path) -> None:
     """The model is trained on the dataset that the same command published; when that fails, it is not started."""
     folder = make_shop(tmp_path / "shop")
+    settings = folder / "filiera.toml"
+    settings.write_text(settings.read_text().replace('executor = "inline"', "workers = 1"))
     out = run(folder, "train", "orders").out
     assert "orders-1 published dataset orders@1" in out and "train-1 published model spender@1" in out
     assert done("show", "train", "--json", cwd=folder).data["inputs"] == {"rows": "orders@1"}
