@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tests.model.coverage import PAGE, measured, shown, tables
@@ -31,8 +32,9 @@ def test_the_page_shows_each_world() -> None:
     found = shown(page)
     assert set(found) == {(name, n) for name, (_, sizes) in WORLDS.items() for n in sizes}
     assert tables(found) in page
+    source = np.random.default_rng(1)
     for (name, n), shares in found.items():
-        assert set(shares) == set(held(WORLDS[name][0], n, 1, large=1000))
+        assert set(shares) == {metric.name for metric in WORLDS[name][0](source, n).measure(0)}
 
 
 @pytest.mark.campaign
