@@ -46,7 +46,6 @@ _EXTENDED_ARG = _MAP["EXTENDED_ARG"]
 _JUMPS = {op: -1 if "BACKWARD" in opcode.opname[op] else 1 for op in opcode.hasjrel if op < 256}
 _WITH_CONSTANT = frozenset(op for op in opcode.hasconst if op < 256)
 _WITH_LOCAL = frozenset(op for op in opcode.haslocal if op < 256)
-_LOAD_CONST = _MAP["LOAD_CONST"]
 _LOAD_SMALL_INT = _MAP.get("LOAD_SMALL_INT", -1)
 _CONSTANTS_LOADED = _WITH_CONSTANT | {_LOAD_SMALL_INT}
 _LOAD_GLOBAL = _MAP["LOAD_GLOBAL"]

@@ -104,12 +104,6 @@ def _target(profile: Profile) -> str:
     return f"<section><h2>Target: {_text(profile.target)}</h2>{classes}{strongest}</section>"
 
 
-_MEASURES = {
-    "cramers_v": "Cramér's V",
-    "spearman": "Spearman's correlation without its sign, or of categories the correlation ratio,",
-}
-
-
 def _pairs(profile: Profile) -> str:
     found = [one for one in profile.associations if one.measure != "pearson"]
     if not found:

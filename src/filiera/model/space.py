@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from filiera.core import plain
 from filiera.core.parameters import value_fits
 from filiera.core.value import dataclass
-from filiera.errors import UsageError, did_you_mean
+from filiera.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +198,3 @@ def _require_fit(kind: type, name: str, found: Range, wanted: Any) -> None:
         if not value_fits(value, wanted):
             shown = getattr(wanted, "__name__", wanted)
             raise UsageError(f"{kind.__name__}.{name} is of type {shown}, but {found} has {value!r}.")
-
-
-def require_known(name: str, known: Mapping[str, Any], what: str) -> None:
-    """Refuse a name that is not among those known. Raises UsageError."""
-    if name not in known:
-        why = f"There are: {', '.join(known)}.{did_you_mean(name, known)}"
-        raise UsageError(f"There is no {what} {name!r}.", why=why)

@@ -60,12 +60,11 @@ class ServiceClient:
         self._headers = exchanges.headers_with(token)
         self._timeout_s = timeout_s
         self.url = exchanges.checked_url(service) if isinstance(service, str) else "the service in this process"
-        self._is_remote = isinstance(service, str)
         self._service: Caller | Asked = (
             Caller(self.url, timeout_s=timeout_s, patience_s=0.0) if isinstance(service, str) else service
         )
         if isinstance(self._service, Caller):
-            self._closing = weakref.finalize(self, self._service.close)  # who forgets to close leaves nothing open
+            weakref.finalize(self, self._service.close)  # who forgets to close leaves nothing open
 
     def __enter__(self) -> ServiceClient:
         return self
