@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     )
     project = Project.open(profile=options.profile)
     ref = ProductRef.parse(options.which)
-    version = project.versions.resolve(project.versions.served_kind(ref.name), ref)
+    version = project.versions.resolve_served(ref)
     if plan.is_monitored:
         require_reference(version)
     verification = require_kept(project, version, options.alias)

@@ -44,13 +44,7 @@ def find_step(project: Project, run: Row, step: str) -> Row:
 
 def find_model(project: Project, text: str) -> Version:
     """Return the version of a model or service that *text* names; without ``@`` its champion. Raises UsageError."""
-    ref = model_ref(text)
-    return project.versions.resolve(project.versions.served_kind(ref.name), ref)
-
-
-def model_ref(text: str) -> ProductRef:
-    """Return what *text* says of a model; without ``@`` its champion. Raises UsageError."""
-    return ProductRef.parse(text if "@" in text else f"{text}@{CHAMPION}")
+    return project.versions.resolve_served(ProductRef.parse(text, default=CHAMPION))
 
 
 def find_version(project: Project, text: str, *, to_use: bool = False) -> Version:
@@ -67,4 +61,4 @@ def find_version(project: Project, text: str, *, to_use: bool = False) -> Versio
 
 def find_named(project: Project, text: str) -> Version:
     """Return the version that *text* names, to be looked at; without ``@`` a model's champion. Raises UsageError."""
-    return find_version(project, text if "@" in text else f"{text}@{CHAMPION}")
+    return find_version(project, str(ProductRef.parse(text, default=CHAMPION)))

@@ -62,13 +62,16 @@ class ProductRef:
     selector: str = LATEST
 
     @classmethod
-    def parse(cls, text: str) -> ProductRef:
-        """Return the reference written as ``name``, ``name@version`` or ``name@alias``. Raises UsageError."""
+    def parse(cls, text: str, *, default: str = LATEST) -> ProductRef:
+        """Return the reference written as ``name@version``, ``name@alias`` or ``name``, which means its *default*.
+
+        Raises UsageError.
+        """
         name, at, selector = text.partition("@")
         check_product_name(name)
         if at and not _VERSION.fullmatch(selector):
             check_name(selector, "version or alias")
-        return cls(name, selector if at else LATEST)
+        return cls(name, selector if at else default)
 
     @property
     def number(self) -> int | None:

@@ -119,6 +119,10 @@ class Versions:
             self._seal.require(version)
         return version
 
+    def resolve_served(self, ref: ProductRef) -> Version:
+        """Return the version of a service or model that a reference means, to be used. Raises as ``resolve``."""
+        return self.resolve(self.served_kind(ref.name), ref)
+
     def get(self, kind: ProductKind, ref: ProductRef) -> Version:
         """Return the version that a reference means, to be looked at, whether trusted or not. Raises UsageError."""
         if ref.selector == LATEST and self._scope is not None:

@@ -90,8 +90,7 @@ def find_offered(project: Project, text: str) -> Version | FoundFunction | Servi
     if is_address(text):
         return find_served(project.config.root, text)
     try:
-        ref = _model_ref(text)
-        return project.versions.resolve(project.versions.served_kind(ref.name), ref)
+        return project.versions.resolve_served(ProductRef.parse(text, default=CHAMPION))
     except UsageError:
         address = "" if "@" in text else find_service(project.config, text)
         if not address:
@@ -99,14 +98,10 @@ def find_offered(project: Project, text: str) -> Version | FoundFunction | Servi
         return find_served(project.config.root, address)
 
 
-def _model_ref(text: str) -> ProductRef:
-    return ProductRef.parse(text if "@" in text else f"{text}@{CHAMPION}")
-
-
 def _offer(project: Project, text: str, tell: Callable[[str], None], cache_s: float) -> Offer:
     found = find_offered(project, text)
     if isinstance(found, Version):
-        return _of_model(project, found, _model_ref(text), tell, cache_s)
+        return _of_model(project, found, ProductRef.parse(text, default=CHAMPION), tell, cache_s)
     if isinstance(found, FoundFunction):
         return _of_function(found, project)
     from filiera.project.serving.graphs import versions_of
@@ -193,7 +188,7 @@ def _conversions(
         if not isinstance(found, Version) or found.kind != "model":
             continue
         if project.value(found.attachments["signature"]).conversion is not None:
-            offer = _converting(project, found, _model_ref(text), tell)
+            offer = _converting(project, found, ProductRef.parse(text, default=CHAMPION), tell)
             if offer.name not in taken:
                 yield offer
 

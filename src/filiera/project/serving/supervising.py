@@ -189,13 +189,12 @@ def _check(project: Project, service: Service) -> None:
             do=f"Set {TOKEN_VARIABLE}, or let it listen on 127.0.0.1.",
         )
     if service.model:
-        ref = model_of(service)
-        project.versions.resolve(project.versions.served_kind(ref.name), ref)
+        project.versions.resolve_served(model_of(service))
 
 
 def model_of(service: Service) -> ProductRef:
     """Return which model a service serves; without ``@`` the champion."""
-    return ProductRef.parse(service.model if "@" in service.model else f"{service.model}@{CHAMPION}")
+    return ProductRef.parse(service.model, default=CHAMPION)
 
 
 class _Launch:

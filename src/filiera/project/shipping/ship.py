@@ -237,7 +237,7 @@ def _short(text: str) -> str:
 def _find(project: Project, text: str, service: Service | None) -> _Served:
     found = find_offered(project, text)
     if isinstance(found, Version):
-        ref = ProductRef.parse(text if "@" in text else f"{text}@{CHAMPION}")
+        ref = ProductRef.parse(text, default=CHAMPION)
         text = found.ref if ref.selector == LATEST else str(ref)  # a later one may be in the volume by then
     return _Served(text=text, service=service, found=found, versions=tuple(_versions(project, found)))
 
