@@ -6,19 +6,17 @@ Started as ``python -m filiera.project.worker ROOT STORE [HOLDER]`` with the dri
 from __future__ import annotations
 
 import functools
-import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filiera.core.value import dataclass
 from filiera.engine.artifacts import Artifacts
 from filiera.engine.checkpoints import Checkpoints
 from filiera.engine.curves import CurveFiles
 from filiera.engine.worker import work
-from filiera.errors import FilieraError, StoreError
+from filiera.errors import StoreError
 from filiera.project import plugins
 from filiera.project.surroundings import set_project_root
 
@@ -106,21 +104,6 @@ def take_import_path() -> None:
     for place in reversed(os.environ.pop(PATH_VARIABLE, "").split(os.pathsep)):
         if place and place not in sys.path:
             sys.path.insert(0, place)
-
-
-def work_as_told(run: Callable[[dict[str, Any]], None]) -> int:
-    """Run what a worker of services does, with the words of its command line.
-
-    Returns:
-        The exit code; an error made for people is printed.
-    """
-    take_import_path()
-    try:
-        run(json.loads(sys.argv[1]))
-    except FilieraError as error:
-        print(f"filiera: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
 
 
 def main() -> None:

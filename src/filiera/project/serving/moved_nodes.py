@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import socket
 import subprocess
 import sys
@@ -18,8 +16,8 @@ from filiera.errors import ProjectError, UsageError, did_you_mean
 from filiera.project.config import FILE_NAME
 from filiera.project.serving.functions import find_served, is_address
 from filiera.project.serving.graphs import graph_of, member_of
+from filiera.project.serving.processes import start_process
 from filiera.project.serving.token import token_given
-from filiera.project.worker import PATH_VARIABLE
 
 if TYPE_CHECKING:
     from filiera.core.signature import Signature
@@ -190,16 +188,8 @@ def _launch(
     }
 
     def launch(theirs: socket.socket) -> subprocess.Popen[bytes]:
-        told = json.dumps({**words, "socket": theirs.fileno()})
-        return subprocess.Popen(
-            [sys.executable, "-m", "filiera.project.serving.node_worker", told],
-            cwd=config.root,
-            env={**os.environ, PATH_VARIABLE: os.pathsep.join(sys.path)},
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr.fileno(),
-            pass_fds=(theirs.fileno(),),
-            start_new_session=True,  # Ctrl-C is for the service, which ends its nodes itself
-        )
+        told, inherits = {**words, "socket": theirs.fileno()}, (theirs.fileno(),)
+        return start_process("node_worker", told, inherits=inherits, folder=config.root, stdout=sys.stderr.fileno())
 
     return launch
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from filiera.project.project import Project
-from filiera.project.worker import work_as_told
+from filiera.project.serving.processes import work_as_told
 from filiera.serving.batch import Batch, Outputs
 from filiera.serving.course import NodeDown, NodeLate
 from filiera.serving.node_wire import Incoming, Told, batch_of, packed_outputs, read_ask, send

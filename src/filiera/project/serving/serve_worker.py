@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from filiera.project.serving.apps import app_of, closing_logs
 from filiera.project.serving.offers import offers_of, service_name
-from filiera.project.worker import work_as_told
+from filiera.project.serving.processes import work_as_told
 
 if TYPE_CHECKING:
     from filiera.serving.leaving import Running

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 import selectors
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from filiera.core.value import dataclass
-from filiera.project.worker import PATH_VARIABLE
+from filiera.project.serving.processes import start_process
 
 _READY = b"r"
 _LONGEST_PAUSE_S = 30.0
@@ -126,13 +123,8 @@ class Workers:
         name = str(self._started)
         words = {**self._words, "control": theirs.fileno(), "worker": name}
         with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "filiera.project.serving.serve_worker", json.dumps(words)],
-                env={**os.environ, PATH_VARIABLE: os.pathsep.join(sys.path)},
-                stdin=subprocess.DEVNULL,
-                pass_fds=(self._listener, theirs.fileno()),
-                start_new_session=True,  # Ctrl-C is for the one that watches
-            )
+            inherits = (self._listener, theirs.fileno())
+            process = start_process("serve_worker", words, inherits=inherits, folder=None)
         worker = _Worker(name=name, process=process, control=ours, since_s=time.monotonic())
         self._alive.append(worker)
         self._selector.register(ours, selectors.EVENT_READ, worker)

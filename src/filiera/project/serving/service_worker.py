@@ -17,11 +17,11 @@ from filiera.errors import ProjectError, did_you_mean
 from filiera.project.project import Project
 from filiera.project.serving.apps import app_of, closing_logs
 from filiera.project.serving.offers import Offer, offers_of
+from filiera.project.serving.processes import work_as_told
 from filiera.project.serving.services import named_services
 from filiera.project.serving.services_metrics import counts_of_worker
 from filiera.project.serving.spares import wait_for_words
 from filiera.project.serving.supervising import control_folder, model_of
-from filiera.project.worker import work_as_told
 from filiera.supervision.tie import Tie
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import functools
-import json
 import os
 import random
 import socket
@@ -25,10 +24,10 @@ from filiera.errors import FilieraError, StoreError, UsageError
 from filiera.ports import MessageSource
 from filiera.project import identity, plugins
 from filiera.project.project import Project
+from filiera.project.serving.processes import start_process
 from filiera.project.serving.runtimes import slow_libraries
 from filiera.project.serving.spares import Spares
 from filiera.project.serving.token import TOKEN_VARIABLE, token_given
-from filiera.project.worker import PATH_VARIABLE
 from filiera.serving.listening import listen, must_have_token, url_of
 from filiera.supervision.control import connect, knock
 from filiera.supervision.couriers import Couriers
@@ -233,15 +232,7 @@ class _Launch:
 
 
 def _begin(root: Path, words: dict[str, Any], descriptors: Sequence[int]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "filiera.project.serving.service_worker", json.dumps(words)],
-        cwd=root,
-        env={**os.environ, PATH_VARIABLE: os.pathsep.join(sys.path)},
-        stdin=subprocess.DEVNULL,
-        stdout=sys.stderr.fileno(),
-        pass_fds=descriptors,
-        start_new_session=True,  # Ctrl-C is for the supervisor, which lets workers finish
-    )
+    return start_process("service_worker", words, inherits=descriptors, folder=root, stdout=sys.stderr.fileno())
 
 
 class _Processes:
