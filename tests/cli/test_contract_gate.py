@@ -192,7 +192,7 @@ def test_a_library_that_answers_otherwise_is_not_let_near_callers(
 def test_what_was_asked_lately_is_asked_of_both_versions(versions: Path, tmp_path: Path, ask: Ask) -> None:
     """The rows that services have logged within a month; what is older, or lacks an input, does not count."""
     folder = copied(versions, tmp_path / "shop")
-    log = plugins.writable_prediction_log(folder / ".filiera", "spender")
+    log = plugins.prediction_log(folder / ".filiera", "spender")
     now = time.time()
     ages = [0, 60, 3600 * 5, 86_400 * 3] * 10 + [86_400 * 40] * 10
     log.append(

@@ -160,7 +160,7 @@ def test_the_stores_lie_in_their_folder(tmp_path: Path) -> None:
     """Records, blobs and predictions; nothing is made before something is stored."""
     plugins.metadata_store(tmp_path / "s")
     plugins.blob_store(tmp_path / "s")
-    plugins.prediction_log(tmp_path / "s", "m")
+    plugins.feedback_log(tmp_path / "s", "m")
     assert not (tmp_path / "s").exists()
     plugins.blob_store(tmp_path / "s").put(b"x")
     assert (tmp_path / "s" / "blobs").is_dir()

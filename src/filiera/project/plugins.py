@@ -253,11 +253,17 @@ def blob_store(store: Path) -> BlobStore:
     return FolderBlobs(store / "blobs")
 
 
-def prediction_log(store: Path, model: str) -> PredictionLog:
-    """Return the log of what services of one model answer; ``serving/predictions.py`` has all that was."""
+def prediction_log(store: Path, name: str) -> PredictionLog:
+    """Return the log of what services answer for a model, proven to be writable; ``serving/predictions.py`` reads all.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
     from filiera.adapters.prediction_segments import SegmentLog
 
-    return SegmentLog(store / "predictions" / model)
+    log = SegmentLog(store / "predictions" / name)
+    log.open()
+    return log
 
 
 def feedback_log(store: Path, model: str) -> PredictionLog:
@@ -265,15 +271,6 @@ def feedback_log(store: Path, model: str) -> PredictionLog:
     from filiera.adapters.prediction_segments import SegmentLog
 
     return SegmentLog(store / "feedback" / model)
-
-
-def writable_prediction_log(store: Path, model: str) -> PredictionLog:
-    """Return the log for a service, proven to be writable. Raises StoreError when it is not."""
-    from filiera.adapters.prediction_segments import SegmentLog
-
-    log = SegmentLog(store / "predictions" / model)
-    log.open()
-    return log
 
 
 def code_history(root: Path, store: Path) -> CodeHistory:

@@ -16,13 +16,13 @@ class NodeLogs:
     def __init__(self, store: Path, name: str) -> None:
         """Open the log of the graph *name*. Raises StoreError when it cannot be written."""
         self._store = store
-        self._log = plugins.writable_prediction_log(store, name)
+        self._log = plugins.prediction_log(store, name)
         self._others: dict[str, PredictionLog] = {}
 
     def of(self, name: str) -> PredictionLog:
         """Return the log of a model. Raises StoreError when it cannot be written."""
         if name not in self._others:
-            self._others[name] = plugins.writable_prediction_log(self._store, name)
+            self._others[name] = plugins.prediction_log(self._store, name)
         return self._others[name]
 
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:

@@ -157,7 +157,7 @@ def _of_function(found: FoundFunction, project: Project | None) -> Offer:
 
     log = keeping = given = None
     if project is not None:
-        log = plugins.writable_prediction_log(project.store, f"functions/{found.name}")
+        log = plugins.prediction_log(project.store, f"functions/{found.name}")
         keeping = Keeping(log, project.config.predictions)
         given = given_to(project, found)
     mount = FunctionMount(
@@ -197,7 +197,7 @@ def _converting(project: Project, version: Version, ref: ProductRef, tell: Calla
     from filiera.project.serving.conversions import ConvertingDesk, contract_before
 
     before = contract_before(project, version)
-    log = plugins.writable_prediction_log(project.store, f"converted/{version.name}")
+    log = plugins.prediction_log(project.store, f"converted/{version.name}")
     desk = ConvertingDesk(project, ref, log=log)
 
     def mount() -> Mount:
@@ -235,7 +235,7 @@ def _of_model(
         asks = shown(project, placed_service(project, version))
         log = NodeLogs(project.store, version.name)
     else:
-        log = plugins.writable_prediction_log(project.store, version.name)
+        log = plugins.prediction_log(project.store, version.name)
     desk = AliasDesk(project, ref, log=log)
 
     def mount() -> Mount:
