@@ -22,6 +22,7 @@ from filiera.project.versions import Version
 
 if TYPE_CHECKING:
     from filiera.project.serving.moved_nodes import Placed
+    from filiera.serving.follower import Desk
     from filiera.serving.mount import Mount
 
 
@@ -120,25 +121,13 @@ def _without_project(root: Path, address: str) -> Offer:
 
 
 def _of_graph(project: Project, placed: Placed, tell: Callable[[str], None], cache_s: float) -> Offer:
+    from filiera.project.serving.graph_desk import GraphDesk
     from filiera.project.serving.moved_nodes import shown
 
     graph = placed.graph
     asks, log = shown(project, placed), NodeLogs(project.store, graph.name)
     aliases = [str(leaf.ref) for leaf in placed.versions if leaf.ref.number is None]
-
-    def mount() -> Mount:
-        from filiera.project.serving.graph_desk import GraphDesk
-        from filiera.serving.endpoint import Endpoint
-        from filiera.serving.follower import Follower
-        from filiera.serving.keeping import Keeping
-        from filiera.serving.model_mount import ModelMount
-
-        desk = GraphDesk(project, placed, log=log)
-        endpoint = Endpoint(desk.load(1))
-        follower = Follower(endpoint, desk, tell=tell) if aliases else None
-        keeping = Keeping(log, project.config.predictions)
-        return ModelMount(endpoint, follower=follower, keeping=keeping, cache_s=cache_s)
-
+    desk = GraphDesk(project, placed, log=log)
     return Offer(
         kind="models",
         name=graph.name,
@@ -147,7 +136,7 @@ def _of_graph(project: Project, placed: Placed, tell: Callable[[str], None], cac
         asks=asks,
         calls=(f"/v1/models/{graph.name}:predict",),
         log=log,
-        mount=mount,
+        mount=lambda: _mount(project, desk, 1, log, tell=tell if aliases else None, cache_s=cache_s),
     )
 
 
@@ -198,25 +187,14 @@ def _converting(project: Project, version: Version, ref: ProductRef, tell: Calla
 
     before = contract_before(project, version)
     log = plugins.prediction_log(project.store, f"converted/{version.name}")
-    desk = ConvertingDesk(project, ref, log=log)
-
-    def mount() -> Mount:
-        from filiera.serving.endpoint import Endpoint
-        from filiera.serving.follower import Follower
-        from filiera.serving.keeping import Keeping
-        from filiera.serving.model_mount import ModelMount
-
-        endpoint = Endpoint(desk.load(version.number))
-        follower = Follower(endpoint, desk, tell=tell) if ref.number is None else None
-        return ModelMount(endpoint, follower=follower, keeping=Keeping(log, project.config.predictions))
-
+    desk, tell_moves = ConvertingDesk(project, ref, log=log), tell if ref.number is None else None
     return Offer(
         kind="models",
         name=before.address,
         shown=f"{before.address} by conversion from it",
         calls=(before.predict_path,),
         log=log,
-        mount=mount,
+        mount=lambda: _mount(project, desk, version.number, log, tell=tell_moves),
     )
 
 
@@ -236,21 +214,8 @@ def _of_model(
         log = NodeLogs(project.store, version.name)
     else:
         log = plugins.prediction_log(project.store, version.name)
-    desk = AliasDesk(project, ref, log=log)
-
-    def mount() -> Mount:
-        from filiera.serving.endpoint import Endpoint
-        from filiera.serving.feedback import Feedback
-        from filiera.serving.follower import Follower
-        from filiera.serving.keeping import Keeping
-        from filiera.serving.model_mount import ModelMount
-
-        endpoint = Endpoint(desk.load(version.number))
-        follower = Follower(endpoint, desk, tell=tell) if ref.number is None else None
-        feedback = Feedback(lambda: endpoint.stable.contract, plugins.feedback_log(project.store, version.name))
-        keeping = Keeping(log, project.config.predictions)
-        return ModelMount(endpoint, follower=follower, feedback=feedback, keeping=keeping, cache_s=cache_s)
-
+    desk, told = AliasDesk(project, ref, log=log), plugins.feedback_log(project.store, version.name)
+    tell_moves = tell if ref.number is None else None
     return Offer(
         kind="models",
         name=contract.address,
@@ -260,7 +225,34 @@ def _of_model(
         runs_on=runtime_note(project, version),
         calls=(contract.predict_path,),
         log=log,
-        mount=mount,
+        mount=lambda: _mount(project, desk, version.number, log, tell=tell_moves, told=told, cache_s=cache_s),
+    )
+
+
+def _mount(
+    project: Project,
+    desk: Desk,
+    first: int,
+    log: PredictionLog,
+    *,
+    tell: Callable[[str], None] | None,
+    told: PredictionLog | None = None,
+    cache_s: float = 0.0,
+) -> Mount:
+    """Return what answers at first with the version *first*, and follows the desk where somebody is to *tell* of it."""
+    from filiera.serving.endpoint import Endpoint
+    from filiera.serving.feedback import Feedback
+    from filiera.serving.follower import Follower
+    from filiera.serving.keeping import Keeping
+    from filiera.serving.model_mount import ModelMount
+
+    endpoint = Endpoint(desk.load(first))
+    return ModelMount(
+        endpoint,
+        follower=Follower(endpoint, desk, tell=tell) if tell is not None else None,
+        feedback=Feedback(lambda: endpoint.stable.contract, told) if told is not None else None,
+        keeping=Keeping(log, project.config.predictions),
+        cache_s=cache_s,
     )
 
 
