@@ -30,7 +30,7 @@ from filiera.project.collecting import collected_by_run, collected_for
 from filiera.project.origin import parameters_of as parameters_of_versions
 from filiera.project.project import Project
 from filiera.project.runs import shown_state
-from filiera.project.sharing import storage_of
+from filiera.project.storage import storage_of
 from filiera.project.versions import Version
 
 _LISTED = 500

@@ -18,7 +18,7 @@ from filiera.errors import CodecError, SourceError, UsageError
 from filiera.project import plugins
 from filiera.project.project import Project
 from filiera.project.runs import get_run
-from filiera.project.sharing import chunks_of_version
+from filiera.project.storage import chunks_of_version
 from filiera.project.versions import Version
 
 if TYPE_CHECKING:

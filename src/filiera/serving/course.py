@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from filiera.core.value import dataclass
 from filiera.serving.batch import Batch, Outputs
 from filiera.serving.predictor import PredictionFailed
+from filiera.serving.threads import Threads
 from filiera.serving.tracing import inside
-from filiera.serving.worker import Worker
 
 if TYPE_CHECKING:
     from filiera.serving.graph_parts import Part
@@ -114,13 +114,13 @@ class Together:
 
     def __init__(self, parts: Sequence[Part]) -> None:
         slow = [place for place, part in enumerate(parts) if not part.is_brief]
-        self._workers = {place: Worker(max_waiting=0) for place in slow[:-1]}
+        self._threads = {place: Threads(max_waiting=0) for place in slow[:-1]}
         self._names = [part.name for part in parts]
 
     def ask(self, jobs: Mapping[int, Callable[[], T]]) -> dict[int, T]:
         """Return what each job returns, by the place of its part. Raises what one raises, NodeLate."""
         begun = {
-            place: self._workers[place].submit(_carried(job)) for place, job in jobs.items() if place in self._workers
+            place: self._threads[place].submit(_carried(job)) for place, job in jobs.items() if place in self._threads
         }
         found = {place: job() for place, job in jobs.items() if place not in begun}
         for place, future in begun.items():
@@ -137,8 +137,8 @@ def _carried(job: Callable[[], T]) -> Callable[[], T]:
     return lambda: context.run(job)
 
 
-def in_background(worker: Worker, job: Callable[[], Any]) -> None:
-    """Let *job* be done by *worker*, noted for whoever reads this batch's notes, waited for by nobody. Raises Busy."""
+def in_background(threads: Threads, job: Callable[[], Any]) -> None:
+    """Let *job* be done by *threads*, noted for whoever reads this batch's notes, waited for by nobody. Raises Busy."""
     now = course()
     own: list[Note | Future[list[Note]]] = []
     later = Course(places=now.places, notes=None if now.notes is None else own)
@@ -147,7 +147,7 @@ def in_background(worker: Worker, job: Callable[[], Any]) -> None:
         within(later, job)
         return [each for each in own if isinstance(each, Note)]
 
-    future = worker.submit(noted)
+    future = threads.submit(noted)
     if now.notes is not None:
         now.notes.append(future)
 

@@ -16,8 +16,8 @@ from filiera.serving.batch import Batch, Outputs
 from filiera.serving.course import Course, NodeDown, NodeLate, Together, at_rows, course, in_background, within
 from filiera.serving.graph_fields import Picker, picker, rows_at
 from filiera.serving.predictor import PredictionFailed
+from filiera.serving.threads import Threads
 from filiera.serving.waiting import Busy
-from filiera.serving.worker import Worker
 
 if TYPE_CHECKING:
     import numpy as np
@@ -258,7 +258,7 @@ class FallbackPart(_Joined):
         self._second = self._asking(second)
         self._timeout_s = timeout_s
         self.is_brief = first.is_brief and second.is_brief and timeout_s == math.inf
-        self._worker = Worker(max_waiting=0) if timeout_s < math.inf else None
+        self._threads = Threads(max_waiting=0) if timeout_s < math.inf else None
         self._late: Future[Outputs] | None = None  #: an answer that nobody waits for any more
 
     def predict(self, batch: Batch) -> Outputs:
@@ -276,14 +276,14 @@ class FallbackPart(_Joined):
         return scattered(answers, batch.height)
 
     def _tried(self, batch: Batch) -> Outputs:
-        if self._worker is None:
+        if self._threads is None:
             return self._asked(self._first, batch)
         if self._late is not None and not self._late.done():
             raise TimeoutError  # it still works on what came before; to wait for it again would help nobody
         now = course()
         until_s = min(now.deadline_s, time.perf_counter() + self._timeout_s)
         own = Course(deadline_s=until_s, places=now.places, notes=None if now.notes is None else [])
-        asked = self._late = self._worker.submit(lambda: within(own, lambda: self._asked(self._first, batch)))
+        asked = self._late = self._threads.submit(lambda: within(own, lambda: self._asked(self._first, batch)))
         answers = asked.result(max(0.0, until_s - time.perf_counter()))
         if now.notes is not None and own.notes is not None:
             now.notes.extend(own.notes)  # of what came too late nobody hears
@@ -302,7 +302,7 @@ class ShadowPart(_Joined):
         self.left_out = 0  #: rows that were not asked since too many waited
         self._part = self._asking(part)
         self._shadowed = self._asking(shadowed)
-        self._worker = Worker(max_waiting=_MAX_BEHIND)
+        self._threads = Threads(max_waiting=_MAX_BEHIND)
         self.is_brief = part.is_brief
 
     def predict(self, batch: Batch) -> Outputs:
@@ -311,7 +311,7 @@ class ShadowPart(_Joined):
         answers = part.predict(pick(batch))
         shadowed, pick_too = self._shadowed
         try:
-            in_background(self._worker, lambda: shadowed.predict(pick_too(batch)))
+            in_background(self._threads, lambda: shadowed.predict(pick_too(batch)))
         except Busy:
             self.left_out += batch.height
         return answers

@@ -28,8 +28,8 @@ from filiera.serving.oip_routes import inference_routes
 from filiera.serving.predictor import PredictionFailed
 from filiera.serving.problem import Problem, RequestRefused
 from filiera.serving.served_model import Predictions, Question, ServedModel
+from filiera.serving.threads import Threads
 from filiera.serving.waiting import REASONS, Bounds, Busy
-from filiera.serving.worker import Worker
 
 _log = logging.getLogger("filiera.serving")
 _LARGE_BYTES = 64 * 1024
@@ -70,7 +70,7 @@ class ModelMount:
         self._feedback = feedback
         self._bounds = bounds or Bounds()
         self._keeping = keeping
-        self._worker = Worker(max_waiting=_MAX_READING)
+        self._threads = Threads(max_waiting=_MAX_READING)
         self._batchers: weakref.WeakKeyDictionary[ServedModel, Batcher] = weakref.WeakKeyDictionary()
         self._cache_s = cache_s
         self._caches: weakref.WeakKeyDictionary[ServedModel, AnswerCache[Outputs]] = weakref.WeakKeyDictionary()
@@ -108,7 +108,7 @@ class ModelMount:
         """End the predicting thread and flush the log."""
         if self._follower is not None:
             await asyncio.to_thread(self._follower.stop)
-        self._worker.stop()
+        self._threads.stop()
         await asyncio.to_thread(self._endpoint.let_all_go)
         log = self._endpoint.stable.log
         if log is not None:
@@ -163,7 +163,7 @@ class ModelMount:
             before = self._keeping.admit() if self._keeping is not None else 0
             try:
                 if asking.size_bytes > _LARGE_BYTES:
-                    batch, write = await self._worker.run(partial(read, asked.model))
+                    batch, write = await self._threads.run(partial(read, asked.model))
                 else:
                     batch, write = read(asked.model)
                 batch = _with_headers(batch, asked.model, asking.headers)
@@ -232,7 +232,7 @@ class ModelMount:
     def _batcher(self, model: ServedModel) -> Batcher:
         found = self._batchers.get(model)
         if found is None:
-            found = Batcher(model, in_thread=self._worker.run, bounds=self._bounds)
+            found = Batcher(model, in_thread=self._threads.run, bounds=self._bounds)
             self._batchers[model] = found
         return found
 

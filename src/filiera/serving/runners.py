@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iter
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
-from filiera.serving.worker import Worker
+from filiera.serving.threads import Threads
 
 T = TypeVar("T")
 Hand = Callable[[bytes], None]
@@ -38,19 +38,19 @@ class ThreadRunner:
     """Runs plain functions, at most so many at once."""
 
     def __init__(self, concurrency: int) -> None:
-        self._worker = Worker(max_waiting=0, threads=concurrency)
+        self._threads = Threads(max_waiting=0, threads=concurrency)
 
     def run_now(self, job: Callable[[], T]) -> T:
         """Return what *job* returns; always in the same thread when there is one."""
-        return self._worker.submit(job).result()
+        return self._threads.submit(job).result()
 
     async def run(self, job: Callable[[], T]) -> T:
         """Return what *job* returns."""
-        return await self._worker.run(job)
+        return await self._threads.run(job)
 
     def stop(self) -> None:
         """Let the threads end after the jobs they have."""
-        self._worker.stop()
+        self._threads.stop()
 
 
 class LoopRunner:

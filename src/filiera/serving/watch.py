@@ -11,7 +11,7 @@ from collections.abc import Callable
 from filiera.serving.access_log import AccessLine, AccessLog
 from filiera.serving.http import Headers, Request, Response, StreamResponse
 from filiera.serving.metrics import NO_LABEL, Label, Samples
-from filiera.serving.sharing import Counts
+from filiera.serving.shared_counts import Counts
 from filiera.serving.tracing import Tracing, tracing_of
 
 _ID_HEADER = "x-request-id"

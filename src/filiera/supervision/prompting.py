@@ -9,10 +9,10 @@ from pathlib import Path
 
 from filiera.errors import StoreError
 from filiera.ports import Clock
+from filiera.supervision.new_files import changes, look
 from filiera.supervision.queue import MessageQueue
 from filiera.supervision.schedule import Cron, Every, due
 from filiera.supervision.service import Service
-from filiera.supervision.watch import changes, look
 
 LOOK_S = 1.0
 _SHARE = 0.02  #: so much of the time at most is spent looking for files

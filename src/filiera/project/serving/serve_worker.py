@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def run_worker(words: dict[str, Any]) -> None:
     """Serve until whoever started this closes its end of the control socket. Raises FilieraError."""
     from filiera.serving.server import serve_on
-    from filiera.serving.sharing import SharedCounts
+    from filiera.serving.shared_counts import SharedCounts
     from filiera.serving.watch import watch_of
 
     shared = SharedCounts(Path(words["folder"]), words["worker"])

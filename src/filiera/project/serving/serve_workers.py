@@ -142,7 +142,7 @@ class Workers:
         self._selector.close()
 
     def _forget(self, worker: _Worker) -> None:
-        from filiera.serving.sharing import settle
+        from filiera.serving.shared_counts import settle
 
         self._alive.remove(worker)
         self._selector.unregister(worker.control)
@@ -170,6 +170,6 @@ def _ending(code: int) -> str:
 
 
 def _lost(folder: Path) -> int:
-    from filiera.serving.sharing import summed
+    from filiera.serving.shared_counts import summed
 
     return int(summed(folder).get(_DROPPED, 0))

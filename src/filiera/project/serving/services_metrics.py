@@ -17,7 +17,7 @@ from filiera.project.serving.supervising import control_folder, queue_standings,
 from filiera.project.serving.token import token_given
 from filiera.serving.listening import listen, url_of
 from filiera.serving.metrics import Samples, merged
-from filiera.serving.sharing import SharedCounts, settle, summed, workers_in
+from filiera.serving.shared_counts import SharedCounts, settle, summed, workers_in
 from filiera.supervision.service import Service
 
 _COUNTS = "counts"

@@ -16,7 +16,7 @@ T = TypeVar("T")
 _Job = tuple[Callable[[], Any], "Future[Any]"]
 
 
-class Worker:
+class Threads:
     """Runs jobs in the order they come, by default one after another in one thread, with a bounded queue.
 
     Daemon threads, not an executor: a model that never returns must not keep the process from ending.
@@ -25,8 +25,8 @@ class Worker:
     def __init__(self, *, max_waiting: int, threads: int = 1) -> None:
         """Start *threads*; *max_waiting* jobs may wait, any number when it is 0."""
         self._jobs: queue.Queue[_Job | None] = queue.Queue(max_waiting)
-        self._threads = [threading.Thread(target=self._work, name="predict", daemon=True) for _ in range(threads)]
-        for thread in self._threads:
+        self._all = [threading.Thread(target=self._work, name="predict", daemon=True) for _ in range(threads)]
+        for thread in self._all:
             thread.start()
 
     @property
@@ -50,7 +50,7 @@ class Worker:
     def stop(self) -> None:
         """Let the threads end after the jobs they have. Does not wait."""
         with suppress(queue.Full):
-            for _ in self._threads:
+            for _ in self._all:
                 self._jobs.put_nowait(None)
 
     def _work(self) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filiera.serving.metrics import FAMILIES, Label, Metrics, merged, render
-from filiera.serving.sharing import SharedCounts, settle, summed, workers_in
+from filiera.serving.shared_counts import SharedCounts, settle, summed, workers_in
 
 EVENTS = st.lists(
     st.tuples(

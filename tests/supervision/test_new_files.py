@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filiera.supervision.watch import changes, look
+from filiera.supervision.new_files import changes, look
 
 LOOKS = st.dictionaries(st.sampled_from("abcd"), st.sampled_from("123"))
 

@@ -13,7 +13,7 @@ from filiera.cli.main import main
 from filiera.core.products import ProductRef
 from filiera.data.diff import Table, diff_tables
 from filiera.project import plugins
-from filiera.project.sharing import storage_of
+from filiera.project.storage import storage_of
 from filiera.project.tables import find_table, rows_apart
 from filiera.project.upkeep import exporting, garbage, importing
 from filiera.project.upkeep.retention import Retention
