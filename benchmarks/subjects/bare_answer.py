@@ -42,3 +42,17 @@ def answer(body):
         for row in predict(DECODER.decode(body).instances)
     ]
     return msgspec.json.encode({"predictions": answers})
+
+
+async def app(scope, receive, send):
+    """Answer one request."""
+    chunks = []
+    while True:
+        message = await receive()
+        chunks.append(message["body"])
+        if not message["more_body"]:
+            break
+    body = answer(b"".join(chunks))
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,6 +1,6 @@
 """The same least, on the loop and behind the HTTP that services of Filiera have."""
 
-from bare_answer import PORT, answer
+from bare_answer import PORT, app
 
 from filiera.serving.listening import listen
 from filiera.serving.server import serve_on
@@ -17,18 +17,7 @@ class Bare:
     async def stop(self):
         """Nothing is to be stopped."""
 
-    async def __call__(self, scope, receive, send):
-        """Answer one request."""
-        chunks = []
-        while True:
-            message = await receive()
-            chunks.append(message["body"])
-            if not message["more_body"]:
-                break
-        body = answer(b"".join(chunks))
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+    __call__ = staticmethod(app)
 
 
 async def nothing(_):
