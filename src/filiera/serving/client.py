@@ -12,41 +12,24 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from filiera.serving import exchanges
-from filiera.serving.answered import Answered
 from filiera.serving.exchanges import JSON
-from filiera.serving.plain_caller import Caller
+from filiera.serving.plain_caller import Caller, Reply
 from filiera.serving.tracing import outgoing
 
 _TIMEOUT_S = 30.0
 
 
-class Replied(Protocol):
-    """What a service answered."""
-
-    @property
-    def status(self) -> int:
-        """Return the status."""
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Return the headers, names in lower case."""
-
-    @property
-    def body(self) -> bytes:
-        """Return the whole body."""
-
-
-class Asked(Protocol):
+class ServiceHere(Protocol):
     """A service in this process, such as ``InProcess``."""
 
-    def ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Replied:
+    def ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         """Return the answer to a request."""
 
 
 class ServiceClient:
     """Talks to one service, over connections that stay open; any number of threads may use it."""
 
-    def __init__(self, service: str | Asked, *, token: str | None = None, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(self, service: str | ServiceHere, *, token: str | None = None, timeout_s: float = _TIMEOUT_S) -> None:
         """Remember where the service is; nothing is sent yet.
 
         Args:
@@ -60,7 +43,7 @@ class ServiceClient:
         self._headers = exchanges.headers_with(token)
         self._timeout_s = timeout_s
         self.url = exchanges.checked_url(service) if isinstance(service, str) else "the service in this process"
-        self._service: Caller | Asked = (
+        self._service: Caller | ServiceHere = (
             Caller(self.url, timeout_s=timeout_s, patience_s=0.0) if isinstance(service, str) else service
         )
         if isinstance(self._service, Caller):
@@ -145,10 +128,9 @@ class ServiceClient:
         kept: int = self._call(f"/v1/models/{model or self._only_model()}:feedback", body)["kept"]
         return kept
 
-    def post(self, path: str, body: bytes) -> Answered:
+    def post(self, path: str, body: bytes) -> Reply:
         """Return the answer to a POST of JSON, whatever its status. Raises FilieraError when there is none."""
-        reply = self._asked(path, body)
-        return Answered(status=reply.status, headers=reply.headers, body=reply.body)
+        return self._asked(path, body)
 
     def _only_model(self) -> str:
         return exchanges.only_one(self.models())
@@ -157,7 +139,7 @@ class ServiceClient:
         reply = self._asked(path, body)
         return exchanges.answer_of(self.url, reply.status, reply.body)
 
-    def _asked(self, path: str, body: bytes | None) -> Replied:
+    def _asked(self, path: str, body: bytes | None) -> Reply:
         headers = {**self._headers, **outgoing(), **JSON}
         try:
             return self._service.ask("GET" if body is None else "POST", path, body or b"", headers)

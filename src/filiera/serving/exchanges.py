@@ -7,14 +7,22 @@ import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from filiera.errors import FilieraError, UsageError
+from filiera.serving.plain_caller import Reply
 from filiera.serving.served_model import request_body
 
 JSON = {"Content-Type": "application/json"}
+
+
+class Asked(Protocol):
+    """A service that can be asked: one in this process, or a client of one."""
+
+    def post(self, path: str, body: bytes) -> Reply:
+        """Return the answer to a POST of JSON, whatever its status. Raises FilieraError when there is none."""
 
 
 def checked_url(url: str) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Coroutine, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
-from filiera.serving.answered import Answered
 from filiera.serving.app import App
+from filiera.serving.plain_caller import Reply
 
 T = TypeVar("T")
 _JSON = {"content-type": "application/json"}
@@ -47,11 +47,11 @@ class InProcess:
         self._thread.join()
         self._loop.close()
 
-    def post(self, path: str, body: bytes, headers: Mapping[str, str] = _JSON) -> Answered:
+    def post(self, path: str, body: bytes, headers: Mapping[str, str] = _JSON) -> Reply:
         """Return the answer to a POST."""
         return self.ask("POST", path, body, headers)
 
-    def ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answered:
+    def ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         """Return the answer to a request."""
         return self._run(ask(self._app, method, path, body, headers))
 
@@ -59,7 +59,7 @@ class InProcess:
         return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
 
 
-async def ask(app: App, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answered:
+async def ask(app: App, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
     """Return what *app* answers to a request, from its own event loop; header names in lower case."""
     encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     scope: dict[str, Any] = {"type": "http", "method": method, "path": path, "headers": encoded}
@@ -78,4 +78,4 @@ async def ask(app: App, method: str, path: str, body: bytes, headers: Mapping[st
     await app(scope, receive, send)
     given = {name.decode("latin-1"): value.decode("latin-1") for name, value in sent[0]["headers"]}
     content = b"".join(message.get("body", b"") for message in sent[1:])
-    return Answered(status=sent[0]["status"], headers=given, body=content)
+    return Reply(status=sent[0]["status"], headers=given, body=content)

@@ -17,12 +17,12 @@ from typing import Any
 import msgspec
 
 from filiera.errors import UsageError
-from filiera.serving.answered import Answered
 from filiera.serving.app import App
 from filiera.serving.http import TIMEOUT_HEADER
 from filiera.serving.in_process import ask
 from filiera.serving.oip_bodies import LENGTH_HEADER
 from filiera.serving.oip_tensors import DTYPES
+from filiera.serving.plain_caller import Reply
 
 _CONTENTS: Mapping[str, str] = {
     "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
@@ -133,7 +133,7 @@ async def _infer(app: App, response: Any, call: Any, context: Any) -> Any:
     return _response(response, answered)
 
 
-async def _refuse(context: Any, answered: Answered) -> None:
+async def _refuse(context: Any, answered: Reply) -> None:
     import grpc
 
     retry = answered.headers.get("retry-after")
@@ -210,7 +210,7 @@ def _contents(tensor: Any) -> bytes | Sequence[Any]:
         raise Refused(f"inputs[{tensor.name[:64]!r}] must be UTF-8 text.") from None
 
 
-def _response(response: Any, answered: Answered) -> Any:
+def _response(response: Any, answered: Reply) -> Any:
     json_bytes = int(answered.headers[LENGTH_HEADER])
     document = json.loads(answered.body[:json_bytes])
     blobs, begin = [], json_bytes

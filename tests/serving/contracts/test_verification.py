@@ -12,7 +12,6 @@ import polars as pl
 import pytest
 
 from filiera.core.signature import Conversion, Field, Output, Signature, Slo
-from filiera.serving.answered import Answered
 from filiera.serving.app import App
 from filiera.serving.contracts.approval import Approval
 from filiera.serving.contracts.differ import diff
@@ -24,6 +23,7 @@ from filiera.serving.contracts.verification import Known, Verification, verify
 from filiera.serving.endpoint import Endpoint
 from filiera.serving.in_process import InProcess
 from filiera.serving.model_mount import ModelMount
+from filiera.serving.plain_caller import Reply
 from filiera.serving.served_model import ServedModel
 from tests.serving.offers import GOOD, LABELS, SIGNATURE, Rule
 
@@ -230,31 +230,31 @@ def test_domains_that_promise_too_much_are_told() -> None:
 class Careless:
     """Stands for a service that says other things than its contract."""
 
-    def __init__(self, inside: InProcess, change: Callable[[Answered], Answered]) -> None:
+    def __init__(self, inside: InProcess, change: Callable[[Reply], Reply]) -> None:
         self.inside, self.change = inside, change
 
-    def post(self, path: str, body: bytes) -> Answered:
+    def post(self, path: str, body: bytes) -> Reply:
         return self.change(self.inside.post(path, body))
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda one: replace(one, status=500) if one.status == 422 else one, "status 500, not 422"),
-        (lambda one: replace(one, body=one.body + b"zq-a-value-of-the-caller-7391"), "repeats values of the caller"),
-        (lambda one: replace(one, headers={}), "is no problem document"),
-        (lambda one: replace(one, body=b"{}") if one.status == 422 else one, "does not name it"),
-        (lambda one: replace(one, status=200), "status 200, not"),
+        (lambda one: one._replace(status=500) if one.status == 422 else one, "status 500, not 422"),
+        (lambda one: one._replace(body=one.body + b"zq-a-value-of-the-caller-7391"), "repeats values of the caller"),
+        (lambda one: one._replace(headers={}), "is no problem document"),
+        (lambda one: one._replace(body=b"{}") if one.status == 422 else one, "does not name it"),
+        (lambda one: one._replace(status=200), "status 200, not"),
     ],
 )
-def test_refusals_must_be_right(change: Callable[[Answered], Answered], said: str) -> None:
+def test_refusals_must_be_right(change: Callable[[Reply], Reply], said: str) -> None:
     """A wrong request is refused with the right status, as a problem document that names the field and no value."""
     model = served()
     with InProcess(App([ModelMount(Endpoint(model))])) as inside:
         careless: Any = Careless(inside, change)
 
-        def answer(path: str, body: bytes) -> Answered:
-            good: Answered = inside.post(path, body)
+        def answer(path: str, body: bytes) -> Reply:
+            good: Reply = inside.post(path, body)
             return good if good.status == 200 else change(good)
 
         careless.post = answer

@@ -7,15 +7,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import cycle, islice
 
-from filiera.serving.answered import Answered, Asked
 from filiera.serving.contract import ModelContract
 from filiera.serving.contracts.made_rows import SECRET, MadeRows
 from filiera.serving.contracts.part import Part
 from filiera.serving.contracts.promised import faults_of
+from filiera.serving.exchanges import Asked
+from filiera.serving.plain_caller import Reply
 from filiera.serving.problem import MEDIA_TYPE
 from filiera.serving.served_model import request_body
 
-Post = Callable[[bytes], Answered]
+Post = Callable[[bytes], Reply]
 NAME = "fuzzing"
 _ROWS, _EXTREMES = 60, 40
 _SIZES = (1, 2, 7)
@@ -45,7 +46,7 @@ def check_fuzz(service: Asked, contract: ModelContract, path: str, *, seed: int 
     """
     asked = 0
 
-    def post(body: bytes) -> Answered:
+    def post(body: bytes) -> Reply:
         nonlocal asked
         asked += 1
         return service.post(path, body)
@@ -79,7 +80,7 @@ def _faults(post: Post, contract: ModelContract, rows: MadeRows) -> Iterator[str
     yield from _wrong_refusal(post(many), 413, "too many rows")
 
 
-def _wrong_answer(answered: Answered, contract: ModelContract, rows: int) -> Iterator[str]:
+def _wrong_answer(answered: Reply, contract: ModelContract, rows: int) -> Iterator[str]:
     if answered.status != 200:
         yield f"rows that the contract takes are answered with status {answered.status}"
         return
@@ -90,7 +91,7 @@ def _wrong_answer(answered: Answered, contract: ModelContract, rows: int) -> Ite
         yield from faults_of(contract.signature.outputs, prediction)
 
 
-def _wrong_refusal(answered: Answered, status: int, what: str) -> Iterator[str]:
+def _wrong_refusal(answered: Reply, status: int, what: str) -> Iterator[str]:
     if answered.status != status:
         yield f"{what} is answered with status {answered.status}, not {status}"
     elif answered.headers.get("content-type") != MEDIA_TYPE:

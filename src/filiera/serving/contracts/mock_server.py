@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
-from filiera.serving.answered import Answered
+from filiera.serving.plain_caller import Reply
 
-Ask = Callable[[str, str, bytes, Mapping[str, str]], Answered]
+Ask = Callable[[str, str, bytes, Mapping[str, str]], Reply]
 _MAX_BYTES = 64 * 1024 * 1024
 
 

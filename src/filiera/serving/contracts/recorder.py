@@ -26,7 +26,6 @@ from typing import Any
 
 from filiera.core.value import dataclass
 from filiera.errors import UsageError
-from filiera.serving.answered import Answered
 from filiera.serving.contract import ModelContract
 from filiera.serving.contracts.mock import mock_app
 from filiera.serving.contracts.pact import (
@@ -40,6 +39,7 @@ from filiera.serving.contracts.pact import (
 )
 from filiera.serving.contracts.watched import watched
 from filiera.serving.in_process import InProcess
+from filiera.serving.plain_caller import Reply
 from filiera.serving.served_model import request_body
 
 _JSON = {"content-type": "application/json"}
@@ -121,7 +121,7 @@ class Recorder:
 
         return httpx.MockTransport(answer)
 
-    def answer(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answered:
+    def answer(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         """Return the mock's answer to a request whose reader is not seen: all of the answer counts as read."""
         answered, asked = self._ask(method, path, body, headers)
         if asked is not None:
@@ -160,7 +160,7 @@ class Recorder:
         require_requests(recorded)
         return write_pact(recorded, Path(folder))
 
-    def _ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[Answered, _Asked | None]:
+    def _ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[Reply, _Asked | None]:
         answered = self._service.ask(method, path, body, headers)
         try:
             request, response = json.loads(body), json.loads(answered.body)

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from filiera.serving.answered import Asked
 from filiera.serving.contracts.pact import Interaction, Recorded, is_at, matchers_at
 from filiera.serving.contracts.part import Part
+from filiera.serving.exchanges import Asked
 
 NAME = "replay"
 Matchers = Sequence[Mapping[str, Any]]

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from itertools import cycle, islice
 
-from filiera.serving.answered import Asked
 from filiera.serving.contract import ModelContract
 from filiera.serving.contracts.made_rows import MadeRows
 from filiera.serving.contracts.part import Part
+from filiera.serving.exchanges import Asked
 from filiera.serving.served_model import request_body
 
 NAME = "speed"
