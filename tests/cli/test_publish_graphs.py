@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,7 @@ def cheap"""
 def published(twice: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project with spender@1, @2, and spending@1 to @3: the second has other code, the third takes less."""
     folder = copied(twice, tmp_path_factory.mktemp("published") / "shop")
+    shutil.rmtree(folder / ".filiera" / "predictions", ignore_errors=True)  # of tests that served it before
     code, rates = folder / "shopflows" / "serving.py", folder / "shopflows" / "rates.py"
     plain = GRAPH.replace("0.5", "HALF").replace("\n\ndef cheap", "\nfrom shopflows.rates import HALF\n\n\ndef cheap")
     for text, rate in ((plain, 0.5), (plain, 100.0), (_narrowed(plain), 100.0)):
