@@ -85,6 +85,7 @@ def test_what_keeps_workers_from_starting_is_said_once(shop: Path) -> None:
     for words, what in (
         (("spender", "--workers", "0"), "--workers takes 1 or more."),
         (("spender", "--workers", "2", "--grpc-port", "0"), "gRPC is answered by one worker only."),
+        (("spender", "--cache", "60"), "--cache takes a duration such as 30m, 12h or 7d, not '60'."),
         (("nobody", "--workers", "2"), "nobody"),
     ):
         failed = filiera("serve", *words, cwd=shop)

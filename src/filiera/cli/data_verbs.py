@@ -35,4 +35,4 @@ def add_data_verbs(verbs: Verbs) -> None:
     sub = verbs.add_with_json("quarantined", "show the rows that a version's checks set aside, and why")
     sub.add_argument("which", metavar="NAME@VERSION", help="the version; NAME alone: the newest")
     sub.add_argument("--rule", metavar="RULE", default="", help="only rows that broke this rule")
-    sub.add_argument("--limit", type=int, default=10, help="show at most so many rows (default: 10)")
+    sub.add_argument("--limit", type=int, default=10, metavar="N", help="show at most so many rows (default: 10)")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from filiera.cli.durations import seconds_of
 from filiera.errors import UsageError
 from filiera.project.serving.apps import app_of, closing_logs
 from filiera.project.serving.offers import Offer, offers_of, service_name
@@ -33,13 +33,12 @@ def run(options: argparse.Namespace) -> int:
             "--workers takes 1 or more." if options.workers < 1 else "gRPC is answered by one worker only.",
             do="leave out --grpc-port, or --workers" if options.workers > 1 else "",
         )
-    if not 0 <= options.cache < math.inf:
-        raise UsageError("--cache takes a number of seconds, 0 or more.")
-    offers = offers_of(options.names, profile=options.profile, tell=_tell, cache_s=options.cache)
-    if options.cache and not any(offer.kind == "models" for offer in offers):
+    cache_s = seconds_of(options.cache, "--cache")
+    offers = offers_of(options.names, profile=options.profile, tell=_tell, cache_s=cache_s)
+    if cache_s and not any(offer.kind == "models" for offer in offers):
         raise UsageError("--cache is for models, and here is none.", do="mark a function @service(cache_s=60)")
     if options.workers > 1:
-        return _serve_by_workers(options, offers)
+        return _serve_by_workers(options, offers, cache_s)
 
     def build() -> App:
         watch = watch_of(service_name(offers), access_log=options.access_log, tell=_tell)
@@ -57,13 +56,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _serve_by_workers(options: argparse.Namespace, offers: list[Offer]) -> int:
+def _serve_by_workers(options: argparse.Namespace, offers: list[Offer], cache_s: float) -> int:
     from filiera.project.serving.serve_workers import Workers
     from filiera.serving.listening import listen, url_of
 
     with listen(options.host, options.port) as listener:
         words = {"names": options.names, "profile": options.profile, "access_log": options.access_log}
-        words["cache_s"] = options.cache
+        words["cache_s"] = cache_s
         workers = Workers(words, listener=listener.fileno(), tell=_tell)
         exit_code = workers.run(options.workers, lambda: _announce([url_of(listener)], offers, options.workers))
     if not exit_code:

@@ -14,8 +14,8 @@ def add_service_verbs(verbs: Verbs) -> None:
     sub.add_argument("--port", type=int, default=8000, help="port; 0 takes a free one (default: 8000)")
     text = "processes that share the port, about one for each processor (default: 1)"
     sub.add_argument("--workers", type=int, default=1, metavar="N", help=text)
-    text = "keep answers of models so long, for who asks the same (default: 0, not at all)"
-    sub.add_argument("--cache", type=float, default=0.0, metavar="SECONDS", help=text)
+    text = "keep answers of models so long, such as 60s, for who asks the same (default: 0s, not at all)"
+    sub.add_argument("--cache", default="0s", metavar="TIME", help=text)
     text = "write a line of JSON for each request to this file; - for standard output"
     sub.add_argument("--access-log", default="", metavar="FILE", help=text)
     text = "answer gRPC (Open Inference Protocol) there too; 0 takes a free one"
@@ -56,7 +56,7 @@ def _add_asking_verbs(verbs: Verbs) -> None:
     sub.add_argument("model", help=f"{MODEL}; or a graph: module:name, or its name")
     sub.add_argument("file", help=".csv, .parquet, .jsonl, or - for JSON lines on standard input")
     sub.add_argument("--url", help="ask the service at this address instead")
-    sub.add_argument("--limit", type=int, help="at most so many rows")
+    sub.add_argument("--limit", type=int, metavar="N", help="at most so many rows")
     sub.add_argument("--to", metavar="FILE", help="write to this .parquet, .csv or .jsonl instead of printing")
     sub = verbs.add_with_json("feedback", "say what became of a model's predictions: outcomes and actions")
     sub.add_argument("model", metavar="NAME", help="the model")
@@ -65,8 +65,8 @@ def _add_asking_verbs(verbs: Verbs) -> None:
     sub.add_argument("--to", metavar="FILE", help="write to this file instead of printing")
     sub = verbs.add_with_json("monitor", "compare what a service saw and said with the training data")
     sub.add_argument("model", help=MODEL)
-    sub.add_argument("--last", type=int, help="the last so many predictions")
-    sub.add_argument("--since", help="predictions since so long ago: 30m, 12h, 7d")
+    sub.add_argument("--last", type=int, metavar="N", help="the last so many predictions")
+    sub.add_argument("--since", metavar="TIME", help="predictions since so long ago: 30m, 12h, 7d")
     sub.add_argument("--html", metavar="FILE", help="write a report with plots")
 
 
@@ -78,17 +78,18 @@ def _add_delivery_verbs(verbs: Verbs) -> None:
     text = "shadow, and percentages of requests that it answers (default: shadow,5,25)"
     sub.add_argument("--stages", default="shadow,5,25", help=text)
     sub.add_argument("--every", default="10m", metavar="TIME", help="a stage lasts at least so long (default: 10m)")
-    sub.add_argument("--requests", type=int, default=200, help="and has at least so many requests (default: 200)")
+    text = "and has at least so many requests (default: 200)"
+    sub.add_argument("--requests", type=int, default=200, metavar="N", help=text)
     text = "of its answers in shadow at least this share must be as those of the version before, such as 0.95"
     sub.add_argument("--agreement", type=float, metavar="SHARE", help=text)
     text = "roll back too when its predictions have drifted from its training data"
     sub.add_argument("--monitor", action="store_true", help=text)
-    sub.add_argument("--reason", default="", help="kept with the deployment")
+    sub.add_argument("--reason", default="", metavar="TEXT", help="kept with the deployment")
     sub.add_argument("--watch", action="store_true", help="print what happens until it ends; 3 when it was rolled back")
     sub = verbs.add("rollback", "give callers the version before, at once")
     sub.add_argument("model", metavar="NAME", help="the model")
     sub.add_argument("--alias", default="champion", help=alias)
-    sub.add_argument("--reason", default="", help="kept with the rollback")
+    sub.add_argument("--reason", default="", metavar="TEXT", help="kept with the rollback")
     sub = verbs.add_with_json("deployments", "list deployments, and what the services that follow an alias serve")
     sub.add_argument("name", nargs="?", default="", help="of this model only; shows its newest")
     sub.add_argument("--watch", action="store_true", help="print what happens until it ends; 3 when it was rolled back")

@@ -176,7 +176,7 @@ def _add_run_verbs(verbs: Verbs) -> None:
     sub.add_argument("--columns", metavar="NAMES", default="", help=text)
     text = "sort the runs listed by this metric or parameter, the least first; '-NAME': the greatest first"
     sub.add_argument("--sort", metavar="NAME", default="", help=text)
-    sub.add_argument("--limit", type=int, default=20, help="at most so many (default: 20)")
+    sub.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default: 20)")
     sub = verbs.add_with_json("show", "show a run, a step's output, or a version of a dataset or model")
     sub.add_argument("what", help=f"{_RUN}, perhaps with /STEP; or NAME@VERSION")
     sub.add_argument("--open", metavar="FILE", help="write the step's first output, or the version, to FILE")
@@ -192,7 +192,8 @@ def _add_run_verbs(verbs: Verbs) -> None:
     sub.add_argument("--open", default="", metavar="FILE", help=text)
     sub = verbs.add_with_json("study", "show the trials of a study that tune made, also while it goes on")
     sub.add_argument("what", help=f"{_RUN}, perhaps with /STEP")
-    sub.add_argument("--limit", type=int, default=20, help="so many trials at most, the best first (default: 20)")
+    text = "at most so many trials, the best first (default: 20)"
+    sub.add_argument("--limit", type=int, default=20, metavar="N", help=text)
     sub.add_argument("--open", default="", metavar="FILE.html", help="write it as a page, with plots")
     sub = verbs.add_with_json("explain", "say why each step ran or not")
     sub.add_argument("what", nargs="?", default="latest", help=f"{_RUN} (the default), perhaps with /STEP")
@@ -216,12 +217,12 @@ def _add_product_verbs(verbs: Verbs) -> None:
     sub.add_argument("--columns", metavar="NAMES", default="", help=text)
     text = "sort all by this metric, the best first, or parameter, the least first; '-NAME': the other way round"
     sub.add_argument("--sort", metavar="NAME", default="", help=text)
-    sub.add_argument("--limit", type=int, default=100, help="at most so many (default: 100)")
+    sub.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many (default: 100)")
     sub.add_argument("--moves", action="store_true", help="list instead who moved its aliases, when and why")
     sub = verbs.add("promote", "point an alias at a version")
     sub.add_argument("which", metavar="NAME@VERSION", help="the version")
     sub.add_argument("alias", nargs="?", default="champion", help="the alias (default: champion)")
-    sub.add_argument("--reason", default="", help="kept with the move")
+    sub.add_argument("--reason", default="", metavar="TEXT", help="kept with the move")
     sub = verbs.add("card", "print the card of a version of a model or service: all that its record says, in Markdown")
     sub.add_argument("model", help=MODEL)
     sub.add_argument("--html", metavar="FILE", help="write it as a page with drawings instead")
@@ -307,7 +308,7 @@ def _add_trust_verbs(verbs: Verbs) -> None:
     sub.add_argument("--actor", default="", metavar="WHO", help="only what this user did, such as ada@lab")
     sub.add_argument("--action", default="", help="only what was done in this way, such as publish or promote")
     sub.add_argument("--before", type=int, metavar="NO", help="only rows with a number below this one")
-    sub.add_argument("--limit", type=int, default=50, help="at most so many (default: 50)")
+    sub.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many (default: 50)")
     text = "check instead that no row was changed or removed, and that one has the digest noted elsewhere"
     sub.add_argument("--verify", nargs="?", const="", metavar="DIGEST", help=text)
 
