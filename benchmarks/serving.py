@@ -125,7 +125,6 @@ class Benchmark:
         self.found = Measurements()
         self._folder, self._seconds = folder, seconds
         self._servers = [server for server in servers if self._is_there(server)]
-        self._address = 20_000 + os.getpid() % 20_000
 
     def round(self, number: int, models: list[str]) -> None:
         """Measure everything once."""
@@ -176,8 +175,8 @@ class Benchmark:
     @contextmanager
     def _running(self, server: Server, model: str) -> Iterator[tuple[int, int, float]]:
         """Run a server on the first processor; gives its process, its port, and the seconds to its first answer."""
-        self._address += 1
-        port = self._address
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
         filled = {"name": model, "port": str(port)}
         command = [part.format(**filled) for part in server.command]
         began_s = time.perf_counter()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from typing import Any
 
 import polars as pl
@@ -125,6 +127,34 @@ def test_what_cannot_be_exported_says_why(make: Any, why: str) -> None:
     exported = export_onnx(model, ROWS)
     assert exported.model is None
     assert why in exported.note
+
+
+WITHOUT_BOOSTERS = '''
+import sys
+import polars as pl
+from sklearn.tree import DecisionTreeClassifier
+
+
+class Absent:
+    """Importing them fails, as where they are not installed."""
+
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] in ("xgboost", "lightgbm"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Absent())
+from filiera.model.onnx_export import export_onnx
+
+rows = pl.DataFrame({"a": [0.0, 1.0, 2.0]})
+print(export_onnx(DecisionTreeClassifier().fit(rows, [0, 1, 1]), rows).note)
+'''
+
+
+def test_models_of_scikit_learn_need_no_library_of_boosters() -> None:
+    """The extra brings none, and most who export have none."""
+    told = subprocess.run([sys.executable, "-c", WITHOUT_BOOSTERS], capture_output=True, text=True, check=True)
+    assert told.stdout.startswith("attached")
 
 
 def test_without_rows_nothing_can_be_compared() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -128,8 +128,6 @@ def _without_names(model: Any) -> Any:
 
 def _register_boosters() -> None:
     """Tell the converter of pipelines how to convert estimators of XGBoost and LightGBM, as far as these are loaded."""
-    from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
-    from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
     from skl2onnx import update_registered_converter
     from skl2onnx.common.shape_calculator import (
         calculate_linear_classifier_output_shapes as classifier_shapes,
@@ -138,21 +136,27 @@ def _register_boosters() -> None:
         calculate_linear_regressor_output_shapes as regressor_shapes,
     )
 
-    known: Sequence[tuple[str, str, Any, Any]] = (
-        ("xgboost", "XGBClassifier", convert_xgboost, classifier_shapes),
-        ("xgboost", "XGBRegressor", convert_xgboost, regressor_shapes),
-        ("lightgbm", "LGBMClassifier", convert_lightgbm, classifier_shapes),
-        ("lightgbm", "LGBMRegressor", convert_lightgbm, regressor_shapes),
-    )
-    for library, name, convert, shapes in known:
-        if library in sys.modules:
-            kind = getattr(sys.modules[library], name)
-            options: dict[str, Any] = {"zipmap": [True, False], "nocl": [True, False]}
-            if shapes is regressor_shapes:
-                options = {}
+    for library, prefix, converter in _boosters():
+        for name, shapes in ((f"{prefix}Classifier", classifier_shapes), (f"{prefix}Regressor", regressor_shapes)):
+            options: dict[str, Any] = {}
+            if shapes is classifier_shapes:
+                options = {"zipmap": [True, False], "nocl": [True, False]}
             if library == "lightgbm":
                 options["split"] = None
-            update_registered_converter(kind, name, shapes, convert, options=options, overwrite=True)
+            kind = getattr(sys.modules[library], name)
+            update_registered_converter(kind, name, shapes, converter, options=options, overwrite=True)
+
+
+def _boosters() -> Iterator[tuple[str, str, Any]]:
+    """Yield library, prefix of its estimators, and their converter: importing that needs the library."""
+    if "xgboost" in sys.modules:
+        from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+
+        yield "xgboost", "XGB", convert_xgboost
+    if "lightgbm" in sys.modules:
+        from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
+
+        yield "lightgbm", "LGBM", convert_lightgbm
 
 
 def _differences(model: Any, exported: OnnxModel, table: pl.DataFrame) -> tuple[float, int]:
