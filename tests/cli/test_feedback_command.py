@@ -15,6 +15,7 @@ def test_no_acknowledged_feedback_is_lost_with_the_service(shop: Path, tmp_path:
     """Killed in the middle of it: what was acknowledged is there, with its predictions; the rest is aside."""
     folder = copied(shop, tmp_path / "shop")
     acknowledged: list[str] = []
+    failures: list[FilieraError] = []
     enough = threading.Event()
     with started("serve", "spender", "--port", "0", cwd=folder) as process:
         url = read_until(process.stdout, " at ").rsplit(" at ", 1)[1].strip()
@@ -28,13 +29,16 @@ def test_no_acknowledged_feedback_is_lost_with_the_service(shop: Path, tmp_path:
                     acknowledged.append(name)
                     if len(acknowledged) == 20:
                         enough.set()
-            except FilieraError:
+            except FilieraError as error:
+                failures.append(error)
+            finally:
                 enough.set()
 
         client.feedback([{"prediction": "0" * 26, "outcome": "no"}])
         telling = threading.Thread(target=tell)
         telling.start()
-        assert enough.wait(60)
+        enough.wait()  # as long as the disk takes, which others may keep busy: each request has the client's limit
+        assert failures == []
         process.kill()
         telling.join()
     assert len(acknowledged) >= 20
