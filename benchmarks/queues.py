@@ -24,7 +24,7 @@ from filiera.project.project import Project
 from filiera.project.serving.supervising import queue_of, standing_services, tell_of_messages
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests import brokers
+from tests import brokers, servers
 
 CODE = '''\
 import os
@@ -161,23 +161,22 @@ def _servers() -> Iterator[tuple[str, Callable[[], Any]]]:
         yield "Redis, appendfsync always", lambda: _running(brokers.RedisServer)
     if shutil.which("rabbitmq-server"):
         yield "RabbitMQ, durable queue", lambda: _running(brokers.RabbitServer)
-    yield "Kafka, cluster of librdkafka", lambda: _running(lambda _: brokers.KafkaCluster())
+    yield "Kafka, cluster of librdkafka", _kafka
 
 
 @contextmanager
 def _running(make: Callable[[Path], Any]) -> Iterator[Any]:
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        server = make(Path(folder))
-        try:
-            server.start()
-            for prepare in ("declare", "create"):
-                if hasattr(server, prepare):
-                    getattr(server, prepare)("bench")
-            yield server
-        finally:
-            server.stop()
-            if hasattr(server, "clear"):
-                server.clear()
+    with servers.running(make) as server:
+        if hasattr(server, "declare"):
+            server.declare("bench")
+        yield server
+
+
+@contextmanager
+def _kafka() -> Iterator[Any]:
+    cluster = brokers.KafkaCluster()
+    cluster.create("bench")
+    yield cluster
 
 
 if __name__ == "__main__":

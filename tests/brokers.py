@@ -5,41 +5,16 @@ from __future__ import annotations
 import ctypes
 import os
 import secrets
-import shutil
-import signal
-import socket
-import subprocess
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.servers import LIMIT_S, Program, answers, free_port, needs, running
+
 PASSWORD = "s3cret/@:word"
-_LIMIT_S = 60.0
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-def _await(is_up: Callable[[], bool], what: str) -> None:
-    until = time.monotonic() + _LIMIT_S
-    while not is_up():
-        assert time.monotonic() < until, f"{what} does not start"
-        time.sleep(0.05)
-
-
-def _answers(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
-        return True
-    return False
 
 
 class RedisServer:
@@ -47,20 +22,17 @@ class RedisServer:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, free_port()
-        self.process: subprocess.Popen[bytes] | None = None
+        self._program = Program(folder, "redis")
 
     def start(self) -> None:
         """Start it, with what it had before."""
         words = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
         words += ["--appendonly", "yes", "--appendfsync", "always", "--requirepass", PASSWORD]
-        self.process = subprocess.Popen(["redis-server", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _await(self._is_up, "Redis")
+        self._program.start(["redis-server", *words], self._is_up)
 
     def stop(self) -> None:
         """Kill it."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+        self._program.end()
 
     def url(self, name: str) -> str:
         """Return the address of a stream; the password is in the variable ``BROKER_PASSWORD``."""
@@ -91,39 +63,22 @@ class RabbitServer:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port, self._dist, self._epmd = folder, free_port(), free_port(), free_port()
-        self.process: subprocess.Popen[bytes] | None = None
-        self._names: subprocess.Popen[bytes] | None = None
+        self._program, self._names = Program(folder, "rabbitmq"), Program(folder, "epmd")
 
     def start(self) -> None:
         """Start it, with what it had before."""
-        if self._names is None:  # the daemon that knows the node's name, which would else outlive the tests
-            command = ["epmd", "-port", str(self._epmd), "-address", "127.0.0.1"]
-            self._names = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            _await(lambda: _answers(self._epmd), "epmd")
+        # The daemon that knows the node's name: one that the node started would outlive it.
+        self._names.start(["epmd", "-port", str(self._epmd), "-address", "127.0.0.1"], lambda: answers(self._epmd))
         ours = {name: str(self.folder / word) for name, word in _RABBIT_PLACES.items()}
         there = {"ERL_EPMD_ADDRESS": "127.0.0.1", "ERL_EPMD_PORT": str(self._epmd)}
         ports = {"RABBITMQ_NODE_PORT": str(self.port), "RABBITMQ_DIST_PORT": str(self._dist)}
-        self.process = subprocess.Popen(
-            [_rabbit()],
-            env={**os.environ, **_RABBIT, **ours, **there, **ports, "HOME": str(self.folder)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        _await(self._is_up, "RabbitMQ")
+        env = {**os.environ, **_RABBIT, **ours, **there, **ports, "HOME": str(self.folder)}
+        self._program.start([_rabbit()], self._is_up, env=env)
 
     def stop(self) -> None:
-        """Kill it, all of it."""
-        if self.process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-
-    def clear(self) -> None:
-        """Stop what knows the node's name."""
-        if self._names is not None:
-            self._names.kill()
-            self._names.wait()
+        """Kill it, and what knows its name."""
+        self._program.end()
+        self._names.end()
 
     def url(self, name: str) -> str:
         """Return the address of a queue."""
@@ -154,8 +109,9 @@ class RabbitServer:
     def _is_up(self) -> bool:
         import pika
 
-        with suppress(pika.exceptions.AMQPError, OSError), self.connection():
-            return True
+        if answers(self.port):  # asked first: pika logs each call that nobody takes
+            with suppress(pika.exceptions.AMQPError, OSError), self.connection():
+                return True
         return False
 
 
@@ -225,7 +181,7 @@ class KafkaCluster:
             from confluent_kafka.admin import AdminClient, NewTopic
 
             admin = AdminClient({"bootstrap.servers": self.address})
-            admin.create_topics([NewTopic(name, 1, 1)])[name].result(_LIMIT_S)
+            admin.create_topics([NewTopic(name, 1, 1)])[name].result(LIMIT_S)
 
     def stop(self) -> None:
         """Break all connections, and refuse new ones."""
@@ -246,41 +202,25 @@ class KafkaCluster:
         producer = Producer({"bootstrap.servers": self.address, "log_level": 0, "linger.ms": 0})
         for body in bodies:
             producer.produce(name, body)
-        assert producer.flush(_LIMIT_S) == 0
-
-
-def _needs(program: str, package: str) -> None:
-    if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed (Debian: apt-get install {package})")
+        assert producer.flush(LIMIT_S) == 0
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """Start Redis; tests that need it are skipped where there is none."""
     pytest.importorskip("redis")
-    _needs("redis-server", "redis-server")
-    with tempfile.TemporaryDirectory(prefix="filiera-redis-", ignore_cleanup_errors=True) as folder:
-        server = RedisServer(Path(folder))
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
+    needs("redis-server", "redis-server")
+    with running(RedisServer) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def rabbit_server() -> Iterator[RabbitServer]:
     """Start RabbitMQ; tests that need it are skipped where there is none."""
     pytest.importorskip("pika")
-    _needs("rabbitmq-server", "rabbitmq-server")
-    with tempfile.TemporaryDirectory(prefix="filiera-rabbit-", ignore_cleanup_errors=True) as folder:
-        server = RabbitServer(Path(folder))
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
-            server.clear()
+    needs("rabbitmq-server", "rabbitmq-server")
+    with running(RabbitServer) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

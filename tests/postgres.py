@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 import pytest
+
+from tests.servers import Program, running
 
 _RULES = "local all app scram-sha-256\nlocal all all trust\n"
 _numbers = count(1)
@@ -20,6 +23,13 @@ def _program(name: str) -> str | None:
     """Return where a program of PostgreSQL is; Debian keeps them out of the search path."""
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
     return shutil.which(name) or (str(found[-1]) if found else None)
+
+
+def _is_ready(data: Path) -> bool:
+    """Tell what the server itself notes: that it takes connections."""
+    with suppress(OSError, IndexError):
+        return (data / "postmaster.pid").read_text().splitlines()[7].strip() == "ready"
+    return False
 
 
 class PostgresServer:
@@ -32,18 +42,21 @@ class PostgresServer:
         if self._user:
             shutil.chown(folder, "nobody", "nogroup")
 
+        self._server = Program(folder, "server")
+
     def start(self) -> None:
         """Make the databases' folder and start the server."""
         data = self.folder / "data"
         self._do("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
         (data / "pg_hba.conf").write_text(_RULES)
-        options = f"-k {self.folder} -c listen_addresses='' -c fsync=off -c autovacuum=off"
-        self._do("pg_ctl", "-D", str(data), "-w", "-l", str(self.folder / "log"), "-o", options, "start")
+        options = ["-k", str(self.folder), "-c", "listen_addresses=", "-c", "fsync=off", "-c", "autovacuum=off"]
+        words = [str(_program("postgres")), "-D", str(data), *options]
+        self._server.start(words, lambda: _is_ready(data), cwd=self.folder, **self._user)
         self.sql("CREATE ROLE app LOGIN PASSWORD 's3cret/@:word'")
 
     def stop(self) -> None:
         """Stop the server at once."""
-        self._do("pg_ctl", "-D", str(self.folder / "data"), "-w", "-m", "immediate", "stop")
+        self._server.end(signal.SIGQUIT)
 
     def sql(self, text: str, database: str = "postgres") -> str:
         """Do something in a database; return what psql prints, one row a line."""
@@ -85,13 +98,8 @@ class PostgresServer:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """Start a PostgreSQL server; tests that need it are skipped where there is none."""
-    missing = [name for name in ("initdb", "pg_ctl", "psql") if _program(name) is None]
+    missing = [name for name in ("initdb", "postgres", "psql") if _program(name) is None]
     if missing:
         pytest.skip(f"PostgreSQL is not installed: no {missing[0]} (Debian: apt-get install postgresql)")
-    with tempfile.TemporaryDirectory(prefix="filiera-postgres-", ignore_cleanup_errors=True) as folder:
-        server = PostgresServer(Path(folder))
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
+    with running(PostgresServer) as server:
+        yield server

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from filiera.project.identity import process_start
+from tests.servers import free_port
 from tests.supervision.supervised import Supervised, done, end_orphans, queue_of, supervised, wait_for
 
 
@@ -88,9 +88,7 @@ def kill_one(folder: Path, running: Supervised, chance: random.Random) -> bool:
 def battle(folder: Path, *, seed: int, kills: int) -> int:
     """Kill so many times under load, then look whether anything was lost; return how many calls were cut off."""
     chance = random.Random(seed)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     limits = {"least": chance.choice([0, 1]), "most": 2, "in_flight": 4, "idle_s": 0.5}
     load = Load(folder, f"http://127.0.0.1:{port}")
     options = {"port": port, "workers": limits, "attempts": 1000}

@@ -16,6 +16,7 @@ import pytest
 
 from filiera.project.identity import process_start
 from filiera.supervision.control import knock
+from tests.servers import free_port
 from tests.supervision.supervised import done, end_orphans, queue_of, supervised, wait_for
 
 
@@ -169,9 +170,7 @@ def test_a_supervisor_with_another_address_leaves_no_old_worker(folder: Path) ->
     with supervised(folder) as running:
         first = running.call()["pid"]
         running.kill()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         with supervised(folder, port=port) as following:
             assert following.url.endswith(f":{port}")
             assert not process_start(first)

@@ -11,7 +11,8 @@ from filiera.adapters.brokers.amqp_queue import AmqpQueue
 from filiera.core.broker import BrokerAddress
 from filiera.errors import ProjectError, SourceError
 from filiera.testing.message_source import Connect, MessageSourceContract, Send, received
-from tests.brokers import RabbitServer, free_port
+from tests.brokers import RabbitServer
+from tests.servers import free_port
 
 _numbers = count(1)
 

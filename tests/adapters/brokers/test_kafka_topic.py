@@ -14,7 +14,8 @@ from filiera.adapters.brokers.kafka_topic import KafkaTopic
 from filiera.core.broker import BrokerAddress
 from filiera.errors import ProjectError, SourceError
 from filiera.testing.message_source import Connect, MessageSourceContract, Send
-from tests.brokers import KafkaCluster, free_port
+from tests.brokers import KafkaCluster
+from tests.servers import free_port
 
 
 @pytest.fixture

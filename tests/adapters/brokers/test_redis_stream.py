@@ -11,7 +11,8 @@ from filiera.adapters.brokers.redis_stream import RedisStream
 from filiera.core.broker import BrokerAddress
 from filiera.errors import ProjectError, SourceError
 from filiera.testing.message_source import Connect, MessageSourceContract, Send, received
-from tests.brokers import PASSWORD, RedisServer, free_port
+from tests.brokers import PASSWORD, RedisServer
+from tests.servers import free_port
 
 _numbers = count(1)
 
