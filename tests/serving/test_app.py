@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from filiera.adapters.prediction_segments import SegmentLog
 from filiera.errors import FilieraError
 from filiera.serving.app import App, Limits
+from filiera.serving.course import NodeDied, NodeDown
 from filiera.serving.endpoint import Endpoint
 from filiera.serving.http import Intake
 from filiera.serving.listening import must_have_token
 from filiera.serving.model_mount import ModelMount
+from filiera.serving.predictor import Predictor
 from filiera.serving.problem import RequestRefused
 from filiera.serving.served_model import ServedModel
 from filiera.serving.waiting import Bounds
@@ -212,6 +214,22 @@ def test_a_model_that_fails_its_examples_does_not_start() -> None:
 
     with pytest.raises(FilieraError, match="failed to predict"):
         service(Failing())
+
+
+@pytest.mark.parametrize(("kind", "status"), [(NodeDown, 503), (NodeDied, 502)])
+def test_it_tells_a_part_that_is_away_from_one_that_ended(
+    kind: type[NodeDown], status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not asked can be asked again; what was asked may be why it ended."""
+    app = service()
+
+    def predict(*_: object) -> None:
+        raise kind("scaler", "Its process has ended.")
+
+    monkeypatch.setattr(Predictor, "predict", predict)
+    answer = post(app, [GOOD])
+    assert (answer.status_code, answer.headers["Retry-After"]) == (status, "1")
+    assert "'scaler'" in answer.json()["detail"]
 
 
 def test_a_failing_model_is_logged_and_not_quoted(caplog: pytest.LogCaptureFixture) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from filiera.core.signature import Field, Output, Signature
 from filiera.serving.batch import Batch, Outputs
 from filiera.serving.batcher import Batcher, TooLate
+from filiera.serving.course import NodeDied
 from filiera.serving.predictor import PredictionFailed
 from filiera.serving.served_model import Predictions, ServedModel
 from filiera.serving.waiting import Bounds, Busy, Cost
@@ -44,6 +45,8 @@ class Doubling:
         self.seen.append(numbers)
         if 13 in numbers:
             raise PredictionFailed("The model failed to predict.")
+        if 14 in numbers:
+            raise NodeDied("scaler", "Its process has ended.")
         return (np.array(numbers) * 2, np.column_stack([numbers, numbers]))
 
 
@@ -116,6 +119,14 @@ def test_each_request_has_its_own_rows_back(sizes: list[int], bad: set[int], bat
             assert len(set(answer.ids)) == len(content)
     assert all(len(numbers) <= max(batch_rows, 1) for numbers in model.seen)
     assert batcher.rows_waiting == 0
+
+
+def test_a_process_that_ended_is_not_asked_by_halves() -> None:
+    """Nobody knows which rows it was, and there is no process to ask: all hear that theirs were with it."""
+    model = Doubling(is_brief=True)
+    answers = asked(batcher_of(model, cost=brief()), [rows(1), rows(14), rows(2)])
+    assert [type(answer) for answer in answers] == [NodeDied] * 3
+    assert model.seen == [[1, 14, 2]]
 
 
 def test_what_comes_in_one_turn_is_predicted_together() -> None:

@@ -128,7 +128,20 @@ def test_the_document_is_openapi_3_1() -> None:
     model = ServedModel("flows", Rule(), version=3, signature=SIGNATURE)
     document = openapi.document([ModelMount(Endpoint(model))], needs_token=True, local_names_only=True)
     operation = document["paths"]["/v1/models/flows:predict"]["post"]
-    assert set(operation["responses"]) == {"200", "400", "401", "408", "413", "415", "421", "422", "500", "503", "504"}
+    assert set(operation["responses"]) == {
+        "200",
+        "400",
+        "401",
+        "408",
+        "413",
+        "415",
+        "421",
+        "422",
+        "500",
+        "502",
+        "503",
+        "504",
+    }
     assert operation["requestBody"]["content"]["application/json"]["example"]["instances"][0]["duration"] == 3
     for schema in document["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)

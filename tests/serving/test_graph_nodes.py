@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from filiera import Model, graphs
 from filiera.core.signature import Field
 from filiera.serving.batch import Batch
-from filiera.serving.course import NodeDown, NodeLate
+from filiera.serving.course import NodeDied, NodeDown, NodeLate
 from filiera.serving.node_process import NodeProcess
 from filiera.serving.node_wire import Ask, ask_of, batch_of, outputs_of, packed_outputs
 from filiera.serving.predictor import PredictionFailed
@@ -223,14 +223,15 @@ def test_a_process_that_is_killed_is_started_again(parrot: NodeProcess) -> None:
     """Who asks meanwhile hears that the node is not there, by name; then it answers as before."""
     rows = Batch(fields=NUMBER, columns=[np.array([1.0, 2.5])], height=2)
     assert list(parrot.predict(rows)[0]) == [1.0, 2.5]
-    with pytest.raises(NodeDown, match="'parrot'"):
+    with pytest.raises(NodeDied, match="'parrot'"):
         parrot.predict(Batch(fields=NUMBER, columns=[[-1.0]], height=1))
     deadline = time.monotonic() + 60
     while True:
         assert time.monotonic() < deadline
         try:
             assert list(parrot.predict(rows)[0]) == [1.0, 2.5]
-        except NodeDown:
+        except NodeDown as error:
+            assert not isinstance(error, NodeDied), "it was not asked"
             continue
         break
     assert parrot.restarts == 1

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from filiera.serving.batch import Batch, Outputs
+from filiera.serving.course import NodeDown
 from filiera.serving.predictor import PredictionFailed
 from filiera.serving.served_model import Predictions, ServedModel
 from filiera.serving.trail import UNWATCHED, Trail
@@ -197,8 +198,8 @@ def _fates(predict: Callable[[Batch], Outputs], batches: Sequence[Batch]) -> lis
     try:
         return [(len(batches), predict(Batch.joined(batches)))]
     except PredictionFailed as error:
-        if len(batches) == 1:
-            return [(1, error)]
+        if len(batches) == 1 or isinstance(error, NodeDown):  # a process that is gone says nothing of any half
+            return [(len(batches), error)]
         middle = len(batches) // 2
         return _fates(predict, batches[:middle]) + _fates(predict, batches[middle:])
 

@@ -27,6 +27,7 @@ _PREDICT_PROBLEMS = (
     "invalid-rows",
     "prediction-failed",
     "busy",
+    "node-died",
     "node-down",
     "too-late",
 )

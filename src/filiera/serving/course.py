@@ -34,6 +34,10 @@ class NodeDown(PredictionFailed):
         return type(self), (self.node, self.why)
 
 
+class NodeDied(NodeDown):
+    """A node's process has ended while it was asked: perhaps the rows did it."""
+
+
 class NodeLate(PredictionFailed):
     """A node has not answered by the time that an answer is of use."""
 

@@ -16,7 +16,7 @@ from filiera.serving.answer_cache import COUNTS, REFUSED, AnswerCache, wants_fre
 from filiera.serving.batch import Batch, Outputs
 from filiera.serving.batcher import Batcher, TooLate
 from filiera.serving.contract import ModelContract, api_part, describe
-from filiera.serving.course import NodeDown, NodeLate
+from filiera.serving.course import NodeDied, NodeDown, NodeLate
 from filiera.serving.endpoint import Asking, Endpoint
 from filiera.serving.feedback import Feedback
 from filiera.serving.follower import Follower
@@ -182,7 +182,8 @@ class ModelMount:
                 raise RequestRefused(Problem(kind="too-late", detail=late.what)) from None
             except NodeDown as down:
                 _log.warning("%s", down)
-                problem = Problem(kind="node-down", detail=f"{down.what} Try again.", headers={"Retry-After": "1"})
+                kind = "node-died" if isinstance(down, NodeDied) else "node-down"
+                problem = Problem(kind=kind, detail=f"{down.what} Try again.", headers={"Retry-After": "1"})
                 raise RequestRefused(problem) from None
             except PredictionFailed as failure:
                 _log_failure(asked.model, failure)

@@ -13,7 +13,7 @@ import msgspec
 
 from filiera.errors import ProjectError
 from filiera.serving.batch import Batch, Outputs
-from filiera.serving.course import NodeDown, NodeLate, course
+from filiera.serving.course import NodeDied, NodeDown, NodeLate, course
 from filiera.serving.node_wire import Incoming, Told, ask_of, outputs_of, send
 from filiera.serving.predictor import PredictionFailed
 
@@ -62,7 +62,7 @@ class NodeProcess:
         self._close()
 
     def predict(self, batch: Batch) -> Outputs:
-        """Return what the node says. Raises PredictionFailed, NodeDown, NodeLate."""
+        """Return what the node says. Raises PredictionFailed, NodeDown, NodeDied, NodeLate."""
         left_s = course().left_s
         if not self._asking.acquire(timeout=-1 if left_s is None else left_s):
             raise NodeLate(self.name)
@@ -73,7 +73,7 @@ class NodeProcess:
         if told.failed:
             raise PredictionFailed(told.failed, why=told.why)
         if told.down:
-            raise NodeDown(told.down, told.why)
+            raise (NodeDied if told.died else NodeDown)(told.down, told.why)
         if told.late:
             raise NodeLate(told.late)
         return outputs_of(told.outputs)
@@ -83,10 +83,11 @@ class NodeProcess:
         if connection is None or incoming is None:
             raise NodeDown(self.name, "Its process has ended, and another one is not ready yet.")
         self._number += 1
-        now = course()
+        is_asked, now = False, course()
         try:
             connection.settimeout(None)  # the other side reads one question behind the other
             send(connection, ask_of(self._number, batch, now.left_s))
+            is_asked = True
             while True:
                 connection.settimeout(None if now.left_s is None else max(_SHORTEST_S, now.left_s))
                 told = msgspec.msgpack.decode(incoming.receive(), type=Told)
@@ -96,7 +97,8 @@ class NodeProcess:
             raise NodeLate(self.name) from None
         except (OSError, EOFError, msgspec.DecodeError) as error:
             self._lost()
-            raise NodeDown(self.name, "Its process has ended.") from error
+            kind = NodeDied if is_asked else NodeDown
+            raise kind(self.name, "Its process has ended.") from error
 
     def _lost(self) -> None:
         self._close()

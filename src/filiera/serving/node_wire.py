@@ -33,6 +33,7 @@ class Told(msgspec.Struct):
     failed: str = ""
     why: str = ""
     down: str = ""  #: the node that is not there
+    died: bool = False  #: it has ended while it was asked
     late: str = ""  #: the node that was too late
 
 

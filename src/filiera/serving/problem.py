@@ -41,6 +41,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "busy": (503, "The service is busy"),
     "too-late": (504, "The request waited longer than its caller does"),
     "not-logged": (503, "What the service answers could not be logged"),
+    "node-died": (502, "A part of the service has ended on this request"),
     "node-down": (503, "A part of the service is not there"),
     "not-kept": (503, "The feedback could not be kept"),
     "not-ready": (503, "The service is not ready"),

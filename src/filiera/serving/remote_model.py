@@ -13,7 +13,7 @@ from filiera.core.signature import Output, Signature
 from filiera.errors import FilieraError, ProjectError
 from filiera.serving.answers import ANSWER_KEYS, label_key
 from filiera.serving.batch import Batch, Outputs, together
-from filiera.serving.course import NodeDown, NodeLate, course
+from filiera.serving.course import NodeDied, NodeDown, NodeLate, course
 from filiera.serving.domain import json_value
 from filiera.serving.http import TIMEOUT_HEADER
 from filiera.serving.predictor import PredictionFailed
@@ -89,6 +89,8 @@ class RemoteModel:
     def _predicted(self, batch: Batch) -> Outputs:
         try:
             status, content = self._exchange("POST", f"{self._path}:predict", _body(batch))
+            if status == http.HTTPStatus.BAD_GATEWAY:
+                raise NodeDied(self._name, f"{self._url} answered: status {status}")
             if status in _NOT_THERE:
                 raise NodeDown(self._name, f"{self._url} answered: status {status}")
             if status != http.HTTPStatus.OK:

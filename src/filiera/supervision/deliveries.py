@@ -15,6 +15,8 @@ _REFUSALS = {400, 413, 415, 422}
 """The service says that the message is wrong: it would be so every time."""
 _BUSY = {408, 429, 503}
 """The service could not try."""
+_ENDED = 502
+"""A process behind the service has ended on this message, or on one beside it."""
 _AGAIN_S = 1.0
 
 
@@ -59,8 +61,8 @@ def judge(answer: Answer, message: Message, attempts: int, chance: float) -> Ver
         return Verdict(what="bury", why=answer.why)
     if answer.status in _BUSY:
         return Verdict(what="retry", why=answer.why, after_s=_AGAIN_S * (0.5 + 0.5 * chance), ended="untried")
-    ended: Ending = "cut off" if answer.is_cut_off else "failed"
-    counts = message.is_suspect or not answer.is_cut_off
+    ended: Ending = "cut off" if answer.is_cut_off or answer.status == _ENDED else "failed"
+    counts = message.is_suspect or ended == "failed"
     if counts and message.attempt >= attempts:
         return Verdict(what="bury", why=answer.why, ended=ended)
     return Verdict(what="retry", why=answer.why, after_s=retry_delay_s(message.attempt, chance), ended=ended)

@@ -13,7 +13,7 @@ from typing import Any
 from filiera.project.project import Project
 from filiera.project.serving.processes import work_as_told
 from filiera.serving.batch import Batch, Outputs
-from filiera.serving.course import NodeDown, NodeLate
+from filiera.serving.course import NodeDied, NodeDown, NodeLate
 from filiera.serving.node_wire import Incoming, Told, batch_of, packed_outputs, read_ask, send
 from filiera.serving.predictor import PredictionFailed
 
@@ -40,7 +40,7 @@ def _told(number: int, batch: Batch, predict: Callable[[Batch], Outputs]) -> Tol
     try:
         return Told(number=number, outputs=packed_outputs(predict(batch)))
     except NodeDown as error:
-        return Told(number=number, down=error.node, why=error.why)
+        return Told(number=number, down=error.node, died=isinstance(error, NodeDied), why=error.why)
     except NodeLate as error:
         return Told(number=number, late=error.node)
     except PredictionFailed as error:
