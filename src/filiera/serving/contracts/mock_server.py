@@ -23,6 +23,7 @@ class MockServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # head and body leave together: apart, the body waits 40 ms for the caller's word of the head
 
             def _answer(self) -> None:
                 length = self.headers.get("Content-Length", "0")
