@@ -183,7 +183,7 @@ def test_no_request_is_lost_when_one_of_two_processes_ends(headers: dict[str, st
     with closing(listen("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
         failures: list[Exception] = []
-        is_over = threading.Event()
+        is_over, pause_s = threading.Event(), 0.01
 
         def start() -> subprocess.Popen[str]:
             command = [sys.executable, "-c", SHARING, str(listener.fileno())]
@@ -200,7 +200,7 @@ def test_no_request_is_lost_when_one_of_two_processes_ends(headers: dict[str, st
 
         def call() -> None:
             connection = http.client.HTTPConnection(*address, timeout=30)
-            while not is_over.wait(0.001):  # enough to meet every moment, and processors are left for what ends
+            while not is_over.wait(pause_s):
                 try:
                     connection.request("POST", "/", b"{}", headers)
                     assert connection.getresponse().read() == b"hello"
@@ -216,9 +216,10 @@ def test_no_request_is_lost_when_one_of_two_processes_ends(headers: dict[str, st
         ends = []
         for _ in range(6):
             following = start()
+            pause_s = 0.001  # enough to meet every moment, and processors are left for what ends
             running.send_signal(signal.SIGTERM)
             ends.append((*running.communicate(timeout=60), running.returncode))
-            running = following
+            running, pause_s = following, 0.01
         is_over.set()
         for caller in callers:
             caller.join()
