@@ -6,6 +6,11 @@ BIN := $(VENV)/bin
 # Named after the content of pyproject.toml, so that a second call costs nothing and a changed dependency is noticed.
 STAMP := $(VENV)/set-up-$(shell cksum < pyproject.toml | tr -s ' \t' '--')
 
+# Where files of tests may lie: in memory, if there is room for the 2 GB that they come to. Thousands of stores are made, each
+# of which waits for the disk whenever it says that something is kept. What a failed run leaves is at the path that it prints.
+MEMORY = $(shell { df -Pk /dev/shm; cat /proc/meminfo; } 2>/dev/null | \
+  awk '/ \/dev\/shm$$/ {room = $$4} /^MemAvailable/ {free = $$2} END {if (room > 6e6 && free > 6e6) print "/dev/shm"}')
+
 # One hash seed for all processes that share the work: names of tests that show a set must be alike in them. Compiled files
 # are kept, or each of the thousand processes that tests start would compile all that it imports.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE PYTHONHASHSEED=0 $(BIN)/pytest -n 2 --dist worksteal
@@ -31,7 +36,7 @@ check: $(STAMP)  ## style, types and the import rule
 	$(BIN)/lint-imports
 
 test: check  ## check, then all tests
-	$(PYTEST)
+	$(if $(MEMORY),set -e; folder=$$(mktemp -d $(MEMORY)/filiera-XXXX); $(PYTEST) --basetemp=$$folder; rm -rf $$folder,$(PYTEST))
 
 campaign: $(STAMP)  ## the long tests, with their figures: many killed processes, faults at each call, generated examples
 	$(PYTEST) -m campaign -rP
