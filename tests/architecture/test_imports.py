@@ -51,7 +51,7 @@ LIBRARIES = {
     "lightgbm": {"adapters/codecs", "model/onnx_export.py"},
     "optuna": {"model/samplers.py", "model/study_report.py"},
     "pandas": {"adapters/codecs"},
-    "pyarrow": {"adapters/codecs", "adapters/sql", "serving/arrow_bodies.py"},
+    "pyarrow": {"adapters/codecs", "adapters/sql", "serving/arrow_bodies.py", "serving/arrow_tables.py"},
     "adbc_driver_manager": {"adapters/sql"},
     "matplotlib": {"adapters/codecs"},
     "markdown_it": {"adapters/markdown_page.py"},

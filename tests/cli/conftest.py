@@ -115,9 +115,10 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ask]:
     for name in [name for name in os.environ if name.startswith("FILIERA_") and name != ACTOR_VARIABLE]:
         monkeypatch.delenv(name)
 
-    def asked(*words: str, cwd: Path, stdin: str = "") -> Answer:
+    def asked(*words: str, cwd: Path, stdin: str | bytes = "") -> Answer:
         monkeypatch.chdir(cwd)
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        content = stdin.encode() if isinstance(stdin, str) else stdin
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content)), encoding="utf-8"))
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
             code = main(words)

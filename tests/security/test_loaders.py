@@ -59,7 +59,7 @@ READERS = {
     "pl.read_parquet": {"adapters/codecs"},
     "pl.scan_ipc": {"adapters/codecs", "adapters/sources", "serving/table_mode.py"},
     "pl.scan_parquet": {"adapters/codecs", "adapters/sources", "adapters/prediction_parts.py"},
-    "pyarrow.ipc.open_stream": {"serving/arrow_bodies.py"},
+    "pyarrow.ipc.open_stream": {"serving/arrow_tables.py", "serving/arrow_bodies.py"},
     "safetensors.load": {"adapters/codecs"},
     "skops.io.loads": {"adapters/codecs"},
     "tarfile.open": {"adapters/sources"},

@@ -17,7 +17,7 @@ from filiera.serving.app import App
 from filiera.serving.arrow_bodies import MEDIA_TYPE
 from filiera.serving.in_process import InProcess
 from filiera.serving.served_model import ServedModel
-from filiera.serving.table_mode import predict_table
+from filiera.serving.table_mode import ModelHere, predict_table
 from tests.serving import inference, test_oip_grpc
 from tests.serving.offers import GOOD, SIGNATURE, Sums, post, post_bytes, service
 from tests.serving.test_arrow_bodies import stream
@@ -66,7 +66,7 @@ def in_process(app: App) -> Answers:
 
 
 def by_table(app: App) -> Answers:
-    model = ServedModel("flows", Sums(), version=3, signature=SIGNATURE)
+    model = ModelHere(ServedModel("flows", Sums(), version=3, signature=SIGNATURE))
     return of_records([answer for each in predict_table(model, pl.DataFrame(ROWS).lazy()) for answer in each.answers()])
 
 

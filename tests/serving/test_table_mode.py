@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,15 @@ from filiera.serving import table_mode
 from filiera.serving.columns import ColumnDecoder
 from filiera.serving.problem import RequestRefused
 from filiera.serving.served_model import Predictions, ServedModel
-from filiera.serving.table_mode import given_of, predict_table, write_answers
+from filiera.serving.table_mode import ModelHere, given_of, predict_rows, predict_table, write_answers
 from tests.serving.offers import GOOD, SIGNATURE, Rule
 from tests.serving.test_columns import signature_of
 
 LABELS = ["normal", "attack"]
 
 
-def model() -> ServedModel:
-    return ServedModel("flows", Rule(), version=3, signature=SIGNATURE)
+def model() -> ModelHere:
+    return ModelHere(ServedModel("flows", Rule(), version=3, signature=SIGNATURE))
 
 
 def table(rows: int) -> pl.LazyFrame:
@@ -91,6 +92,15 @@ def test_a_table_without_inputs_is_an_error_of_use() -> None:
 
     with pytest.raises(SourceError, match="cannot be read"):
         list(predict_table(model(), table(5).map_batches(broken, validate_output_schema=False)))
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
+def test_what_is_not_finite_is_refused_in_every_form(value: float) -> None:
+    """JSON has no word for it, and null would be a value that is missing, which is taken here."""
+    rows = [{**GOOD, "rate": math.nan}, {**GOOD, "rate": value}]
+    for answers in (predict_rows(model(), rows), predict_table(model(), pl.DataFrame(rows).lazy())):
+        with pytest.raises(RequestRefused, match=r"instances\[1\]\.rate must be a finite number or null"):
+            list(answers)
 
 
 @pytest.mark.parametrize(

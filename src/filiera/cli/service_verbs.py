@@ -54,7 +54,9 @@ def add_service_verbs(verbs: Verbs) -> None:
 def _add_asking_verbs(verbs: Verbs) -> None:
     sub = verbs.add("predict", "predict rows of a file, in this process or by a service")
     sub.add_argument("model", help=f"{MODEL}; or a graph: module:name, or its name")
-    sub.add_argument("file", help=".csv, .parquet, .jsonl, or - for JSON lines on standard input")
+    sub.add_argument("file", help=".csv, .parquet, .jsonl, or - for standard input")
+    text = "what the rows are: csv, jsonl, parquet or arrow (a stream); default: by ending, or by how they begin"
+    sub.add_argument("--format", choices=("csv", "jsonl", "parquet", "arrow"), help=text)
     sub.add_argument("--url", help="ask the service at this address instead")
     sub.add_argument("--limit", type=int, metavar="N", help="at most so many rows")
     sub.add_argument("--to", metavar="FILE", help="write to this .parquet, .csv or .jsonl instead of printing")

@@ -59,6 +59,15 @@ def answers_json(promised: Sequence[Output], outputs: Outputs, ids: Sequence[str
     return b"[%b]" % b",".join([line % row for row in zip(*columns, strict=True)])
 
 
+def outputs_of(promised: Sequence[Output], answers: Sequence[Mapping[str, Any]]) -> Outputs:
+    """Return the arrays that *answers* were made of. Raises KeyError when one lacks what is promised.
+
+    >>> outputs_of([Output(name="y", type="float64", semantics="value")], [{"value": 2.5}])[0].tolist()
+    [2.5]
+    """
+    return tuple(_column(output, [row[ANSWER_KEYS[output.semantics]] for row in answers]) for output in promised)
+
+
 def label_key(label: str | int | bool) -> str:
     """Return how a label is spelled as the key of its probability.
 
@@ -85,3 +94,12 @@ def _texts(values: list[Any]) -> list[bytes]:
     if any(isinstance(value, str) for value in values):
         return [msgspec.json.encode(value) for value in values]
     return msgspec.json.encode(values)[1:-1].split(b",")
+
+
+def _column(output: Output, values: Sequence[Any]) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    if output.semantics == "probability":
+        keys = [label_key(label) for label in output.labels]
+        return np.array([[row[key] for key in keys] for row in values], dtype=np.float64)
+    return np.array(values, dtype=np.float64 if output.type in ("float32", "float64") else None)

@@ -29,13 +29,22 @@ class ServiceHere(Protocol):
 class ServiceClient:
     """Talks to one service, over connections that stay open; any number of threads may use it."""
 
-    def __init__(self, service: str | ServiceHere, *, token: str | None = None, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        service: str | ServiceHere,
+        *,
+        token: str | None = None,
+        timeout_s: float = _TIMEOUT_S,
+        patience_s: float = 0.0,
+    ) -> None:
         """Remember where the service is; nothing is sent yet.
 
         Args:
             service: Its address, such as ``http://127.0.0.1:8000``, or one in this process.
             token: Sent as Bearer token.
             timeout_s: How long each wait for the service may take.
+            patience_s: How long, in all, a request waits for a service that is busy or starting, as its Retry-After
+                asks; 0: its refusal is the answer.
 
         Raises:
             UsageError: The address is not one of HTTP.
@@ -44,7 +53,7 @@ class ServiceClient:
         self._timeout_s = timeout_s
         self.url = exchanges.checked_url(service) if isinstance(service, str) else "the service in this process"
         self._service: Caller | ServiceHere = (
-            Caller(self.url, timeout_s=timeout_s, patience_s=0.0) if isinstance(service, str) else service
+            Caller(self.url, timeout_s=timeout_s, patience_s=patience_s) if isinstance(service, str) else service
         )
         if isinstance(self._service, Caller):
             weakref.finalize(self, self._service.close)  # who forgets to close leaves nothing open
@@ -128,9 +137,9 @@ class ServiceClient:
         kept: int = self._call(f"/v1/models/{model or self._only_model()}:feedback", body)["kept"]
         return kept
 
-    def post(self, path: str, body: bytes) -> Reply:
-        """Return the answer to a POST of JSON, whatever its status. Raises FilieraError when there is none."""
-        return self._asked(path, body)
+    def post(self, path: str, body: bytes, headers: Mapping[str, str] = JSON) -> Reply:
+        """Return the answer to a POST, of JSON if nothing else is said. Raises FilieraError when there is none."""
+        return self._asked(path, body, headers)
 
     def _only_model(self) -> str:
         return exchanges.only_one(self.models())
@@ -139,8 +148,8 @@ class ServiceClient:
         reply = self._asked(path, body)
         return exchanges.answer_of(self.url, reply.status, reply.body)
 
-    def _asked(self, path: str, body: bytes | None) -> Reply:
-        headers = {**self._headers, **outgoing(), **JSON}
+    def _asked(self, path: str, body: bytes | None, headers: Mapping[str, str] = JSON) -> Reply:
+        headers = {**self._headers, **outgoing(), **headers}
         try:
             return self._service.ask("GET" if body is None else "POST", path, body or b"", headers)
         except (OSError, http.client.HTTPException) as error:

@@ -5,22 +5,18 @@ from __future__ import annotations
 import http.client
 import threading
 import urllib.parse
-from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from filiera.core.signature import Output, Signature
+from filiera.core.signature import Signature
 from filiera.errors import FilieraError, ProjectError
-from filiera.serving.answers import ANSWER_KEYS, label_key
+from filiera.serving.answers import outputs_of
 from filiera.serving.batch import Batch, Outputs, together
 from filiera.serving.course import NodeDied, NodeDown, NodeLate, course
 from filiera.serving.domain import json_value
 from filiera.serving.http import TIMEOUT_HEADER
 from filiera.serving.predictor import PredictionFailed
 from filiera.serving.tracing import outgoing
-
-if TYPE_CHECKING:
-    import numpy as np
 
 _TIMEOUT_S = 30.0
 _SHORTEST_S = 0.001
@@ -98,7 +94,7 @@ class RemoteModel:
             found = msgspec.json.decode(content)
             if found["version"] != self._version:
                 raise FilieraError(f"version {found['version']} instead of {self._version}")
-            return tuple(_column(output, found["predictions"]) for output in self._signature.outputs)
+            return outputs_of(self._signature.outputs, found["predictions"])
         except TimeoutError:
             raise NodeLate(self._name) from None
         except (OSError, http.client.HTTPException) as error:
@@ -145,13 +141,3 @@ def _body(batch: Batch) -> bytes:
         {name: json_value(value) for name, value in zip(names, row, strict=True)} for row in zip(*columns, strict=True)
     ]
     return msgspec.json.encode({"instances": rows})
-
-
-def _column(output: Output, predictions: list[dict[str, Any]]) -> np.ndarray[Any, Any]:
-    import numpy as np
-
-    values = [row[ANSWER_KEYS[output.semantics]] for row in predictions]
-    if output.semantics == "probability":
-        keys = [label_key(label) for label in output.labels]
-        return np.array([[row[key] for key in keys] for row in values], dtype=np.float64)
-    return np.array(values)

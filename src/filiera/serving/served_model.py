@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -29,6 +30,7 @@ from filiera.serving.waiting import Cost
 
 _WARM_UPS = 3
 _SHOWN = 3
+_INFINITIES = (msgspec.Raw(b"-1e999"), msgspec.Raw(b"1e999"))
 _LONG_S = 0.1
 """A warm-up that takes longer is not repeated."""
 _MANY = 16
@@ -260,9 +262,22 @@ class ServedModel:
 
 
 def request_body(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """Return the body of a request with *rows*; dates, NaN and NumPy numbers become what JSON can say."""
-    instances = [{name: json_value(value) for name, value in row.items()} for row in rows]
+    """Return the body of a request with *rows*; dates, NaN and NumPy numbers become what JSON can say.
+
+    An infinity becomes a number that no float64 holds: the service refuses it as it does one of another surface, where
+    null would be taken for a value that is missing.
+
+    >>> request_body([{"x": float("-inf"), "y": float("nan")}])
+    b'{"instances":[{"x":-1e999,"y":null}]}'
+    """
+    instances = [{name: _spelled(value) for name, value in row.items()} for row in rows]
     return msgspec.json.encode({"instances": instances})
+
+
+def _spelled(value: object) -> object:
+    if isinstance(value, float) and math.isinf(value):
+        return _INFINITIES[value > 0]
+    return json_value(value)
 
 
 def _as_list(column: Any) -> list[Any]:

@@ -1,17 +1,20 @@
-"""Tables predicted in this process, portion by portion: what a service answers, for files of any length."""
+"""Rows of any number predicted portion by portion, here or by a service, and their answers written whole."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from filiera.errors import FilieraError, SourceError, UsageError
 from filiera.serving.answers import ANSWER_KEYS, label_key
+from filiera.serving.batch import Batch
 from filiera.serving.columns import Given
-from filiera.serving.served_model import Predictions, ServedModel
+from filiera.serving.predictor import PredictionFailed
+from filiera.serving.served_model import Predictions, ServedModel, request_body
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,25 +23,90 @@ ENDINGS = (".parquet", ".csv", ".jsonl")
 _PART_ROWS = 65_536
 
 
-def predict_table(model: ServedModel, table: pl.LazyFrame) -> Iterator[Predictions]:
+class AnswersPortions(Protocol):
+    """A model version that is asked for the predictions of a portion of rows at a time."""
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Return the names of the columns that it takes."""
+
+    @property
+    def shown(self) -> str:
+        """Return which version answers, for people."""
+
+    @property
+    def max_rows(self) -> int:
+        """Return how many rows a portion may have."""
+
+    def of_frame(self, frame: pl.DataFrame) -> Predictions:
+        """Return one prediction per row. Raises FilieraError, UsageError for rows that are refused."""
+
+    def of_rows(self, rows: Sequence[Mapping[str, Any]]) -> Predictions:
+        """Return one prediction per row. Raises as ``of_frame``."""
+
+
+class ModelHere:
+    """A model or graph in this process, which answers as its service would, and says what it raised."""
+
+    def __init__(self, model: ServedModel) -> None:
+        self._model = model
+        self._signature = model.contract.signature
+        self.inputs = tuple(field.name for field in self._signature.inputs)
+        self.max_rows = self._signature.max_rows
+
+    @property
+    def shown(self) -> str:
+        """Return which version answers; a graph that was not published has none."""
+        contract = self._model.contract
+        return f"{contract.name}@{contract.version}" if contract.version else contract.name
+
+    def of_frame(self, frame: pl.DataFrame) -> Predictions:
+        """Return one prediction per row. Raises RequestRefused, PredictionFailed."""
+        given = {column.name: given_of(column) for column in frame.iter_columns()}
+        return self._predictions(self._model.columns.batch(given, frame.height))
+
+    def of_rows(self, rows: Sequence[Mapping[str, Any]]) -> Predictions:
+        """Return one prediction per row. Raises RequestRefused, PredictionFailed."""
+        return self._predictions(self._model.records.decode(request_body(rows)))
+
+    def _predictions(self, batch: Batch) -> Predictions:
+        try:
+            return self._model.predict(batch)
+        except PredictionFailed as error:
+            if error.__cause__ is not None:
+                error.do = (
+                    "Let the dataset's checks promise what the model takes, such as Check.in_set; else is refused."
+                )
+                if not any(field.sensitive for field in self._signature.inputs):
+                    error.why = f"It raised {type(error.__cause__).__name__}: {error.__cause__}"
+            raise
+
+
+def predict_table(model: AnswersPortions, table: pl.LazyFrame) -> Iterator[Predictions]:
     """Yield the predictions of a table's rows, in order, of as many rows at a time as a request may have.
 
     Columns that are no inputs are passed over. Only a portion of the table is in memory, where its reader streams.
 
     Raises:
-        RequestRefused: A row breaks the contract; ``instances[0]`` is the first of its portion.
-        PredictionFailed: The model failed.
+        UsageError: A row breaks the contract; ``instances[0]`` is the first of its portion.
+        FilieraError: The model or its service failed.
         SourceError: The table cannot be read.
     """
-    signature = model.contract.signature
     there = set(_schema(table))
-    names = [field.name for field in signature.inputs if field.name in there]
+    names = [name for name in model.inputs if name in there]
     if not names:
-        raise UsageError("The file has no column that the model takes.", why=f"It has: {', '.join(sorted(there))}.")
-    for portion in _portions(table.select(names), signature.max_rows):
-        for part in portion.iter_slices(signature.max_rows):
-            given = {column.name: given_of(column) for column in part.iter_columns()}
-            yield model.predict(model.columns.batch(given, part.height))
+        raise UsageError("The rows have no column that the model takes.", why=f"It has: {', '.join(sorted(there))}.")
+    for portion in _portions(table.select(names), model.max_rows):
+        for part in portion.iter_slices(model.max_rows):
+            yield model.of_frame(part)
+
+
+def predict_rows(model: AnswersPortions, rows: Iterable[Mapping[str, Any]]) -> Iterator[Predictions]:
+    """Yield the predictions of rows as JSON has them, as ``predict_table`` does of a table's. Raises as that."""
+    known = set(model.inputs)
+    rest = ({name: value for name, value in row.items() if name in known} for row in rows)
+    while portion := list(islice(rest, model.max_rows)):
+        yield model.of_rows(portion)
 
 
 def _schema(table: pl.LazyFrame) -> list[str]:
@@ -94,6 +162,14 @@ def answer_table(predictions: Predictions) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
+def require_writable(file: Path) -> None:
+    """Raise UsageError unless *file* ends as a table does, FilieraError unless its folder is there."""
+    if file.suffix not in ENDINGS:
+        raise UsageError(f"{file} has no ending that can be written.", why=f"Known are: {', '.join(ENDINGS)}.")
+    if not file.parent.is_dir():
+        raise FilieraError(f"There is no folder {file.parent}.", do="make it, or name another file")
+
+
 def write_answers(answers: Iterable[Predictions], file: Path) -> int:
     """Write predictions to a *file* of one of ENDINGS, and return how many; the file is there when it is whole.
 
@@ -104,8 +180,9 @@ def write_answers(answers: Iterable[Predictions], file: Path) -> int:
     """
     import polars as pl
 
+    require_writable(file)
     parts, rows, pending = 0, 0, 0
-    with tempfile.TemporaryDirectory(dir=_folder_of(file), prefix=f".{file.name}.") as place:
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as place:
         folder = Path(place)
         waiting: list[pl.DataFrame] = []
 
@@ -127,12 +204,6 @@ def write_answers(answers: Iterable[Predictions], file: Path) -> int:
         _sink(table, whole)
         shutil.move(whole, file)
     return rows
-
-
-def _folder_of(file: Path) -> Path:
-    if not file.parent.is_dir():
-        raise FilieraError(f"There is no folder {file.parent}.", do="make it, or name another file")
-    return file.parent
 
 
 def _sink(table: pl.LazyFrame, file: Path) -> None:
