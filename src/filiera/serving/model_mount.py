@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import traceback
 import weakref
 from collections import Counter
@@ -36,6 +37,8 @@ _LARGE_BYTES = 64 * 1024
 """Reading a smaller body takes less than handing it to a thread and back."""
 _MAX_READING = 64
 """So many large bodies may wait to be read."""
+_TOLD_EVERY_S = 10.0
+"""That a node is not there is logged as often."""
 
 
 class ModelMount:
@@ -71,6 +74,7 @@ class ModelMount:
         self._bounds = bounds or Bounds()
         self._keeping = keeping
         self._threads = Threads(max_waiting=_MAX_READING)
+        self._next_told = 0.0
         self._batchers: weakref.WeakKeyDictionary[ServedModel, Batcher] = weakref.WeakKeyDictionary()
         self._cache_s = cache_s
         self._caches: weakref.WeakKeyDictionary[ServedModel, AnswerCache[Outputs]] = weakref.WeakKeyDictionary()
@@ -181,7 +185,7 @@ class ModelMount:
             except NodeLate as late:
                 raise RequestRefused(Problem(kind="too-late", detail=late.what)) from None
             except NodeDown as down:
-                _log.warning("%s", down)
+                self._tell(down)
                 kind = "node-died" if isinstance(down, NodeDied) else "node-down"
                 problem = Problem(kind=kind, detail=f"{down.what} Try again.", headers={"Retry-After": "1"})
                 raise RequestRefused(problem) from None
@@ -194,6 +198,13 @@ class ModelMount:
                 await self._keeping.kept(before)
             asked.answered(read, predictions)
             return write(predictions).with_headers(told) if told else write(predictions)
+
+    def _tell(self, down: NodeDown) -> None:
+        """Log that a node is not there, for its outage and not for each of the requests that meet it."""
+        now = time.monotonic()
+        if now >= self._next_told:
+            self._next_told = now + _TOLD_EVERY_S
+            _log.warning("%s", down)
 
     async def _predicted(self, model: ServedModel, batch: Batch, asking: Asking) -> Predictions:
         return await self._batcher(model).predict(batch, timeout_s=asking.timeout_s, trail=asking.trail)

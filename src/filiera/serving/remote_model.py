@@ -20,7 +20,6 @@ from filiera.serving.tracing import outgoing
 
 _TIMEOUT_S = 30.0
 _SHORTEST_S = 0.001
-_NOT_THERE = (http.HTTPStatus.SERVICE_UNAVAILABLE, http.HTTPStatus.GATEWAY_TIMEOUT)
 
 
 class AbsentModel:
@@ -50,15 +49,16 @@ class RemoteModel:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ProjectError(f"{url!r} is not the address of a service.", do="Give one such as http://127.0.0.1:8101")
         self._made = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._place, self._url, self._name = parts.netloc, url.rstrip("/"), name
+        self._place, self._url = parts.netloc, url.rstrip("/")
         self._path = f"{parts.path.rstrip('/')}/v1/models/{urllib.parse.quote(name)}"
         self._version, self._signature = version, signature
+        self._shown = f"{name}@{version}"
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
         self._connections = threading.local()
 
     def require(self) -> None:
         """Raise ProjectError unless the service is there and has this version with this signature."""
-        wanted = f"{self._name}@{self._version}"
+        wanted = self._shown
         try:
             status, content = self._exchange("GET", self._path, None)
             found = msgspec.json.decode(content) if status == http.HTTPStatus.OK else {}
@@ -86,9 +86,11 @@ class RemoteModel:
         try:
             status, content = self._exchange("POST", f"{self._path}:predict", _body(batch))
             if status == http.HTTPStatus.BAD_GATEWAY:
-                raise NodeDied(self._name, f"{self._url} answered: status {status}")
-            if status in _NOT_THERE:
-                raise NodeDown(self._name, f"{self._url} answered: status {status}")
+                raise NodeDied(self._shown, f"{self._url} answered: status {status}")
+            if status == http.HTTPStatus.GATEWAY_TIMEOUT:
+                raise NodeLate(self._shown)
+            if status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+                raise NodeDown(self._shown, f"{self._url} answered: status {status}")
             if status != http.HTTPStatus.OK:
                 raise FilieraError(f"status {status}")
             found = msgspec.json.decode(content)
@@ -96,14 +98,14 @@ class RemoteModel:
                 raise FilieraError(f"version {found['version']} instead of {self._version}")
             return outputs_of(self._signature.outputs, found["predictions"])
         except TimeoutError:
-            raise NodeLate(self._name) from None
+            raise NodeLate(self._shown) from None
         except (OSError, http.client.HTTPException) as error:
-            raise NodeDown(self._name, f"{self._url}: {error!r}") from error
+            raise NodeDown(self._shown, f"{self._url}: {error!r}") from error
         except PredictionFailed:
             raise
         except (msgspec.DecodeError, KeyError, FilieraError) as error:
             why = f"{self._url} answered: {error}" if isinstance(error, FilieraError) else f"{self._url}: {error!r}"
-            raise PredictionFailed(f"{self._name} did not answer.", why=why) from error
+            raise PredictionFailed(f"{self._shown} did not answer.", why=why) from error
 
     def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
         """Return status and content; a connection that the service closed while it was idle is opened once more."""
