@@ -117,7 +117,7 @@ def check_shift(
             if crossed > delta:
                 failed.append(f"{place} is on the other side of {thresholds[place]:g} for {crossed:.0%} of the rows")
         if moved > delta:
-            warned.append(f"{place} is distributed otherwise: by {moved:.2f}, where {delta:g} is allowed")
+            warned.append(f"{place} is distributed otherwise, by {moved:.2f}: over {delta:g} is a warning")
     state: State = "failed" if failed else "warned" if warned else "passed"
     lines = [*sorted(failed), *sorted(warned), *([told] if told else [])]
     return Part(name=NAME, state=state, reason="".join(lines[:1]), details=tuple(lines[1:]))
