@@ -165,14 +165,14 @@ def test_answers_that_nobody_reads(tmp_path: Path) -> None:
     """Requests one behind another by those who read nothing: sending stops, and after a minute they are hung up on."""
     asked = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n" * 40_000
     with service(tmp_path) as found:
-        peers = [found.call(asked) for _ in range(200)]
+        peers = [found.call(asked) for _ in range(200)]  # who take twenty seconds of processor until they are stuck
         found.answers()
         until_s = time.monotonic() + 10
         while time.monotonic() < until_s:
             found.answers()
         print(f"200 callers who read nothing: memory {resident_mb(found.pid) - found.mb:+.1f} MB")
         assert resident_mb(found.pid) - found.mb < _UNREAD_MB
-        found.await_files(4 * _PATIENCE_S)
+        found.await_files(10 * _PATIENCE_S)
         for peer in peers:
             peer.close()
 
