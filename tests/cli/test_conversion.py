@@ -88,7 +88,7 @@ def test_the_first_major_itself_goes_before_a_conversion(versions: Path, tmp_pat
 
 def test_the_gate_asks_what_applications_of_the_first_major_recorded(versions: Path, ask: Ask) -> None:
     """At their address, where the version is held to what they were promised."""
-    converts = ask("contract", "verify", "spender@3", "--alias", "next", cwd=versions)
+    converts = ask("contract", "verify", "spender@3", "next", cwd=versions)
     assert converts.code == 0
     assert "applications of major 1 get at spender what spender@2 promised" in converts.out
     assert "all that was recorded is answered: shop@1.4 (1)" in converts.out

@@ -19,7 +19,7 @@ def add_contract_verbs(verbs: Verbs) -> None:
     sub = verbs.add_with_json("verify", "ask all that must hold before a version answers applications")
     sub.add_argument("model", metavar="NAME@VERSION", help="the version")
     text = "the alias that it would get: what that points at now is what is compared (default: champion)"
-    sub.add_argument("--alias", default="champion", help=text)
+    sub.add_argument("alias", nargs="?", default="champion", help=text)
     text = "ask the service that runs there, with the token of $FILIERA_TOKEN: does it keep the version's contract?"
     sub.add_argument("--url", metavar="URL", help=text)
     sub = verbs.add_with_json("can-deploy", "say whether all applications that run somewhere can live with a version")

@@ -76,7 +76,7 @@ def _add_delivery_verbs(verbs: Verbs) -> None:
     alias = "whose callers (default: champion)"
     sub = verbs.add("deploy", "bring a version to the callers of an alias in stages, and back when it is worse")
     sub.add_argument("which", metavar="NAME@VERSION", help="the version")
-    sub.add_argument("--alias", default="champion", help=alias)
+    sub.add_argument("alias", nargs="?", default="champion", help=alias)
     text = "shadow, and percentages of requests that it answers (default: shadow,5,25)"
     sub.add_argument("--stages", default="shadow,5,25", help=text)
     sub.add_argument("--every", default="10m", metavar="TIME", help="a stage lasts at least so long (default: 10m)")
@@ -90,7 +90,7 @@ def _add_delivery_verbs(verbs: Verbs) -> None:
     sub.add_argument("--watch", action="store_true", help="print what happens until it ends; 3 when it was rolled back")
     sub = verbs.add("rollback", "give callers the version before, at once")
     sub.add_argument("model", metavar="NAME", help="the model")
-    sub.add_argument("--alias", default="champion", help=alias)
+    sub.add_argument("alias", nargs="?", default="champion", help=alias)
     sub.add_argument("--reason", default="", metavar="TEXT", help="kept with the rollback")
     sub = verbs.add_with_json("deployments", "list deployments, and what the services that follow an alias serve")
     sub.add_argument("name", nargs="?", default="", help="of this model only; shows its newest")
