@@ -21,6 +21,7 @@ import pytest
 
 from filiera.project import plugins
 from tests.cli.between import Answer, between
+from tests.cli.callers import Asking
 from tests.cli.command import copied, done, started
 from tests.cli.conftest import Ask
 from tests.cli.test_prove_command import put_into_git
@@ -216,33 +217,23 @@ def test_the_same_key_gets_the_same_model(service: Graphs, alone: dict[int, list
     assert all(answer in (one, two) for answer, one, two in zip(found, says[1], says[2], strict=True))
 
 
-class Asking:
-    """Asks a graph again and again from several threads."""
+class AskingGraph(Asking):
+    """Asks a graph again and again from three threads."""
 
-    def __init__(self, service: Graphs, name: str, count: int = 3) -> None:
+    def __init__(self, service: Graphs, name: str) -> None:
+        super().__init__(3)
         self.answers: list[tuple[int, Any]] = []
-        self._is_over = threading.Event()
-        self._ask: Callable[[], tuple[int, dict[str, str], Any]] = lambda: service.ask(name)
-        self._threads = [threading.Thread(target=self._work) for _ in range(count)]
-
-    def __enter__(self) -> Asking:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._is_over.set()
-        for thread in self._threads:
-            thread.join()
+        self._ask_once: Callable[[], tuple[int, dict[str, str], Any]] = lambda: service.ask(name)
 
     def more(self, count: int = 12) -> None:
         """Come back when there are so many answers more."""
         there = len(self.answers)
         until(lambda: len(self.answers) >= there + count, True.__eq__)
 
-    def _work(self) -> None:
-        while not self._is_over.wait(0.003):
-            status, _, body = self._ask()
+    def ask(self) -> None:
+        """Ask for one prediction after another."""
+        while not self.is_over.wait(0.003):
+            status, _, body = self._ask_once()
             rows = body.get("predictions", [])
             self.answers.append((status, [{k: v for k, v in row.items() if k != "id"} for row in rows] or body))
 
@@ -251,7 +242,7 @@ def test_an_alias_that_moves_under_load_is_never_half_taken_over(
     service: Graphs, alone: dict[int, list[Any]], ask: Ask
 ) -> None:
     """Two nodes of a graph mean the same alias: every request is answered, all its rows by one version."""
-    with Asking(service, "moving") as asking:
+    with AskingGraph(service, "moving") as asking:
         for version in (2, 1, 2, 1):
             assert ask("promote", f"spender@{version}", cwd=service.folder).code == 0
             until(lambda: service.told("moving"), alone[version].__eq__)
@@ -272,7 +263,7 @@ def test_a_node_that_is_killed_under_load_comes_back(service: Graphs) -> None:
     """Callers are answered as ever, or told at once which node is not there and when to ask again; then all is well."""
     expected = service.told("lone")
     (first,) = nodes_of(service.pid)
-    with Asking(service, "lone") as asking:
+    with AskingGraph(service, "lone") as asking:
         asking.more()
         os.kill(first, signal.SIGKILL)
         until(lambda: bool(set(nodes_of(service.pid)) - {first}), True.__eq__)

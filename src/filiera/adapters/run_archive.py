@@ -8,6 +8,7 @@ anything of it is used. Names are of a few known forms: a member can lead nowher
 from __future__ import annotations
 
 import json
+import os
 import re
 import struct
 import zipfile
@@ -21,6 +22,7 @@ from blake3 import blake3
 
 from filiera.adapters.local_disk import disk_error
 from filiera.errors import ArchiveError, UsageError
+from filiera.ports import BlobStore
 
 MANIFEST = "manifest.json"
 _BEGINNING = (1980, 1, 1, 0, 0, 0)  # the first time that the format knows: when it was made is not part of it
@@ -158,6 +160,17 @@ class ArchiveReader:
                     writing.flush()
                 except OSError as error:
                     raise disk_error(error, target) from error
+
+    def put_blob(self, digest: str, blobs: BlobStore) -> None:
+        """Put a blob into a store that may have it already. Raises ArchiveError, StoreError; then nothing is left."""
+        if blobs.has(digest):
+            return
+        file = blobs.scratch() / f"unpacked-{os.getpid()}-{os.urandom(8).hex()}"
+        try:
+            self.copy(f"blobs/{digest}", file)
+            blobs.adopt(file, digest)
+        finally:
+            file.unlink(missing_ok=True)
 
     def size_bytes(self, name: str) -> int | None:
         """Return the size of a member, or None when there is none."""

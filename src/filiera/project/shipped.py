@@ -123,13 +123,7 @@ class _Arrival:
         blobs = self._project.blobs
         digests = [name.removeprefix("blobs/") for name in self._archive.names("blobs/")]
         for digest in digests:
-            if not blobs.has(digest):
-                file = blobs.scratch() / f"shipped-{os.getpid()}-{os.urandom(8).hex()}"
-                try:
-                    self._archive.copy(f"blobs/{digest}", file)
-                    blobs.adopt(file, digest)
-                finally:
-                    file.unlink(missing_ok=True)
+            self._archive.put_blob(digest, blobs)
         blobs.settle(digests)
         self._project.records.write(list(self._statements()), durable=True)
 

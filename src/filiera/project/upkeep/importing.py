@@ -12,7 +12,6 @@ step with the same inputs is a hit.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -115,13 +114,7 @@ class _Import:
     def _put_blobs(self) -> None:
         blobs = self._project.blobs
         for count, digest in enumerate(self._arrivals.blobs):
-            if not blobs.has(digest):
-                file = blobs.scratch() / f"import-{os.getpid()}-{os.urandom(8).hex()}"
-                try:
-                    self._archive.copy(f"blobs/{digest}", file)
-                    blobs.adopt(file, digest)
-                finally:
-                    file.unlink(missing_ok=True)
+            self._archive.put_blob(digest, blobs)
             self._tell(f"{count + 1:,} of {len(self._arrivals.blobs):,} values stored")
         blobs.settle(self._arrivals.blobs)
 
